@@ -1,0 +1,328 @@
+"""Every fact the journal may hold, past tense. Each says which transition it makes (see `domain.state`).
+
+Events are never edited [I14]: a new shape is a new version with an upcaster in `adapters.codec`. There are facts from
+outside (`…Finished`, `EffectLost`, `RequestReceived`) and conclusions that `decide` drew from them. Folding applies
+both and decides nothing, so a run begun by one release can be finished by the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chargehand.domain.effects import Effect
+from chargehand.domain.options import RunOptions
+from chargehand.domain.outcome import (
+    AttemptResult,
+    GateResult,
+    LandResult,
+    MergeResult,
+)
+from chargehand.domain.plan import GatePoint, Plan, Task
+from chargehand.domain.words import Decision, Failure, Reason, RunVerdict, StopReason, TaskStatus
+
+__all__ = [
+    "AttemptAccepted",
+    "AttemptFinished",
+    "BranchOpened",
+    "CanaryFinished",
+    "DecisionAnswered",
+    "DecisionAsked",
+    "DispatchStopped",
+    "EffectIntended",
+    "EffectLost",
+    "Event",
+    "GateMadeRequired",
+    "GatesFinished",
+    "GatesPassed",
+    "LandFinished",
+    "MergeFinished",
+    "Recorded",
+    "RequeueWhy",
+    "RunFinished",
+    "RunInterrupted",
+    "RunResumed",
+    "RunStarted",
+    "TaskAdded",
+    "TaskEnded",
+    "TaskIntegrated",
+    "TaskRequeued",
+    "WarningRaised",
+    "WaveEnded",
+]
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The first event of every journal: all tasks are waiting."""
+
+    run: str
+    plan: Plan
+    options: RunOptions
+    base: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """A process took the run up (again). Clears a stop that was asked for by `RunInterrupted`."""
+
+    pid: int
+    host: str
+    version: str
+    unattended: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInterrupted:
+    """Somebody asked to stop cleanly: nothing new starts, live attempts were ended."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchStopped:
+    """No further task starts: breaker, kickback, run budget, or a human said stop."""
+
+    reason: StopReason
+    detail: str
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """The end: nothing can move any more. Terminal."""
+
+    verdict: RunVerdict
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningRaised:
+    """Something a human should know that stops nothing."""
+
+    code: str
+    text: str
+    task: str = ""
+
+
+# -- effects --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectIntended:
+    """Recorded before the effect is carried out [I5]. `StartAttempt`: waiting -> running."""
+
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectLost:
+    """The effect did not come to an outcome (process killed, world broken); it will be intended anew.
+
+    An attempt that is lost does not count as one. With `failed` the port itself reported an error.
+    """
+
+    key: str
+    detail: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchOpened:
+    """Outcome of `OpenBranch`."""
+
+    key: str
+    head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryFinished:
+    """Outcome of `RunCanary`: what was red before anybody touched anything."""
+
+    key: str
+    results: tuple[GateResult, ...]
+    conventions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished:
+    """Outcome of `StartAttempt`: claim and evidence. No transition; `decide` concludes."""
+
+    key: str
+    task: str
+    attempt: int
+    result: AttemptResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesFinished:
+    """Outcome of `RunGates`. No transition; `decide` concludes."""
+
+    key: str
+    task: str
+    attempt: int
+    point: GatePoint
+    commit: str
+    results: tuple[GateResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeFinished:
+    """Outcome of `MergeCandidate`. No transition; `decide` concludes."""
+
+    key: str
+    task: str
+    attempt: int
+    result: MergeResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandFinished:
+    """Outcome of `Land`. With `Landed` the integration head has moved."""
+
+    key: str
+    task: str
+    attempt: int
+    result: LandResult
+
+
+# -- conclusions about tasks ----------------------------------------------------------------------
+
+
+class RequeueWhy(StrEnum):
+    """Why a task starts another attempt; each has its own bound (SPEC 3.8)."""
+
+    RETRY = "retry"
+    FIX = "fix"
+    CONTEXT = "context"
+    CONFLICT = "conflict"
+    REPORT = "report"
+    WAIT = "wait"  # rate limit, quota, provider down: not an attempt
+    LOST = "lost"  # cancelled or lost worker: not an attempt
+    ANSWERED = "answered"  # a human said retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAccepted:
+    """The evidence of an attempt is good: running -> gating."""
+
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesPassed:
+    """Its gates passed on the sealed tree: gating -> integrating (reviewing, where reviews are on)."""
+
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequeued:
+    """Another attempt is due: running | gating | integrating | awaiting_decision -> waiting."""
+
+    task: str
+    why: RequeueWhy
+    failure: Failure | None = None
+    not_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskIntegrated:
+    """Its candidate is on the integration branch: integrating -> integrated. Terminal [I4]."""
+
+    task: str
+    attempt: int
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnded:
+    """Any state but a terminal one -> failed | blocked | skipped | cancelled. Terminal [I12]."""
+
+    task: str
+    status: TaskStatus
+    reason: Reason
+    detail: str = ""
+    blocked_on: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskAdded:
+    """The runtime added a task of its own (a fix for a red wave or run gate); it is waiting."""
+
+    task: Task
+    why: str
+    gate_point: GatePoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionAsked:
+    """A question for a human; a task it is about goes to awaiting_decision and gives up slot and lease."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionAnswered:
+    """An answer to exactly that question [I9]."""
+
+    id: str
+    choice: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateMadeRequired:
+    """A gate that was red on the base was green on the integration head: required from now on."""
+
+    gate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveEnded:
+    """All tasks of a wave are terminal and its gates passed (or a human let it go): the next may start."""
+
+    wave: int
+
+
+Event = (
+    RunStarted
+    | RunResumed
+    | RunInterrupted
+    | DispatchStopped
+    | RunFinished
+    | WarningRaised
+    | EffectIntended
+    | EffectLost
+    | BranchOpened
+    | CanaryFinished
+    | AttemptFinished
+    | GatesFinished
+    | MergeFinished
+    | LandFinished
+    | AttemptAccepted
+    | GatesPassed
+    | TaskRequeued
+    | TaskIntegrated
+    | TaskEnded
+    | TaskAdded
+    | DecisionAsked
+    | DecisionAnswered
+    | GateMadeRequired
+    | WaveEnded
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An event as the journal holds it: sequence number from 1, time in seconds since the epoch."""
+
+    seq: int
+    at: float
+    event: Event

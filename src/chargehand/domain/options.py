@@ -1,0 +1,63 @@
+"""What a run was started with besides its plan: recorded in the journal, so `resume` needs no flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["AgentDef", "Caps", "RunOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDef:
+    """An agent of the settings: `kind` names the adapter, `command` is its command line (POSIX quoting).
+
+    `cwd` is where Chargehand was started: a relative program with a slash in it is resolved from there.
+    `jobs` bounds how many attempts of this agent are live at once (None: only by the run's slots).
+    """
+
+    name: str
+    kind: str
+    command: str = ""
+    cwd: str = ""
+    model: str | None = None
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Bounds that hold for every run unless set otherwise (SPEC 3.8)."""
+
+    task_attempts: int = 16
+    run_wall_s: float = 12 * 3600.0
+    attempt_wall_s: float = 30 * 60.0
+    attempt_idle_s: float = 5 * 60.0
+    gate_wall_s: float = 15 * 60.0
+    setup_wall_s: float = 15 * 60.0
+    task_tokens: int | None = 10_000_000
+    run_tokens: int | None = 100_000_000
+    task_usd: float | None = 25.0
+    run_usd: float | None = 250.0
+    brief_tokens: int = 16_000
+    output_bytes: int = 64 * 1024 * 1024
+    disk_bytes: int = 10 * 1024**3
+    report_grace_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The choices of one run. `only` restricts it to some tasks and what they depend on."""
+
+    agent: str
+    agents: tuple[AgentDef, ...]
+    reviewer: str | None = None
+    jobs: int = 4
+    unattended: bool = False
+    accept: bool = False
+    review: bool = True
+    sandbox: str = "auto"
+    network: str = "open"
+    only: tuple[str, ...] = ()
+    caps: Caps = Caps()
+    plan_file: str = ""
+    inputs: tuple[str, ...] = ()
+    """Repository paths of plan and spec files that are newer or untracked: shown to agents, never sealed."""

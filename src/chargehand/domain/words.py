@@ -1,0 +1,156 @@
+"""The closed vocabularies of tasks and runs, and the small values that carry them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = [
+    "Decision",
+    "DecisionKind",
+    "Failure",
+    "Reason",
+    "RunVerdict",
+    "StopReason",
+    "TaskStatus",
+    "TERMINAL",
+]
+
+
+class TaskStatus(StrEnum):
+    """The stored states of a task (SPEC 3.2); "ready" is derived."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    GATING = "gating"
+    REVIEWING = "reviewing"
+    INTEGRATING = "integrating"
+    AWAITING_DECISION = "awaiting_decision"
+    INTEGRATED = "integrated"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset(
+    {
+        TaskStatus.INTEGRATED,
+        TaskStatus.FAILED,
+        TaskStatus.BLOCKED,
+        TaskStatus.SKIPPED,
+        TaskStatus.CANCELLED,
+    }
+)
+
+
+class Reason(StrEnum):
+    """Why a task is where it is: the closed list behind every terminal state [I12]."""
+
+    INTEGRATED = "integrated"
+    # evidence
+    NO_CHANGE = "no_change"
+    OUT_OF_SCOPE = "out_of_scope"
+    MISSING_FILE = "missing_file"
+    BAD_COMMIT = "bad_commit"
+    BASE_LOST = "base_lost"
+    PLACEHOLDER = "placeholder"
+    SEAL_FAILED = "seal_failed"
+    CONFIG_CHANGED = "config_changed"
+    # the agent
+    AGENT_FAILED = "agent_failed"
+    AGENT_BLOCKED = "agent_blocked"
+    NEEDS_CONTEXT = "needs_context"
+    TOO_COMPLEX = "too_complex"
+    KICKBACK = "kickback"
+    CONCERNS = "concerns"
+    INVALID_REPORT = "invalid_report"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    STALL = "stall"
+    ENV_MISSING = "env_missing"
+    BUDGET = "budget"
+    RATE_LIMITED = "rate_limited"
+    # gates, reviews, integration
+    GATE_RED = "gate_red"
+    LINE_FAULT = "line_fault"
+    REVIEW_UNRESOLVED = "review_unresolved"
+    REVIEW_NEEDED = "review_needed"
+    COMMAND_REJECTED = "command_rejected"
+    CONFLICT = "conflict"
+    BRANCH_MOVED = "branch_moved"
+    # bounds
+    SAME_FAILURE = "same_failure"
+    IDENTICAL_TREE = "identical_tree"
+    ATTEMPTS = "attempts"
+    # others
+    BLOCKED_ON = "blocked_on"
+    BREAKER = "breaker"
+    RUN_STOPPED = "run_stopped"
+    NOT_SELECTED = "not_selected"
+    HUMAN = "human"
+    NEEDS_HUMAN = "needs_human"
+    INTERNAL = "internal"
+
+
+class StopReason(StrEnum):
+    """Why a run starts no further task."""
+
+    BREAKER = "breaker"
+    KICKBACK = "kickback"
+    BUDGET = "budget"
+    HUMAN = "human"
+    CANARY = "canary"
+    BRANCH_MOVED = "branch_moved"
+
+
+class RunVerdict(StrEnum):
+    """How a run ended: `finished` means all integrated and every required run gate green."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class DecisionKind(StrEnum):
+    """What a question is about."""
+
+    START = "start"  # needs_human before dispatch
+    ESCALATION = "escalation"  # retry | skip | stop
+    CONTEXT = "context"
+    SPLIT = "split"
+    KICKBACK = "kickback"
+    BRANCH_MOVED = "branch_moved"
+    CONFIG_CHANGED = "config_changed"
+    WAVE = "wave"
+    RUN_GATE = "run_gate"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What went wrong in an attempt, as the next brief tells it and as the bounds compare it.
+
+    `signature` is the normalised identity of the failure; `tail` at most 50 lines; `facts` lines for a human.
+    """
+
+    reason: Reason
+    summary: str
+    signature: str
+    tail: str = ""
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A question put to a human. `default` is what `--unattended` answers; `effects` says what each choice does."""
+
+    id: str
+    task: str
+    kind: DecisionKind
+    reason: Reason
+    question: str
+    choices: tuple[str, ...]
+    default: str
+    effects: tuple[str, ...] = ()
+    command: str = ""

@@ -1,0 +1,344 @@
+"""What the engine needs from the world: small protocols and the values that cross them.
+
+An adapter is free in how it does a thing; what it must keep is written in the docstring of each method and
+checked by the contract suites in `chargehand.testing.contracts`. An adapter raises `AdapterError` when the
+world fails; whatever can be expected to happen is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from chargehand.domain.events import Event, Recorded
+from chargehand.domain.outcome import (
+    AttemptResult,
+    GateResult,
+    LandResult,
+    MergeResult,
+    Role,
+    Sealed,
+)
+from chargehand.domain.plan import Command, EnvSpec, SetupSpec
+
+__all__ = [
+    "Agent",
+    "AttemptSpec",
+    "Check",
+    "Clock",
+    "Fleet",
+    "Gates",
+    "GateJob",
+    "Inbox",
+    "Integrator",
+    "Journal",
+    "LandJob",
+    "Launch",
+    "MergeJob",
+    "Notifier",
+    "Places",
+    "Request",
+    "SealJob",
+    "Workspace",
+    "Workspaces",
+]
+
+
+# -- facts ----------------------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """The append-only ordered store of events of one run; one writer."""
+
+    def append(self, events: Sequence[Event], at: float) -> list[Recorded]:
+        """Store all events or none, durably, in one transaction; sequence numbers start at 1, no gaps."""
+        ...
+
+    def read(self, after: int = 0) -> Iterator[Recorded]:
+        """Yield the events with a sequence number greater than `after`, in order."""
+        ...
+
+    def close(self) -> None:
+        """Give the store up; harmless when repeated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a human or another process asks of a run; `id` makes a repeated request harmless."""
+
+    id: str
+    kind: str
+    task: str = ""
+    decision: str = ""
+    choice: str = ""
+    by: str = ""
+    note: str = ""
+
+
+class Inbox(Protocol):
+    """Where any process leaves a request; only the holder of the run takes them."""
+
+    def put(self, request: Request) -> None:
+        """Store a request durably."""
+        ...
+
+    def pending(self) -> list[Request]:
+        """The requests not yet settled, oldest first."""
+        ...
+
+    def settle(self, request_id: str) -> None:
+        """Forget a request whose events are in the journal."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall-clock time in seconds since the epoch."""
+
+    def now(self) -> float:
+        """The current time."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people that something wants their attention; never fails the run."""
+
+    def notify(self, title: str, text: str) -> None:
+        """Send one message."""
+        ...
+
+
+# -- attempts -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSpec:
+    """Everything a fleet needs for one attempt, by value: never a local path of the coordinator.
+
+    `key` is unique in the run; `previous` is (base, commit) of the attempt before, shown as a patch;
+    `declared` are the write patterns of the task (sealed even when ignored); `agent` names an agent of the
+    settings; `inputs` are (path, text) of plan and spec files copied read-only and never sealed.
+    """
+
+    key: str
+    run: str
+    task: str
+    attempt: int
+    role: Role
+    base: str
+    title: str
+    brief: str
+    agent: str
+    model: str | None = None
+    wall_s: float = 1800.0
+    idle_s: float | None = 300.0
+    previous: tuple[str, str] | None = None
+    declared: tuple[str, ...] = ()
+    env: EnvSpec = EnvSpec()
+    setup: SetupSpec | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
+
+
+class Fleet(Protocol):
+    """Carries attempts out, here or on other machines."""
+
+    async def submit(self, spec: AttemptSpec) -> None:
+        """Start the attempt; a second submit with the same key is the same attempt."""
+        ...
+
+    async def wait(self, key: str) -> AttemptResult:
+        """Wait for a submitted attempt; every ending is a result, sealed where anything could be sealed."""
+        ...
+
+    async def cancel(self, key: str, *, now: bool = False) -> None:
+        """End the attempt and every process of it (INT, TERM, KILL; `now`: KILL); `wait` tells CANCELLED."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Folders and files of one attempt on this machine; all absolute, the same inside a sandbox."""
+
+    workspace: Path
+    home: Path
+    tmp: Path
+    scratch: Path
+    brief: Path
+    result: Path
+    previous: Path | None = None
+    port_base: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How an agent program is started; `env` is added to the environment of the attempt."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    stdin: bytes = b""
+
+
+class Agent(Protocol):
+    """An adapter to a coding-agent program."""
+
+    @property
+    def name(self) -> str:
+        """The name used in plans and settings."""
+        ...
+
+    def launch(self, spec: AttemptSpec, places: Places) -> Launch:
+        """The program, its arguments and its input for one attempt."""
+        ...
+
+    def missing(self) -> str:
+        """Why the program cannot be run here, or an empty string."""
+        ...
+
+
+# -- workspaces -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """An isolated checkout; `slot` is its place in the pool."""
+
+    path: Path
+    slot: str
+    commit: str
+    branch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealJob:
+    """What to seal: `ref` keeps the result; `claim` is the commit a report names."""
+
+    workspace: Workspace
+    ref: str
+    message: str
+    declared: tuple[str, ...] = ()
+    claim: str | None = None
+    inputs: tuple[str, ...] = ()
+
+
+class Workspaces(Protocol):
+    """Pooled checkouts outside the user's tree, each a repository of its own (ARCHITECTURE 3.2)."""
+
+    async def acquire(self, commit: str, *, branch: str, keep: Sequence[str] = ()) -> Workspace:
+        """A clean checkout of `commit` on `branch` that nobody else has; `keep` patterns survive cleaning."""
+        ...
+
+    async def release(self, workspace: Workspace) -> None:
+        """Give the checkout back to the pool; what is in it is lost, so seal or rescue first."""
+        ...
+
+    async def seal(self, job: SealJob) -> Sealed:
+        """Fix everything in the workspace under `job.ref`, with a git directory no agent can write."""
+        ...
+
+    async def rescue(self, workspace: Workspace, prefix: str, message: str) -> str | None:
+        """Keep tracked and untracked files under the next free ref `<prefix>/<n>`; None when nothing differs."""
+        ...
+
+    async def patch(self, base: str, commit: str, target: Path, limit: int) -> None:
+        """Write the difference of two commits to `target`, cut at `limit` bytes."""
+        ...
+
+    async def read(self, commit: str, paths: Sequence[str], limit: int) -> dict[str, str]:
+        """The text of the files of a commit that exist and are text, each cut at `limit` characters."""
+        ...
+
+
+# -- gates ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One command that must exit 0; `advisory` runs it for the record."""
+
+    id: str
+    run: Command
+    wall_s: float
+    idle_s: float | None = None
+    junit: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateJob:
+    """Checks on one commit, in order, in one clean checkout after `setup`.
+
+    `base` is where the change began; with `syntax` the files changed since are parsed first. `stop_early`
+    ends the job at the first check that does not pass.
+    """
+
+    key: str
+    run: str
+    task: str
+    attempt: int
+    commit: str
+    tree: str
+    base: str
+    checks: tuple[Check, ...]
+    setup: SetupSpec | None = None
+    env: EnvSpec = EnvSpec()
+    syntax: bool = False
+    stop_early: bool = False
+
+
+class Gates(Protocol):
+    """Runs deterministic checks in throw-away checkouts; they cannot change what they judge [I7]."""
+
+    async def run(self, job: GateJob) -> tuple[GateResult, ...]:
+        """One result per check that was run (`setup` and `syntax` included, in front), in order."""
+        ...
+
+    async def cancel(self, key: str) -> None:
+        """End the job and every process of it; `run` then raises `asyncio.CancelledError`."""
+        ...
+
+
+# -- integration ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeJob:
+    """Merge `commit` into `head`; the candidate is kept under `ref`; `message` holds the trailers."""
+
+    head: str
+    commit: str
+    ref: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandJob:
+    """Move `branch` from `expect` to `commit`."""
+
+    branch: str
+    expect: str
+    commit: str
+    ref: str
+
+
+class Integrator(Protocol):
+    """Lands commits on the integration branch, without a work tree."""
+
+    async def open(self, branch: str, base: str) -> str:
+        """Create the branch at `base` unless it exists; answer where it stands."""
+        ...
+
+    async def head(self, branch: str) -> str | None:
+        """Where the branch stands, or None."""
+        ...
+
+    async def merge(self, job: MergeJob) -> MergeResult:
+        """Build the candidate: always a merge commit, first parent `head`. The same job gives the same tree."""
+        ...
+
+    async def land(self, job: LandJob) -> LandResult:
+        """Compare-and-swap; landing a commit on which the branch already stands is `Landed` again."""
+        ...
+
+
+OnOutput = Callable[[str, str], None]
