@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
+    "TERMINAL",
     "Decision",
     "DecisionKind",
     "Failure",
@@ -13,7 +14,6 @@ __all__ = [
     "RunVerdict",
     "StopReason",
     "TaskStatus",
-    "TERMINAL",
 ]
 
 
