@@ -1,0 +1,1 @@
+"""The world behind the ports: one short module per thing outside."""

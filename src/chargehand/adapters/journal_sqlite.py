@@ -1,0 +1,173 @@
+"""The journal of a run in one SQLite file, and the inbox beside it in the same file.
+
+One process writes events: the holder of the run's lock. Any process may put requests, and any may read while the
+writer writes. A second writer of events is caught by the sequence number, which both would use.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from chargehand.adapters.codec import EVENTS, Codec
+from chargehand.adapters.sqlite_file import connect, create, queries, told, transaction
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import EffectIntended, Event, Recorded
+from chargehand.ports import Request
+
+__all__ = ["SqliteInbox", "SqliteJournal"]
+
+PAGE = 1000
+REQUESTS: Codec[Request] = Codec(Request, {})
+
+
+class _File:
+    """A connection that closes once and takes turns between threads."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._turn = Lock()
+
+    def close(self) -> None:
+        """Give the file up; harmless when repeated."""
+        with self._turn, told(self.path):
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rows(self, name: str, /, **values: object) -> list[tuple[object, ...]]:
+        with self._turn, told(self.path):
+            return self._connection.execute(queries()[name], values).fetchall()
+
+
+class SqliteJournal(_File):
+    """Implements `ports.Journal`. After an AdapterError of `append` only reading tells what was stored."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        super().__init__(path, connection)
+        self._last: tuple[int, str] | None = None
+
+    @classmethod
+    def create(cls, path: Path, **meta: str) -> Self:
+        """A new journal; UserError (`journal_exists`) where there is one. `meta` is kept beside the events."""
+        journal = cls(path, create(path))
+        with journal._turn, told(path), transaction(journal._connection):
+            for name, value in meta.items():
+                journal._connection.execute(queries()["put_meta"], {"name": name, "value": value})
+        return journal
+
+    @classmethod
+    def open(cls, path: Path, *, readonly: bool = False) -> Self:
+        """An existing journal; UserError (`no_journal`, `newer_journal`, `not_a_journal`), AdapterError if damaged.
+
+        `readonly` is for looking on while another process writes: it takes no lock and changes nothing.
+        """
+        return cls(path, connect(path, readonly=readonly))
+
+    def meta(self, name: str) -> str | None:
+        """A fact that was given to `create`."""
+        rows = self._rows("get_meta", name=name)
+        return str(rows[0][0]) if rows else None
+
+    def append(self, events: Sequence[Event], at: float) -> list[Recorded]:
+        """Store all events or none, durably, in one transaction."""
+        bodies = [EVENTS.encode(event) for event in events]
+        with self._turn, told(self.path):
+            seq, chain = self._last or self._read_last()
+            self._last = None
+            rows = []
+            for event, body in zip(events, bodies, strict=True):
+                seq, chain = seq + 1, _link(chain, seq + 1, at, body)
+                rows.append({"seq": seq, "at": at, "body": body, "chain": chain, **_columns(event)})
+            with transaction(self._connection):
+                self._connection.executemany(queries()["append_event"], rows)
+            self._last = (seq, chain)
+        first = seq - len(rows) + 1
+        return [Recorded(seq=first + index, at=at, event=event) for index, event in enumerate(events)]
+
+    def _read_last(self) -> tuple[int, str]:
+        row = self._connection.execute(queries()["last_event"]).fetchone()
+        return (row[0], row[1]) if row else (0, "")
+
+    def read(self, after: int = 0) -> Iterator[Recorded]:
+        """Yield the events after that number, in order, also those stored while reading."""
+        while rows := self._rows("read_events", after=after, count=PAGE):
+            for seq, at, body in rows:
+                if seq != after + 1:
+                    raise AdapterError("journal", f"Event {after + 1} is missing in {self.path}.")
+                after += 1
+                yield Recorded(seq=after, at=float(str(at)), event=EVENTS.decode(str(body)))
+
+    def latest(self) -> int:
+        """The number of the newest event; 0 when there is none."""
+        with self._turn, told(self.path):
+            return self._read_last()[0]
+
+    def tail(self, count: int) -> list[Recorded]:
+        """The newest `count` events, in order."""
+        return list(self.read(max(0, self.latest() - count)))
+
+    def verify_chain(self) -> int | None:
+        """The number of the first event that is missing or not as it was written; None when all is well."""
+        after, chain = 0, ""
+        while rows := self._rows("read_chain", after=after, count=PAGE):
+            for seq, at, body, link in rows:
+                after += 1
+                chain = _link(chain, after, float(str(at)), str(body))
+                if seq != after or link != chain:
+                    return after
+        return None
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, in sentences; empty when nothing is. Reads all of it."""
+        try:
+            problems = [str(row[0]) for row in self._rows("check_file") if row[0] != "ok"]
+            broken = self.verify_chain()
+        except AdapterError as error:
+            return [error.message]
+        if broken is not None:
+            problems.append(f"Event {broken} is missing or not as it was written.")
+        return problems
+
+
+class SqliteInbox(_File):
+    """Implements `ports.Inbox` over the journal's file; any number of processes may hold one."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The inbox of an existing journal; errors as for `SqliteJournal.open`."""
+        return cls(path, connect(path))
+
+    def put(self, request: Request) -> None:
+        """Store a request durably; one with a known id, settled or not, changes nothing."""
+        self._rows("put_request", id=request.id, body=REQUESTS.encode(request))
+
+    def pending(self) -> list[Request]:
+        """The requests not yet settled, oldest first."""
+        return [REQUESTS.decode(str(row[0])) for row in self._rows("pending_requests")]
+
+    def settle(self, request_id: str) -> None:
+        """Forget a request whose events are in the journal; unknown and settled ids are harmless."""
+        self._rows("settle_request", id=request_id)
+
+
+def _link(chain: str, seq: int, at: float, body: str) -> str:
+    return sha256(f"{chain}\n{seq}\n{float(at)!r}\n{body}".encode()).hexdigest()
+
+
+def _columns(event: Event) -> dict[str, object]:
+    about = event.effect if isinstance(event, EffectIntended) else event
+    task, attempt = getattr(about, "task", ""), getattr(about, "attempt", None)
+    return {"type": type(event).__name__, "task": getattr(task, "id", task), "attempt": attempt}

@@ -1,0 +1,171 @@
+"""What every adapter of a port must keep, as test classes to inherit from.
+
+A plug-in's test module subclasses the suite of its port and gives the fixture that makes the adapter:
+
+    class TestMyJournal(JournalContract):
+        @pytest.fixture
+        def make_journal(self, tmp_path):
+            return lambda: MyJournal(tmp_path)
+
+Each suite says in its docstring which fixtures it needs. Suites of asynchronous ports run their own event loop, so no
+pytest plug-in is needed. The module needs pytest, which only developers have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import DecisionAnswered, Event, RunInterrupted, TaskIntegrated, WarningRaised
+from chargehand.ports import Clock, Inbox, Journal, Request
+
+__all__ = [
+    "ClockContract",
+    "InboxContract",
+    "JournalContract",
+]
+
+
+# -- facts ----------------------------------------------------------------------------------------
+
+
+def _event(number: int) -> Event:
+    return WarningRaised(code="test", text=f"event {number}")
+
+
+class JournalContract:
+    """Fixture: `make_journal`, a function that makes an empty journal, open for writing."""
+
+    @pytest.fixture
+    def make_journal(self) -> Callable[[], Journal]:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def journal(self, make_journal: Callable[[], Journal]) -> Any:
+        """An empty journal, closed at the end."""
+        journal = make_journal()
+        yield journal
+        journal.close()
+
+    def test_is_empty_at_first(self, journal: Journal) -> None:
+        """Nothing is read from a new journal."""
+        assert list(journal.read()) == []
+
+    def test_numbers_from_one_without_gaps(self, journal: Journal) -> None:
+        """Sequence numbers go on over several appends."""
+        first = journal.append([_event(1), _event(2)], at=10.0)
+        second = journal.append([_event(3)], at=11.0)
+        assert [record.seq for record in first + second] == [1, 2, 3]
+        assert [record.at for record in first + second] == [10.0, 10.0, 11.0]
+
+    def test_reads_what_was_appended(self, journal: Journal) -> None:
+        """Reading gives the records that append answered, equal and in order."""
+        events: list[Event] = [
+            _event(1),
+            TaskIntegrated(task="a", attempt=2, commit="c" * 40),
+            DecisionAnswered(id="d1", choice="retry", by="me\udcff \x00 é"),
+        ]
+        stored = journal.append(events, at=12.25)
+        assert [record.event for record in stored] == events
+        assert list(journal.read()) == stored
+
+    def test_reads_after_a_number(self, journal: Journal) -> None:
+        """`after` is exclusive, and may be the newest."""
+        stored = journal.append([_event(number) for number in range(1, 8)], at=1.0)
+        assert list(journal.read(after=4)) == stored[4:]
+        assert list(journal.read(after=7)) == []
+
+    def test_reading_sees_what_is_appended_meanwhile(self, journal: Journal) -> None:
+        """A reader that has not come to the end gets later events too, each once."""
+        journal.append([_event(1)], at=1.0)
+        reader = journal.read()
+        assert next(reader).seq == 1
+        journal.append([_event(2), _event(3)], at=2.0)
+        assert [record.seq for record in reader] == [2, 3]
+
+    def test_appending_nothing_stores_nothing(self, journal: Journal) -> None:
+        """An empty append is allowed and takes no number."""
+        assert journal.append([], at=1.0) == []
+        assert [record.seq for record in journal.append([_event(1)], at=2.0)] == [1]
+
+    def test_stores_many_at_once(self, journal: Journal) -> None:
+        """One append may hold thousands of events."""
+        journal.append([_event(number) for number in range(3000)], at=1.0)
+        assert [record.seq for record in journal.read()] == list(range(1, 3001))
+
+    def test_takes_times_as_they_come(self, journal: Journal) -> None:
+        """A clock that jumps back does not disturb the order."""
+        journal.append([RunInterrupted(by="a")], at=100.0)
+        journal.append([RunInterrupted(by="b")], at=50.0)
+        assert [record.at for record in journal.read()] == [100.0, 50.0]
+
+    def test_refuses_events_once_closed(self, journal: Journal) -> None:
+        """Closing twice is harmless; appending afterwards is an error of the port."""
+        journal.close()
+        journal.close()
+        with pytest.raises(AdapterError):
+            journal.append([_event(1)], at=1.0)
+
+
+class InboxContract:
+    """Fixture: `make_inbox`, a function that makes an empty inbox."""
+
+    @pytest.fixture
+    def make_inbox(self) -> Callable[[], Inbox]:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def inbox(self, make_inbox: Callable[[], Inbox]) -> Inbox:
+        """An empty inbox."""
+        return make_inbox()
+
+    def test_keeps_the_order(self, inbox: Inbox) -> None:
+        """The oldest request comes first, with all it says."""
+        requests = [
+            Request(id="z", kind="answer", task="t", decision="d1", choice="retry", by="me", note="because\n…"),
+            Request(id="a", kind="pause"),
+        ]
+        for request in requests:
+            inbox.put(request)
+        assert inbox.pending() == requests
+        assert inbox.pending() == requests
+
+    def test_a_repeated_request_is_one(self, inbox: Inbox) -> None:
+        """The id decides; the first of that id counts [I9]."""
+        inbox.put(Request(id="1", kind="retry", task="a"))
+        inbox.put(Request(id="1", kind="skip", task="a"))
+        assert [request.kind for request in inbox.pending()] == ["retry"]
+
+    def test_a_settled_request_stays_settled(self, inbox: Inbox) -> None:
+        """Neither settling nor putting it again brings it back."""
+        inbox.put(Request(id="1", kind="retry"))
+        inbox.put(Request(id="2", kind="retry"))
+        inbox.settle("1")
+        inbox.settle("1")
+        inbox.put(Request(id="1", kind="retry"))
+        assert [request.id for request in inbox.pending()] == ["2"]
+
+    def test_settling_the_unknown_is_harmless(self, inbox: Inbox) -> None:
+        """A request that nobody put can still come later."""
+        inbox.settle("1")
+        inbox.put(Request(id="1", kind="retry"))
+        assert [request.id for request in inbox.pending()] == ["1"]
+
+
+class ClockContract:
+    """Fixture: `clock`."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    def test_tells_seconds_since_the_epoch(self, clock: Clock) -> None:
+        """A float after 2020 and before 2100, so neither milliseconds nor a monotonic count."""
+        assert isinstance(clock.now(), float)
+        assert 1_577_836_800 < clock.now() < 4_102_444_800
