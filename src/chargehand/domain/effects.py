@@ -52,7 +52,7 @@ class StartAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunGates:
-    """Run the gates of `point` (and with `verify` the task's own commands) on a commit.
+    """Run the gates of `point` (with `verify` the task's own commands, with `syntax` a parse of what changed).
 
     For wave and run gates `task` is empty and `attempt` counts the rounds.
     """
@@ -64,7 +64,8 @@ class RunGates:
     commit: str
     tree: str
     base: str
-    verify: bool
+    verify: bool = False
+    syntax: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

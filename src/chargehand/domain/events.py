@@ -121,22 +121,23 @@ class EffectIntended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectLost:
-    """The effect did not come to an outcome (process killed, world broken); it will be intended anew.
+    """The effect did not come to an outcome (its process was killed, or told to stop); it will be intended anew.
 
-    An attempt that is lost does not count as one. With `failed` the port itself reported an error.
+    An attempt that is lost does not count as one: running -> waiting.
     """
 
     key: str
     detail: str
-    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchOpened:
-    """Outcome of `OpenBranch`."""
+    """Outcome of `OpenBranch`; `conventions` are the paths of convention files that exist at the base."""
 
     key: str
     head: str
+    tree: str = ""
+    conventions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,6 @@ class CanaryFinished:
 
     key: str
     results: tuple[GateResult, ...]
-    conventions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,10 +216,15 @@ class AttemptAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatesPassed:
-    """Its gates passed on the sealed tree: gating -> integrating (reviewing, where reviews are on)."""
+    """At TASK: gating -> integrating (reviewing, where reviews are on). At INTEGRATE: the candidate may land.
+
+    `green` are gates that passed though they were red on the base.
+    """
 
     task: str
     attempt: int
+    point: GatePoint
+    green: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,8 +262,8 @@ class TaskAdded:
     """The runtime added a task of its own (a fix for a red wave or run gate); it is waiting."""
 
     task: Task
-    why: str
-    gate_point: GatePoint
+    point: GatePoint
+    wave: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

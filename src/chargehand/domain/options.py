@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chargehand.domain.policy import HOUSE, Policy
+
 __all__ = ["AgentDef", "Caps", "RunOptions"]
 
 
@@ -45,7 +47,11 @@ class Caps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The choices of one run. `only` restricts it to some tasks and what they depend on."""
+    """The choices of one run.
+
+    `only` restricts it to some tasks and what they depend on; `target` is the branch that `accept` lands on;
+    `inputs` are (path, text) of plan and spec files newer than the base: shown to agents, never sealed.
+    """
 
     agent: str
     agents: tuple[AgentDef, ...]
@@ -58,6 +64,7 @@ class RunOptions:
     network: str = "open"
     only: tuple[str, ...] = ()
     caps: Caps = Caps()
+    policy: Policy = HOUSE
     plan_file: str = ""
-    inputs: tuple[str, ...] = ()
-    """Repository paths of plan and spec files that are newer or untracked: shown to agents, never sealed."""
+    target: str = ""
+    inputs: tuple[tuple[str, str], ...] = ()

@@ -245,7 +245,8 @@ class AttemptResult:
     """Everything that is known when an attempt is over.
 
     `report_problem` says why there is no report; `seal_problem` why nothing could be sealed; `output` is the
-    end of what the agent printed (redacted, at most 2,000 characters); `log` a path below the run's folder.
+    end of what the agent printed (redacted, at most 2,000 characters); `log` a path below the run's folder;
+    `context` is (name, text) of what a NEEDS_CONTEXT report asked for and the repository could give.
     """
 
     exit: AgentExit
@@ -257,6 +258,7 @@ class AttemptResult:
     output: str = ""
     log: str = ""
     warnings: tuple[str, ...] = ()
+    context: tuple[tuple[str, str], ...] = ()
 
 
 # -- gates ----------------------------------------------------------------------------------------

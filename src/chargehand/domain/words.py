@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
+    "HOLDS",
     "TERMINAL",
     "Decision",
     "DecisionKind",
@@ -127,11 +128,16 @@ class DecisionKind(StrEnum):
     COMMAND = "command"
 
 
+HOLDS = frozenset({DecisionKind.KICKBACK, DecisionKind.CONFIG_CHANGED, DecisionKind.BRANCH_MOVED})
+"""Questions that hold the whole run: nothing new starts and nothing lands until they are answered."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """What went wrong in an attempt, as the next brief tells it and as the bounds compare it.
 
-    `signature` is the normalised identity of the failure; `tail` at most 50 lines; `facts` lines for a human.
+    `signature` is the normalised identity of the failure; `tail` at most 50 lines; `facts` lines for a human;
+    `severity` ranks attempts: the number of red checks, far more when there was nothing to check.
     """
 
     reason: Reason
@@ -139,11 +145,15 @@ class Failure:
     signature: str
     tail: str = ""
     facts: tuple[str, ...] = ()
+    severity: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A question put to a human. `default` is what `--unattended` answers; `effects` says what each choice does."""
+    """A question put to a human. `default` is what `--unattended` answers; `effects` says what each choice does.
+
+    `kept` is the commit of the better attempt where a later one was worse.
+    """
 
     id: str
     task: str
@@ -154,3 +164,4 @@ class Decision:
     default: str
     effects: tuple[str, ...] = ()
     command: str = ""
+    kept: str = ""

@@ -1,0 +1,348 @@
+"""One outcome of one task → the conclusions to record: the table of SPEC 3.8, row by row."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from chargehand.domain.events import (
+    AttemptAccepted,
+    AttemptFinished,
+    DecisionAsked,
+    DispatchStopped,
+    Event,
+    GateMadeRequired,
+    GatesFinished,
+    GatesPassed,
+    LandFinished,
+    MergeFinished,
+    RequeueWhy,
+    TaskEnded,
+    TaskIntegrated,
+    TaskRequeued,
+    WarningRaised,
+)
+from chargehand.domain.evidence import crash_of, find_failure, signature, stray_changes
+from chargehand.domain.gating import gate_failure, judge_gates
+from chargehand.domain.outcome import (
+    AttemptResult,
+    BlockerKind,
+    Candidate,
+    ConcernKind,
+    Conflict,
+    ExitKind,
+    HeadMoved,
+    Kickback,
+    KickbackSignal,
+    Landed,
+    Report,
+    ReportStatus,
+)
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import Decision, DecisionKind, Failure, Reason, StopReason, TaskStatus
+
+__all__ = ["ask", "conclude", "escalate", "follow_answer"]
+
+Events = tuple[Event, ...]
+
+_CHOICES = {
+    "retry": "retry: another attempt, with this failure in its brief and fresh bounds",
+    "skip": "skip: leave the task out; tasks that depend on it are blocked",
+    "stop": "stop: the task is failed and the run starts nothing more",
+    "approve": "approve: the task starts",
+    "reject": "reject: the task is blocked",
+    "full": "full: go on, with full weight for every task that is left",
+    "continue": "continue: go on as things are",
+    "block": "block: the task is blocked",
+}
+
+
+def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
+    """The conclusions from the unjudged outcome of a task; empty when there is none."""
+    outcome = record.unjudged
+    match outcome:
+        case None:
+            return ()
+        case AttemptFinished(result=result):
+            return _attempt(state, record, result, now)
+        case GatesFinished():
+            return _gates(state, record, outcome)
+        case MergeFinished(result=result):
+            return _merge(state, record, result)
+        case LandFinished(result=result):
+            return _land(state, record, result)
+        case _:  # pragma: no cover
+            assert_never(outcome)
+
+
+# -- asking ---------------------------------------------------------------------------------------
+
+
+def ask(
+    state: RunState,
+    task: str,
+    kind: DecisionKind,
+    reason: Reason,
+    question: str,
+    choices: tuple[str, ...],
+    default: str,
+    *,
+    kept: str = "",
+) -> Events:
+    """A question to a human; its id is the next number of the run."""
+    decision = Decision(
+        id=f"d{state.asked + 1}",
+        task=task,
+        kind=kind,
+        reason=reason,
+        question=question,
+        choices=choices,
+        default=default,
+        effects=tuple(_CHOICES[choice] for choice in choices),
+        kept=kept,
+    )
+    return (DecisionAsked(decision=decision),)
+
+
+def escalate(state: RunState, record: TaskRecord, reason: Reason, text: str, *, kept: str = "") -> Events:
+    """retry | skip | stop; unattended the task is failed."""
+    kind = DecisionKind.ESCALATION
+    return ask(state, record.id, kind, reason, text, ("retry", "skip", "stop"), "fail", kept=kept)
+
+
+def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events:
+    """What an answer about a task does to it."""
+    match choice:
+        case "retry":
+            return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED, failure=record.failure),)
+        case "approve" | "full" | "continue":
+            return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
+        case "skip":
+            return (_end(record, TaskStatus.SKIPPED, Reason.HUMAN, decision.question),)
+        case "block" | "reject":
+            return (_end(record, TaskStatus.BLOCKED, decision.reason, decision.question),)
+        case "fail":
+            return (_end(record, TaskStatus.FAILED, decision.reason, decision.question),)
+        case _:  # stop
+            ended = _end(record, TaskStatus.FAILED, decision.reason, decision.question)
+            why = StopReason.KICKBACK if decision.kind is DecisionKind.KICKBACK else StopReason.HUMAN
+            return (ended, DispatchStopped(reason=why, detail=decision.question, tasks=(record.id,)))
+
+
+def _end(record: TaskRecord, status: TaskStatus, reason: Reason, detail: str) -> TaskEnded:
+    return TaskEnded(task=record.id, status=status, reason=reason, detail=detail)
+
+
+# -- attempts -------------------------------------------------------------------------------------
+
+
+def _attempt(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
+    warnings = tuple(WarningRaised(code="agent", text=text, task=record.id) for text in result.warnings)
+    return (*warnings, *_ending(state, record, result, now))
+
+
+def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
+    end = result.exit
+    if end.kind in {ExitKind.CANCELLED, ExitKind.LOST}:
+        return (TaskRequeued(task=record.id, why=RequeueWhy.LOST),)
+    if result.sealed is not None and result.sealed.config_changed:
+        return _config_changed(state, record, result.sealed.config_changed)
+    if end.kind in {ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN}:
+        return _wait(state, record, result, now)
+    if result.report is not None:
+        return _reported(state, record, result, result.report)
+    match end.kind:
+        case ExitKind.ENV_MISSING:
+            return escalate(state, record, Reason.ENV_MISSING, end.detail)
+        case ExitKind.OVER_BUDGET:
+            return escalate(state, record, Reason.BUDGET, end.detail)
+        case _:
+            failure = crash_of(end)
+            return _failed(state, record, failure) if failure else _judge(state, record, result)
+
+
+def _wait(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
+    policy = state.options.policy
+    backoff = min(policy.backoff_s * 2 ** min(record.tries.waits, 16), policy.backoff_max_s)
+    until = max(now, result.exit.retry_at) if result.exit.retry_at is not None else now + backoff
+    return (TaskRequeued(task=record.id, why=RequeueWhy.WAIT, not_before=until),)
+
+
+def _config_changed(state: RunState, record: TaskRecord, names: tuple[str, ...]) -> Events:
+    text = (
+        "Hooks or configuration of your repository changed while an attempt ran without a sandbox: "
+        f"{', '.join(names)}. Look at them before anything else runs."
+    )
+    kind, reason = DecisionKind.CONFIG_CHANGED, Reason.CONFIG_CHANGED
+    return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop")
+
+
+def _reported(state: RunState, record: TaskRecord, result: AttemptResult, report: Report) -> Events:
+    match report.status:
+        case ReportStatus.DONE | ReportStatus.DONE_WITH_CONCERNS:
+            return _judge(state, record, result)
+        case ReportStatus.NEEDS_CONTEXT:
+            return _needs_context(state, record, result, report)
+        case ReportStatus.BLOCKED:
+            return _blocked(state, record, report)
+        case ReportStatus.KICKBACK:
+            return _kickback(state, record, report)
+        case ReportStatus.FAILED:
+            text = f"The agent reports failure: {report.summary or 'no reason given'}"
+            failure = Failure(reason=Reason.AGENT_FAILED, summary=text, signature=signature("failed", report.summary))
+            return _failed(state, record, failure)
+        case _:  # pragma: no cover
+            assert_never(report.status)
+
+
+def _judge(state: RunState, record: TaskRecord, result: AttemptResult) -> Events:
+    """Done, or no report but a change: the evidence decides [I6]."""
+    failure = find_failure(record.task, state.plan, result, reviewed=False)
+    if failure is not None:
+        return _failed(state, record, failure)
+    sealed = result.sealed
+    assert sealed is not None
+    if sealed.tree != sealed.base_tree and sealed.tree in record.trees:
+        return escalate(state, record, Reason.IDENTICAL_TREE, "Two attempts left the identical tree.")
+    stray = stray_changes(record.task, state.plan, sealed)
+    if stray:
+        text = "A reviewer would have to judge changes outside the declared files: " + ", ".join(
+            change.path for change in stray
+        )
+        return escalate(state, record, Reason.REVIEW_NEEDED, text + ".")
+    warnings = [
+        WarningRaised(
+            code="checkout_changed",
+            task=record.id,
+            text="Changed in your checkout during the attempt (perhaps by you): "
+            + ", ".join(sealed.checkout_changed),
+        )
+    ] * bool(sealed.checkout_changed)
+    if result.report is None:
+        text = f"Judged on evidence alone: {result.report_problem or 'no report was written'}"
+        warnings.append(WarningRaised(code="no_report", task=record.id, text=text))
+    return (*warnings, *_concerns(state, record, result.report))
+
+
+def _concerns(state: RunState, record: TaskRecord, report: Report | None) -> Events:
+    concerns = report.concerns if report and report.status is ReportStatus.DONE_WITH_CONCERNS else ()
+    actionable = [concern.text for concern in concerns if concern.kind is not ConcernKind.INFO]
+    accepted = AttemptAccepted(task=record.id, attempt=record.attempts)
+    if not actionable:
+        return (accepted,)
+    text = "The agent doubts its own work: " + " | ".join(actionable)
+    if record.tries.concern_fixes < state.options.policy.concern_fixes:
+        failure = Failure(reason=Reason.CONCERNS, summary=text, signature=signature(Reason.CONCERNS, *actionable))
+        return (TaskRequeued(task=record.id, why=RequeueWhy.FIX, failure=failure),)
+    return (WarningRaised(code="concerns", task=record.id, text=text), accepted)
+
+
+def _failed(state: RunState, record: TaskRecord, failure: Failure) -> Events:
+    """One retry with the failure in the brief; the same failure, a used-up bound or a worse result asks a human."""
+    if failure.signature in record.signatures:
+        text = f"The same failure twice: {failure.summary}"
+        return escalate(state, record, failure.reason, text, kept=_better(record, failure))
+    if record.tries.retries >= state.options.policy.retries:
+        return escalate(
+            state,
+            record,
+            failure.reason,
+            f"Failed again after {record.tries.retries} retry: {failure.summary}{_compare(record, failure)}",
+            kept=_better(record, failure),
+        )
+    return (TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure),)
+
+
+def _better(record: TaskRecord, failure: Failure) -> str:
+    if record.best is None or record.best[0] > failure.severity:
+        return ""
+    return record.best[1]
+
+
+def _compare(record: TaskRecord, failure: Failure) -> str:
+    if record.best is not None and record.best[0] < failure.severity:
+        return f" This was worse than the attempt before; that one is kept as {record.best[1][:12]}."
+    return ""
+
+
+def _needs_context(state: RunState, record: TaskRecord, result: AttemptResult, report: Report) -> Events:
+    asked = "; ".join(report.missing_context) or report.summary or "nothing named"
+    if record.tries.contexts >= state.options.policy.contexts:
+        text = f"Context was asked for {record.tries.contexts + 1} times: {asked}"
+        return (_end(record, TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT, text),)
+    known = {name for name, _ in record.context}
+    if any(name not in known for name, _ in result.context):
+        return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT),)
+    text = f"The agent needs context that neither plan nor repository gives: {asked}"
+    kind, reason = DecisionKind.CONTEXT, Reason.NEEDS_CONTEXT
+    return ask(state, record.id, kind, reason, text, ("retry", "block", "stop"), "block")
+
+
+def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
+    blocker = report.blocker
+    kind = blocker.kind if blocker else BlockerKind.EXTERNAL
+    text = blocker.text if blocker else report.summary
+    if kind is BlockerKind.CONTEXT and record.tries.blocked_contexts < state.options.policy.blocked_contexts:
+        failure = Failure(
+            reason=Reason.AGENT_BLOCKED,
+            summary=f"Blocked for want of context: {text}",
+            signature=signature(Reason.AGENT_BLOCKED, text),
+        )
+        return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT, failure=failure),)
+    if kind is BlockerKind.TOO_COMPLEX:
+        question = f"The agent says the task is too complex and should be split: {text}"
+        choices = ("retry", "block", "stop")
+        return ask(state, record.id, DecisionKind.SPLIT, Reason.TOO_COMPLEX, question, choices, "block")
+    return (_end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
+
+
+def _kickback(state: RunState, record: TaskRecord, report: Report) -> Events:
+    kickback = report.kickback or Kickback(signal=KickbackSignal.SPEC_INCOMPLETE, details=report.summary)
+    text = f"The agent returns the plan ({kickback.signal}): {kickback.details}"
+    if kickback.recommendation:
+        text += f" It recommends: {kickback.recommendation}"
+    choices: tuple[str, ...] = ("skip", "stop")
+    if kickback.signal is KickbackSignal.SCOPE_CREEP:
+        choices = ("full", *choices)
+    return ask(state, record.id, DecisionKind.KICKBACK, Reason.KICKBACK, text, choices, "stop")
+
+
+# -- gates and integration ------------------------------------------------------------------------
+
+
+def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished) -> Events:
+    verdict = judge_gates(outcome.results, state.baseline_red)
+    if verdict.faults:
+        fault = verdict.faults[0]
+        text = f"Gate {fault.gate} could not judge ({fault.fault}): {fault.detail}"
+        return escalate(state, record, Reason.LINE_FAULT, text)
+    if verdict.red:
+        return _failed(state, record, gate_failure(verdict, state.baseline_red))
+    passed = GatesPassed(task=record.id, attempt=record.attempts, point=outcome.point, green=verdict.green)
+    return (passed,)
+
+
+def _merge(state: RunState, record: TaskRecord, result: Candidate | Conflict) -> Events:
+    assert isinstance(result, Conflict)  # a candidate leaves nothing to conclude
+    paths = ", ".join(result.paths)
+    if record.tries.conflicts >= state.options.policy.conflicts:
+        text = f"Conflicts with what landed before, {record.tries.conflicts + 1} times now: {paths}."
+        return escalate(state, record, Reason.CONFLICT, text)
+    failure = Failure(
+        reason=Reason.CONFLICT,
+        summary=f"Conflicts with what landed in the meantime: {paths}.",
+        signature=signature(Reason.CONFLICT, result.head, *result.paths),
+        tail=result.detail,
+    )
+    return (TaskRequeued(task=record.id, why=RequeueWhy.CONFLICT, failure=failure),)
+
+
+def _land(state: RunState, record: TaskRecord, result: Landed | HeadMoved) -> Events:
+    if isinstance(result, HeadMoved):
+        where = f"is at {result.actual[:12]}" if result.actual else "is gone"
+        text = f"Branch {state.branch} was moved by somebody else: it {where}, expected {str(state.head)[:12]}."
+        kind, reason = DecisionKind.BRANCH_MOVED, Reason.BRANCH_MOVED
+        return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop")
+    return (
+        TaskIntegrated(task=record.id, attempt=record.attempts, commit=result.commit),
+        *(GateMadeRequired(gate=gate) for gate in record.greened),
+    )

@@ -1,0 +1,294 @@
+"""`decide(state, now)`: what is missing, as events to record (ARCHITECTURE: one flow).
+
+Level-triggered and pure: it looks at the state, never at what just happened, and is never replayed. It answers with
+the next conclusions and intents; `settle` repeats it to the fixed point [I13]. The order is the whole policy of the
+loop: conclude what came back, follow answers, block what cannot run any more, open the run, move tasks on, close
+waves, dispatch, and finish.
+"""
+
+from __future__ import annotations
+
+from chargehand.domain.closing import cancel_rest, close_run, close_wave
+from chargehand.domain.conclude import conclude, follow_answer
+from chargehand.domain.effects import Land, MergeCandidate, OpenBranch, RunCanary, RunGates
+from chargehand.domain.events import (
+    DecisionAnswered,
+    DispatchStopped,
+    EffectIntended,
+    Event,
+    GatesPassed,
+    TaskEnded,
+)
+from chargehand.domain.evolve import evolve
+from chargehand.domain.ids import effect_key
+from chargehand.domain.outcome import Candidate, GateStatus
+from chargehand.domain.plan import GatePoint
+from chargehand.domain.schedule import dispatch
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import Reason, StopReason, TaskStatus
+
+__all__ = ["decide", "is_stuck", "settle", "wake_at"]
+
+Events = tuple[Event, ...]
+
+SYNTAX_SUFFIXES = (
+    *(".py", ".pyi", ".json", ".yaml", ".yml", ".toml"),
+    *(".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".java"),
+)
+"""Files with one of these endings are parsed before any gate is paid for (SPEC 3.7, item 5)."""
+
+
+def settle(state: RunState, now: float) -> list[Event]:
+    """Evolve `state` to its fixed point and answer with the events that did it, in order, to be recorded."""
+    settled: list[Event] = []
+    while events := decide(state, now):
+        for event in events:
+            evolve(state, event, now)
+        settled += events
+    return settled
+
+
+def decide(state: RunState, now: float) -> Events:
+    """The next conclusions and intents; empty at the fixed point."""
+    if state.finished is not None:
+        return ()
+    return (
+        _conclude(state, now)
+        or _answer_unattended(state)
+        or _follow_run_answers(state)
+        or _block_orphans(state)
+        or _trip_breaker(state)
+        or (() if state.interrupted or state.held else _go_on(state, now))
+    )
+
+
+def _go_on(state: RunState, now: float) -> Events:
+    if state.head is None or state.canary is None:
+        return _open(state)
+    return (
+        _stop_on_canary(state)
+        or _advance(state)
+        or _stop_on_budget(state)
+        or close_wave(state)
+        or (() if state.stopped else dispatch(state, now))
+        or cancel_rest(state)
+        or close_run(state)
+    )
+
+
+def wake_at(state: RunState) -> float | None:
+    """When the next timer is due, if any."""
+    return state.timers[0][0] if state.timers and not state.stopped else None
+
+
+def is_stuck(state: RunState) -> bool:
+    """Nothing runs, nothing is due, nobody was asked, and the run is not over: a bug (SPEC I13)."""
+    waiting = state.inflight or state.decisions or state.timers or state.interrupted
+    return not waiting and state.finished is None
+
+
+# -- conclusions ----------------------------------------------------------------------------------
+
+
+def _conclude(state: RunState, now: float) -> Events:
+    for task in state.attention:
+        record = state.tasks[task]
+        if record.decision is not None:
+            if record.decision in state.answers:
+                return follow_answer(record, *state.answers[record.decision])
+            continue
+        if events := conclude(state, record, now):
+            return events
+    return ()
+
+
+def _answer_unattended(state: RunState) -> Events:
+    if not state.unattended:
+        return ()
+    return tuple(
+        DecisionAnswered(id=decision.id, choice=decision.default, by="unattended")
+        for decision in state.decisions.values()
+    )
+
+
+def _follow_run_answers(state: RunState) -> Events:
+    """Answers to questions about the run itself; `stop` is all that needs an event."""
+    for decision, choice in state.answers.values():
+        if not decision.task and choice != "continue" and state.stopped is None:
+            return (DispatchStopped(reason=StopReason.HUMAN, detail=decision.question),)
+    return ()
+
+
+def _block_orphans(state: RunState) -> Events:
+    """Tasks whose dependency ended otherwise than integrated."""
+    return tuple(
+        TaskEnded(
+            task=task,
+            status=TaskStatus.BLOCKED,
+            reason=Reason.BLOCKED_ON,
+            detail=f"Depends on {root}, which is {state.tasks[root].status}.",
+            blocked_on=root,
+        )
+        for task, root in state.orphaned.items()
+    )
+
+
+def _trip_breaker(state: RunState) -> Events:
+    bound = state.options.policy.breaker
+    if bound is None or state.stopped is not None:
+        return ()
+    for tasks in state.blocked.values():
+        if len(tasks) >= bound:
+            text = f"{len(tasks)} tasks are blocked: " + "; ".join(
+                f"{task} ({state.tasks[task].detail})" for task in tasks
+            )
+            return (DispatchStopped(reason=StopReason.BREAKER, detail=text, tasks=tuple(tasks)),)
+    return ()
+
+
+def _stop_on_budget(state: RunState) -> Events:
+    caps = state.options.caps
+    for used, bound, name in (
+        (state.busy_s, caps.run_wall_s, "wall clock (s)"),
+        (state.tokens, caps.run_tokens, "tokens"),
+        (state.usd, caps.run_usd, "money (usd)"),
+    ):
+        if used is not None and bound is not None and used > bound and state.stopped is None:
+            text = f"The budget of the run is used up: {name} {used:.0f} of {bound:.0f}."
+            return (DispatchStopped(reason=StopReason.BUDGET, detail=text),)
+    return ()
+
+
+# -- opening --------------------------------------------------------------------------------------
+
+
+def _open(state: RunState) -> Events:
+    """The branch, then the canary: nothing starts before both (SPEC 3.1)."""
+    if state.inflight:
+        return ()
+    if state.head is None:
+        return (
+            EffectIntended(effect=OpenBranch(key="run/0/branch", branch=state.branch, base=state.base)),
+            *_deselect(state),
+        )
+    return (EffectIntended(effect=RunCanary(key="run/0/canary", commit=state.base)),)
+
+
+def _deselect(state: RunState) -> Events:
+    """With `only`: the tasks that are neither named nor needed by a named one."""
+    if not state.options.only:
+        return ()
+    wanted: set[str] = set()
+    todo = list(state.options.only)
+    while todo:
+        task = todo.pop()
+        if task not in wanted:
+            wanted.add(task)
+            todo += state.tasks[task].task.depends_on
+    return tuple(
+        TaskEnded(task=task, status=TaskStatus.SKIPPED, reason=Reason.NOT_SELECTED)
+        for task in state.tasks
+        if task not in wanted
+    )
+
+
+def _stop_on_canary(state: RunState) -> Events:
+    """A gate that cannot run at all stops the run before any agent starts."""
+    for result in state.canary or ():
+        broken = result.status is GateStatus.FAIL and result.gate == "setup"
+        if (broken or result.status is GateStatus.FAULT) and state.stopped is None:
+            why = result.detail or f"exit code {result.exit_code}"
+            text = f"{result.gate} cannot run on the untouched base: {why} ({result.command})"
+            return (DispatchStopped(reason=StopReason.CANARY, detail=text),)
+    return ()
+
+
+# -- moving tasks on ------------------------------------------------------------------------------
+
+
+def _advance(state: RunState) -> Events:
+    for task in state.attention:
+        record = state.tasks[task]
+        if record.inflight is not None or record.unjudged is not None:
+            continue
+        if record.status is TaskStatus.GATING:
+            return (_gate(state, record),)
+        if record.status is TaskStatus.INTEGRATING and state.queue[0] == task:
+            return (_integrate(state, record),)
+    return ()
+
+
+def _gate(state: RunState, record: TaskRecord) -> Event:
+    """Verify and task gates on the sealed tree; where there are none, the syntax check joins the next gates."""
+    sealed = record.sealed
+    assert sealed is not None
+    plan = state.plan
+    own = bool(record.task.verify or plan.gates_on(GatePoint.TASK))
+    syntax = _has_syntax(record) and (own or not plan.gates_on(GatePoint.INTEGRATE))
+    if not own and not syntax:
+        return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK)
+    return EffectIntended(
+        effect=RunGates(
+            key=effect_key(record.id, record.attempts, "gates"),
+            task=record.id,
+            attempt=record.attempts,
+            point=GatePoint.TASK,
+            commit=sealed.commit,
+            tree=sealed.tree,
+            base=record.origin or sealed.base,
+            verify=True,
+            syntax=syntax,
+        )
+    )
+
+
+def _has_syntax(record: TaskRecord) -> bool:
+    return any(path.endswith(SYNTAX_SUFFIXES) for path in record.files_changed)
+
+
+def _integrate(state: RunState, record: TaskRecord) -> Event:
+    sealed, candidate = record.sealed, record.candidate
+    assert sealed is not None
+    assert state.head is not None
+    if candidate is None or candidate.head != state.head:
+        effect = MergeCandidate(
+            key=effect_key(record.id, record.attempts, "merge"),
+            task=record.id,
+            attempt=record.attempts,
+            head=state.head,
+            commit=sealed.commit,
+        )
+        return EffectIntended(effect=effect)
+    if not record.candidate_green:
+        return _gate_candidate(state, record, candidate, sealed.tree)
+    land = Land(
+        key=effect_key(record.id, record.attempts, "land"),
+        task=record.id,
+        attempt=record.attempts,
+        head=state.head,
+        commit=candidate.commit,
+    )
+    return EffectIntended(effect=land)
+
+
+def _gate_candidate(state: RunState, record: TaskRecord, candidate: Candidate, sealed_tree: str) -> Event:
+    """Integrate gates on the candidate; verify again only when its tree is another one than was verified."""
+    plan = state.plan
+    verify = candidate.tree != sealed_tree and bool(record.task.verify)
+    gates = plan.gates_on(GatePoint.INTEGRATE)
+    if not verify and not gates:
+        return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.INTEGRATE)
+    own = bool(record.task.verify or plan.gates_on(GatePoint.TASK))
+    return EffectIntended(
+        effect=RunGates(
+            key=effect_key(record.id, record.attempts, "integrate"),
+            task=record.id,
+            attempt=record.attempts,
+            point=GatePoint.INTEGRATE,
+            commit=candidate.commit,
+            tree=candidate.tree,
+            base=candidate.head,
+            verify=verify,
+            syntax=not own and _has_syntax(record),
+        )
+    )

@@ -1,0 +1,136 @@
+"""From claim and evidence of one attempt to a failure, or to none (SPEC 3.7, items 1 to 3)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from chargehand.domain import scope
+from chargehand.domain.outcome import AgentExit, AttemptResult, Change, ChangeKind, ClaimCheck, ExitKind, Sealed
+from chargehand.domain.plan import Plan, Scope, Task
+from chargehand.domain.words import Failure, Reason
+
+__all__ = ["crash_of", "find_failure", "signature", "stray_changes"]
+
+_NEVER_IN_SCOPE = frozenset({ChangeKind.SYMLINK_OUT, ChangeKind.NESTED_REPOSITORY})
+_ALLOWS_PLACEHOLDERS = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError|not implemented|placeholders?|stubs?)\b")
+_CLAIMS = {
+    ClaimCheck.MISSING: "does not exist",
+    ClaimCheck.OLD: "was already there before the attempt",
+    ClaimCheck.UNREACHABLE: "is not part of the result",
+}
+
+
+def signature(*parts: str) -> str:
+    """The identity of a failure: equal parts give equal signatures."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def stray_changes(task: Task, plan: Plan, sealed: Sealed) -> tuple[Change, ...]:
+    """The changes outside create, modify, test, allowlist and the lock files that go with them.
+
+    A link out of the workspace and a nested repository are stray wherever they lie: neither can be landed whole.
+    An unscoped task has no other stray changes.
+    """
+    stray = [change for change in sealed.changes if change.kind in _NEVER_IN_SCOPE]
+    if task.files is not None:
+        writes = task.files.writes
+        allowed = (*writes, *plan.allowlist, *scope.lock_files_for(writes))
+        stray += [
+            change
+            for change in sealed.changes
+            if change.kind not in _NEVER_IN_SCOPE and not scope.matches(allowed, change.path)
+        ]
+    return tuple(stray)
+
+
+def crash_of(end: AgentExit) -> Failure | None:
+    """The failure that an ending without a report is."""
+    if end.kind in {ExitKind.TIMEOUT, ExitKind.STALL}:
+        reason = Reason.TIMEOUT if end.kind is ExitKind.TIMEOUT else Reason.STALL
+        return Failure(reason=reason, summary=end.detail, signature=signature(reason))
+    if end.signal is not None or end.code not in {0, None}:
+        how = f"signal {end.signal}" if end.signal is not None else f"exit code {end.code}"
+        text = f"The agent ended with {how} and left no report."
+        return Failure(reason=Reason.CRASH, summary=text, signature=signature(Reason.CRASH, how))
+    return None
+
+
+def find_failure(task: Task, plan: Plan, result: AttemptResult, *, reviewed: bool) -> Failure | None:
+    """The first thing that is wrong with what an attempt left, or None when the evidence is good."""
+    sealed = result.sealed
+    if sealed is None:
+        text = f"The workspace could not be sealed: {result.seal_problem}"
+        return Failure(reason=Reason.SEAL_FAILED, summary=text, signature=signature(Reason.SEAL_FAILED, text))
+    return (
+        _bad_history(sealed, result)
+        or _no_change(task, sealed, result)
+        or _out_of_scope(task, plan, sealed)
+        or _missing_file(task, sealed)
+        or (None if reviewed else _placeholders(task, sealed))
+    )
+
+
+def _bad_history(sealed: Sealed, result: AttemptResult) -> Failure | None:
+    if not sealed.base_is_ancestor:
+        text = "The base commit is no longer an ancestor of the result: the history was rewritten."
+        return Failure(reason=Reason.BASE_LOST, summary=text, signature=signature(Reason.BASE_LOST))
+    if sealed.claim in _CLAIMS:
+        claimed = result.report.commit if result.report else ""
+        text = f"The report names commit {claimed}, which {_CLAIMS[sealed.claim]}."
+        return Failure(reason=Reason.BAD_COMMIT, summary=text, signature=signature(Reason.BAD_COMMIT, sealed.claim))
+    return None
+
+
+def _no_change(task: Task, sealed: Sealed, result: AttemptResult) -> Failure | None:
+    if sealed.tree != sealed.base_tree:
+        return None
+    if result.report is None:
+        text = f"There is no usable report ({result.report_problem or 'none was written'}) and nothing changed."
+        return Failure(reason=Reason.INVALID_REPORT, summary=text, signature=signature(Reason.INVALID_REPORT))
+    if task.allow_empty or any(change.kind in _NEVER_IN_SCOPE for change in sealed.changes):
+        return None
+    text = "The report says done, but no file changed."
+    return Failure(reason=Reason.NO_CHANGE, summary=text, signature=signature(Reason.NO_CHANGE))
+
+
+def _out_of_scope(task: Task, plan: Plan, sealed: Sealed) -> Failure | None:
+    stray = stray_changes(task, plan, sealed)
+    if not stray or (task.scope is Scope.REVIEW and not any(c.kind in _NEVER_IN_SCOPE for c in stray)):
+        return None
+    writes = task.files.writes if task.files else ("anything but links out and nested repositories",)
+    facts = (
+        "allowed: " + ", ".join((*writes, *plan.allowlist)),
+        "modified: " + ", ".join(change.path for change in sealed.changes),
+        "unauthorised: " + ", ".join(f"{change.path} ({change.kind})" for change in stray),
+    )
+    paths = sorted(change.path for change in stray)
+    return Failure(
+        reason=Reason.OUT_OF_SCOPE,
+        summary="Changed outside the scope of the task: " + ", ".join(paths) + ".",
+        signature=signature(Reason.OUT_OF_SCOPE, *paths),
+        facts=facts,
+    )
+
+
+def _missing_file(task: Task, sealed: Sealed) -> Failure | None:
+    if task.files is None or (task.allow_empty and sealed.tree == sealed.base_tree):
+        return None
+    missing = [p for p in task.files.create if scope.is_literal(p) and p.rstrip("/") not in sealed.present]
+    if not missing:
+        return None
+    text = "Declared under create, but not there: " + ", ".join(missing) + "."
+    return Failure(reason=Reason.MISSING_FILE, summary=text, signature=signature(Reason.MISSING_FILE, *missing))
+
+
+def _placeholders(task: Task, sealed: Sealed) -> Failure | None:
+    said = " ".join((task.title, task.description, task.approach, *task.mandates, *task.acceptance))
+    if not sealed.placeholders or _ALLOWS_PLACEHOLDERS.search(said):
+        return None
+    text = "The change adds unfinished places: " + "; ".join(sealed.placeholders[:5]) + "."
+    return Failure(
+        reason=Reason.PLACEHOLDER,
+        summary=text,
+        signature=signature(Reason.PLACEHOLDER, *sealed.placeholders),
+        facts=sealed.placeholders,
+    )

@@ -1,0 +1,378 @@
+"""`evolve(state, event, at)`: the only way a run changes. It folds and decides nothing (ARCHITECTURE: one flow)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from chargehand.domain.effects import Effect, StartAttempt
+from chargehand.domain.events import (
+    AttemptAccepted,
+    AttemptFinished,
+    BranchOpened,
+    CanaryFinished,
+    DecisionAnswered,
+    DecisionAsked,
+    DispatchStopped,
+    EffectIntended,
+    EffectLost,
+    Event,
+    GateMadeRequired,
+    GatesFinished,
+    GatesPassed,
+    LandFinished,
+    MergeFinished,
+    Recorded,
+    RequeueWhy,
+    RunFinished,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+    TaskAdded,
+    TaskEnded,
+    TaskIntegrated,
+    TaskRequeued,
+    WarningRaised,
+    WaveEnded,
+)
+from chargehand.domain.outcome import Candidate, ExitKind, GateStatus, Landed, Role
+from chargehand.domain.plan import GatePoint, Weight
+from chargehand.domain.state import TRANSITIONS, IllegalTransition, RunState, TaskRecord, Tries
+from chargehand.domain.words import HOLDS, TERMINAL, DecisionKind, Reason, TaskStatus
+
+__all__ = ["evolve", "fold"]
+
+_NO_ATTEMPT = frozenset({ExitKind.CANCELLED, ExitKind.LOST})
+_FREE = TERMINAL | {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION}
+
+
+def fold(recorded: list[Recorded]) -> RunState:
+    """The state after all events of a journal; the first must be `RunStarted`."""
+    first = recorded[0]
+    if not isinstance(first.event, RunStarted):
+        raise IllegalTransition("A journal begins with RunStarted.")
+    state = RunState.start(first.event, first.at)
+    state.seq = first.seq
+    for record in recorded[1:]:
+        evolve(state, record.event, record.at)
+        state.seq = record.seq
+    return state
+
+
+def evolve(state: RunState, event: Event, at: float) -> None:
+    """Apply one event in place. Raises `IllegalTransition` for a move the machine does not know."""
+    if state.inflight:
+        state.busy_s += max(0.0, at - state.last_at)
+    state.last_at = at
+    match event:
+        case RunStarted():
+            raise IllegalTransition("A run starts once.")
+        case RunResumed():
+            state.interrupted = False
+            if event.unattended is not None:
+                state.unattended = event.unattended
+        case RunInterrupted():
+            state.interrupted = True
+        case DispatchStopped():
+            state.stopped = state.stopped or event
+        case RunFinished():
+            state.finished = event
+        case WarningRaised():
+            state.warnings.append(event)
+        case GateMadeRequired():
+            state.baseline_red.pop(event.gate, None)
+        case WaveEnded():
+            _end_wave(state, event)
+        case TaskAdded():
+            _add_task(state, event)
+        case DecisionAsked() | DecisionAnswered():
+            _decide(state, event)
+        case EffectIntended() | EffectLost() | BranchOpened() | CanaryFinished():
+            _effect(state, event)
+        case AttemptFinished() | GatesFinished() | MergeFinished() | LandFinished():
+            _outcome(state, event)
+        case AttemptAccepted() | GatesPassed() | TaskRequeued() | TaskIntegrated() | TaskEnded():
+            _task(state, event)
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+# -- effects and their outcomes -------------------------------------------------------------------
+
+
+def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened | CanaryFinished) -> None:
+    match event:
+        case EffectIntended(effect=effect):
+            state.inflight[effect.key] = effect
+            _intend(state, effect)
+        case EffectLost():
+            _lose(state, state.inflight.pop(event.key))
+        case BranchOpened():
+            del state.inflight[event.key]
+            state.head, state.head_tree, state.base_tree = event.head, event.tree, event.tree
+            state.conventions = event.conventions
+        case CanaryFinished():
+            del state.inflight[event.key]
+            state.canary = event.results
+            state.baseline_red = {r.gate: r for r in event.results if r.status is GateStatus.FAIL}
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def _intend(state: RunState, effect: Effect) -> None:
+    task = getattr(effect, "task", "")
+    if not task:
+        return
+    record = state.tasks[task]
+    if isinstance(effect, StartAttempt):
+        changes: dict[str, object] = {"attempts": effect.attempt, "base": effect.base, "role": effect.role}
+        if record.fix_base is None:
+            changes["origin"] = effect.base
+        record = _move(state, record, TaskStatus.RUNNING, **changes)
+        state.live[task] = None
+        state.agents_live[agent_of(state, record)] += 1
+    state.tasks[task] = replace(record, inflight=effect.key)
+    state.attention.pop(task, None)
+
+
+def agent_of(state: RunState, record: TaskRecord) -> str:
+    """The name of the agent that works on a task."""
+    return record.task.agent or state.options.agent
+
+
+def _lose(state: RunState, effect: Effect) -> None:
+    """An effect without outcome: its task is where it was before the effect was intended."""
+    task = getattr(effect, "task", "")
+    if not task:
+        return
+    record = replace(state.tasks[task], inflight=None)
+    state.tasks[task] = record
+    if isinstance(effect, StartAttempt):
+        record = replace(record, attempts=record.attempts - 1, why=RequeueWhy.LOST)
+        _move(state, record, TaskStatus.WAITING)
+        state.offer(task)
+    else:
+        state.attention[task] = None
+
+
+def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFinished | LandFinished) -> None:
+    del state.inflight[event.key]
+    if not event.task:
+        assert isinstance(event, GatesFinished)
+        state.closing = event
+        return
+    changes: dict[str, object] = {"inflight": None, "unjudged": event}
+    record = state.tasks[event.task]
+    match event:
+        case AttemptFinished(result=result):
+            changes |= {"report": result.report, "sealed": result.sealed}
+            if result.exit.kind in _NO_ATTEMPT:
+                changes["attempts"] = record.attempts - 1
+            _count_usage(state, result.usage.tokens, result.usage.usd)
+        case MergeFinished(result=Candidate() as candidate):
+            changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None}
+        case LandFinished(result=Landed(commit=commit)):
+            state.head = commit
+            assert record.candidate is not None
+            state.head_tree = record.candidate.tree
+        case _:
+            pass
+    state.tasks[event.task] = replace(record, **changes)  # type: ignore[arg-type]
+    state.attention[event.task] = None
+
+
+def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None:
+    if tokens is not None:
+        state.tokens = (state.tokens or 0) + tokens
+    if usd is not None:
+        state.usd = (state.usd or 0.0) + usd
+
+
+# -- tasks ----------------------------------------------------------------------------------------
+
+
+def _move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object) -> TaskRecord:
+    """The one place where a task changes its state."""
+    if to not in TRANSITIONS[record.status]:
+        raise IllegalTransition(f"Task {record.id} cannot go from {record.status} to {to}.")
+    if record.status is TaskStatus.WAITING:
+        state.withdraw(record)
+        changes.setdefault("not_before", None)
+    if record.decision is not None:
+        state.decisions.pop(record.decision, None)
+        state.answers.pop(record.decision, None)
+        changes.setdefault("decision", None)
+    moved = replace(record, status=to, unjudged=None, **changes)  # type: ignore[arg-type]
+    state.tasks[record.id] = moved
+    state.attention.pop(record.id, None)
+    if to in _FREE and record.id in state.live:
+        del state.live[record.id]
+        state.agents_live[agent_of(state, record)] -= 1
+    if record.status is TaskStatus.INTEGRATING:
+        state.queue.remove(record.id)
+    if to is TaskStatus.INTEGRATING:
+        state.queue.append(record.id)
+        state.attention[record.id] = None
+    elif to in {TaskStatus.GATING, TaskStatus.REVIEWING}:
+        state.attention[record.id] = None
+    elif to in TERMINAL:
+        state.open_tasks -= 1
+        state.wave_open[state.wave_of[record.id]] -= 1
+    return moved
+
+
+def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued | TaskIntegrated | TaskEnded) -> None:
+    record = state.tasks[event.task]
+    match event:
+        case AttemptAccepted():
+            assert record.sealed is not None
+            changed = dict.fromkeys((*record.files_changed, *(c.path for c in record.sealed.changes)))
+            _move(
+                state,
+                record,
+                TaskStatus.GATING,
+                commit=record.sealed.commit,
+                files_changed=tuple(changed),
+                trees=(*record.trees, record.sealed.tree),
+            )
+        case GatesPassed(point=GatePoint.TASK):
+            _move(state, record, TaskStatus.INTEGRATING, candidate=None, candidate_green=False)
+        case GatesPassed():
+            state.tasks[record.id] = replace(record, candidate_green=True, greened=event.green, unjudged=None)
+            state.attention[record.id] = None
+        case TaskRequeued():
+            _requeue(state, record, event)
+        case TaskIntegrated():
+            _move(state, record, TaskStatus.INTEGRATED, reason=Reason.INTEGRATED, landed=event.commit)
+            _release_dependents(state, record.id)
+        case TaskEnded():
+            _move(
+                state,
+                record,
+                event.status,
+                reason=event.reason,
+                detail=event.detail,
+                blocked_on=event.blocked_on,
+            )
+            _after_end(state, event)
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
+    changes: dict[str, object] = {
+        "why": event.why,
+        "failure": event.failure,
+        "not_before": event.not_before,
+        "candidate": None,
+        "candidate_green": False,
+        "tries": _count_try(record.tries, event.why, event.failure is not None),
+        "role": Role.FIXER if event.why is RequeueWhy.FIX else Role.IMPLEMENTER,
+        "fix_base": record.sealed.commit if event.why is RequeueWhy.FIX and record.sealed else None,
+    }
+    if event.why is not RequeueWhy.FIX:
+        changes["files_changed"] = ()
+    if event.failure is not None:
+        changes["signatures"] = (*record.signatures, event.failure.signature)
+        if record.sealed is not None and (record.best is None or event.failure.severity < record.best[0]):
+            changes["best"] = (event.failure.severity, record.sealed.commit)
+        changes["detail"] = event.failure.summary
+        changes["reason"] = event.failure.reason
+    if event.why is RequeueWhy.ANSWERED:
+        changes |= {"signatures": (), "trees": (), "tries": Tries(), "best": None}
+    if record.sealed is not None:
+        sealed = record.sealed
+        changes["previous"] = (sealed.base, sealed.commit)
+        if event.failure is not None and sealed.tree not in record.trees:
+            changes.setdefault("trees", (*record.trees, sealed.tree))
+    if isinstance(record.unjudged, AttemptFinished) and record.unjudged.result.context:
+        changes["context"] = (*record.context, *record.unjudged.result.context)
+    _move(state, record, TaskStatus.WAITING, **changes)
+    state.offer(record.id)
+
+
+def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
+    match why:
+        case RequeueWhy.RETRY | RequeueWhy.REPORT:
+            return replace(tries, retries=tries.retries + 1)
+        case RequeueWhy.CONTEXT if failed:
+            return replace(tries, blocked_contexts=tries.blocked_contexts + 1)
+        case RequeueWhy.CONTEXT:
+            return replace(tries, contexts=tries.contexts + 1)
+        case RequeueWhy.CONFLICT:
+            return replace(tries, conflicts=tries.conflicts + 1)
+        case RequeueWhy.FIX:
+            return replace(tries, concern_fixes=tries.concern_fixes + 1)
+        case RequeueWhy.WAIT:
+            return replace(tries, waits=tries.waits + 1)
+        case RequeueWhy.LOST | RequeueWhy.ANSWERED:
+            return tries
+        case _:  # pragma: no cover
+            assert_never(why)
+
+
+def _release_dependents(state: RunState, task: str) -> None:
+    for dependent in state.dependents.get(task, ()):
+        state.unmet[dependent] -= 1
+        if state.tasks[dependent].status is TaskStatus.WAITING:
+            state.offer(dependent)
+
+
+def _after_end(state: RunState, event: TaskEnded) -> None:
+    root = event.blocked_on or event.task
+    for dependent in state.dependents.get(event.task, ()):
+        if not state.tasks[dependent].is_over:
+            state.orphaned.setdefault(dependent, root)
+    state.orphaned.pop(event.task, None)
+    if event.status is TaskStatus.BLOCKED and event.blocked_on is None:
+        state.blocked[state.phase(event.task)].append(event.task)
+
+
+def _add_task(state: RunState, event: TaskAdded) -> None:
+    state.wave_of[event.task.id] = event.wave
+    state.add(event.task, 1, len(state.tasks))
+    record = state.tasks[event.task.id]
+    state.tasks[event.task.id] = replace(record, fixes_gates_of=event.point)
+    state.rounds[event.point] += 1
+
+
+def _end_wave(state: RunState, event: WaveEnded) -> None:
+    following = sorted(wave for wave in state.wave_open if wave > event.wave)
+    state.wave = following[0] if following else event.wave + 1
+    state.rounds[GatePoint.WAVE] = 0
+    state.answers = {i: answer for i, answer in state.answers.items() if answer[0].kind is not DecisionKind.WAVE}
+    for task in state.later.pop(state.wave, ()):
+        if state.tasks[task].status is TaskStatus.WAITING:
+            state.offer(task)
+
+
+# -- people ---------------------------------------------------------------------------------------
+
+
+def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
+    if isinstance(event, DecisionAsked):
+        decision = event.decision
+        state.decisions[decision.id] = decision
+        state.asked += 1
+        if decision.task:
+            record = state.tasks[decision.task]
+            if record.status is not TaskStatus.AWAITING_DECISION:
+                changes: dict[str, object] = {"reason": decision.reason, "detail": decision.question}
+                if decision.kept:
+                    changes["commit"] = decision.kept
+                record = _move(state, record, TaskStatus.AWAITING_DECISION, **changes)
+            state.tasks[record.id] = replace(record, decision=decision.id)
+        if decision.kind in HOLDS:
+            state.held = decision.id
+        return
+    decision = state.decisions.pop(event.id)
+    state.answers[decision.id] = (decision, event.choice)
+    if state.held == decision.id:
+        state.held = None
+    if decision.task:
+        record = state.tasks[decision.task]
+        approved = (*record.approved, decision.kind) if event.choice == "approve" else record.approved
+        state.tasks[decision.task] = replace(record, approved=approved)
+        state.attention[decision.task] = None
+    if event.choice == "full":
+        state.weight = Weight.FULL

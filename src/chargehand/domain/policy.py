@@ -1,0 +1,30 @@
+"""The bounds of SPEC 3.8 as values. A profile is another set of these values, never other code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["HOUSE", "Policy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How often each outcome may be answered by another attempt before somebody is asked.
+
+    `breaker` is the number of blocked tasks in a phase that stops the run (None: off). Waits after a rate limit
+    without a stated reset double from `backoff_s` up to `backoff_max_s`.
+    """
+
+    retries: int = 1
+    contexts: int = 2
+    blocked_contexts: int = 1
+    conflicts: int = 3
+    concern_fixes: int = 1
+    wave_fixes: int = 3
+    run_fixes: int = 3
+    breaker: int | None = 3
+    backoff_s: float = 30.0
+    backoff_max_s: float = 900.0
+
+
+HOUSE = Policy()

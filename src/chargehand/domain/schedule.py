@@ -1,0 +1,98 @@
+"""Which task starts next: dependencies, slots, leases, budgets, in a deterministic order (SPEC 3.3) [I15]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chargehand.domain import scope
+from chargehand.domain.conclude import ask, escalate
+from chargehand.domain.effects import StartAttempt
+from chargehand.domain.events import EffectIntended, Event
+from chargehand.domain.evolve import agent_of
+from chargehand.domain.ids import effect_key
+from chargehand.domain.plan import Mode
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import DecisionKind, Reason
+
+__all__ = ["dispatch", "why_waiting"]
+
+
+def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
+    """Start the first task that may start: longest remaining critical path first, then plan order."""
+    if len(state.live) >= state.options.jobs:
+        return ()
+    for task in _candidates(state, now):
+        record = state.tasks[task]
+        if record.task.needs_human and DecisionKind.START not in record.approved:
+            text = f"Task {task} ({record.task.title}) asks for a yes before it starts."
+            kind, reason = DecisionKind.START, Reason.NEEDS_HUMAN
+            return ask(state, task, kind, reason, text, ("approve", "reject"), "reject")
+        if record.attempts >= state.options.caps.task_attempts:
+            text = f"The task used up its {record.attempts} attempts."
+            return escalate(state, record, Reason.ATTEMPTS, text)
+        if not _obstacle(state, record):
+            return (_start(state, record),)
+    return ()
+
+
+def _candidates(state: RunState, now: float) -> Iterator[str]:
+    for not_before, task in state.timers:
+        if not_before > now:
+            break
+        yield task
+    for _, _, task in state.ready:
+        yield task
+
+
+def _start(state: RunState, record: TaskRecord) -> EffectIntended:
+    assert state.head is not None
+    attempt = record.attempts + 1
+    return EffectIntended(
+        effect=StartAttempt(
+            key=effect_key(record.id, attempt, "attempt"),
+            task=record.id,
+            attempt=attempt,
+            role=record.role,
+            base=record.fix_base or state.head,
+        )
+    )
+
+
+def _obstacle(state: RunState, record: TaskRecord) -> str:
+    """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
+    sequential = record.task.mode is Mode.SEQUENTIAL
+    for other in state.live:
+        if sequential or state.tasks[other].task.mode is Mode.SEQUENTIAL:
+            return f"runs alone, and {other} is live"
+    agent = agent_of(state, record)
+    bound = next((a.jobs for a in state.options.agents if a.name == agent), None)
+    if bound is not None and state.agents_live[agent] >= bound:
+        return f"agent {agent} has no free slot ({bound})"
+    writes = record.task.files.writes if record.task.files else ()
+    for other in state.live:
+        files = state.tasks[other].task.files
+        if files and writes and scope.overlaps(writes, files.writes):
+            return f"{other} holds a lease on the same files"
+    return ""
+
+
+def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
+    """Why a waiting task does not run, in words (SPEC I12)."""
+    if state.stopped is not None:
+        return f"the run starts nothing more ({state.stopped.reason}: {state.stopped.detail})"
+    if state.held is not None:
+        return f"the run is held by decision {state.held}"
+    missing = [d for d in record.task.depends_on if state.tasks[d].landed is None]
+    if missing:
+        return "waits for " + ", ".join(f"{d} ({state.tasks[d].status})" for d in missing)
+    if state.head is None or state.canary is None:
+        return "the canary is not through yet"
+    if record.not_before is not None and record.not_before > now:
+        return f"not before {record.not_before:.0f} (in {record.not_before - now:.0f} s)"
+    if state.wave is not None and state.wave_of[record.id] > state.wave:
+        return f"wave {state.wave_of[record.id]} starts when wave {state.wave} has ended"
+    if obstacle := _obstacle(state, record):
+        return obstacle
+    if len(state.live) >= state.options.jobs:
+        return f"all {state.options.jobs} slots are taken"
+    return "it starts next"

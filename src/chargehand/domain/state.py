@@ -1,0 +1,257 @@
+"""The state of a run: one mutable aggregate of frozen values, with the indexes that deciding needs.
+
+Theory of operation. A task is in exactly one stored state; `TRANSITIONS` is the whole machine, and nothing but
+`domain.evolve` moves a task. A task goes round: it waits until its dependencies are integrated and slot, lease and
+budgets allow; an attempt runs (running); what the attempt left is gated on its own tree (gating), reviewed where
+reviews are on (reviewing), merged and gated as merged (integrating), and landed (integrated). Every step leaves an
+unjudged outcome in the record (`unjudged`), and `decide` draws one conclusion from it: forward, back to waiting with
+a failure for the next brief, to a human (awaiting_decision), or to an end with a reason. A slot and a lease last from
+dispatch to integrated or terminal; awaiting a decision gives both up.
+
+`ready`, `timers`, `attention`, `queue` and `live` are indexes over the records: one event costs what it changes, not
+what exists.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from chargehand.domain import graph
+from chargehand.domain.effects import Effect
+from chargehand.domain.errors import ChargehandError
+from chargehand.domain.events import (
+    AttemptFinished,
+    DispatchStopped,
+    GatesFinished,
+    LandFinished,
+    MergeFinished,
+    RequeueWhy,
+    RunFinished,
+    RunStarted,
+    WarningRaised,
+)
+from chargehand.domain.options import RunOptions
+from chargehand.domain.outcome import Candidate, GateResult, Report, Role, Sealed
+from chargehand.domain.plan import Barrier, GatePoint, Plan, Task, Weight
+from chargehand.domain.words import TERMINAL, Decision, DecisionKind, Failure, Reason, TaskStatus
+
+__all__ = ["TRANSITIONS", "IllegalTransition", "RunState", "TaskRecord", "Tries", "Unjudged"]
+
+_S = TaskStatus
+_ENDS = frozenset({_S.AWAITING_DECISION, _S.FAILED, _S.BLOCKED, _S.SKIPPED, _S.CANCELLED})
+
+TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
+    _S.WAITING: frozenset({_S.RUNNING}) | _ENDS,
+    _S.RUNNING: frozenset({_S.WAITING, _S.GATING}) | _ENDS,
+    _S.GATING: frozenset({_S.WAITING, _S.REVIEWING, _S.INTEGRATING}) | _ENDS,
+    _S.REVIEWING: frozenset({_S.WAITING, _S.INTEGRATING}) | _ENDS,
+    _S.INTEGRATING: frozenset({_S.WAITING, _S.INTEGRATED}) | _ENDS,
+    _S.AWAITING_DECISION: frozenset({_S.WAITING, _S.INTEGRATING}) | (_ENDS - {_S.AWAITING_DECISION}),
+    _S.INTEGRATED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.BLOCKED: frozenset(),
+    _S.SKIPPED: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+Unjudged = AttemptFinished | GatesFinished | MergeFinished | LandFinished
+
+
+class IllegalTransition(ChargehandError):
+    """An event asked for a move the machine does not know: a bug, or a damaged journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """How often a task was sent back, by cause; each has a bound of its own in the policy."""
+
+    retries: int = 0
+    contexts: int = 0
+    blocked_contexts: int = 0
+    conflicts: int = 0
+    concern_fixes: int = 0
+    waits: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """Everything known about one task.
+
+    `attempts` counts started processes except cancelled and lost ones, and numbers them; `previous` is (base,
+    commit) of the last judged change; `best` the least bad attempt so far, as (severity, commit); `origin` is the
+    base of the whole change, `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of
+    decisions a human already said yes to.
+    """
+
+    task: Task
+    status: TaskStatus = TaskStatus.WAITING
+    reason: Reason | None = None
+    detail: str = ""
+    blocked_on: str | None = None
+    attempts: int = 0
+    tries: Tries = Tries()
+    role: Role = Role.IMPLEMENTER
+    why: RequeueWhy | None = None
+    base: str | None = None
+    not_before: float | None = None
+    inflight: str | None = None
+    unjudged: Unjudged | None = None
+    report: Report | None = None
+    sealed: Sealed | None = None
+    origin: str | None = None
+    fix_base: str | None = None
+    previous: tuple[str, str] | None = None
+    best: tuple[int, str] | None = None
+    failure: Failure | None = None
+    signatures: tuple[str, ...] = ()
+    trees: tuple[str, ...] = ()
+    context: tuple[tuple[str, str], ...] = ()
+    candidate: Candidate | None = None
+    candidate_green: bool = False
+    greened: tuple[str, ...] = ()
+    commit: str | None = None
+    landed: str | None = None
+    files_changed: tuple[str, ...] = ()
+    decision: str | None = None
+    approved: tuple[DecisionKind, ...] = ()
+    fixes_gates_of: GatePoint | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the task."""
+        return self.task.id
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task is in a terminal state."""
+        return self.status in TERMINAL
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """One run, folded from its events by `domain.evolve`; read by `domain.decide` and `domain.view`."""
+
+    run: str
+    plan: Plan
+    options: RunOptions
+    base: str
+    branch: str
+    started_at: float
+    tasks: dict[str, TaskRecord] = field(default_factory=dict)
+    # graph
+    dependents: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    unmet: dict[str, int] = field(default_factory=dict)
+    priority: dict[str, tuple[int, int]] = field(default_factory=dict)
+    wave_of: dict[str, int] = field(default_factory=dict)
+    wave_open: dict[int, int] = field(default_factory=dict)
+    # indexes
+    ready: list[tuple[int, int, str]] = field(default_factory=list)
+    timers: list[tuple[float, str]] = field(default_factory=list)
+    attention: dict[str, None] = field(default_factory=dict)
+    queue: list[str] = field(default_factory=list)
+    live: dict[str, None] = field(default_factory=dict)
+    later: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    agents_live: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    inflight: dict[str, Effect] = field(default_factory=dict)
+    open_tasks: int = 0
+    blocked: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+    orphaned: dict[str, str] = field(default_factory=dict)
+    # the branch and its gates
+    head: str | None = None
+    base_tree: str = ""
+    head_tree: str = ""
+    conventions: tuple[str, ...] = ()
+    canary: tuple[GateResult, ...] | None = None
+    baseline_red: dict[str, GateResult] = field(default_factory=dict)
+    wave: int | None = None
+    rounds: dict[GatePoint, int] = field(default_factory=lambda: defaultdict(int))
+    closing: GatesFinished | None = None
+    # people
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    answers: dict[str, tuple[Decision, str]] = field(default_factory=dict)
+    asked: int = 0
+    held: str | None = None
+    # the end
+    stopped: DispatchStopped | None = None
+    interrupted: bool = False
+    finished: RunFinished | None = None
+    warnings: list[WarningRaised] = field(default_factory=list)
+    weight: Weight | None = None
+    unattended: bool = False
+    # usage
+    tokens: int | None = None
+    usd: float | None = None
+    busy_s: float = 0.0
+    last_at: float = 0.0
+    seq: int = 0
+
+    @classmethod
+    def start(cls, event: RunStarted, at: float) -> RunState:
+        """The state right after `RunStarted`."""
+        state = cls(
+            run=event.run,
+            plan=event.plan,
+            options=event.options,
+            base=event.base,
+            branch=event.branch,
+            started_at=at,
+            last_at=at,
+            unattended=event.options.unattended,
+        )
+        depends = {task.id: task.depends_on for task in event.plan.tasks}
+        remaining = graph.remaining(depends)
+        state.wave_of = graph.waves(depends, {t.id: t.wave for t in event.plan.tasks if t.wave is not None})
+        if event.plan.barrier is Barrier.WAVE and state.wave_of:
+            state.wave = min(state.wave_of.values())
+        for order, task in enumerate(event.plan.tasks):
+            state.add(task, remaining[task.id], order)
+        return state
+
+    def add(self, task: Task, remaining: int, order: int) -> None:
+        """Take a task in: waiting, and ready when nothing holds it back."""
+        self.tasks[task.id] = TaskRecord(task=task)
+        self.priority[task.id] = (-remaining, order)
+        self.open_tasks += 1
+        wave = self.wave_of.setdefault(task.id, 0)
+        self.wave_open[wave] = self.wave_open.get(wave, 0) + 1
+        unmet = 0
+        for dependency in task.depends_on:
+            if self.tasks.get(dependency) is None or self.tasks[dependency].status is not TaskStatus.INTEGRATED:
+                self.dependents[dependency].append(task.id)
+                unmet += 1
+        self.unmet[task.id] = unmet
+        self.offer(task.id)
+
+    def offer(self, task_id: str) -> None:
+        """Put a waiting task where dispatch will find it, if its dependencies are integrated."""
+        if self.unmet[task_id]:
+            return
+        record = self.tasks[task_id]
+        if record.not_before is not None:
+            insort(self.timers, (record.not_before, task_id))
+        elif self.wave is not None and self.wave_of[task_id] > self.wave:
+            self.later[self.wave_of[task_id]].append(task_id)
+        else:
+            insort(self.ready, (*self.priority[task_id], task_id))
+
+    def withdraw(self, record: TaskRecord) -> None:
+        """Take a task that no longer waits out of the indexes of dispatch."""
+        if record.not_before is not None:
+            self.timers = [timer for timer in self.timers if timer[1] != record.id]
+            return
+        entry = (*self.priority[record.id], record.id)
+        at = bisect_left(self.ready, entry)
+        if at < len(self.ready) and self.ready[at] == entry:
+            del self.ready[at]
+
+    def phase(self, task_id: str) -> int:
+        """The phase of the breaker: the task's wave where waves are declared, else one for the run."""
+        declared = self.wave is not None or self.tasks[task_id].task.wave is not None
+        return self.wave_of[task_id] if declared else 0
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Only decisions are left: nothing runs and nothing is due."""
+        return bool(self.decisions) and not self.inflight and self.finished is None
