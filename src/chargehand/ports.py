@@ -38,8 +38,12 @@ __all__ = [
     "Launch",
     "MergeJob",
     "Notifier",
+    "OnOutput",
+    "OpenRun",
+    "Opened",
     "Places",
     "Request",
+    "RunStore",
     "SealJob",
     "Workspace",
     "Workspaces",
@@ -94,6 +98,49 @@ class Inbox(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run this process holds: its journal and inbox, and the folder for its files. `release` gives it up."""
+
+    run: str
+    folder: Path
+    journal: Journal
+    inbox: Inbox
+    release: Callable[[], None]
+
+
+class RunStore(Protocol):
+    """Where the runs of one repository live."""
+
+    def create(self, run: str) -> OpenRun:
+        """A new run, held by this process; `UserError` when the id is taken or not fit for a folder name."""
+        ...
+
+    def open(self, run: str) -> OpenRun:
+        """Take an existing run up; `RunLocked` when another process holds it, `UserError` when there is none."""
+        ...
+
+    def read(self, run: str) -> list[Recorded]:
+        """All events of a run, without holding it."""
+        ...
+
+    def inbox(self, run: str) -> Inbox:
+        """The inbox of a run, for a process that does not hold it."""
+        ...
+
+    def runs(self) -> list[str]:
+        """The ids of all runs, oldest first."""
+        ...
+
+    def holder(self, run: str) -> str | None:
+        """Who holds the run now, in words; None when nobody does."""
+        ...
+
+    def folder(self, run: str) -> Path:
+        """The folder of a run."""
+        ...
+
+
 class Clock(Protocol):
     """Wall-clock time in seconds since the epoch."""
 
@@ -118,8 +165,9 @@ class AttemptSpec:
     """Everything a fleet needs for one attempt, by value: never a local path of the coordinator.
 
     `key` is unique in the run; `previous` is (base, commit) of the attempt before, shown as a patch;
-    `declared` are the write patterns of the task (sealed even when ignored); `agent` names an agent of the
-    settings; `inputs` are (path, text) of plan and spec files copied read-only and never sealed.
+    `ref` keeps what is sealed; `declared` are the write patterns of the task (sealed even when ignored), `reads`
+    what it names for reading (given as context on demand); `agent` names an agent of the settings; `inputs` are
+    (path, text) of plan and spec files copied read-only and never sealed.
     """
 
     key: str
@@ -135,7 +183,9 @@ class AttemptSpec:
     wall_s: float = 1800.0
     idle_s: float | None = 300.0
     previous: tuple[str, str] | None = None
+    ref: str = ""
     declared: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     env: EnvSpec = EnvSpec()
     setup: SetupSpec | None = None
     inputs: tuple[tuple[str, str], ...] = ()
@@ -154,6 +204,10 @@ class Fleet(Protocol):
 
     async def cancel(self, key: str, *, now: bool = False) -> None:
         """End the attempt and every process of it (INT, TERM, KILL; `now`: KILL); `wait` tells CANCELLED."""
+        ...
+
+    async def recover(self, run: str) -> list[str]:
+        """After a crash: end what still runs for `run`, rescue what its workspaces hold; what was done, in words."""
         ...
 
 
@@ -321,10 +375,19 @@ class LandJob:
     ref: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Where the integration branch stands; `conventions` are the convention files at its head."""
+
+    head: str
+    tree: str
+    conventions: tuple[str, ...] = ()
+
+
 class Integrator(Protocol):
     """Lands commits on the integration branch, without a work tree."""
 
-    async def open(self, branch: str, base: str) -> str:
+    async def open(self, branch: str, base: str) -> Opened:
         """Create the branch at `base` unless it exists; answer where it stands."""
         ...
 
@@ -342,3 +405,4 @@ class Integrator(Protocol):
 
 
 OnOutput = Callable[[str, str], None]
+"""Told the key of an attempt or gate job and the last line it printed."""

@@ -1,0 +1,158 @@
+"""One effect → one port call → one outcome event. Decides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import (
+    AttemptFinished,
+    BranchOpened,
+    CanaryFinished,
+    Event,
+    GatesFinished,
+    LandFinished,
+    MergeFinished,
+)
+from chargehand.domain.outcome import (
+    AgentExit,
+    AttemptResult,
+    BlockerKind,
+    ExitKind,
+    FaultKind,
+    GateResult,
+    GateStatus,
+    Report,
+    ReportStatus,
+)
+from chargehand.domain.state import RunState
+from chargehand.engine import jobs
+from chargehand.ports import (
+    AttemptSpec,
+    Clock,
+    Fleet,
+    GateJob,
+    Gates,
+    Inbox,
+    Integrator,
+    Journal,
+    LandJob,
+    MergeJob,
+    Notifier,
+    Workspaces,
+)
+
+__all__ = ["Ports", "context_names", "perform"]
+
+_CONTEXT_CHARS = 32_000
+_PATH_LIKE = re.compile(r"[\w.-]+(?:/[\w.-]+)+|[\w-]+\.[A-Za-z]\w{0,7}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What the engine works with."""
+
+    journal: Journal
+    inbox: Inbox
+    fleet: Fleet
+    gates: Gates
+    integrator: Integrator
+    workspaces: Workspaces
+    notifier: Notifier
+    clock: Clock
+
+
+def perform(ports: Ports, state: RunState, effect: Effect) -> Coroutine[Any, Any, Event]:
+    """The call an effect stands for. What it needs of the state is taken now: the state moves on while it runs."""
+    match effect:
+        case OpenBranch():
+            return _open(ports, effect)
+        case RunCanary():
+            return _canary(ports, effect, jobs.canary_job(state, effect))
+        case StartAttempt():
+            return _attempt(ports, effect, jobs.attempt_spec(state, effect))
+        case RunGates():
+            return _gates(ports, effect, jobs.gate_job(state, effect))
+        case MergeCandidate():
+            return _merge(ports, effect, jobs.merge_job(state, effect))
+        case Land():
+            return _land(ports, effect, jobs.land_job(state, effect))
+        case _:  # pragma: no cover
+            assert_never(effect)
+
+
+async def _open(ports: Ports, effect: OpenBranch) -> Event:
+    opened = await ports.integrator.open(effect.branch, effect.base)
+    return BranchOpened(key=effect.key, head=opened.head, tree=opened.tree, conventions=opened.conventions)
+
+
+async def _canary(ports: Ports, effect: RunCanary, job: GateJob) -> Event:
+    return CanaryFinished(key=effect.key, results=await _run_gates(ports, job))
+
+
+async def _attempt(ports: Ports, effect: StartAttempt, spec: AttemptSpec) -> Event:
+    """A world that cannot carry an attempt out is an outcome too: the attempt never falls back to less isolation."""
+    try:
+        await ports.fleet.submit(spec)
+        result = await ports.fleet.wait(spec.key)
+        names = context_names(result.report, spec.reads)
+        if names:
+            found = await ports.workspaces.read(spec.base, names, _CONTEXT_CHARS)
+            result = replace(result, context=tuple(found.items()))
+    except AdapterError as error:
+        result = AttemptResult(exit=AgentExit(kind=ExitKind.ENV_MISSING, detail=str(error)))
+    return AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+
+
+def context_names(report: Report | None, reads: tuple[str, ...]) -> tuple[str, ...]:
+    """The paths whose text answers a report that asks for context: what it names, and what the task names."""
+    if report is None:
+        return ()
+    blocked_on_context = report.blocker is not None and report.blocker.kind is BlockerKind.CONTEXT
+    if report.status is not ReportStatus.NEEDS_CONTEXT and not blocked_on_context:
+        return ()
+    asked = [*report.missing_context, report.blocker.text if report.blocker else ""]
+    named = [path for text in asked for path in _PATH_LIKE.findall(text)]
+    return tuple(dict.fromkeys((*named, *reads)))
+
+
+async def _gates(ports: Ports, effect: RunGates, job: GateJob) -> Event:
+    return GatesFinished(
+        key=effect.key,
+        task=effect.task,
+        attempt=effect.attempt,
+        point=effect.point,
+        commit=effect.commit,
+        results=await _run_gates(ports, job),
+    )
+
+
+async def _run_gates(ports: Ports, job: GateJob) -> tuple[GateResult, ...]:
+    if not job.checks and not job.syntax and job.setup is None:
+        return ()
+    try:
+        return await ports.gates.run(job)
+    except AdapterError as error:
+        return (
+            GateResult(
+                gate="checkout",
+                tree=job.tree,
+                status=GateStatus.FAULT,
+                fault=FaultKind.AMBIGUOUS,
+                detail=str(error),
+            ),
+        )
+
+
+async def _merge(ports: Ports, effect: MergeCandidate, job: MergeJob) -> Event:
+    result = await ports.integrator.merge(job)
+    return MergeFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+
+
+async def _land(ports: Ports, effect: Land, job: LandJob) -> Event:
+    result = await ports.integrator.land(job)
+    return LandFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)

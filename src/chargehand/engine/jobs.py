@@ -1,0 +1,101 @@
+"""From an effect and the state to what a port is asked for. Pure, apart from nothing: values in, values out."""
+
+from __future__ import annotations
+
+from chargehand.domain.brief import compose
+from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunGates, StartAttempt
+from chargehand.domain.ids import attempt_ref, candidate_ref
+from chargehand.domain.plan import GatePoint, GateSpec
+from chargehand.domain.state import RunState
+from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob
+
+__all__ = ["attempt_spec", "canary_job", "gate_job", "land_job", "merge_job"]
+
+
+def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
+    """The attempt as a fleet carries it out, brief included."""
+    record = state.tasks[effect.task]
+    task, caps, agent = record.task, state.options.caps, record.task.agent or state.options.agent
+    return AttemptSpec(
+        key=effect.key,
+        run=state.run,
+        task=task.id,
+        attempt=effect.attempt,
+        role=effect.role,
+        base=effect.base,
+        title=task.title,
+        brief=compose(state, effect).text,
+        agent=agent,
+        model=task.model,
+        wall_s=task.limits.wall_s or caps.attempt_wall_s,
+        idle_s=caps.attempt_idle_s if task.limits.idle_s is None else task.limits.idle_s,
+        previous=record.previous,
+        ref=attempt_ref(state.run, task.id, effect.attempt),
+        declared=task.files.writes if task.files else (),
+        reads=task.files.read if task.files else (),
+        env=state.plan.env,
+        setup=state.plan.setup,
+        inputs=state.options.inputs,
+    )
+
+
+def canary_job(state: RunState, effect: RunCanary) -> GateJob:
+    """Setup and every gate of the plan, on the base."""
+    return GateJob(
+        key=effect.key,
+        run=state.run,
+        task="",
+        attempt=0,
+        commit=effect.commit,
+        tree=state.base_tree,
+        base=effect.commit,
+        checks=tuple(_check(state, gate) for gate in state.plan.gates),
+        setup=state.plan.setup,
+        env=state.plan.env,
+    )
+
+
+def gate_job(state: RunState, effect: RunGates) -> GateJob:
+    """The checks of one point: the task's verify commands first, then the gates in plan order."""
+    checks: list[Check] = []
+    if effect.verify:
+        wall_s = state.options.caps.gate_wall_s
+        verify = state.tasks[effect.task].task.verify
+        checks += [Check(id=f"verify-{n}", run=c, wall_s=wall_s) for n, c in enumerate(verify, start=1)]
+    checks += [_check(state, gate) for gate in state.plan.gates_on(effect.point)]
+    return GateJob(
+        key=effect.key,
+        run=state.run,
+        task=effect.task,
+        attempt=effect.attempt,
+        commit=effect.commit,
+        tree=effect.tree,
+        base=effect.base,
+        checks=tuple(checks),
+        setup=state.plan.setup,
+        env=state.plan.env,
+        syntax=effect.syntax,
+        stop_early=effect.point in {GatePoint.TASK, GatePoint.INTEGRATE},
+    )
+
+
+def _check(state: RunState, gate: GateSpec) -> Check:
+    wall_s = gate.wall_s or state.options.caps.gate_wall_s
+    return Check(id=gate.id, run=gate.run, wall_s=wall_s, idle_s=gate.idle_s, junit=gate.junit)
+
+
+def merge_job(state: RunState, effect: MergeCandidate) -> MergeJob:
+    """The candidate of a task: one merge commit with trailers (SPEC 6)."""
+    task = state.tasks[effect.task].task
+    message = (
+        f"{task.id}: {task.title}\n\n"
+        f"Chargehand-Run: {state.run}\nChargehand-Task: {task.id}\nChargehand-Attempt: {effect.attempt}\n"
+    )
+    ref = candidate_ref(state.run, effect.task, effect.attempt)
+    return MergeJob(head=effect.head, commit=effect.commit, ref=ref, message=message)
+
+
+def land_job(state: RunState, effect: Land) -> LandJob:
+    """The compare-and-swap that lands a candidate."""
+    ref = candidate_ref(state.run, effect.task, effect.attempt)
+    return LandJob(branch=state.branch, expect=effect.head, commit=effect.commit, ref=ref)

@@ -1,0 +1,174 @@
+"""The loop: take what has come in; append it; evolve; decide; record the intents and start them; wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from chargehand.domain.decide import is_stuck, settle, wake_at
+from chargehand.domain.effects import Effect, RunCanary, RunGates, StartAttempt
+from chargehand.domain.errors import Stuck
+from chargehand.domain.events import (
+    DecisionAnswered,
+    DecisionAsked,
+    EffectIntended,
+    EffectLost,
+    Event,
+    Recorded,
+    RunInterrupted,
+)
+from chargehand.domain.evolve import evolve
+from chargehand.domain.state import RunState
+from chargehand.engine.dispatch import Ports, perform
+
+__all__ = ["Engine", "Observer"]
+
+Observer = Callable[[Recorded, RunState], None]
+
+
+class Engine:
+    """Drives one run to its end, to a standstill that only people can end, or to an interrupt."""
+
+    def __init__(self, ports: Ports, state: RunState, observe: Observer | None = None) -> None:
+        self.state = state
+        self._ports = ports
+        self._observe = observe
+        self._inbound: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
+        self._look_into_inbox = True
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancelling: set[asyncio.Task[None]] = set()
+
+    async def run(self, first: Sequence[Event] = (), *, wait_for_people: bool = False) -> RunState:
+        """Record `first`, then go round until nothing is left to do; answers with the state.
+
+        Raises `Stuck` for a state nothing can move (a bug), and whatever a port raised that is not an outcome; in
+        both cases everything under way is ended first and its intents stay in the journal.
+        """
+        incoming: list[Event] = list(first)
+        try:
+            while True:
+                now = self._ports.clock.now()
+                self._record(incoming, now)
+                self._record_answers(now)
+                decided = settle(self.state, now)
+                self._tell(self._append(decided, now))
+                self._start(decided)
+                if self._is_over(wait_for_people):
+                    return self.state
+                incoming = await self._next()
+        finally:
+            await self._end_everything()
+
+    def interrupt(self, by: str, *, now: bool = False) -> None:
+        """Stop cleanly: start nothing more and end what is live; `now` kills it at once."""
+        if not self.state.interrupted:
+            self._inbound.put_nowait(RunInterrupted(by=by))
+        for effect in list(self.state.inflight.values()):
+            self._cancel(effect, now=now)
+
+    def nudge(self) -> None:
+        """Somebody left a request in the inbox."""
+        self._look_into_inbox = True
+        self._inbound.put_nowait(None)
+
+    # -- one turn ---------------------------------------------------------------------------------
+
+    def _record(self, events: Sequence[Event], now: float) -> None:
+        """Facts from outside: durable first, then folded [I5]."""
+        appended = self._append(events, now)
+        for recorded in appended:
+            evolve(self.state, recorded.event, recorded.at)
+        self._tell(appended)
+
+    def _append(self, events: Sequence[Event], now: float) -> list[Recorded]:
+        if not events:
+            return []
+        appended = self._ports.journal.append(events, now)
+        self.state.seq = appended[-1].seq
+        return appended
+
+    def _tell(self, appended: Sequence[Recorded]) -> None:
+        for recorded in appended:
+            if isinstance(recorded.event, DecisionAsked) and not self.state.unattended:
+                decision = recorded.event.decision
+                self._ports.notifier.notify(f"{self.state.run}: {decision.id}", decision.question)
+            if self._observe:
+                self._observe(recorded, self.state)
+
+    def _record_answers(self, now: float) -> None:
+        """Answers people left; one for a question that is not open, or that it does not offer, is void [I9]."""
+        if not self._look_into_inbox:
+            return
+        self._look_into_inbox = False
+        for request in self._ports.inbox.pending():
+            decision = self.state.decisions.get(request.decision)
+            if request.kind == "answer" and decision and request.choice in decision.choices:
+                answer = DecisionAnswered(id=decision.id, choice=request.choice, by=request.by)
+                self._record([answer], now)
+            self._ports.inbox.settle(request.id)
+
+    def _start(self, decided: Sequence[Event]) -> None:
+        for event in decided:
+            if isinstance(event, EffectIntended):
+                call = perform(self._ports, self.state, event.effect)
+                self._tasks[event.effect.key] = asyncio.create_task(self._carry_out(event.effect, call))
+
+    async def _carry_out(self, effect: Effect, call: Coroutine[Any, Any, Event]) -> None:
+        try:
+            outcome: Event | BaseException = await call
+        except asyncio.CancelledError:
+            outcome = EffectLost(key=effect.key, detail="It was told to stop.")
+        except Exception as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
+            outcome = error
+        self._inbound.put_nowait(outcome)
+
+    async def _next(self) -> list[Event]:
+        """Wait for whatever comes in, or for the next timer; then take all that is there."""
+        due = wake_at(self.state)
+        timeout_s = None if due is None else max(0.0, due - self._ports.clock.now())
+        try:
+            received = [await asyncio.wait_for(self._inbound.get(), timeout_s)]
+        except TimeoutError:
+            return []
+        while not self._inbound.empty():
+            received.append(self._inbound.get_nowait())
+        events: list[Event] = []
+        for item in received:
+            if isinstance(item, BaseException):
+                self._record(events, self._ports.clock.now())
+                raise item
+            if item is not None:
+                events.append(item)
+                self._tasks.pop(getattr(item, "key", ""), None)
+        return events
+
+    def _is_over(self, wait_for_people: bool) -> bool:
+        state = self.state
+        if state.finished is not None or (state.interrupted and not state.inflight):
+            return True
+        if state.waits_for_people and wake_at(state) is None:
+            return not wait_for_people
+        if is_stuck(state):
+            raise Stuck(f"Run {state.run} cannot move at event {state.seq}: {state.open_tasks} tasks are open.")
+        return False
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def _cancel(self, effect: Effect, *, now: bool) -> None:
+        """Attempts and gates are ended; merging and landing take milliseconds and are waited for."""
+        if isinstance(effect, StartAttempt):
+            self._cancelling.add(task := asyncio.create_task(self._ports.fleet.cancel(effect.key, now=now)))
+            task.add_done_callback(self._cancelling.discard)
+        elif isinstance(effect, RunGates | RunCanary) and effect.key in self._tasks:
+            self._tasks[effect.key].cancel()
+
+    async def _end_everything(self) -> None:
+        """When the loop is left by an error: nothing of ours goes on behind its back [I11]."""
+        left = {key: task for key, task in self._tasks.items() if not task.done()}
+        for key in left:
+            if isinstance(self.state.inflight.get(key), StartAttempt):
+                await self._ports.fleet.cancel(key, now=True)
+        for task in left.values():
+            task.cancel()
+        await asyncio.gather(*left.values(), *self._cancelling, return_exceptions=True)
