@@ -1,0 +1,21 @@
+"""The only door to subprocesses: bounded in time, silence, output and disk; no process outlives it [I10, I11]."""
+
+from chargehand.adapters.process.capture import capture
+from chargehand.adapters.process.leftovers import kill_leftovers
+from chargehand.adapters.process.running import Running, run, start
+from chargehand.adapters.process.spawn import launcher_prefix
+from chargehand.adapters.process.spec import MARKER_VARIABLE, Captured, EndKind, ProcessEnd, ProcessSpec
+
+__all__ = [
+    "MARKER_VARIABLE",
+    "Captured",
+    "EndKind",
+    "ProcessEnd",
+    "ProcessSpec",
+    "Running",
+    "capture",
+    "kill_leftovers",
+    "launcher_prefix",
+    "run",
+    "start",
+]

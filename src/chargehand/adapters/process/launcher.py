@@ -1,0 +1,248 @@
+"""Runs one program and lets nothing of it live on. A script of its own: nothing here imports Chargehand.
+
+    python -I -S launcher.py [--control=FD] [--OPTION[=VALUE] …] -- PROGRAM [ARGUMENT …]
+
+It makes itself the subreaper of everything the program starts, so that a process which detaches becomes its
+child instead of the machine's. It kills what is left when the program has ended, when the other end of the
+control socket is closed (which the kernel does when Chargehand dies, however that came about) and when it is
+told to by a signal. It forwards the exit status: the same code, or the same signal.
+
+On the control socket it tells one line: `exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be
+executed), and `left PID …` for processes that refused to be killed because they belong to somebody else.
+
+Start-up time is paid for every process, therefore few imports and no annotations that need any.
+"""
+
+import _signal
+import os
+import select
+import sys
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+NOT_EXECUTED = 127
+FIRST_LINES = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+
+
+def main(args: list) -> None:
+    """Run the program named behind `--` and leave with its status."""
+    end = args.index("--")
+    options, argv = args[:end], args[end + 1 :]
+    control = -1
+    for option in options:
+        if option.startswith("--control="):
+            control = int(option[10:])
+            os.set_inheritable(control, False)
+        elif option.startswith("--refuse="):
+            os.write(2, os.fsencode(option[9:]) + b"\n")
+            os._exit(NOT_EXECUTED)
+    wake = _catch_signals()
+    libc = _prepare()
+    if control >= 0 and _ended(control):
+        os._exit(NOT_EXECUTED)
+    me = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _become(argv, options, control, libc, me)
+    status = _watch(child, control, wake)
+    if status is not None:
+        _tell(control, status)
+    last, left = _kill_all(child)
+    if status is None:
+        status = last
+        _tell(control, status)
+    if left:
+        _say(control, "left " + " ".join(str(pid) for pid in left))
+    _leave(status)
+
+
+def _catch_signals() -> int:
+    """Every signal of interest only wakes the loop: the handlers do nothing."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for name in (*FIRST_LINES, "SIGCHLD"):
+        _signal.signal(getattr(_signal, name), _noop)
+    return reader
+
+
+def _noop(_number: int, _frame: object) -> None:
+    """Wake the loop."""
+
+
+def _prepare() -> object:
+    """Become the subreaper of all that will be started."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGTERM), 0, 0, 0)
+    return libc
+
+
+def _ended(control: int) -> bool:
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def _become(argv: list, options: list, control: int, libc: object, launcher: int) -> None:
+    """The child: leave the launcher's session, take the restrictions on, become the program."""
+    number = 0
+    try:
+        os.setsid()  # a program that signals its own group must not hit the launcher
+        for name in ("SIGPIPE", "SIGXFSZ"):  # ignored by Python, and that would be inherited
+            _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0)  # type: ignore[attr-defined]
+            if os.getppid() != launcher:
+                os._exit(NOT_EXECUTED)
+        number = _exec(argv)
+    except OSError as error:
+        number = error.errno or 0
+    finally:
+        if control < 0:
+            os.write(2, os.fsencode(f"{argv[0]}: {os.strerror(number)}\n"))
+        _say(control, f"failed {number}")
+        os._exit(NOT_EXECUTED)
+
+
+def _exec(argv: list) -> int:
+    """Replace this process as execvp does; answers the error number when nothing could be executed."""
+    if "/" in argv[0]:
+        places = [argv[0]]
+    else:
+        places = [f"{place or '.'}/{argv[0]}" for place in os.environ.get("PATH", "/usr/bin:/bin").split(":")]
+    number = 2  # ENOENT
+    for place in places:
+        try:
+            os.execv(place, argv)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            number = error.errno or number
+    return number
+
+
+def _watch(child: int, control: int, wake: int) -> int | None:
+    """Wait for the end of the program, or for the wish to end it (then None)."""
+    poller = select.poll()
+    poller.register(wake, select.POLLIN)
+    if control >= 0:
+        poller.register(control, select.POLLIN)
+    while True:
+        ready = [descriptor for descriptor, _ in poller.poll()]
+        status = _reap(child)
+        if status is not None:
+            return status
+        if control in ready:
+            return None
+        if wake in ready and any(number != _signal.SIGCHLD for number in os.read(wake, 4096)):
+            return None
+
+
+def _reap(child: int) -> int | None:
+    """Take the status of everything that has ended; answers that of the program."""
+    found = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == child:
+            found = status
+
+
+def _kill_all(child: int) -> tuple:
+    """Kill until nothing is left: (status of the program, processes that may not be killed).
+
+    A process that a doomed one still forks becomes our child before its parent can be waited for, so looking
+    again after each wait finds it.
+    """
+    found = 0
+    refused: list = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0 and refused:
+                return found, refused
+            if pid == 0 and not (refused := _kill_below(child)):
+                pid, status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            return found, ()
+        if pid == child:
+            found = status
+
+
+def _kill_below(child: int) -> list:
+    """Kill everything below this process once; answers what may not be killed."""
+    refused = []
+    for pid in _descendants(child):
+        try:
+            os.kill(pid, _signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            refused.append(pid)
+    return refused
+
+
+def _descendants(child: int) -> list:
+    """All processes below this one, parents first; without /proc the group of the program."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return [-child]
+    parents: dict = {}
+    for name in names:
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in (b"Z", b"X"):
+            parents.setdefault(int(fields[1]), []).append(int(name))
+    found = list(parents.get(os.getpid(), ()))
+    for pid in found:
+        found += parents.get(pid, ())
+    return found
+
+
+def _tell(control: int, status: int) -> None:
+    if os.WIFSIGNALED(status):
+        _say(control, f"signal {os.WTERMSIG(status)}")
+    else:
+        _say(control, f"exit {os.WEXITSTATUS(status)}")
+
+
+def _say(control: int, text: str) -> None:
+    if control >= 0:
+        try:
+            os.write(control, os.fsencode(text) + b"\n")
+        except OSError:
+            return  # nobody listens any more
+
+
+def _leave(status: int) -> None:
+    """End as the program did."""
+    if os.WIFSIGNALED(status):
+        import resource
+
+        number = os.WTERMSIG(status)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.WEXITSTATUS(status))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

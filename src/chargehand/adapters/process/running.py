@@ -1,0 +1,286 @@
+"""One running process: its output, its bounds, and its end with everything it started [I10, I11]."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+
+from chargehand.adapters.process.budgets import Budgets
+from chargehand.adapters.process.leftovers import kill_leftovers
+from chargehand.adapters.process.output import CappedFile
+from chargehand.adapters.process.spawn import Spawned, on_exit, refusal, spawn, why_not
+from chargehand.adapters.process.spec import EndKind, ProcessEnd, ProcessSpec
+from chargehand.adapters.process.tree import descendants, send, snapshot, stat_of
+from chargehand.domain.errors import AdapterError
+
+__all__ = ["Running", "run", "start"]
+
+INT_PATIENCE_S = 2.0
+TERM_PATIENCE_S = 5.0
+KILL_PATIENCE_S = 2.0
+READ_BYTES = 256 * 1024
+DRAIN_READS = 16
+# bubblewrap takes the inside down with itself: only SIGKILL is ever meant for it.
+WRAPPERS = frozenset({"bwrap"})
+
+
+async def start(spec: ProcessSpec) -> Running:
+    """Start a process; a program that cannot be executed is told by `wait`, not by an exception."""
+    running = Running(spec)
+    running.begin()
+    return running
+
+
+async def run(spec: ProcessSpec) -> ProcessEnd:
+    """Start and wait; when the caller is cancelled the whole tree is killed before the cancellation goes on."""
+    running = await start(spec)
+    try:
+        return await running.wait()
+    except asyncio.CancelledError:
+        await running.stop(now=True)
+        raise
+
+
+class Running:
+    """The handle of a started process; the identity of its launcher is `pid` + `started_at`."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self._spec = spec
+        self._marker = spec.marker or uuid.uuid4().hex
+        self._began = time.monotonic()
+        self._output_at = self._began
+        self._ended: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
+        self._nudge = asyncio.Event()
+        self._gone = False
+        self._now = False
+        self._wish: ProcessEnd | None = None
+        self._status = b""
+        self._files: list[CappedFile] = []
+        self._spawned: Spawned | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._forget_exit: Callable[[], None] = lambda: None
+        self.pid = 0
+        self.started_at = 0.0
+
+    # -- what callers use ------------------------------------------------------------------------------
+
+    async def wait(self) -> ProcessEnd:
+        """Wait for the end; any number of waiters. Nothing of the tree is alive any more afterwards [I11]."""
+        return await asyncio.shield(self._ended)
+
+    async def stop(self, *, now: bool = False) -> None:
+        """End the whole tree and wait for that: INT, TERM, KILL with patience in between; `now`: KILL at once."""
+        self._ask(ProcessEnd(kind=EndKind.CANCELLED, detail="It was stopped."), now=now)
+        await self.wait()
+
+    @property
+    def last_line(self) -> str:
+        """The last line it printed; untrusted text."""
+        return next((file.last_line for file in self._files if file.recent), "")
+
+    @property
+    def last_output_at(self) -> float:
+        """When it last printed something, or was started (monotonic clock)."""
+        return self._output_at
+
+    # -- start -----------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the process and its supervisor; called once, by `start`."""
+        spec = self._spec
+        why = refusal(spec.argv)
+        if why or not spec.argv:
+            self._not_started(why or "There is no program to start.")
+            return
+        try:
+            self._files = [CappedFile(path, spec.output_bytes) for path in (spec.stdout, spec.stderr) if path]
+        except OSError as error:
+            self._close_files()
+            raise AdapterError("process", f"{error.filename} could not be written: {error.strerror}.") from error
+        try:
+            self._spawned = spawned = spawn(spec, self._marker)
+        except ValueError as error:
+            self._not_started(f"{spec.argv[0]} could not be started: {error}.")
+            return
+        except OSError as error:
+            self._not_started(_why_no_launcher(spec, error))
+            return
+        self.pid = spawned.popen.pid
+        stat = stat_of(self.pid)
+        self.started_at = float(stat.started) if stat else 0.0
+        loop = asyncio.get_running_loop()
+        for descriptor, file in zip(spawned.outputs, self._files, strict=True):
+            loop.add_reader(descriptor, self._read, descriptor, file)
+        self._forget_exit = on_exit(self.pid, self._on_exit)
+        self._task = loop.create_task(self._supervise(), name=f"process {self.pid}")
+
+    def _not_started(self, detail: str) -> None:
+        self._close_files()
+        self._ended.set_result(ProcessEnd(kind=EndKind.NOT_STARTED, detail=detail))
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            file.close()
+
+    # -- called by the loop ----------------------------------------------------------------------------
+
+    def _read(self, descriptor: int, file: CappedFile) -> bool:
+        buffer = _buffer()
+        try:
+            count = os.readv(descriptor, [buffer])
+        except BlockingIOError:
+            return False
+        if count == 0:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            return False
+        self._output_at = time.monotonic()
+        with memoryview(buffer) as view:
+            file.write(view[:count])
+        return True
+
+    def _on_exit(self) -> None:
+        self._gone = True
+        self._nudge.set()
+
+    def _ask(self, wish: ProcessEnd, *, now: bool) -> None:
+        if self._wish is None:
+            self._wish = wish
+        self._now = self._now or now
+        self._nudge.set()
+
+    # -- the supervisor --------------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        try:
+            await self._watch()
+            await self._bring_down()
+        except asyncio.CancelledError:  # the loop is being closed
+            self._ask(ProcessEnd(kind=EndKind.CANCELLED, detail="The program was closed."), now=True)
+            await self._bring_down()
+        await self._finish()
+
+    async def _watch(self) -> None:
+        budgets = Budgets(self._spec, self.pid, self._began)
+        while not self._gone and self._wish is None:
+            await self._rest(budgets.pause_s(time.monotonic()))
+            if self._gone or self._wish is not None:
+                return
+            breach = await budgets.check(time.monotonic(), self._output_at)
+            if breach is not None and not self._gone:
+                self._ask(ProcessEnd(kind=breach.kind, detail=breach.detail), now=breach.kind is EndKind.OVER_DISK)
+
+    async def _rest(self, seconds: float) -> None:
+        self._nudge.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._nudge.wait()
+
+    async def _bring_down(self) -> None:
+        if self._gone:
+            self._wish = None  # it was quicker than the wish
+        for number, patience_s in ((signal.SIGINT, INT_PATIENCE_S), (signal.SIGTERM, TERM_PATIENCE_S)):
+            deadline = time.monotonic() + patience_s
+            if not self._gone and not self._now:
+                self._signal_tree(number)
+            while not self._gone and not self._now and time.monotonic() < deadline:
+                await self._rest(deadline - time.monotonic())
+        if not self._gone:
+            self._tell_launcher_to_kill()
+            await self._rest(KILL_PATIENCE_S)
+        while not self._gone:  # the launcher itself was stopped or is starved
+            self._kill_directly()
+            await self._rest(KILL_PATIENCE_S)
+
+    def _signal_tree(self, number: int) -> None:
+        send([stat for stat in descendants(self.pid, snapshot()) if stat.name not in WRAPPERS], number)
+
+    def _tell_launcher_to_kill(self) -> None:
+        if self._spawned is not None:
+            with suppress(OSError):
+                self._spawned.control.shutdown(1)
+
+    def _kill_directly(self) -> None:
+        processes = snapshot()
+        own = processes.get(self.pid)
+        if own is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            return
+        send([*descendants(self.pid, processes), own], signal.SIGKILL)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    async def _finish(self) -> None:
+        assert self._spawned is not None
+        self._read_status(self._spawned)
+        if not self._status.startswith((b"exit", b"signal", b"failed")):
+            # The launcher was killed by somebody: what it had under it is on its own now.
+            await asyncio.to_thread(kill_leftovers, self._marker)
+        self._spawned.popen.wait()
+        self._forget_exit()
+        self._spawned.control.close()
+        loop = asyncio.get_running_loop()
+        for descriptor, file in zip(self._spawned.outputs, self._files, strict=True):
+            loop.remove_reader(descriptor)
+            for _ in range(DRAIN_READS):  # somebody outside the tree may hold the pipe: take only what is there
+                if not self._read(descriptor, file):
+                    break
+            os.close(descriptor)
+        if any(file.unfinished for file in self._files):
+            await asyncio.to_thread(self._close_files)
+        else:
+            self._close_files()
+        if not self._ended.done():
+            self._ended.set_result(self._end(self._spawned.popen.returncode))
+
+    def _read_status(self, spawned: Spawned) -> None:
+        with suppress(OSError):
+            while data := spawned.control.recv(4096):
+                self._status += data
+
+    def _end(self, returncode: int) -> ProcessEnd:
+        lines = dict(line.partition(" ")[::2] for line in self._status.decode().splitlines())
+        end = self._wish or ProcessEnd(kind=EndKind.EXITED)
+        code = int(lines["exit"]) if "exit" in lines else None
+        fatal = int(lines["signal"]) if "signal" in lines else None
+        details = [end.detail, *(file.problem for file in self._files)]
+        if "failed" in lines:
+            number = int(lines["failed"])
+            end, code = replace(end, kind=EndKind.NOT_STARTED), None
+            details = [why_not(_program(self._spec), number, self._spec.cwd)]
+        elif code is None and fatal is None:
+            code, fatal = (returncode, None) if returncode >= 0 else (None, -returncode)
+        if "left" in lines:
+            details.append(f"These processes belong to another user and could not be ended: {lines['left']}.")
+        return replace(
+            end,
+            code=code,
+            signal=fatal,
+            wall_s=time.monotonic() - self._began,
+            dropped_bytes=sum(file.dropped for file in self._files),
+            detail=" ".join(filter(None, details)),
+        )
+
+
+@cache
+def _buffer() -> bytearray:
+    """One buffer for all processes: it is full only inside a callback."""
+    return bytearray(READ_BYTES)
+
+
+def _program(spec: ProcessSpec) -> str:
+    argv = spec.argv
+    return argv[argv.index("--") + 1] if "--" in argv[:-1] and argv[1:3] == ("-I", "-S") else argv[0]
+
+
+def _why_no_launcher(spec: ProcessSpec, error: OSError) -> str:
+    if not spec.cwd.is_dir():
+        return f"The folder {spec.cwd} to start in does not exist."
+    return why_not(spec.argv[0], error.errno or 0, spec.cwd)
