@@ -48,6 +48,9 @@ DROPPING_SUFFIXES = (".pyc", ".pyo", ".egg-info")
 """Endings of such names."""
 
 
+_UNSAFE = frozenset({"", ".", "..", ".git"})
+
+
 def is_dropping(path: str) -> bool:
     """Whether a path lies in, or is, something a tool leaves behind."""
     names = path.split("/")
@@ -66,7 +69,8 @@ def is_literal(pattern: str) -> bool:
 
 def literals(declared: Iterable[str]) -> tuple[str, ...]:
     """The declared patterns that name one file, relative to the repository root, each once."""
-    return tuple(dict.fromkeys(pattern.lstrip("/") for pattern in declared if is_literal(pattern)))
+    found = dict.fromkeys(pattern.lstrip("/") for pattern in declared if is_literal(pattern))
+    return tuple(path for path in found if _UNSAFE.isdisjoint(path.split("/")))
 
 
 def declared_globs(declared: Iterable[str]) -> tuple[str, ...]:

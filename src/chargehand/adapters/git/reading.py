@@ -1,0 +1,69 @@
+"""Reads commits: files as text, differences as patches. No driver, no text conversion, nothing executed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from chargehand.adapters.git.command import MIB, Git
+from chargehand.domain.errors import AdapterError
+
+__all__ = ["read_texts", "write_patch"]
+
+_LARGEST = 16 * MIB
+_DIFF = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+
+
+async def read_texts(git: Git, commit: str, paths: Sequence[str], limit: int) -> dict[str, str]:
+    """The files of a commit that exist and are text, each cut at `limit` characters; huge ones are left out."""
+    wanted = [path for path in dict.fromkeys(paths) if "\0" not in path]
+    names = [f"{commit}:{path}".encode("utf-8", "surrogateescape") for path in wanted]
+    listing = await git.run("cat-file", "--batch-check", "-z", stdin=b"".join(name + b"\0" for name in names))
+    fit = {}
+    for path, line in zip(wanted, _answers(listing.stdout, names), strict=True):
+        words = line.split(b" ")
+        if len(words) == 3 and words[1] == b"blob" and int(words[2]) <= _LARGEST:
+            fit[path] = (words[0], int(words[2]))
+    feed = b"".join(oid + b"\0" for oid, _ in fit.values())
+    if not feed:
+        return {}
+    data = (await git.run("cat-file", "--batch", "-z", stdin=feed)).stdout
+    return _texts(data, {path: size for path, (_, size) in fit.items()}, limit)
+
+
+def _answers(data: bytes, names: Sequence[bytes]) -> list[bytes]:
+    """One line per name; a missing one is answered with the name itself, which may hold a newline."""
+    lines = []
+    for name in names:
+        for sign in (b" missing\n", b" ambiguous\n"):
+            if data.startswith(name + sign):
+                line, data = b"", data[len(name + sign) :]
+                break
+        else:
+            line, _, data = data.partition(b"\n")
+        lines.append(line)
+    return lines
+
+
+def _texts(data: bytes, sizes: dict[str, int], limit: int) -> dict[str, str]:
+    texts = {}
+    for path, size in sizes.items():
+        _, _, data = data.partition(b"\n")
+        blob, data = data[:size], data[size + 1 :]
+        if b"\0" not in blob[:8000]:
+            texts[path] = blob.decode("utf-8", "replace")[:limit]
+    return texts
+
+
+async def write_patch(git: Git, base: str, commit: str, target: Path, limit: int) -> None:
+    """Write the difference of two commits to `target`, cut at `limit` bytes; a huge one as a summary."""
+    try:
+        got = await git.run("diff", *_DIFF, "--full-index", base, commit, limit=max(4 * limit, 16 * MIB))
+        data = got.stdout
+    except AdapterError:
+        got = await git.run("diff", *_DIFF, "--stat=200", "--stat-count=2000", base, commit)
+        data = b"The difference is too large to show; its summary:\n" + got.stdout
+    if len(data) > limit:
+        data = data[:limit].rpartition(b"\n")[0] + b"\n"
+    await asyncio.to_thread(target.write_bytes, data)

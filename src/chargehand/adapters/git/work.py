@@ -1,0 +1,132 @@
+"""A workspace seen through the runtime's git directory: listed, written into a tree, cleaned.
+
+The index in the runtime's git directory is the stat cache of the workspace; it is kept when a slot is
+recycled, and no agent can reach it, so flags set on an agent's own index hide nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.git.command import Git, GitFailed
+from chargehand.adapters.git.raw import Pending, Raw, parse_raw, parse_status
+from chargehand.adapters.slots import open_up
+
+__all__ = ["WorkTree"]
+
+_RACE = ("invalid object", "unable to read", "not a valid object", "bad object")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTree:
+    """The workspace `path`, the runtime's `git_dir` for it, git bound to both, and the name of no object."""
+
+    path: Path
+    git_dir: Path
+    git: Git
+    zero: str
+
+    # -- making it
+
+    async def check_out(self, commit: str, keep: Sequence[str]) -> None:
+        """Make the files those of `commit`, and remove everything else that `keep` does not name."""
+        self.unlock()
+        self.stand_on(commit)
+        await self.git.run("read-tree", "--reset", "-u", commit)
+        await self.clean(keep)
+
+    async def clean(self, keep: Sequence[str]) -> None:
+        """Remove what is not tracked, ignored files included; `keep` patterns survive."""
+        kept = (word for pattern in keep for word in ("-e", pattern))
+        got = await self.git.run("clean", "-ffdxq", *kept, ok=(0, 1))
+        if got.code != 0 or got.stderr:
+            await asyncio.to_thread(open_up, self.path)
+            await self.git.run("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
+
+    def stand_on(self, commit: str) -> None:
+        """Tell the runtime's git directory which commit its index belongs to."""
+        (self.git_dir / "HEAD").write_text(f"{commit}\n", encoding="ascii")
+
+    def unlock(self) -> None:
+        """Remove the lock of a git that was killed; only the holder of the slot may."""
+        (self.git_dir / "index.lock").unlink(missing_ok=True)
+
+    # -- looking at it
+
+    async def pending(self) -> Pending:
+        """What the work tree has that the index does not, ignored files left out."""
+        args = ("status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all")
+        got = await self.git.run(*args)
+        if got.stderr:
+            # A folder that cannot be read is left out with a warning only.
+            await asyncio.to_thread(open_up, self.path)
+            got = await self.git.run(*args)
+        return parse_status(got.stdout)
+
+    async def ignored(self, globs: Sequence[str]) -> tuple[bytes, ...]:
+        """The untracked, ignored files that pathspecs select."""
+        args = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *globs)
+        found = (await self.git.run(*args)).stdout.split(b"\0")
+        return tuple(path for path in found if path and not path.endswith(b"/"))
+
+    async def diff(self, old: str, new: str) -> tuple[Raw, ...]:
+        """The difference of two trees or commits, renames as deletion and addition."""
+        args = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", old, new)
+        return parse_raw((await self.git.run(*args)).stdout)
+
+    def kind(self, path: bytes) -> int | None:
+        """The type bits of a path of the workspace; None when it is not there, or reached through a link."""
+        full = os.fsencode(self.path)
+        parts = path.split(b"/")
+        try:
+            for part in parts[:-1]:
+                full = full + b"/" + part
+                if not stat.S_ISDIR(os.lstat(full).st_mode):
+                    return None
+            return stat.S_IFMT(os.lstat(full + b"/" + parts[-1]).st_mode)
+        except (OSError, ValueError):
+            return None
+
+    # -- writing it down
+
+    async def stage(self, paths: Iterable[bytes], restore: Iterable[Raw] = ()) -> None:
+        """Bring paths of the workspace into the index; `restore` entries go back to their old state."""
+        present: list[bytes] = []
+        gone: list[bytes] = []
+        for path in paths:
+            file = self.kind(path) in (stat.S_IFREG, stat.S_IFLNK)
+            (present if file else gone).append(path)
+        lines = [b"0 %s\t%s" % (self.zero.encode(), path) for path in gone]
+        for raw in restore:
+            mode = raw.old_mode.lstrip("0") or "0"
+            lines.append(f"{mode} {raw.old}\t".encode() + raw.path)
+        if lines:
+            await self.git.run("update-index", "-z", "--index-info", stdin=b"\0".join([*lines, b""]))
+        if present:
+            await self._add(present)
+
+    async def _add(self, paths: list[bytes]) -> None:
+        args = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
+        feed = b"\0".join([*paths, b""])
+        try:
+            await self.git.run(*args, stdin=feed)
+        except GitFailed as error:
+            if "ermission denied" not in error.stderr:
+                raise
+            self.unlock()
+            await asyncio.to_thread(open_up, self.path)
+            await self.git.run(*args, stdin=feed)
+
+    async def write_tree(self) -> str | None:
+        """The tree of the index; None when objects it names are gone (a `gc` ran in between)."""
+        try:
+            return await self.git.text("write-tree")
+        except GitFailed as error:
+            if any(sign in error.stderr for sign in _RACE):
+                return None
+            raise

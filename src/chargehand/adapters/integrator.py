@@ -1,0 +1,93 @@
+"""Builds merge candidates and lands them, without a work tree (SPEC 6, ARCHITECTURE 3.3)."""
+
+from __future__ import annotations
+
+import re
+
+from chargehand.adapters.git.command import Git
+from chargehand.adapters.git.raw import path_text
+from chargehand.adapters.git.reading import read_texts
+from chargehand.adapters.git.repository import Repository
+from chargehand.domain.outcome import Candidate, Conflict, HeadMoved, Landed, LandResult, MergeResult
+from chargehand.ports import LandJob, MergeJob
+
+__all__ = ["GitIntegrator", "merge_trees"]
+
+_DETAIL = 6000
+_HUNK = re.compile(r"^<{7} .*?^>{7} [^\n]*$", re.MULTILINE | re.DOTALL)
+
+
+class GitIntegrator:
+    """Implements `ports.Integrator`. Where the user has the branch checked out, only the ref moves."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def open(self, branch: str, base: str) -> str:
+        """Create the branch at `base` unless it exists; answer where it stands."""
+        repository = self._repository
+        ref = f"refs/heads/{branch}"
+        if await repository.set_ref(ref, base, repository.zero, why="chargehand: start of the run"):
+            return base
+        return await repository.ref(ref) or base
+
+    async def head(self, branch: str) -> str | None:
+        """Where the branch stands, or None."""
+        return await self._repository.ref(f"refs/heads/{branch}")
+
+    async def merge(self, job: MergeJob) -> MergeResult:
+        """Build the candidate and keep it under `job.ref`; a conflict keeps nothing."""
+        repository = self._repository
+        git = repository.plumbing()
+        merged = await merge_trees(git, job.head, job.commit)
+        if isinstance(merged, Conflict):
+            return merged
+        author = git.on(**repository.identity.environment())
+        parents = ("-p", job.head, "-p", job.commit)
+        commit = await author.text("commit-tree", merged, *parents, stdin=job.message.encode())
+        await repository.set_ref(job.ref, commit, why="chargehand: candidate")
+        repository.remember_tree(commit, merged)
+        return Candidate(commit=commit, tree=merged, head=job.head)
+
+    async def land(self, job: LandJob) -> LandResult:
+        """Compare-and-swap; landing a commit on which the branch already stands is `Landed` again."""
+        repository = self._repository
+        ref = f"refs/heads/{job.branch}"
+        if await repository.set_ref(ref, job.commit, job.expect, why=f"chargehand: land {job.ref}"):
+            return Landed(commit=job.commit)
+        actual = await repository.ref(ref)
+        return Landed(commit=job.commit) if actual == job.commit else HeadMoved(actual=actual)
+
+
+async def merge_trees(git: Git, ours: str, theirs: str) -> str | Conflict:
+    """The tree of the merge of two commits, by git's own drivers only; or where it does not apply."""
+    got = await git.run("merge-tree", "--write-tree", "-z", "--messages", ours, theirs, ok=(0, 1))
+    tree, _, rest = got.stdout.partition(b"\0")
+    if got.code == 0:
+        return tree.decode("ascii")
+    paths = _conflicted(rest)
+    detail = await _detail(git, tree.decode("ascii"), paths, rest)
+    return Conflict(head=ours, paths=tuple(path_text(path) for path in paths), detail=detail)
+
+
+def _conflicted(rest: bytes) -> tuple[bytes, ...]:
+    """The paths of the conflicted-file section, which an empty entry ends."""
+    section = rest.split(b"\0\0", 1)[0]
+    entries = (entry.partition(b"\t")[2] for entry in section.split(b"\0"))
+    return tuple(dict.fromkeys(entry for entry in entries if entry))
+
+
+async def _detail(git: Git, tree: str, paths: tuple[bytes, ...], rest: bytes) -> str:
+    """What git said, then the conflicting parts of each file with both sides, capped."""
+    said = rest.split(b"\0\0", 1)[1].split(b"\0") if b"\0\0" in rest else []
+    lines = [
+        text.decode("utf-8", "replace").strip()
+        for text in said
+        if text.startswith(b"CONFLICT") and text.endswith(b"\n")
+    ]
+    texts = await read_texts(git, tree, [path.decode("utf-8", "surrogateescape") for path in paths], 200_000)
+    for path, text in texts.items():
+        hunks = _HUNK.findall(text)
+        if hunks:
+            lines += [f"--- {path_text(path.encode('utf-8', 'surrogateescape'))}", *hunks]
+    return "\n".join(lines)[:_DETAIL]

@@ -1,0 +1,100 @@
+"""Keeps what is in a workspace from being lost, without judging it (I2, SPEC 7.5)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.git.history import AgentStore
+from chargehand.adapters.git.refs import list_refs, read_head
+from chargehand.adapters.git.repository import Repository
+from chargehand.adapters.git.work import WorkTree
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.seal_rules import is_dropping
+
+__all__ = ["Rescuer"]
+
+_MOST_NESTED = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescuer:
+    """Rescues one workspace, whatever state its `.git` is in."""
+
+    repository: Repository
+    tree: WorkTree
+    store: AgentStore
+
+    async def rescue(self, base: str, prefix: str, message: str) -> str | None:
+        """Commit everything not ignored under the next free `<prefix>/<n>`; None when nothing differs.
+
+        The agent's commits become parents, those of other branches and of its stash too.
+        """
+        self.tree.unlock()
+        parents = await self._parents(base)
+        tree = await self._write(parents[0])
+        if parents == (base,) and tree == await self.repository.tree(base):
+            return None
+        git = self.tree.git.on(**self.repository.identity.environment())
+        flags = (word for parent in parents for word in ("-p", parent))
+        commit = await git.text("commit-tree", tree, *flags, stdin=message.encode())
+        return await self._keep(prefix, commit)
+
+    async def _parents(self, base: str) -> tuple[str, ...]:
+        """What the rescue stands on: the agent's head where it can be read, else the base; then its other ends."""
+        git_dir = self.tree.path / ".git"
+        head = read_head(git_dir).commit
+        others = {**list_refs(git_dir, "refs/heads"), "stash": _stash(git_dir)}
+        ends = dict.fromkeys(oid for oid in (head, *others.values()) if oid is not None and oid != base)
+        reader = self.store.reader()
+        if reader is None or not ends:
+            return (base,)
+        sound = []
+        for end in ends:
+            new = await reader.run("rev-list", "--max-count=1", end, f"^{base}", ok=(0, 128))
+            if new.stdout.strip() and await self.store.bring_in(reader, base, (end,)):
+                sound.append(end)
+        first = (head,) if head is not None and head in sound else (base,)
+        return (*first, *(end for end in sound if end not in first))
+
+    async def _write(self, commit: str) -> str:
+        for _ in range(2):
+            self.tree.stand_on(commit)
+            await self.tree.git.run("read-tree", "--reset", commit)
+            pending = await self.tree.pending()
+            paths = [path for path in pending.untracked if not is_dropping(os.fsdecode(path))]
+            inside = [path for nested in pending.nested for path in self._files(nested)]
+            await self.tree.stage([*pending.tracked, *paths, *inside])
+            tree = await self.tree.write_tree()
+            if tree is not None:
+                return tree
+        raise AdapterError("git", "objects of the workspace vanish while it is rescued.", retryable=True)
+
+    def _files(self, nested: bytes) -> list[bytes]:
+        """The files of a repository inside the workspace: git would only list its folder."""
+        root = os.fsencode(self.tree.path)
+        found: list[bytes] = []
+        for folder, folders, files in os.walk(root + b"/" + nested):
+            folders[:] = sorted(name for name in folders if name != b".git" and not is_dropping(os.fsdecode(name)))
+            for name in sorted([*files, *folders]):
+                full = folder + b"/" + name
+                if stat.S_IFMT(os.lstat(full).st_mode) in (stat.S_IFREG, stat.S_IFLNK):
+                    found.append(full[len(root) + 1 :])
+            if len(found) >= _MOST_NESTED:
+                break
+        return found
+
+    async def _keep(self, prefix: str, commit: str) -> str:
+        listing = await self.repository.git().text("for-each-ref", "--format=%(refname)", f"{prefix}/")
+        numbers = [int(name.rpartition("/")[2]) for name in listing.split() if name.rpartition("/")[2].isdigit()]
+        number = max(numbers, default=0) + 1
+        why = "chargehand: rescue"
+        while not await self.repository.set_ref(f"{prefix}/{number}", commit, self.repository.zero, why=why):
+            number += 1
+        return f"{prefix}/{number}"
+
+
+def _stash(git_dir: Path) -> str | None:
+    return list_refs(git_dir, "refs").get("refs/stash")

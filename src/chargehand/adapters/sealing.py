@@ -1,0 +1,239 @@
+"""Fixes what an agent left in a workspace under a ref, and says what it is (SPEC 3.7, items 1 to 3).
+
+The order matters. The agent's commits come first: when they are sound they are brought into the user's
+repository and the runtime's index moves to the last of them, so that what remains is only what was not
+committed. Then everything that remains is staged, our rules taken out, and written as a tree. Where that
+tree is the agent's own, its commit is the result; else one commit of ours goes on top.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.git.command import Git
+from chargehand.adapters.git.history import AgentStore, History
+from chargehand.adapters.git.raw import GITLINK, Raw, path_text
+from chargehand.adapters.git.refs import read_head
+from chargehand.adapters.git.repository import Repository
+from chargehand.adapters.git.work import WorkTree
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
+from chargehand.domain.seal_rules import declared_globs, is_dropping, literals
+from chargehand.ports import SealJob
+
+__all__ = ["Sealer"]
+
+_LINK = "120000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    tree: str
+    nested: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """What the index is moved to before the rest is staged: the base, or the agent's last commit."""
+
+    commit: str
+    history: History | None
+    agent_commits: int = 0
+    base_is_ancestor: bool = True
+    reader: Git | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealer:
+    """Seals one workspace; `folders` are the tracked folders of its base."""
+
+    repository: Repository
+    tree: WorkTree
+    store: AgentStore
+    folders: tuple[bytes, ...] = ()
+
+    async def seal(self, job: SealJob) -> Sealed:
+        """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
+        base = job.workspace.commit
+        self.tree.unlock()
+        base_tree = await self.repository.tree(base)
+        start = await self._start(base)
+        written = await self._write(job, start)
+        commit = await self._commit(job, start, written.tree, base_tree)
+        diff = await self._diff(start, commit, base_tree, written.tree)
+        await self.repository.set_ref(job.ref, commit, why=f"chargehand: seal {job.workspace.slot}")
+        changes = self._changes(job, diff, written.nested, start.history)
+        return Sealed(
+            base=base,
+            commit=commit,
+            tree=written.tree,
+            base_tree=base_tree,
+            changes=changes,
+            present=await self._present(job, written.tree),
+            agent_commits=start.agent_commits,
+            base_is_ancestor=start.base_is_ancestor,
+            claim=await self._claim(job, start, commit),
+        )
+
+    # -- the agent's commits
+
+    async def _start(self, base: str) -> _Start:
+        head = read_head(self.tree.path / ".git").commit
+        reader = self.store.reader()
+        if head is None or head == base or reader is None:
+            return _Start(commit=base, history=None, reader=reader)
+        history = await self.store.history(reader, base, head)
+        if history is None:
+            return _Start(commit=base, history=None, reader=reader)
+        count = len(history.commits)
+        if not history.rooted:
+            return _Start(commit=base, history=history, agent_commits=count, base_is_ancestor=False, reader=reader)
+        if not await self.store.bring_in(reader, base, (head,)):
+            return _Start(commit=base, history=None, reader=reader)
+        return _Start(commit=head, history=history, agent_commits=count, reader=reader)
+
+    # -- the tree
+
+    async def _write(self, job: SealJob, start: _Start) -> _Written:
+        for again in (False, True):
+            if again or start.commit != job.workspace.commit:
+                await self._reset(start.commit)
+            pending = await self.tree.pending()
+            undo = await self._undo(job, start)
+            paths = await self._wanted(job, (*pending.tracked, *pending.untracked))
+            nested = (*pending.nested, *self._planted())
+            if not paths and not undo and start.history is not None and start.history.tree and start.base_is_ancestor:
+                return _Written(tree=start.history.tree, nested=nested)
+            if paths or undo:
+                await self.tree.stage(paths, undo)
+            tree = await self.tree.write_tree()
+            if tree is not None:
+                return _Written(tree=tree, nested=nested)
+        raise AdapterError("git", "objects of the workspace vanish while it is sealed.", retryable=True)
+
+    async def _reset(self, commit: str) -> None:
+        self.tree.stand_on(commit)
+        await self.tree.git.run("read-tree", "--reset", commit)
+
+    async def _undo(self, job: SealJob, start: _Start) -> tuple[Raw, ...]:
+        """What an agent committed although it is not part of the work: copies of ours, droppings, repositories."""
+        history = start.history
+        if history is None or not start.base_is_ancestor:
+            return ()
+        diff = history.single
+        if diff is None:
+            diff = await self.tree.diff(job.workspace.commit, history.head)
+        return tuple(raw for raw in diff if self._foreign(job, raw))
+
+    def _foreign(self, job: SealJob, raw: Raw) -> bool:
+        path = path_text(raw.path)
+        if path in job.inputs:
+            return True
+        if raw.old_mode != "000000":
+            return False
+        return raw.new_mode == GITLINK or (is_dropping(path) and path not in literals(job.declared))
+
+    async def _wanted(self, job: SealJob, listed: tuple[bytes, ...]) -> list[bytes]:
+        named = [os.fsencode(path) for path in literals(job.declared)]
+        files = (stat.S_IFREG, stat.S_IFLNK)
+        declared = {path for path in named if self.tree.kind(path) in files}
+        globs = declared_globs(job.declared)
+        if globs:
+            declared.update(await self.tree.ignored(globs))
+        inputs = {os.fsencode(path) for path in job.inputs}
+        found = {path for path in listed if path in declared or not is_dropping(path_text(path))}
+        return sorted((found | declared) - inputs)
+
+    def _planted(self) -> tuple[bytes, ...]:
+        root = os.fsencode(self.tree.path)
+        return tuple(path for path in self.folders if os.path.lexists(root + b"/" + path + b"/.git"))
+
+    # -- the result
+
+    async def _commit(self, job: SealJob, start: _Start, tree: str, base_tree: str) -> str:
+        if start.history is not None and start.base_is_ancestor and tree == start.history.tree:
+            commit = start.history.head
+        elif start.commit == job.workspace.commit and tree == base_tree:
+            return job.workspace.commit
+        else:
+            git = self.tree.git.on(**self.repository.identity.environment())
+            commit = await git.text("commit-tree", tree, "-p", start.commit, stdin=job.message.encode())
+        self.repository.remember_tree(commit, tree)
+        return commit
+
+    async def _diff(self, start: _Start, commit: str, base_tree: str, tree: str) -> tuple[Raw, ...]:
+        if tree == base_tree:
+            return ()
+        history = start.history
+        if history is not None and history.head == commit and history.single is not None:
+            return history.single
+        return await self.tree.diff(base_tree, tree)
+
+    def _changes(
+        self, job: SealJob, diff: tuple[Raw, ...], nested: tuple[bytes, ...], history: History | None
+    ) -> tuple[Change, ...]:
+        found = {path_text(raw.path): self._kind(raw) for raw in diff}
+        for path in nested:
+            found.setdefault(path_text(path), ChangeKind.NESTED_REPOSITORY)
+        for commit in history.commits if history else ():
+            for raw in commit.touched:
+                if raw.new_mode == GITLINK and path_text(raw.path) not in found and self._foreign(job, raw):
+                    found[path_text(raw.path)] = ChangeKind.NESTED_REPOSITORY
+                elif not self._foreign(job, raw):
+                    found.setdefault(path_text(raw.path), ChangeKind.HISTORY)
+        return tuple(Change(path=path, kind=kind) for path, kind in sorted(found.items()))
+
+    def _kind(self, raw: Raw) -> ChangeKind:
+        if GITLINK in (raw.old_mode, raw.new_mode):
+            return ChangeKind.SUBMODULE
+        if raw.new_mode == "000000":
+            return ChangeKind.DELETED
+        if raw.new_mode == _LINK and self._leaves(raw.path):
+            return ChangeKind.SYMLINK_OUT
+        if raw.old_mode == "000000":
+            return ChangeKind.ADDED
+        return ChangeKind.MODE if raw.old == raw.new else ChangeKind.MODIFIED
+
+    def _leaves(self, path: bytes) -> bool:
+        """Whether a link of the workspace points out of it, or into its `.git`."""
+        link = Path(os.fsdecode(path))
+        try:
+            target = (self.tree.path / link).readlink()
+        except OSError:
+            return True
+        landing = Path(os.path.normpath(link.parent / target)).parts
+        return target.is_absolute() or landing[:1] in ((os.pardir,), (".git",))
+
+    async def _present(self, job: SealJob, tree: str) -> tuple[str, ...]:
+        found = {path: self.tree.kind(os.fsencode(path)) for path in literals(job.declared)}
+        folders = [path for path, kind in found.items() if kind == stat.S_IFDIR]
+        listed: set[bytes] = set()
+        if folders:
+            args = ("ls-tree", "-z", "--name-only", "--full-tree", tree, "--", *folders)
+            listed = set((await self.tree.git.run(*args)).stdout.split(b"\0"))
+        files = (stat.S_IFREG, stat.S_IFLNK)
+        return tuple(path for path, kind in found.items() if kind in files or os.fsencode(path) in listed)
+
+    async def _claim(self, job: SealJob, start: _Start, commit: str) -> ClaimCheck:
+        claim = (job.claim or "").strip().lower()
+        if not claim:
+            return ClaimCheck.NONE
+        if len(claim) < 7 or not set(claim) <= set("0123456789abcdef"):
+            return ClaimCheck.MISSING
+        own = {commit, *(made.oid for made in (start.history.commits if start.history else ()))}
+        if start.base_is_ancestor and len([oid for oid in own if oid.startswith(claim)]) == 1:
+            fresh = commit != job.workspace.commit or not commit.startswith(claim)
+            return ClaimCheck.GOOD if fresh else ClaimCheck.OLD
+        return await self._elsewhere(job, start, claim)
+
+    async def _elsewhere(self, job: SealJob, start: _Start, claim: str) -> ClaimCheck:
+        git = start.reader or self.tree.git
+        got = await git.run("rev-parse", "--verify", "--quiet", f"{claim}^{{commit}}", ok=(0, 1, 128))
+        if got.code != 0:
+            return ClaimCheck.MISSING
+        oid = got.stdout.decode().strip()
+        known = await git.run("merge-base", "--is-ancestor", oid, job.workspace.commit, ok=(0, 1, 128))
+        return ClaimCheck.OLD if known.code == 0 else ClaimCheck.UNREACHABLE

@@ -1,0 +1,155 @@
+"""The pool of workspaces on disk: numbered slots, each held by at most one process at a time.
+
+A slot is a folder with a lock file, the runtime's git directory (`git`) and the workspace beside it. The
+kernel gives a lock up when its holder dies; the note in the slot then still says what was in it, so that the
+next one to take it can rescue first (I2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.git.owned import write_atomically
+from chargehand.adapters.git.refs import is_plain_directory
+
+__all__ = ["Note", "Pool", "Slot", "open_up", "remove_tree"]
+
+_NAME = re.compile(r"s[1-9][0-9]{0,5}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What is in a slot: `held` from acquire to release."""
+
+    commit: str
+    branch: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A slot this process holds, until `give_back`."""
+
+    name: str
+    home: Path
+    work: Path
+    lock: int
+
+    @property
+    def git_dir(self) -> Path:
+        """The runtime's git directory of this slot."""
+        return self.home / "git"
+
+    def note(self) -> Note | None:
+        """What the last holder wrote down."""
+        return read_note(self.home)
+
+    def write_note(self, note: Note) -> None:
+        """Say what is in the slot; survives this process."""
+        data = {"commit": note.commit, "branch": note.branch, "held": note.held}
+        write_atomically(self.home / "note.json", json.dumps(data).encode())
+
+    def give_back(self) -> None:
+        """Let others have the slot."""
+        with contextlib.suppress(OSError):
+            os.close(self.lock)
+
+
+def read_note(home: Path) -> Note | None:
+    """The note in a slot's folder, or None."""
+    try:
+        data = json.loads((home / "note.json").read_bytes())
+        return Note(commit=str(data["commit"]), branch=str(data["branch"]), held=bool(data["held"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class Pool:
+    """Slots in one folder; `work_name` is the name of the workspace folder in each."""
+
+    def __init__(self, folder: Path, work_name: str) -> None:
+        self.folder = folder
+        self._work_name = work_name
+
+    def take(self) -> Slot:
+        """The first free slot, or a new one. Never waits."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = 0
+        while True:
+            number += 1
+            slot = self.take_named(f"s{number}")
+            if slot is not None:
+                return slot
+
+    def take_named(self, name: str) -> Slot | None:
+        """This slot, made when it is not there; None when somebody holds it."""
+        home = self.folder / name
+        home.mkdir(parents=True, exist_ok=True)
+        fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return None
+        return Slot(name=name, home=home, work=home / self._work_name, lock=fd)
+
+    def names(self) -> list[str]:
+        """The slots there are, in order."""
+        try:
+            found = [entry.name for entry in os.scandir(self.folder) if _NAME.match(entry.name)]
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=lambda name: int(name[1:]))
+
+    def discard(self, path: Path) -> Path | None:
+        """Move a folder (or whatever stands there) out of the way at once; to be deleted later."""
+        if not os.path.lexists(path):
+            return None
+        bin_ = self.folder / "trash"
+        bin_.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=bin_))
+        path.rename(aside / "x")
+        return aside
+
+
+def open_up(root: Path) -> None:
+    """Give ourselves access to everything below `root` again; follows no link."""
+    if not is_plain_directory(root):
+        return
+    _allow(root, stat.S_IRWXU)
+    for folder, folders, files in os.walk(root):
+        for name in folders:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                _allow(path, stat.S_IRWXU)
+        for name in files:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                _allow(path, stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _allow(path: Path, bits: int) -> None:
+    with contextlib.suppress(OSError):
+        mode = path.lstat().st_mode
+        if mode & bits != bits and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            path.chmod(stat.S_IMODE(mode) | bits)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete whatever stands at `path`, unreadable folders included; follows no link."""
+    if not is_plain_directory(path):
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        open_up(path)
+        shutil.rmtree(path)
