@@ -1,0 +1,1 @@
+"""Plan formats: text with positions in, `chargehand.domain.plan.Plan` out."""

@@ -1,0 +1,165 @@
+"""What pydantic finds, said in plain words and with a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from chargehand.domain.problem import Path, Problem, nearest
+from chargehand.plans.fields import kind_of
+
+__all__ = ["dotted", "known_keys", "mend", "problem_of"]
+
+_SYNONYMS = {
+    "after": "depends_on",
+    "blocked_by": "depends_on",
+    "criteria": "acceptance",
+    "acceptance_criteria": "acceptance",
+    "cmd": "run",
+    "command": "run",
+    "dependencies": "depends_on",
+    "deps": "depends_on",
+    "depends": "depends_on",
+    "environment": "env",
+    "name": "title",
+    "needs": "depends_on",
+    "requires": "depends_on",
+    "summary": "title",
+    "timeout": "wall",
+    "validation": "verify",
+    "version": "chargehand",
+}
+_EXPECTED = {
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def dotted(path: Path) -> str:
+    """The path as a person reads it: `tasks[3].files.create`; positions count from 0, as in the file's lists."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "the document"
+
+
+def known_keys(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    """The keys of the mapping at `path` in a document of that model; empty where any key is right."""
+    current: type[BaseModel] | None = model
+    for part in path:
+        if isinstance(part, int) or current is None:
+            continue
+        current = _model_of(_annotations(current).get(part))
+    return tuple(_annotations(current)) if current else ()
+
+
+def _annotations(model: type[BaseModel]) -> Mapping[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_of(part))), None)
+
+
+def problem_of(error: ErrorDetails, model: type[BaseModel]) -> Problem:
+    """The problem behind one pydantic error; its `path` leads to the value, for an unknown key to the key."""
+    kind = error["type"]
+    path: Path = tuple(part for part in error["loc"] if part != "[key]")
+    where = dotted(path)
+    if kind == "extra_forbidden":
+        return _unknown_key(path, known_keys(model, path[:-1]))
+    if kind == "missing":
+        hint = f"Add '{path[-1]}:' to it."
+        around = f" of {dotted(path[:-1])}" if path[:-1] else ""
+        return Problem(code="missing_key", message=f"The key '{path[-1]}'{around} is missing.", hint=hint, path=path)
+    if kind == "said":
+        return Problem(code="bad_value", message=f"{where}: {error['ctx']['message']}", path=path)
+    if kind in {"enum", "literal_error"}:
+        return _not_one_of(error, path)
+    if kind in {"too_short", "string_too_short"}:
+        return Problem(code="bad_value", message=f"{where}: Expected at least one entry.", path=path)
+    expected = _EXPECTED.get(kind, "another value")
+    message = f"{where}: Expected {expected}, found {kind_of(error['input'])}."
+    return Problem(code="wrong_type", message=message, hint=_type_hint(kind, error["input"]), path=path)
+
+
+def _unknown_key(path: Path, known: Iterable[str]) -> Problem:
+    key = str(path[-1])
+    names = tuple(known)
+    around = f" of {dotted(path[:-1])}" if path[:-1] else ""
+    synonym = _SYNONYMS.get(key.lower().replace("-", "_"))
+    if key == "<<":
+        hint = "Merge keys are not supported; write the keys out."
+    elif synonym in names:
+        hint = f"Did you mean '{synonym}'?"
+    else:
+        hint = nearest(key, names) or f"Known keys: {', '.join(names)}."
+    return Problem(code="unknown_key", message=f"The key '{key}'{around} is unknown.", hint=hint, path=path)
+
+
+def _not_one_of(error: ErrorDetails, path: Path) -> Problem:
+    allowed = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+    found = error["input"]
+    hint = nearest(found, allowed.split(", ")) if isinstance(found, str) else ""
+    message = f"{dotted(path)}: Expected one of {allowed}; found {kind_of(found)}."
+    return Problem(code="bad_value", message=message, hint=hint, path=path)
+
+
+def _type_hint(kind: str, found: Any) -> str:
+    if kind == "list_type" and isinstance(found, str) and found.strip():
+        return "Put it in brackets: [ … ]."
+    if kind == "string_type" and isinstance(found, int | float):
+        return "Put it in quotes."
+    return ""
+
+
+# -- what is left ---------------------------------------------------------------------------------
+
+
+def mend(data: dict[str, Any], errors: Sequence[ErrorDetails]) -> None:
+    """Take out of a plan document what pydantic refused, so that the rest can be checked too.
+
+    Tasks keep their positions: one that is no mapping, or has no id, is replaced by one whose id nobody could write.
+    """
+    places = {tuple(part for part in error["loc"] if part != "[key]"): error["type"] for error in errors}
+    for path, kind in sorted(places.items(), key=lambda item: _backwards(item[0])):
+        if kind == "missing":
+            _fill(data, path)
+        elif len(path) == 2 and path[0] == "tasks" and isinstance(path[1], int):
+            data["tasks"][path[1]] = {"id": f"?{path[1]}", "title": "?"}
+        else:
+            _remove(data, path)
+
+
+def _backwards(path: Path) -> tuple[tuple[int, str], ...]:
+    """A sort key that brings later entries of a list first, so that earlier positions stay what they are."""
+    return tuple((-part, "") if isinstance(part, int) else (0, part) for part in path)
+
+
+def _fill(data: dict[str, Any], path: Path) -> None:
+    """Give a required key a value nobody could write, or take away the mapping that lacks it."""
+    if path == ("chargehand",):
+        data["chargehand"] = 1
+    elif path == ("plan",):
+        data["plan"] = "?"
+    elif len(path) == 3 and path[0] == "tasks":
+        data["tasks"][path[1]][path[2]] = f"?{path[1]}"
+    else:
+        _remove(data, path[:-1])
+
+
+def _remove(data: Any, path: Path) -> None:
+    for part in path[:-1]:
+        data = data[part] if (isinstance(data, dict) and part in data) or isinstance(data, list) else None
+    if isinstance(data, dict):
+        data.pop(path[-1], None)
+    elif isinstance(data, list) and isinstance(path[-1], int) and path[-1] < len(data):
+        del data[path[-1]]

@@ -1,0 +1,63 @@
+"""What every reader answers: a plan, what was wrong with its file, and where things stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from chargehand.domain.plan import Plan
+from chargehand.domain.problem import Path, Problem
+from chargehand.plans.document import Place
+
+__all__ = ["LoadedPlan", "Locate", "Stated", "nowhere"]
+
+Locate = Callable[[Path, bool], Place | None]
+"""Where the value at a path stands, or with True its key; the nearest place around it when it has none."""
+
+
+def nowhere(_path: Path, _key: bool, /) -> Place | None:
+    """The `Locate` of a plan that was not read from text."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a plan said itself, so that settings fill in only the rest.
+
+    `keys` are dotted keys of the plan (`barrier`, `features.holistic`, `defaults.weight`, …). `tasks` has for each
+    key of a task that `defaults` could give (agent, reviewer, model, weight, mode, limits.wall, …) the ids of the
+    tasks that state it themselves.
+    """
+
+    keys: frozenset[str] = frozenset()
+    tasks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedPlan:
+    """The result of reading a plan file.
+
+    `plan` is None when there are errors. `draft` is then what could be understood, for `check` to find the other
+    problems at once; it must not be run. `source` names the file as it was given.
+    """
+
+    source: str
+    plan: Plan | None = None
+    draft: Plan | None = None
+    problems: tuple[Problem, ...] = ()
+    stated: Stated = Stated()
+    reader: str = "native"
+    locate: Locate = nowhere
+
+    def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """The problems with file, line and column filled in from their paths, in the order of the file."""
+        placed = [self._place(problem) for problem in problems]
+        return tuple(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0)))
+
+    def _place(self, problem: Problem) -> Problem:
+        if problem.line is not None:
+            return replace(problem, file=problem.file or self.source)
+        place = self.locate(problem.path, problem.code == "unknown_key")
+        if place is None:
+            return replace(problem, file=self.source)
+        return replace(problem, file=self.source, line=place.line, column=place.column)
