@@ -6,7 +6,7 @@ READY  := .venv/.ready
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-$(READY): pyproject.toml requirements/dev.txt
+$(READY): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
@@ -19,5 +19,30 @@ lock:  ## renew requirements/dev.txt (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-header \
 	  --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/dev.txt
 
-.PHONY: help setup lock
+test: $(READY)  ## the tests: domain, contracts, real git and real processes
+	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+check: $(READY)  ## everything CI runs: format, lint, types, layers, sizes, docs, tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_size.py
+	$(BIN)/mkdocs build --strict --quiet
+	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=
+	$(BIN)/python -m coverage report --include='src/chargehand/domain/*,src/chargehand/engine/*' \
+	  --fail-under=100 --show-missing --skip-covered
+
+fix: $(READY)  ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+
+docs: $(READY)  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+clean:  ## remove what the targets made
+	rm -rf .venv site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.PHONY: help setup lock test check fix docs clean
 .DEFAULT_GOAL := help
