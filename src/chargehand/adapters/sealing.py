@@ -15,10 +15,10 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git
 from chargehand.adapters.git.history import AgentStore, History
-from chargehand.adapters.git.raw import GITLINK, Raw, path_text
+from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
-from chargehand.adapters.git.work import WorkTree
+from chargehand.adapters.git.work import FILES, WorkTree
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
 from chargehand.domain.seal_rules import declared_globs, is_dropping, literals
@@ -48,12 +48,16 @@ class _Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealer:
-    """Seals one workspace; `folders` are the tracked folders of its base."""
+    """Seals one workspace; `folders` are the tracked folders of its base.
+
+    `index_touched`: the agent's own index is no longer the one it was given.
+    """
 
     repository: Repository
     tree: WorkTree
     store: AgentStore
     folders: tuple[bytes, ...] = ()
+    index_touched: bool = True
 
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
@@ -103,7 +107,8 @@ class Sealer:
                 await self._reset(start.commit)
             pending = await self.tree.pending()
             undo = await self._undo(job, start)
-            paths = await self._wanted(job, (*pending.tracked, *pending.untracked))
+            taken_back = {raw.path for raw in undo}
+            paths = [path for path in await self._wanted(job, start, pending) if path not in taken_back]
             nested = (*pending.nested, *self._planted())
             if not paths and not undo and start.history is not None and start.history.tree and start.base_is_ancestor:
                 return _Written(tree=start.history.tree, nested=nested)
@@ -136,16 +141,16 @@ class Sealer:
             return False
         return raw.new_mode == GITLINK or (is_dropping(path) and path not in literals(job.declared))
 
-    async def _wanted(self, job: SealJob, listed: tuple[bytes, ...]) -> list[bytes]:
+    async def _wanted(self, job: SealJob, start: _Start, pending: Pending) -> list[bytes]:
         named = [os.fsencode(path) for path in literals(job.declared)]
-        files = (stat.S_IFREG, stat.S_IFLNK)
-        declared = {path for path in named if self.tree.kind(path) in files}
+        declared = {path for path in named if self.tree.kind(path) in FILES}
         globs = declared_globs(job.declared)
         if globs:
             declared.update(await self.tree.ignored(globs))
         inputs = {os.fsencode(path) for path in job.inputs}
-        found = {path for path in listed if path in declared or not is_dropping(path_text(path))}
-        return sorted((found | declared) - inputs)
+        staged = await self.tree.staged(start.commit) if self.index_touched else ()
+        found = {path for path in (*pending.untracked, *staged) if not is_dropping(path_text(path))}
+        return sorted((declared | found | set(pending.tracked)) - inputs)
 
     def _planted(self) -> tuple[bytes, ...]:
         root = os.fsencode(self.tree.path)
@@ -214,8 +219,7 @@ class Sealer:
         if folders:
             args = ("ls-tree", "-z", "--name-only", "--full-tree", tree, "--", *folders)
             listed = set((await self.tree.git.run(*args)).stdout.split(b"\0"))
-        files = (stat.S_IFREG, stat.S_IFLNK)
-        return tuple(path for path, kind in found.items() if kind in files or os.fsencode(path) in listed)
+        return tuple(path for path, kind in found.items() if kind in FILES or os.fsencode(path) in listed)
 
     async def _claim(self, job: SealJob, start: _Start, commit: str) -> ClaimCheck:
         claim = (job.claim or "").strip().lower()

@@ -21,18 +21,19 @@ from pathlib import Path
 from chargehand.adapters.git.owned import write_atomically
 from chargehand.adapters.git.refs import is_plain_directory
 
-__all__ = ["Note", "Pool", "Slot", "open_up", "remove_tree"]
+__all__ = ["Note", "Pool", "Slot", "file_identity", "open_up", "remove_tree"]
 
 _NAME = re.compile(r"s[1-9][0-9]{0,5}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What is in a slot: `held` from acquire to release."""
+    """What is in a slot: `held` from acquire to release; `index` identifies the index the agent was given."""
 
     commit: str
     branch: str
     held: bool
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class Slot:
 
     def write_note(self, note: Note) -> None:
         """Say what is in the slot; survives this process."""
-        data = {"commit": note.commit, "branch": note.branch, "held": note.held}
+        data = {"commit": note.commit, "branch": note.branch, "held": note.held, "index": note.index}
         write_atomically(self.home / "note.json", json.dumps(data).encode())
 
     def give_back(self) -> None:
@@ -64,11 +65,25 @@ class Slot:
             os.close(self.lock)
 
 
+def file_identity(path: Path) -> str:
+    """Changes whenever a file is written or replaced; empty where there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return ""
+    return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
+
 def read_note(home: Path) -> Note | None:
     """The note in a slot's folder, or None."""
     try:
         data = json.loads((home / "note.json").read_bytes())
-        return Note(commit=str(data["commit"]), branch=str(data["branch"]), held=bool(data["held"]))
+        return Note(
+            commit=str(data["commit"]),
+            branch=str(data["branch"]),
+            held=bool(data["held"]),
+            index=str(data["index"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

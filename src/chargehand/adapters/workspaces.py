@@ -22,7 +22,7 @@ from chargehand.adapters.git.repository import Identity, Repository
 from chargehand.adapters.git.work import WorkTree
 from chargehand.adapters.rescue import Rescuer
 from chargehand.adapters.sealing import Sealer
-from chargehand.adapters.slots import Note, Pool, Slot, open_up, remove_tree
+from chargehand.adapters.slots import Note, Pool, Slot, file_identity, open_up, remove_tree
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Sealed
 from chargehand.domain.seal_rules import dropping_patterns
@@ -73,7 +73,8 @@ class GitWorkspaces:
         except BaseException:
             slot.give_back()
             raise
-        slot.write_note(Note(commit=commit, branch=branch, held=True))
+        index = file_identity(slot.work / ".git" / "index")
+        slot.write_note(Note(commit=commit, branch=branch, held=True, index=index))
         self._held[slot.name] = slot
         return Workspace(path=slot.work, slot=slot.name, commit=commit, branch=branch)
 
@@ -104,7 +105,15 @@ class GitWorkspaces:
         folders = await self._folders(job.workspace.commit)
         tree = self._tree(slot)
         store = self._store(slot, tree)
-        return await Sealer(repository=self.repository, tree=tree, store=store, folders=folders).seal(job)
+        note = slot.note()
+        sealer = Sealer(
+            repository=self.repository,
+            tree=tree,
+            store=store,
+            folders=folders,
+            index_touched=note is None or note.index != file_identity(slot.work / ".git" / "index"),
+        )
+        return await sealer.seal(job)
 
     async def rescue(self, workspace: Workspace, prefix: str, message: str) -> str | None:
         """Keep tracked and untracked files under the next free ref `<prefix>/<n>`; None when nothing differs."""

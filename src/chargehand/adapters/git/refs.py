@@ -55,9 +55,10 @@ def read_small(root: Path, name: str, limit: int) -> bytes | None:
         return None
     finally:
         os.close(here)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
         return file.read(limit)
 
 

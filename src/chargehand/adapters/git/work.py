@@ -15,9 +15,12 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git, GitFailed
 from chargehand.adapters.git.raw import Pending, Raw, parse_raw, parse_status
+from chargehand.adapters.git.refs import is_plain_directory
 from chargehand.adapters.slots import open_up
 
-__all__ = ["WorkTree"]
+__all__ = ["FILES", "WorkTree"]
+
+FILES = (stat.S_IFREG, stat.S_IFLNK)
 
 _RACE = ("invalid object", "unable to read", "not a valid object", "bad object")
 
@@ -74,6 +77,18 @@ class WorkTree:
         found = (await self.git.run(*args)).stdout.split(b"\0")
         return tuple(path for path in found if path and not path.endswith(b"/"))
 
+    async def staged(self, commit: str) -> tuple[bytes, ...]:
+        """Files that the agent's own index has beyond `commit`: ignored ones may have been added by force."""
+        index = self.path / ".git" / "index"
+        if not is_plain_directory(index.parent) or index.is_symlink() or not index.is_file():
+            return ()
+        args = ("diff-index", "--cached", "-z", "--name-only", "--diff-filter=A", "--no-renames", commit)
+        try:
+            got = await self.git.on(GIT_INDEX_FILE=str(index)).run(*args)
+        except GitFailed:  # an index nobody can read says nothing
+            return ()
+        return tuple(path for path in got.stdout.split(b"\0") if path and self.kind(path) in FILES)
+
     async def diff(self, old: str, new: str) -> tuple[Raw, ...]:
         """The difference of two trees or commits, renames as deletion and addition."""
         args = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", old, new)
@@ -99,8 +114,7 @@ class WorkTree:
         present: list[bytes] = []
         gone: list[bytes] = []
         for path in paths:
-            file = self.kind(path) in (stat.S_IFREG, stat.S_IFLNK)
-            (present if file else gone).append(path)
+            (present if self.kind(path) in FILES else gone).append(path)
         lines = [b"0 %s\t%s" % (self.zero.encode(), path) for path in gone]
         for raw in restore:
             mode = raw.old_mode.lstrip("0") or "0"
