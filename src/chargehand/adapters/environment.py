@@ -1,0 +1,207 @@
+"""The environment of agents, gates and setup, and the ports they may listen on (SPEC 3.5).
+
+An environment starts empty. What is passed on, what is set and who wins is one table here: passed names, then
+our own, then `env.set` of the plan, and the `CHARGEHAND_` names of the contract last: nobody else sets those.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.folders import Room
+from chargehand.adapters.text import secret_values
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.plan import EnvSpec
+from chargehand.ports import AttemptSpec, GateJob, Places
+
+__all__ = ["PORT_BLOCK", "Environment", "Identity", "Ports"]
+
+PORT_BLOCK = 20
+"""How many ports an attempt or a gate job has for itself."""
+
+_PASSED = frozenset({"PATH", "LANG", "TZ", "TERM", "USER", "LOGNAME", "SHELL", "VIRTUAL_ENV"})
+_PASSED_PREFIXES = ("LC_", "SSL_CERT_")
+_PASSED_SUFFIXES = ("_PROXY", "_proxy")
+_CONTRACT = frozenset(
+    f"CHARGEHAND_{name}"
+    for name in (
+        *("RUN", "TASK", "ATTEMPT", "ROLE", "BASE", "TREE", "BRIEF", "RESULT", "PREVIOUS", "DIFF"),
+        *("SCRATCH", "PORT_BASE", "JUNIT", "MARKER"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who commits: the repository's identity, else Chargehand."""
+
+    name: str = "Chargehand"
+    email: str = "chargehand@localhost"
+
+
+class Environment:
+    """Builds environments from the one Chargehand was started with (`outer`).
+
+    `cache` is the cache folder of the repository that package managers are pointed to; None leaves them alone.
+    """
+
+    def __init__(self, *, outer: Mapping[str, str], identity: Identity, cache: Path | None = None) -> None:
+        self._outer = dict(outer)
+        self._identity = identity
+        self._cache = cache
+        self._rustup = _rustup_home(self._outer)
+
+    @property
+    def cache(self) -> tuple[Path, ...]:
+        """The cache folder, made when it is missing, as a sandbox wants it: none or one path."""
+        if self._cache is None:
+            return ()
+        self._cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (self._cache,)
+
+    def of_attempt(self, spec: AttemptSpec, places: Places, extra: Mapping[str, str]) -> dict[str, str]:
+        """What an agent finds; `extra` is what its adapter adds (it may not set a name of the contract)."""
+        facts = {
+            "RUN": spec.run,
+            "TASK": spec.task,
+            "ATTEMPT": str(spec.attempt),
+            "ROLE": spec.role.value,
+            "BASE": spec.base,
+            "BRIEF": str(places.brief),
+            "RESULT": str(places.result),
+            "SCRATCH": str(places.scratch),
+            "PORT_BASE": str(places.port_base),
+        }
+        if places.previous is not None:
+            facts["PREVIOUS"] = str(places.previous)
+        return self._build(spec.env, places.home, places.tmp, facts, extra)
+
+    def of_setup(self, spec: AttemptSpec, room: Room, port_base: int) -> dict[str, str]:
+        """What `setup` finds before an attempt; a commit stands for its tree."""
+        facts = _check_facts(spec.base, spec.base, room, port_base, room.out / "setup.xml")
+        return self._build(spec.env, room.home, room.tmp, facts, {})
+
+    def of_gate(self, job: GateJob, room: Room, port_base: int, junit: Path) -> dict[str, str]:
+        """What a check, or `setup` in front of it, finds."""
+        facts = _check_facts(job.tree, job.base, room, port_base, junit)
+        return self._build(job.env, room.home, room.tmp, facts, {})
+
+    def secrets(self, env: EnvSpec) -> tuple[str, ...]:
+        """The values that must not appear in anything we write: passed on or set, and secret by name or shape."""
+        return secret_values({name: self._outer[name] for name in self._passed(env)} | dict(env.values))
+
+    def _build(
+        self, env: EnvSpec, home: Path, tmp: Path, facts: Mapping[str, str], extra: Mapping[str, str]
+    ) -> dict[str, str]:
+        built = {name: self._outer[name] for name in self._passed(env)}
+        built |= self._own(home, tmp)
+        built |= {name: value for name, value in extra.items() if name not in _CONTRACT}
+        built |= {name: value for name, value in env.values if name not in _CONTRACT}
+        built |= {f"CHARGEHAND_{name}": value for name, value in facts.items()}
+        return built
+
+    def _passed(self, env: EnvSpec) -> list[str]:
+        wanted = _PASSED.union(env.passed) - _CONTRACT
+        return [
+            name
+            for name in self._outer
+            if name in wanted or name.startswith(_PASSED_PREFIXES) or name.endswith(_PASSED_SUFFIXES)
+        ]
+
+    def _own(self, home: Path, tmp: Path) -> dict[str, str]:
+        who = self._identity
+        own = {
+            "HOME": str(home),
+            "TMPDIR": str(tmp),
+            "GIT_AUTHOR_NAME": who.name,
+            "GIT_AUTHOR_EMAIL": who.email,
+            "GIT_COMMITTER_NAME": who.name,
+            "GIT_COMMITTER_EMAIL": who.email,
+        }
+        if self._cache is not None:
+            own |= _cache_names(self._cache)
+        if self._rustup:
+            own["RUSTUP_HOME"] = self._rustup
+        return own
+
+
+def _check_facts(tree: str, base: str, room: Room, port_base: int, junit: Path) -> dict[str, str]:
+    return {
+        "TREE": tree,
+        "BASE": base,
+        "SCRATCH": str(room.scratch),
+        "PORT_BASE": str(port_base),
+        "JUNIT": str(junit),
+    }
+
+
+def _cache_names(cache: Path) -> dict[str, str]:
+    """Where package managers keep what they have fetched.
+
+    uv copies out of its cache: a hard link would join the workspaces of different tasks in one file. Its
+    interpreters live here too, because a kept environment points to them and HOME is gone after the attempt.
+    """
+    return {
+        "PIP_CACHE_DIR": str(cache / "pip"),
+        "UV_CACHE_DIR": str(cache / "uv"),
+        "UV_PYTHON_INSTALL_DIR": str(cache / "uv-python"),
+        "UV_LINK_MODE": "copy",
+        "npm_config_cache": str(cache / "npm"),
+        "CARGO_HOME": str(cache / "cargo"),
+    }
+
+
+def _rustup_home(outer: Mapping[str, str]) -> str:
+    """Where rustup's toolchains are: its programs look below HOME, and HOME is private here."""
+    folders = (Path(folder) for folder in outer.get("PATH", "").split(":") if folder.startswith("/"))
+    if not any((folder / "rustup").is_file() for folder in folders):
+        return ""
+    home = Path(outer.get("RUSTUP_HOME") or Path(outer.get("HOME", "/nonexistent")) / ".rustup")
+    return str(home) if (home / "toolchains").is_dir() else ""
+
+
+class Ports:
+    """Hands out blocks of ports; no two that are out overlap, and each was free when it was handed out.
+
+    `start` is the block to begin with, so that runs beside each other begin at different places; below the
+    range that the system takes for outgoing connections.
+    """
+
+    def __init__(self, *, first: int = 20_000, blocks: int = 600, start: int = 0) -> None:
+        self._first = first
+        self._blocks = blocks
+        self._next = start % blocks
+        self._out: set[int] = set()
+
+    def take(self) -> int:
+        """The first port of a block of `PORT_BLOCK` free ones."""
+        for offset in range(self._blocks):
+            block = (self._next + offset) % self._blocks
+            base = self._first + block * PORT_BLOCK
+            if base not in self._out and _all_free(base):
+                self._out.add(base)
+                self._next = (block + 1) % self._blocks
+                return base
+        last = self._first + self._blocks * PORT_BLOCK - 1
+        raise AdapterError("ports", f"No {PORT_BLOCK} free ports in {self._first}–{last}.", retryable=True)
+
+    def give(self, base: int) -> None:
+        """Take a block back; harmless when repeated."""
+        self._out.discard(base)
+
+
+def _all_free(base: int) -> bool:
+    """Whether nobody listens on any port of the block (a connection that is merely closing does not count)."""
+    with ExitStack() as stack:
+        for port in range(base, base + PORT_BLOCK):
+            probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError:
+                return False
+    return True

@@ -1,0 +1,199 @@
+"""Private folders of one attempt or gate job: made new, given up emptied (SPEC 7.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.domain.errors import AdapterError
+
+__all__ = ["PrivateFolders", "Room", "read_regular", "relative_parts", "remove_tree", "safe_name", "write_below"]
+
+_NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The folders of one attempt or job. `given` holds what it may only read, `out` what it hands back."""
+
+    root: Path
+    home: Path
+    tmp: Path
+    scratch: Path
+    out: Path
+    given: Path
+
+    @property
+    def writable(self) -> tuple[Path, ...]:
+        """What a sandbox has to let it write."""
+        return (self.home, self.tmp, self.scratch, self.out)
+
+
+class PrivateFolders:
+    """Makes and clears rooms below one folder that belongs to one run.
+
+    The folder should have a short path: sockets in TMPDIR may not be longer than 108 bytes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def make(self) -> Room:
+        """A new room, readable by nobody else."""
+        try:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root = Path(tempfile.mkdtemp(prefix="", dir=self._root))
+            room = Room(
+                root=root,
+                home=root / "home",
+                tmp=root / "tmp",
+                scratch=root / "scratch",
+                out=root / "out",
+                given=root / "given",
+            )
+            for folder in (*room.writable, room.given):
+                folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise AdapterError("folders", f"Cannot make a private folder in {self._root}: {error}.") from error
+        return room
+
+    async def remove(self, room: Room) -> None:
+        """Remove a room with everything in it, whatever modes and depths its user left behind."""
+        await asyncio.to_thread(remove_tree, room.root)
+
+    async def sweep(self) -> None:
+        """Remove what an earlier holder of the run left; call it before the first room is made."""
+        await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        if self._root.is_dir():
+            for entry in list(self._root.iterdir()):
+                remove_tree(entry)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or folder that somebody hostile may have filled; never follows a link.
+
+    Folders without permissions and trees too deep for recursion are taken apart from the top. Raises
+    `AdapterError` when something stays.
+    """
+    try:
+        _remove(path)
+    except (OSError, RecursionError):
+        try:
+            _take_apart(path)
+        except OSError as error:
+            raise AdapterError("folders", f"Cannot remove {path}: {error}.") from error
+
+
+def _remove(path: Path) -> None:
+    if _is_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _take_apart(path: Path) -> None:
+    """Move every folder of the tree up beside its top, opened, and remove them one by one.
+
+    Paths stay short all the time, so neither recursion nor the length of a path is a limit.
+    """
+    if not _is_folder(path):
+        path.unlink(missing_ok=True)
+        return
+    count = 0
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        folder.chmod(0o700)
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for name, is_folder in found:
+            if not is_folder:
+                (folder / name).unlink()
+                continue
+            count += 1
+            up = path.with_name(f"{path.name}.{count}")
+            (folder / name).chmod(0o700)
+            (folder / name).rename(up)
+            waiting.append(up)
+        folder.rmdir()
+
+
+def safe_name(text: str) -> str:
+    """A file name for an effect key or a gate id: readable, never `.` or `..`, no separator, at most 200 bytes."""
+    kept = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "_" for char in text)
+    return (kept.lstrip(".") or "_")[:200]
+
+
+def read_regular(path: Path, limit: int) -> bytes | None:
+    """The content of a regular file of at most `limit` bytes, else None: no link is followed, no pipe waited for."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_FOLLOW)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return data if len(data) <= limit else None
+
+
+def relative_parts(path: str) -> tuple[str, ...]:
+    """The parts of a repository path; raises `ValueError` for one that leaves the repository or enters `.git`."""
+    parts = tuple(part for part in path.split("/") if part not in {"", "."})
+    if not parts or path.startswith("/") or "\0" in path or ".." in parts or parts[0].lower() == ".git":
+        raise ValueError(path)
+    return parts
+
+
+def write_below(root: Path, path: str, text: str) -> None:
+    """Write `text` read-only at the repository path `path`; a link on the way is refused, one at the end replaced.
+
+    Raises `AdapterError` when the path is unsafe or cannot be written.
+    """
+    try:
+        parts = relative_parts(path)
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parts[:-1]:
+                folder = _step_into(folder, part)
+            _replace(folder, parts[-1], text.encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(folder)
+    except (OSError, ValueError) as error:
+        raise AdapterError("folders", f"Cannot copy {path} into the workspace: {error}.") from error
+
+
+def _step_into(folder: int, part: str) -> int:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(part, dir_fd=folder)
+    below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | _NO_FOLLOW, dir_fd=folder)
+    os.close(folder)
+    return below
+
+
+def _replace(folder: int, name: str, data: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    target = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o444, dir_fd=folder)
+    with os.fdopen(target, "wb") as file:
+        file.write(data)
