@@ -97,6 +97,14 @@ class Inbox(Protocol):
         """Forget a request whose events are in the journal."""
         ...
 
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` in the running event loop whenever a request may have come in, until `close`."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening and give the store up; harmless when repeated."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from chargehand.adapters.run_store import FolderRunStore
 from chargehand.domain.errors import RunLocked, UserError
 from chargehand.domain.events import WarningRaised
+from chargehand.ports import Request
 
 WARNING = WarningRaised(code="x", text="y")
 
@@ -59,3 +61,23 @@ def test_an_unknown_run_is_a_clear_error(store: FolderRunStore):
         with pytest.raises(UserError, match="There is no run nope"):
             look("nope")
     assert store.runs() == []
+
+
+def test_a_request_wakes_the_holder_and_survives_without_one(store: FolderRunStore):
+    """I9: an answer left while nobody holds the run is found at the next start."""
+    store.create("x").release()
+    outside = store.inbox("x")
+    outside.put(Request(id="1", kind="answer", decision="d1", choice="retry"))
+
+    async def hold() -> list[str]:
+        held, woken = store.open("x"), asyncio.Event()
+        held.inbox.listen(woken.set)
+        before = [request.id for request in held.inbox.pending()]
+        outside.put(Request(id="2", kind="answer", decision="d2", choice="skip"))
+        await asyncio.wait_for(woken.wait(), 5)
+        after = [request.id for request in held.inbox.pending()]
+        held.release()
+        return [*before, "|", *after]
+
+    assert asyncio.run(hold()) == ["1", "|", "1", "2"]
+    outside.close()

@@ -143,7 +143,7 @@ class SqliteJournal(_File):
 
 
 class SqliteInbox(_File):
-    """Implements `ports.Inbox` over the journal's file; any number of processes may hold one."""
+    """The stored half of an inbox, in the journal's file; any number of processes may hold one."""
 
     @classmethod
     def open(cls, path: Path) -> Self:

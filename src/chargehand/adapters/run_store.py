@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
+from chargehand.adapters.inbox import NudgingInbox
+from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import Recorded
@@ -59,7 +60,7 @@ class FolderRunStore:
 
     def inbox(self, run: str) -> Inbox:
         """The inbox of a run, for a process that does not hold it."""
-        return SqliteInbox.open(self._journal_path(run))
+        return self._inbox(run, self._journal_path(run))
 
     def runs(self) -> list[str]:
         """The ids of all runs, oldest first. A folder whose creation was cut short is no run."""
@@ -79,7 +80,7 @@ class FolderRunStore:
 
     def _held(self, run: str, lock: RunLock) -> OpenRun:
         path = self.folder(run) / _JOURNAL
-        journal, inbox = SqliteJournal.open(path), SqliteInbox.open(path)
+        journal, inbox = SqliteJournal.open(path), self._inbox(run, path)
 
         def release() -> None:
             inbox.close()
@@ -87,6 +88,9 @@ class FolderRunStore:
             lock.release()
 
         return OpenRun(run=run, folder=self.folder(run), journal=journal, inbox=inbox, release=release)
+
+    def _inbox(self, run: str, journal: Path) -> NudgingInbox:
+        return NudgingInbox(journal, self.folder(run) / "nudge")
 
     def _journal_path(self, run: str) -> Path:
         path = self.folder(run) / _JOURNAL

@@ -46,6 +46,7 @@ class Engine:
         both cases everything under way is ended first and its intents stay in the journal.
         """
         incoming: list[Event] = list(first)
+        self._ports.inbox.listen(self.nudge)
         try:
             while True:
                 now = self._ports.clock.now()

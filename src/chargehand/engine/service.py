@@ -135,4 +135,6 @@ class Service:
                 hint=f"Choose one of: {', '.join(asked.choices)}.",
             )
         request = Request(id=uuid.uuid4().hex, kind="answer", decision=decision, choice=choice, by=by)
-        self._store.inbox(run).put(request)
+        inbox = self._store.inbox(run)
+        inbox.put(request)
+        inbox.close()

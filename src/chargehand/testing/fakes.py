@@ -8,7 +8,7 @@ the same run gives the same ids. Held fakes answer only when the test says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha1
 from typing import TypeVar
@@ -104,10 +104,21 @@ class FakeInbox:
     def __init__(self) -> None:
         self.requests: dict[str, Request] = {}
         self.settled: set[str] = set()
+        self._wake: Callable[[], None] | None = None
 
     def put(self, request: Request) -> None:
-        """Store a request; one with a known id changes nothing."""
+        """Store a request, and wake who listens; one with a known id changes nothing."""
         self.requests.setdefault(request.id, request)
+        if self._wake:
+            self._wake()
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when a request comes in."""
+        self._wake = wake
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._wake = None
 
     def pending(self) -> list[Request]:
         """The requests not yet settled, oldest first."""
@@ -254,12 +265,15 @@ class FakeFleet:
 class FakeGates:
     """Checks that come out as the table says: by (job key, check), (task, attempt, check), (task, check), check.
 
-    A value is a status or a whole result (its tree is that of the job). `jobs` lists what was run, in order. With
-    `hold` a job ends only by `release` or `cancel`.
+    A value is a status or a whole result (its tree is that of the job). `jobs` lists what was run, in order. A job
+    with a check in `hold` (True: any job) ends only by `release` or `cancel`.
     """
 
     def __init__(
-        self, outcomes: Mapping[Hashable, GateStatus | GateResult | Exception] | None = None, *, hold: bool = False
+        self,
+        outcomes: Mapping[Hashable, GateStatus | GateResult | Exception] | None = None,
+        *,
+        hold: bool | Collection[str] = False,
     ) -> None:
         self.outcomes = dict(outcomes or {})
         self.hold = hold
@@ -269,7 +283,8 @@ class FakeGates:
     async def run(self, job: GateJob) -> tuple[GateResult, ...]:
         """One result per check, in order; the first that does not pass ends a job with `stop_early`."""
         self.jobs.append(job)
-        if self.hold:
+        held = self.hold if isinstance(self.hold, bool) else any(check.id in self.hold for check in job.checks)
+        if held:
             self._held[job.key] = asyncio.get_running_loop().create_future()
             try:
                 await self._held[job.key]
