@@ -9,9 +9,12 @@ from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.reading import read_texts
 from chargehand.adapters.git.repository import Repository
 from chargehand.domain.outcome import Candidate, Conflict, HeadMoved, Landed, LandResult, MergeResult
-from chargehand.ports import LandJob, MergeJob
+from chargehand.ports import LandJob, MergeJob, Opened
 
 __all__ = ["GitIntegrator", "merge_trees"]
+
+CONVENTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md")
+"""Files in which repositories keep what their authors expect of a change (SPEC 3.4)."""
 
 _DETAIL = 6000
 _HUNK = re.compile(r"^<{7} .*?^>{7} [^\n]*$", re.MULTILINE | re.DOTALL)
@@ -23,13 +26,14 @@ class GitIntegrator:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    async def open(self, branch: str, base: str) -> str:
+    async def open(self, branch: str, base: str) -> Opened:
         """Create the branch at `base` unless it exists; answer where it stands."""
         repository = self._repository
         ref = f"refs/heads/{branch}"
-        if await repository.set_ref(ref, base, repository.zero, why="chargehand: start of the run"):
-            return base
-        return await repository.ref(ref) or base
+        made = await repository.set_ref(ref, base, repository.zero, why="chargehand: start of the run")
+        head = base if made else await repository.ref(ref) or base
+        listed = await repository.plumbing().text("ls-tree", "--name-only", head, "--", *CONVENTIONS)
+        return Opened(head=head, tree=await repository.tree(head), conventions=tuple(listed.splitlines()))
 
     async def head(self, branch: str) -> str | None:
         """Where the branch stands, or None."""
