@@ -23,6 +23,7 @@ from pathspec import GitIgnoreSpec
 __all__ = [
     "Meeting",
     "Meetings",
+    "interface_name",
     "is_literal",
     "literal_path",
     "lock_files_for",
@@ -265,6 +266,15 @@ def _walk(
         todo.extend(step for step in steps if step not in seen)
         seen.update(steps)
     return False
+
+
+def interface_name(text: str) -> str:
+    """What an interface is called: its text up to the first `(`, `:`, `=`, `->` or space, as in `todo.add(title: str)`.
+
+    Two tasks that produce the same name take turns.
+    """
+    words = re.split(r"\(|:(?!:)|=|->|\s", text.strip(), maxsplit=1)[0]
+    return words or text.strip()
 
 
 # -- many leases ----------------------------------------------------------------------------------

@@ -163,9 +163,7 @@ def _task_of(model: TaskModel, defaults: Defaults) -> Task:
 def _files_of(model: FilesModel | None) -> Files | None:
     if model is None:
         return None
-    return Files(
-        create=_many(model.create), modify=_many(model.modify), test=_many(model.test), read=_many(model.read)
-    )
+    return Files(create=_many(model.create), modify=_many(model.modify), test=_many(model.test), read=_many(model.read))
 
 
 def _interfaces_of(model: InterfacesModel | None) -> Interfaces:

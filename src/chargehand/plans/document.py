@@ -8,10 +8,12 @@ counted as if they were written out.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +21,17 @@ import yaml
 
 from chargehand.domain.problem import Path, Problem
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Document", "Place", "Plain", "parse_json", "parse_yaml"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "Document",
+    "Place",
+    "Plain",
+    "no_collector",
+    "parse_json",
+    "parse_yaml",
+]
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 40
@@ -29,6 +41,18 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _UNSAFE_VALUE = re.compile("[\x00\ud800-\udfff]")
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """Millions of small values and no cycles among them: looking for garbage costs more than the reading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Plain(str):
@@ -54,23 +78,20 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     is_json: bool = False
     _places: dict[Path, Place] | None = None
-    _keys: dict[Path, Place] = field(default_factory=dict)
 
-    def place(self, path: Path, *, key: bool = False) -> Place | None:
-        """The position of the value at `path` (or of its key), or of the nearest value around it; None when nothing was read."""
+    def place(self, path: Path) -> Place | None:
+        """Where the entry at `path` begins (a key with its value, or an item), or the nearest one around it.
+
+        None when nothing was read.
+        """
         if self.data is None:
             return None
         if self._places is None:
-            self._places = {}
             builder = _JsonPlaces(self.text) if self.is_json else _Builder(self.text, keep_places=True)
-            builder.run()
-            self._places, self._keys = builder.places, builder.keys
-        tables = (self._keys, self._places) if key else (self._places, self._keys)
-        for end in range(len(path), -1, -1):
-            for table in tables:
-                if path[:end] in table:
-                    return table[path[:end]]
-        return None
+            with no_collector():
+                builder.run()
+            self._places = builder.places
+        return next((self._places[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self._places), None)
 
 
 class _Stop(Exception):
@@ -123,7 +144,6 @@ class _Builder:
         self.data: Any = None
         self.problems: list[Problem] = []
         self.places: dict[Path, Place] = {}
-        self.keys: dict[Path, Place] = {}
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._values = 0
@@ -227,7 +247,7 @@ class _Builder:
             message = f"The key '{raw}' stands here twice; the first is in line {lines[raw]}."
             self.problems.append(_problem(event, message, "Remove one of them.", code="duplicate_key"))
         elif self.keep_places:
-            self.keys[*frame.path, raw] = Place(line, event.start_mark.column + 1)
+            self.places[*frame.path, raw] = Place(line, event.start_mark.column + 1)
         lines.setdefault(raw, line)
         frame.key = raw
 
@@ -341,7 +361,6 @@ class _JsonPlaces:
     def __init__(self, text: str) -> None:
         self.text = text
         self.places: dict[Path, Place] = {}
-        self.keys: dict[Path, Place] = {}
         self.problems: list[Problem] = []
         self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
 
@@ -372,7 +391,7 @@ class _JsonPlaces:
     def _key(self, path: Path, token: str, at: int) -> str:
         key = str(json.loads(token))
         place = self._place(at)
-        first = self.keys.setdefault((*path, key), place)
+        first = self.places.setdefault((*path, key), place)
         if first is not place:
             message = f"The key '{key}' stands here twice; the first is in line {first.line}."
             self.problems.append(

@@ -150,7 +150,7 @@ def _fill(data: dict[str, Any], path: Path) -> None:
         data["chargehand"] = 1
     elif path == ("plan",):
         data["plan"] = "?"
-    elif len(path) == 3 and path[0] == "tasks":
+    elif len(path) == 3 and path[0] == "tasks" and isinstance(path[1], int):
         data["tasks"][path[1]][path[2]] = f"?{path[1]}"
     else:
         _remove(data, path[:-1])
@@ -158,8 +158,14 @@ def _fill(data: dict[str, Any], path: Path) -> None:
 
 def _remove(data: Any, path: Path) -> None:
     for part in path[:-1]:
-        data = data[part] if (isinstance(data, dict) and part in data) or isinstance(data, list) else None
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return
+    last = path[-1]
     if isinstance(data, dict):
-        data.pop(path[-1], None)
-    elif isinstance(data, list) and isinstance(path[-1], int) and path[-1] < len(data):
-        del data[path[-1]]
+        data.pop(last, None)
+    elif isinstance(data, list) and isinstance(last, int) and last < len(data):
+        del data[last]

@@ -11,11 +11,11 @@ from chargehand.plans.document import Place
 
 __all__ = ["LoadedPlan", "Locate", "Stated", "nowhere"]
 
-Locate = Callable[[Path, bool], Place | None]
-"""Where the value at a path stands, or with True its key; the nearest place around it when it has none."""
+Locate = Callable[[Path], Place | None]
+"""Where the entry at a path begins, or the nearest one around it."""
 
 
-def nowhere(_path: Path, _key: bool, /) -> Place | None:
+def nowhere(_path: Path, /) -> Place | None:
     """The `Locate` of a plan that was not read from text."""
     return None
 
@@ -38,7 +38,8 @@ class LoadedPlan:
     """The result of reading a plan file.
 
     `plan` is None when there are errors. `draft` is then what could be understood, for `check` to find the other
-    problems at once; it must not be run. `source` names the file as it was given.
+    problems at once; it must not be run. `source` names the file as it was given. `counts` adds what the reader
+    counted in a source of another system, so that nothing vanishes.
     """
 
     source: str
@@ -47,6 +48,7 @@ class LoadedPlan:
     problems: tuple[Problem, ...] = ()
     stated: Stated = Stated()
     reader: str = "native"
+    counts: Mapping[str, int] = field(default_factory=dict)
     locate: Locate = nowhere
 
     def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -57,7 +59,7 @@ class LoadedPlan:
     def _place(self, problem: Problem) -> Problem:
         if problem.line is not None:
             return replace(problem, file=problem.file or self.source)
-        place = self.locate(problem.path, problem.code == "unknown_key")
+        place = self.locate(problem.path)
         if place is None:
             return replace(problem, file=self.source)
         return replace(problem, file=self.source, line=place.line, column=place.column)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ValidationError
 
-from chargehand.domain.problem import Path, Problem
+from chargehand.domain.problem import Problem
 from chargehand.plans.convert import plan_of, stated_of
-from chargehand.plans.document import MAX_BYTES, Document, Place, parse_json, parse_yaml
+from chargehand.plans.document import MAX_BYTES, Document, no_collector, parse_json, parse_yaml
 from chargehand.plans.faults import mend, problem_of
 from chargehand.plans.loaded import LoadedPlan, Stated
 from chargehand.plans.models import PlanModel
@@ -69,21 +66,9 @@ def read_text(path: FilePath) -> tuple[str, Problem | None]:
 
 def parse_plan(text: str, source: str) -> LoadedPlan:
     """Read a native plan from text; `source` names it in problems, and says JSON when it ends in `.json`."""
-    with _no_collector():
+    with no_collector():
         document = _document(text, source)
         return _from_document(document, source)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Millions of small values and no cycles among them: looking for garbage costs more than the reading."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _document(text: str, source: str) -> Document:
@@ -97,9 +82,6 @@ def _document(text: str, source: str) -> Document:
 
 
 def _from_document(document: Document, source: str) -> LoadedPlan:
-    def locate(path: Path, key: bool) -> Place | None:
-        return document.place(path, key=key)
-
     problems = list(document.problems)
     model: PlanModel | None = None
     if isinstance(document.data, dict):
@@ -109,7 +91,7 @@ def _from_document(document: Document, source: str) -> LoadedPlan:
         message = "A plan is a mapping that begins with 'chargehand: 1'."
         problems.append(Problem(code="wrong_type", message=message, hint="See 'chargehand schema'."))
     draft = plan_of(model) if model is not None else None
-    loaded = LoadedPlan(source=source, locate=locate)
+    loaded = LoadedPlan(source=source, locate=document.place)
     return replace(
         loaded,
         plan=None if problems else draft,
