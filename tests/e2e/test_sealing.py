@@ -393,3 +393,19 @@ def test_history_is_seen_even_when_nothing_is_left_of_it(world: World, attempt):
     sealed = world.seal(workspace)
     assert kinds(sealed) == {"stray.txt": ChangeKind.HISTORY}
     assert (sealed.commit, sealed.tree) == (last, sealed.base_tree)
+
+
+def test_added_lines_that_look_unfinished_are_told(world: World, repo):
+    mark = "todo".upper()
+    repo.write("old.py", f"# {mark}: from long ago\n")
+    repo.commit("old")
+    workspace = world.acquire()
+    agent = Agent(workspace, dict(repo.environ))
+    agent.write("old.py", f"# {mark}: from long ago\nx = 1\n\ndef f():\n    pass\n")
+    agent.write("sub/new.py", f"y = 2  # {mark} later\n")
+    agent.write("binary.bin", b"\0# " + mark.encode())
+    (agent.path / "link.py").symlink_to("sub/new.py")
+    expected = ("old.py:4: def f():", f"sub/new.py:1: y = 2  # {mark} later")
+    assert world.seal(workspace).placeholders == expected
+    agent.commit("all")
+    assert world.seal(workspace).placeholders == expected

@@ -19,6 +19,7 @@ from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
+from chargehand.adapters.seal_findings import placeholders
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
 from chargehand.domain.seal_rules import declared_globs, is_dropping, literals
@@ -80,6 +81,7 @@ class Sealer:
             agent_commits=start.agent_commits,
             base_is_ancestor=start.base_is_ancestor,
             claim=await self._claim(job, start, commit),
+            placeholders=await placeholders(self.tree, diff),
         )
 
     # -- the agent's commits

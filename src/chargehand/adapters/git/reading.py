@@ -9,7 +9,7 @@ from pathlib import Path
 from chargehand.adapters.git.command import MIB, Git
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["read_texts", "write_patch"]
+__all__ = ["read_blobs", "read_texts", "write_patch"]
 
 _LARGEST = 16 * MIB
 _DIFF = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
@@ -25,11 +25,27 @@ async def read_texts(git: Git, commit: str, paths: Sequence[str], limit: int) ->
         words = line.split(b" ")
         if len(words) == 3 and words[1] == b"blob" and int(words[2]) <= _LARGEST:
             fit[path] = (words[0], int(words[2]))
-    feed = b"".join(oid + b"\0" for oid, _ in fit.values())
-    if not feed:
+    blobs = await read_blobs(git, [oid.decode("ascii") for oid, _ in fit.values()])
+    found = {path: blobs[oid.decode("ascii")] for path, (oid, _) in fit.items()}
+    return {path: data.decode("utf-8", "replace")[:limit] for path, data in found.items() if b"\0" not in data[:8000]}
+
+
+async def read_blobs(git: Git, oids: Sequence[str]) -> dict[str, bytes]:
+    """The content of blobs that exist, by name; the caller sees to it that they are not huge."""
+    if not oids:
         return {}
-    data = (await git.run("cat-file", "--batch", "-z", stdin=feed)).stdout
-    return _texts(data, {path: size for path, (_, size) in fit.items()}, limit)
+    data = (await git.run("cat-file", "--batch", "-z", stdin=b"".join(f"{oid}\0".encode() for oid in oids))).stdout
+    found = {}
+    at = 0
+    while at < len(data):
+        end = data.index(b"\n", at)
+        words = data[at:end].decode("ascii").split(" ")
+        at = end + 1
+        if len(words) == 3:
+            size = int(words[2])
+            found[words[0]] = data[at : at + size]
+            at += size + 1
+    return found
 
 
 def _answers(data: bytes, names: Sequence[bytes]) -> list[bytes]:
@@ -44,16 +60,6 @@ def _answers(data: bytes, names: Sequence[bytes]) -> list[bytes]:
             line, _, data = data.partition(b"\n")
         lines.append(line)
     return lines
-
-
-def _texts(data: bytes, sizes: dict[str, int], limit: int) -> dict[str, str]:
-    texts = {}
-    for path, size in sizes.items():
-        _, _, data = data.partition(b"\n")
-        blob, data = data[:size], data[size + 1 :]
-        if b"\0" not in blob[:8000]:
-            texts[path] = blob.decode("utf-8", "replace")[:limit]
-    return texts
 
 
 async def write_patch(git: Git, base: str, commit: str, target: Path, limit: int) -> None:
