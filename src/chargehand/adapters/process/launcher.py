@@ -7,36 +7,47 @@ child instead of the machine's. It kills what is left when the program has ended
 control socket is closed (which the kernel does when Chargehand dies, however that came about) and when it is
 told to by a signal. It forwards the exit status: the same code, or the same signal.
 
+`--setenv=NAME=VALUE` adds to the environment, `--refuse=TEXT` starts nothing and says why; the options that restrict
+the program are those of `restrict.py`.
+
 On the control socket it tells one line: `exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be
 executed), and `left PID …` for processes that refused to be killed because they belong to somebody else.
 
 Start-up time is paid for every process, therefore few imports and no annotations that need any.
 """
 
-import _signal
+# ruff: noqa: PTH123, PTH208, S606
+# (pathlib alone would double the start-up time)
+
+import _signal  # type: ignore[import-not-found]  # what `signal` wraps in enums
 import os
 import select
 import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-PR_SET_NO_NEW_PRIVS = 38
 NOT_EXECUTED = 127
-FIRST_LINES = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+ENDING_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 
 
-def main(args: list) -> None:
+def main(args: list[str]) -> None:
     """Run the program named behind `--` and leave with its status."""
     end = args.index("--")
     options, argv = args[:end], args[end + 1 :]
+    restrictions = []
     control = -1
     for option in options:
         if option.startswith("--control="):
             control = int(option[10:])
             os.set_inheritable(control, False)
+        elif option.startswith("--setenv="):
+            name, _, value = option[9:].partition("=")
+            os.environ[name] = value
         elif option.startswith("--refuse="):
             os.write(2, os.fsencode(option[9:]) + b"\n")
             os._exit(NOT_EXECUTED)
+        else:
+            restrictions.append(option)
     wake = _catch_signals()
     libc = _prepare()
     if control >= 0 and _ended(control):
@@ -44,7 +55,7 @@ def main(args: list) -> None:
     me = os.getpid()
     child = os.fork()
     if child == 0:
-        _become(argv, options, control, libc, me)
+        _become(argv, restrictions, control, libc, me)
     status = _watch(child, control, wake)
     if status is not None:
         _tell(control, status)
@@ -63,7 +74,7 @@ def _catch_signals() -> int:
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
     _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for name in (*FIRST_LINES, "SIGCHLD"):
+    for name in (*ENDING_SIGNALS, "SIGCHLD"):
         _signal.signal(getattr(_signal, name), _noop)
     return reader
 
@@ -90,7 +101,7 @@ def _ended(control: int) -> bool:
     return bool(poller.poll(0))
 
 
-def _become(argv: list, options: list, control: int, libc: object, launcher: int) -> None:
+def _become(argv: list[str], restrictions: list[str], control: int, libc: object, launcher: int) -> None:
     """The child: leave the launcher's session, take the restrictions on, become the program."""
     number = 0
     try:
@@ -101,6 +112,8 @@ def _become(argv: list, options: list, control: int, libc: object, launcher: int
             libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0)  # type: ignore[attr-defined]
             if os.getppid() != launcher:
                 os._exit(NOT_EXECUTED)
+        if restrictions:
+            _restrict(restrictions, libc)
         number = _exec(argv)
     except OSError as error:
         number = error.errno or 0
@@ -111,7 +124,14 @@ def _become(argv: list, options: list, control: int, libc: object, launcher: int
         os._exit(NOT_EXECUTED)
 
 
-def _exec(argv: list) -> int:
+def _restrict(options: list[str], libc: object) -> None:
+    sys.path.append(__file__.rpartition("/")[0])
+    import restrict  # type: ignore[import-not-found]
+
+    restrict.apply(options, libc)
+
+
+def _exec(argv: list[str]) -> int:
     """Replace this process as execvp does; answers the error number when nothing could be executed."""
     if "/" in argv[0]:
         places = [argv[0]]
@@ -159,14 +179,14 @@ def _reap(child: int) -> int | None:
             found = status
 
 
-def _kill_all(child: int) -> tuple:
+def _kill_all(child: int) -> tuple[int, list[int]]:
     """Kill until nothing is left: (status of the program, processes that may not be killed).
 
     A process that a doomed one still forks becomes our child before its parent can be waited for, so looking
     again after each wait finds it.
     """
     found = 0
-    refused: list = []
+    refused: list[int] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -175,12 +195,12 @@ def _kill_all(child: int) -> tuple:
             if pid == 0 and not (refused := _kill_below(child)):
                 pid, status = os.waitpid(-1, 0)
         except ChildProcessError:
-            return found, ()
+            return found, []
         if pid == child:
             found = status
 
 
-def _kill_below(child: int) -> list:
+def _kill_below(child: int) -> list[int]:
     """Kill everything below this process once; answers what may not be killed."""
     refused = []
     for pid in _descendants(child):
@@ -193,13 +213,13 @@ def _kill_below(child: int) -> list:
     return refused
 
 
-def _descendants(child: int) -> list:
+def _descendants(child: int) -> list[int]:
     """All processes below this one, parents first; without /proc the group of the program."""
     try:
         names = os.listdir("/proc")
     except OSError:
         return [-child]
-    parents: dict = {}
+    parents: dict[int, list[int]] = {}
     for name in names:
         if not name.isdigit():
             continue

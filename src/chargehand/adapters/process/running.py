@@ -168,13 +168,16 @@ class Running:
 
     async def _watch(self) -> None:
         budgets = Budgets(self._spec, self.pid, self._began)
-        while not self._gone and self._wish is None:
+        while not self._is_over():
             await self._rest(budgets.pause_s(time.monotonic()))
-            if self._gone or self._wish is not None:
+            if self._is_over():
                 return
             breach = await budgets.check(time.monotonic(), self._output_at)
-            if breach is not None and not self._gone:
+            if breach is not None and not self._is_over():
                 self._ask(ProcessEnd(kind=breach.kind, detail=breach.detail), now=breach.kind is EndKind.OVER_DISK)
+
+    def _is_over(self) -> bool:
+        return self._gone or self._wish is not None
 
     async def _rest(self, seconds: float) -> None:
         self._nudge.clear()

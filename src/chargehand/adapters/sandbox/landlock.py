@@ -1,0 +1,82 @@
+"""Landlock: the same readable and writable sets where user namespaces are forbidden, kept by the kernel itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_hidden, why_missing
+from chargehand.adapters.sandbox.layout import Access, Layout
+from chargehand.adapters.sandbox.values import Confinement
+
+__all__ = ["Landlock"]
+
+# Devices that every program may use; no other device and no raw disk can be opened.
+DEVICES = (
+    "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts",
+)  # fmt: skip
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+ROOT = Path("/")
+# CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID: what root keeps.
+ROOT_CAPABILITIES = (0, 3, 4, 6, 7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landlock:
+    """`abi` is the kernel's: 2 lets files move between folders, 4 has TCP rules, 6 has scopes."""
+
+    abi: int
+    kind: str = "landlock"
+
+    def wrap(self, argv: Sequence[str], confinement: Confinement) -> tuple[str, ...]:
+        """The argv to start (contract: `Sandbox.wrap`)."""
+        layout = layout_for(argv, confinement)
+        why = why_missing(argv[0], confinement) or why_hidden(argv[0], confinement, layout)
+        options = [f"--refuse={why}"] if why else list(_options(layout, confinement))
+        return launcher_argv(options, argv, confinement)
+
+    def explain(self, program: str, confinement: Confinement) -> str:
+        """Why a program cannot be executed inside (contract: `Sandbox.explain`)."""
+        layout = layout_for((program,), confinement)
+        return why_missing(program, confinement) or why_hidden(program, confinement, layout)
+
+
+def _options(layout: Layout, confinement: Confinement) -> Iterator[str]:
+    for path, access in _grants(layout):
+        yield f"--write={path}" if access is Access.WRITE else f"--read={path}"
+    for name in DEVICES:
+        yield f"--device={name}"
+    yield f"--write={SHARED_MEMORY}"
+    yield from ("--scope=abstract", "--scope=signal")
+    if confinement.network == "none":
+        yield "--no-tcp"
+    if os.geteuid() == 0:
+        yield "--capabilities=" + ",".join(str(number) for number in ROOT_CAPABILITIES)
+
+
+def _grants(layout: Layout) -> Iterator[tuple[Path, Access]]:
+    """Landlock can only allow: everything is allowed part by part, around what is out of reach."""
+    rules = {path: access for path, access in layout.rules.items() if layout.access(path.parent) is not access}
+    closed = [path for path, access in rules.items() if access is Access.NONE]
+    # A read-only path inside a writable one has to be gone round, too.
+    kept = [path for path, access in rules.items() if access is Access.READ]
+    yield from _parts(ROOT, Access.READ, [*closed, Path("/dev")])
+    for path, access in rules.items():
+        if access is not Access.NONE:
+            yield from _parts(path, access, [*closed, *(kept if access is Access.WRITE else ())])
+
+
+def _parts(root: Path, access: Access, closed: Sequence[Path]) -> Iterator[tuple[Path, Access]]:
+    inside = [path for path in closed if path != root and root in path.parents]
+    if not inside:
+        yield root, access
+        return
+    with suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_symlink() or path in inside:
+                continue
+            yield from _parts(path, access, inside)

@@ -1,0 +1,27 @@
+"""No sandbox: the launcher alone, so that nothing outlives its attempt; nothing else is kept from anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chargehand.adapters.sandbox.confine import launcher_argv, why_missing
+from chargehand.adapters.sandbox.values import Confinement
+
+__all__ = ["NoSandbox"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSandbox:
+    """Runs programs as they are."""
+
+    kind: str = "none"
+
+    def wrap(self, argv: Sequence[str], confinement: Confinement) -> tuple[str, ...]:
+        """The argv to start (contract: `Sandbox.wrap`)."""
+        why = why_missing(argv[0], confinement)
+        return launcher_argv([f"--refuse={why}"] if why else [], argv, confinement)
+
+    def explain(self, program: str, confinement: Confinement) -> str:
+        """Why a program cannot be executed (contract: `Sandbox.explain`)."""
+        return why_missing(program, confinement)
