@@ -2,8 +2,9 @@
 
 import pytest
 
+from chargehand.adapters.inbox import NudgingInbox
 from chargehand.adapters.journal_memory import MemoryInbox, MemoryJournal
-from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
+from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.testing.contracts import InboxContract, JournalContract
 from chargehand.testing.fakes import FakeInbox, FakeJournal
 
@@ -38,9 +39,8 @@ class TestMemoryInbox(InboxContract):
         return MemoryInbox
 
 
-class TestSqliteInbox(InboxContract):
+class TestNudgingInbox(InboxContract):
     @pytest.fixture
     def make_inbox(self, tmp_path):
         SqliteJournal.create(tmp_path / "journal.db").close()
-        with SqliteInbox.open(tmp_path / "journal.db") as inbox:
-            yield lambda: inbox
+        return lambda: NudgingInbox(tmp_path / "journal.db", tmp_path / "nudge")

@@ -6,7 +6,8 @@ values of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 
 from chargehand.adapters.codec import EVENTS
 from chargehand.domain.errors import AdapterError
@@ -50,10 +51,22 @@ class MemoryInbox:
     def __init__(self) -> None:
         self._requests: dict[str, Request] = {}
         self._settled: set[str] = set()
+        self._wake: Callable[[], object] | None = None
 
     def put(self, request: Request) -> None:
         """Store a request; one with a known id, settled or not, changes nothing."""
         self._requests.setdefault(request.id, request)
+        if self._wake:
+            self._wake()
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` in the running loop after every `put`, until `close`."""
+        loop = asyncio.get_running_loop()
+        self._wake = lambda: loop.call_soon_threadsafe(wake)
+
+    def close(self) -> None:
+        """Stop listening; harmless when repeated."""
+        self._wake = None
 
     def pending(self) -> list[Request]:
         """The requests not yet settled, oldest first."""

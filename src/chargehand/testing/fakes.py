@@ -35,7 +35,7 @@ from chargehand.domain.outcome import (
     Sealed,
     Usage,
 )
-from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Request
+from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Opened, Request
 
 __all__ = [
     "FakeClock",
@@ -238,10 +238,12 @@ class FakeFleet:
         found = outcome or _first(self.outcomes, key, (spec.task, spec.attempt), spec.task) or attempt_result
         end.set_result(found if isinstance(found, AttemptResult | Exception) else found(spec))
 
-    def forget(self) -> None:
-        """What a restart of a machine does: attempts without an end are gone."""
-        for key in self.live:
+    async def recover(self, run: str) -> list[str]:
+        """Attempts of the run without an end are gone, as after a restart; one line for each."""
+        gone = [key for key in self.live if self._specs[key].run == run]
+        for key in gone:
             del self._ends[key], self._specs[key]
+        return [f"Attempt {key} was ended." for key in gone]
 
     async def wait(self, key: str) -> AttemptResult:
         """How the attempt ended; AdapterError for a key nobody submitted."""
@@ -332,8 +334,11 @@ class FakeGates:
 class FakeIntegrator:
     """Branches in a dictionary. `conflicts` names paths by (task, attempt), or by task; `move` is somebody else."""
 
-    def __init__(self, conflicts: Mapping[Hashable, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, conflicts: Mapping[Hashable, Sequence[str]] | None = None, *, conventions: tuple[str, ...] = ()
+    ) -> None:
         self.conflicts = dict(conflicts or {})
+        self.conventions = conventions
         self.branches: dict[str, str] = {}
         self.trees: dict[str, str] = {}
         self.parents: dict[str, tuple[str, str]] = {}
@@ -353,9 +358,10 @@ class FakeIntegrator:
         else:
             self.branches[branch] = commit
 
-    async def open(self, branch: str, base: str) -> str:
+    async def open(self, branch: str, base: str) -> Opened:
         """Create the branch unless it exists; answer where it stands."""
-        return self.branches.setdefault(branch, base)
+        head = self.branches.setdefault(branch, base)
+        return Opened(head=head, tree=self.trees.get(head, tree_of(head)), conventions=self.conventions)
 
     async def head(self, branch: str) -> str | None:
         """Where the branch stands."""

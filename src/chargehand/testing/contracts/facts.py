@@ -1,35 +1,17 @@
-"""What every adapter of a port must keep, as test classes to inherit from.
-
-A plug-in's test module subclasses the suite of its port and gives the fixture that makes the adapter:
-
-    class TestMyJournal(JournalContract):
-        @pytest.fixture
-        def make_journal(self, tmp_path):
-            return lambda: MyJournal(tmp_path)
-
-Each suite says in its docstring which fixtures it needs. Suites of asynchronous ports run their own event loop, so no
-pytest plug-in is needed. The module needs pytest, which only developers have.
-"""
+"""Suites of the ports that keep and tell facts: journal, inbox, clock, notifier."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import DecisionAnswered, Event, RunInterrupted, TaskIntegrated, WarningRaised
-from chargehand.ports import Clock, Inbox, Journal, Request
+from chargehand.ports import Clock, Inbox, Journal, Notifier, Request
 
-__all__ = [
-    "ClockContract",
-    "InboxContract",
-    "JournalContract",
-]
-
-
-# -- facts ----------------------------------------------------------------------------------------
+__all__ = ["ClockContract", "InboxContract", "JournalContract", "NotifierContract"]
 
 
 def _event(number: int) -> Event:
@@ -45,7 +27,7 @@ class JournalContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def journal(self, make_journal: Callable[[], Journal]) -> Any:
+    def journal(self, make_journal: Callable[[], Journal]) -> Iterator[Journal]:
         """An empty journal, closed at the end."""
         journal = make_journal()
         yield journal
@@ -120,9 +102,11 @@ class InboxContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def inbox(self, make_inbox: Callable[[], Inbox]) -> Inbox:
-        """An empty inbox."""
-        return make_inbox()
+    def inbox(self, make_inbox: Callable[[], Inbox]) -> Iterator[Inbox]:
+        """An empty inbox, closed at the end."""
+        inbox = make_inbox()
+        yield inbox
+        inbox.close()
 
     def test_keeps_the_order(self, inbox: Inbox) -> None:
         """The oldest request comes first, with all it says."""
@@ -156,6 +140,21 @@ class InboxContract:
         inbox.put(Request(id="1", kind="retry"))
         assert [request.id for request in inbox.pending()] == ["1"]
 
+    def test_a_request_wakes_the_holder(self, inbox: Inbox) -> None:
+        """Who listens is called in the event loop; closing ends that, and may be repeated."""
+
+        async def script() -> None:
+            woken = asyncio.Event()
+            inbox.listen(woken.set)
+            inbox.put(Request(id="1", kind="retry"))
+            async with asyncio.timeout(30):
+                await woken.wait()
+            assert [request.id for request in inbox.pending()] == ["1"]
+            inbox.close()
+            inbox.close()
+
+        asyncio.run(script())
+
 
 class ClockContract:
     """Fixture: `clock`."""
@@ -169,3 +168,17 @@ class ClockContract:
         """A float after 2020 and before 2100, so neither milliseconds nor a monotonic count."""
         assert isinstance(clock.now(), float)
         assert 1_577_836_800 < clock.now() < 4_102_444_800
+
+
+class NotifierContract:
+    """Fixture: `notifier`."""
+
+    @pytest.fixture
+    def notifier(self) -> Notifier:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("text", ["", "plain", "a" * 100_000, "\x1b[31m\x00\ud800 'quoted' $(touch x) `x`\n"])
+    def test_never_fails_the_run(self, notifier: Notifier, text: str) -> None:
+        """Whatever the message holds, telling it raises nothing."""
+        notifier.notify(text, text)

@@ -1,0 +1,145 @@
+"""The suite of fleets: attempts from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from chargehand.domain.outcome import AgentExit, ExitKind, ReportStatus
+from chargehand.ports import AttemptSpec, Fleet
+from chargehand.testing.contracts.playing import Open, play
+
+__all__ = ["FleetContract", "MakeSpec"]
+
+
+MakeSpec = Callable[[str, str], AttemptSpec]
+
+
+class FleetContract:
+    """Fixtures: `open_fleet` (see `Open`), and `make_spec`, which makes the spec of an attempt that behaves.
+
+    `make_spec(behaviour, task)`: `done` changes a file and reports DONE, `crash` ends with exit code 3 and no
+    report, having changed nothing, `hang` never ends by itself.
+    """
+
+    @pytest.fixture
+    def open_fleet(self) -> Open[Fleet]:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def make_spec(self) -> MakeSpec:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    def test_a_good_attempt(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """Claim and evidence come back, on the base that was asked for [I6]."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("done", "a")
+            await fleet.submit(spec)
+            result = await fleet.wait(spec.key)
+            assert result.exit.kind is ExitKind.EXITED
+            assert result.report is not None
+            assert result.report.status is ReportStatus.DONE
+            assert result.sealed is not None
+            assert result.sealed.base == spec.base
+            assert result.sealed.changes
+            assert result.sealed.tree != result.sealed.base_tree
+            assert result.sealed.commit != spec.base
+
+        play(open_fleet, script)
+
+    def test_a_crash_is_a_result(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """With its code, why there is no report, and the unchanged tree sealed."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("crash", "a")
+            await fleet.submit(spec)
+            result = await fleet.wait(spec.key)
+            assert (result.exit.kind, result.exit.code) == (ExitKind.EXITED, 3)
+            assert result.report is None
+            assert result.report_problem
+            assert result.sealed is not None
+            assert result.sealed.tree == result.sealed.base_tree
+
+        play(open_fleet, script)
+
+    def test_the_key_makes_it_one(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """Submitted twice it is one attempt; any number may wait, at any time, for the same result."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("done", "a")
+            await fleet.submit(spec)
+            await fleet.submit(spec)
+            first, second = await asyncio.gather(fleet.wait(spec.key), fleet.wait(spec.key))
+            await fleet.submit(spec)
+            assert first == second == await fleet.wait(spec.key)
+
+        play(open_fleet, script)
+
+    @pytest.mark.parametrize("now", [False, True])
+    def test_cancelling(self, open_fleet: Open[Fleet], make_spec: MakeSpec, now: bool) -> None:
+        """It ends, says so, and may be cancelled again; one that has ended stays what it was."""
+
+        async def script(fleet: Fleet) -> None:
+            hanging, done = make_spec("hang", "a"), make_spec("done", "b")
+            await fleet.submit(hanging)
+            await fleet.submit(done)
+            before = await fleet.wait(done.key)
+            await fleet.cancel(done.key, now=now)
+            assert await fleet.wait(done.key) == before
+            await fleet.cancel(hanging.key, now=now)
+            await fleet.cancel(hanging.key, now=now)
+            assert (await fleet.wait(hanging.key)).exit.kind is ExitKind.CANCELLED
+
+        play(open_fleet, script)
+
+    def test_who_stops_waiting_stops_nothing(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """The end of a waiter is not the end of the attempt."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("hang", "a")
+            await fleet.submit(spec)
+            waiter = asyncio.ensure_future(fleet.wait(spec.key))
+            await asyncio.sleep(0)
+            waiter.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiter
+            other = asyncio.ensure_future(fleet.wait(spec.key))
+            await asyncio.sleep(0)
+            assert not other.done()
+            await fleet.cancel(spec.key, now=True)
+            assert (await other).exit.kind is ExitKind.CANCELLED
+
+        play(open_fleet, script)
+
+    def test_attempts_do_not_wait_for_each_other(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """One that hangs holds up nobody."""
+
+        async def script(fleet: Fleet) -> None:
+            hanging = make_spec("hang", "a")
+            await fleet.submit(hanging)
+            specs = [make_spec("done", task) for task in "bc"]
+            for spec in specs:
+                await fleet.submit(spec)
+            results = await asyncio.gather(*(fleet.wait(spec.key) for spec in specs))
+            assert [result.exit for result in results] == [AgentExit(kind=ExitKind.EXITED, code=0)] * 2
+            await fleet.cancel(hanging.key, now=True)
+            await fleet.wait(hanging.key)
+
+        play(open_fleet, script)
+
+    def test_taking_up_after_a_crash(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """What still runs is ended, and what was done is said; with nothing left over there is nothing to say."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("done", "a")
+            assert await fleet.recover(spec.run) == []
+            await fleet.submit(spec)
+            await fleet.wait(spec.key)
+            assert all(isinstance(line, str) for line in await fleet.recover(spec.run))
+
+        play(open_fleet, script)
