@@ -1,0 +1,108 @@
+"""What all commands have in common: their options, their streams, and the way to a repository."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from chargehand.cli.output import Output
+from chargehand.cli.session import Session
+
+if TYPE_CHECKING:
+    from chargehand.wiring import Workshop
+
+__all__ = ["Call", "command", "run_argument", "run_option"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of one command: where it looks, how it writes. `flags` are settings given as flags of their own."""
+
+    session: Session
+    out: Output
+    repo: Path | None = None
+    state_dir: Path | None = None
+    sets: tuple[str, ...] = ()
+    flags: dict[str, object] = field(default_factory=dict)
+
+    async def open(self) -> Workshop:
+        """The repository's workshop; `UserError` when there is no repository."""
+        import os
+
+        from chargehand.wiring import open_workshop
+
+        workshop = await open_workshop(
+            repo=self.repo, state_dir=self.state_dir, sets=self.sets, flags=self.flags, env=os.environ
+        )
+        self.session.folder = workshop.places.runs.parent
+        return workshop
+
+
+def command(name: str, *, examples: str = "") -> Callable[[Callable[..., Any]], click.Command]:
+    """A command whose function takes a `Call` first; it may be a coroutine, and answers with its exit code or None.
+
+    `examples` are lines of the form `words  what they do`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @click.command(name, epilog=_epilog(examples))
+        @_common_options
+        @click.pass_obj
+        @wraps(function)
+        def call(
+            session: Session,
+            /,
+            *args: Any,
+            repo: Path | None,
+            state_dir: Path | None,
+            sets: tuple[str, ...],
+            as_json: bool,
+            quiet: bool,
+            **values: Any,
+        ) -> Any:
+            out = Output(json=as_json or session.json, quiet=quiet)
+            made = Call(session=session, out=out, repo=repo, state_dir=state_dir, sets=sets)
+            result = function(made, *args, **values)
+            return asyncio.run(result) if iscoroutinefunction(function) else result
+
+        return call
+
+    return decorate
+
+
+def _epilog(examples: str) -> str:
+    lines = [line.strip() for line in examples.strip().splitlines()]
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+
+
+def _common_options(function: _F) -> _F:
+    folder = click.Path(file_okay=False, path_type=Path)
+    options = (
+        click.option("--repo", type=folder, help="The repository; default: the one around the current folder."),
+        click.option("--state-dir", type=folder, help="Keep runs and workspaces below this folder."),
+        click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Give a setting; may be repeated."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout."),
+        click.option("--quiet", "-q", is_flag=True, help="Leave out progress and hints."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def run_argument(function: _F) -> _F:
+    """An optional RUN; the newest when it is left out."""
+    return click.argument("run", required=False, metavar="[RUN]")(function)
+
+
+def run_option(function: _F) -> _F:
+    """The same as an option, for commands whose argument is a task."""
+    return click.option("--run", "run", metavar="RUN", help="The run; default: the newest.")(function)

@@ -1,0 +1,147 @@
+"""From an exception to an exit code, a document or a message, and a crash report where it was our fault."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chargehand import __version__
+from chargehand.cli.output import Output, may_colour
+from chargehand.cli.render.event_json import event_document
+from chargehand.cli.render.pen import Pen
+from chargehand.cli.render.text import to_json
+from chargehand.cli.session import Session
+from chargehand.domain.errors import AdapterError, RunLocked, UserError
+from chargehand.domain.problem import Problem
+
+__all__ = ["INTERNAL", "INTERRUPTED", "USAGE", "PlanRefused", "explain"]
+
+USAGE = 2
+INTERNAL = 3
+INTERRUPTED = 130
+
+
+class PlanRefused(UserError):
+    """A plan with errors: the first of them stands for all, `problems` has every one."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        first = problems[0]
+        super().__init__(first.message, code=first.code, hint=first.hint, file=first.file, line=first.line)
+        self.problems = problems
+
+
+def explain(error: BaseException, session: Session) -> int:
+    """Say what went wrong, as a document or in words, and answer with the exit code."""
+    code, document = _judge(error, session)
+    out = Output(json=session.json)
+    if out.json:
+        out.document(document)
+    else:
+        _print(out, document)
+    return code
+
+
+def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]:
+    match error:
+        case PlanRefused():
+            rows = [_problem(problem) for problem in error.problems]
+            return USAGE, {"error": rows[0], "errors": rows}
+        case UserError():
+            return USAGE, _document(error.code, error.message, error.hint, error.file, error.line)
+        case RunLocked():
+            hint = f"Watch it with `chargehand status {error.run} --watch`; end it before `chargehand resume`."
+            return USAGE, _document("run_locked", str(error), hint)
+        case click.UsageError():
+            return USAGE, _document("usage", _sentence(error.format_message()), _help_hint(error))
+        case click.ClickException():
+            return USAGE, _document("usage", _sentence(error.format_message()), "")
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED, _document("interrupted", "Interrupted.", "")
+        case AdapterError():
+            return INTERNAL, _document(f"{error.port}_failed", _sentence(error.message), _resume_hint(session))
+        case _:
+            return INTERNAL, _crash(error, session)
+
+
+def _document(code: str, message: str, hint: str, file: str | None = None, line: int | None = None) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message, "file": file, "line": line, "hint": hint or None}}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return _document(problem.code, problem.message, problem.hint, problem.file, problem.line)["error"]
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _help_hint(error: click.UsageError) -> str:
+    return f"See `{error.ctx.command_path} --help`." if error.ctx else ""
+
+
+def _resume_hint(session: Session) -> str:
+    if session.run is None:
+        return "`chargehand doctor` looks for the cause."
+    return f"Nothing is lost: go on with `chargehand resume {session.run}` when the cause is mended."
+
+
+def _print(out: Output, document: dict[str, Any]) -> None:
+    pen = Pen(colour=may_colour(out.stderr))
+    for row in document.get("errors") or [document["error"]]:
+        place = f"{row['file']}:{row['line']}: " if row["line"] else f"{row['file']}: " if row["file"] else ""
+        out.tell(f"{pen.draw('error', 'bad')}: {place}{row['message']}")
+        if row["hint"]:
+            out.tell(f"{pen.draw('hint', 'quiet')}: {row['hint']}")
+
+
+# -- crashes --------------------------------------------------------------------------------------
+
+
+def _crash(error: BaseException, session: Session) -> dict[str, Any]:
+    report = _report(error, session)
+    path = _write(report, session)
+    where = f" A report is in {path}." if path else f"\n{report}"
+    message = f"Chargehand failed: {type(error).__name__}: {error}.{where}"
+    return _document("internal", message, _resume_hint(session) if session.run else "")
+
+
+def _report(error: BaseException, session: Session) -> str:
+    lines = [
+        f"chargehand {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"at {datetime.now(UTC).isoformat(timespec='seconds')}, process {os.getpid()}",
+        f"command: {session.words[0] if session.words else ''}",
+        f"run: {session.run or 'none'}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    if session.recent:
+        lines += ["the last events:"]
+        lines += [to_json(event_document(event, session.run or ""), indent=None) for event in session.recent]
+    return "\n".join(lines) + "\n"
+
+
+def _write(report: str, session: Session) -> Path | None:
+    """The report in the state folder, else in the user's; None when neither can be written."""
+    from platformdirs import user_state_path
+
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    for folder in (session.folder, user_state_path("chargehand")):
+        if folder is None:
+            continue
+        path = folder / "crashes" / f"{stamp}-{os.getpid()}.txt"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(report, encoding="utf-8", errors="replace")
+        except OSError as problem:
+            sys.stderr.write(f"A crash report cannot be written to {path}: {problem.strerror}.\n")
+            continue
+        return path
+    return None

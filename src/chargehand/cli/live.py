@@ -1,0 +1,103 @@
+"""The live display: redrawn when something happened, and four times a second while something is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from chargehand.cli.output import Output, may_colour
+from chargehand.cli.progress import event_line, spoken
+from chargehand.cli.render.board import Board, board_lines
+from chargehand.cli.render.lines import Rank
+from chargehand.cli.render.pen import Pen
+from chargehand.cli.render.text import clean_styled
+from chargehand.domain.events import Recorded
+from chargehand.domain.state import RunState
+
+__all__ = ["LiveProgress"]
+
+_PERIOD_S = 0.25
+
+
+class LiveProgress:
+    """Implements `Progress` on a terminal; has to live inside an event loop.
+
+    `history` are the events before this process took the run up: they tell since when each task is where it is.
+    """
+
+    def __init__(self, out: Output, history: Iterable[Recorded] = (), *, now: Callable[[], float] = time.time) -> None:
+        self._colour = may_colour(out.stderr)
+        self._console = Console(file=out.stderr, no_color=not self._colour, highlight=False)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        self._board = Board()
+        for recorded in history:
+            self._board.take(recorded)
+        self._board.started_at = None
+        self._state: RunState | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._now = now
+
+    def event(self, recorded: Recorded, state: RunState) -> None:
+        """Note it, print it above the display if it is notable, and redraw soon."""
+        self._state = state
+        self._board.take(recorded)
+        line = spoken(recorded, state)
+        if line.rank is Rank.NOTABLE:
+            self.note(event_line(recorded.at, line, Pen(colour=self._colour)))
+        if not self._live.is_started:
+            self._live.start()
+        self._soon(0.0)
+
+    def output(self, key: str, line: str) -> None:
+        """Show the last line beside its task at the next redraw."""
+        self._board.print(key, line)
+
+    def note(self, *lines: str) -> None:
+        """Print above the display."""
+        for line in lines:
+            self._console.print(Text.from_ansi(clean_styled(line)), soft_wrap=True)
+
+    def pause(self) -> None:
+        """Take the display away."""
+        self._stop_timer()
+        self._live.stop()
+
+    def end(self) -> None:
+        """Take the display away for good."""
+        self.pause()
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def _soon(self, delay_s: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._draw)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _draw(self) -> None:
+        self._timer = None
+        state = self._state
+        if state is None or not self._live.is_started:
+            return
+        size = self._console.size
+        pen = Pen(colour=self._colour, width=size.width - 1)
+        lines = board_lines(self._board, state, pen, self._now(), rows=size.height - 1)
+        texts = (Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines)
+        self._live.update(Group(*texts), refresh=True)
+        if state.inflight:
+            self._soon(_PERIOD_S)

@@ -1,0 +1,79 @@
+"""Where a command writes: documents and results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from shutil import get_terminal_size
+from typing import Any, TextIO
+
+from chargehand.cli.render.text import clean_styled, to_json
+
+__all__ = ["Output", "is_terminal", "may_colour"]
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at the stream."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return stream is not None and stream.isatty()
+    return False
+
+
+def may_colour(stream: TextIO | None) -> bool:
+    """Colour shows only on a terminal that knows it, and not where NO_COLOR is set."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """The two streams of one command. With `json` stdout holds the document and nothing else."""
+
+    json: bool = False
+    quiet: bool = False
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """The one document of a command."""
+        self._write(self.stdout, [to_json(document)])
+
+    def record(self, document: Mapping[str, Any]) -> None:
+        """One of many documents, on a line of its own."""
+        self._write(self.stdout, [to_json(document, indent=None)])
+
+    def say(self, *lines: str) -> None:
+        """What the command was asked for, for people; nothing with `--json`."""
+        if not self.json:
+            self._write(self.stdout, lines)
+
+    def note(self, *lines: str) -> None:
+        """What helps a person on the way; nothing with `--quiet`."""
+        if not self.quiet:
+            self._write(self.stderr, lines)
+
+    def tell(self, *lines: str) -> None:
+        """What has to be said in any case, on stderr."""
+        self._write(self.stderr, lines)
+
+    @property
+    def colour(self) -> bool:
+        """Whether stdout may be coloured."""
+        return may_colour(self.stdout)
+
+    @property
+    def width(self) -> int | None:
+        """The width of the terminal behind stdout; None where there is none and lines may be long."""
+        return get_terminal_size().columns if is_terminal(self.stdout) else None
+
+    @staticmethod
+    def _write(stream: TextIO, lines: Iterable[str]) -> None:
+        text = "".join(f"{_each(line)}\n" for line in lines)
+        stream.write(text)
+        stream.flush()
+
+
+def _each(line: str) -> str:
+    return "\n".join(clean_styled(part) for part in line.split("\n"))

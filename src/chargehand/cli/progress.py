@@ -1,0 +1,89 @@
+"""A run's progress on stderr: nothing, or a line for each change of state. The live display is in `live`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chargehand.cli.output import Output, may_colour
+from chargehand.cli.render.lines import STYLES, Line, Rank, say
+from chargehand.cli.render.pen import Pen, one_line, shorten
+from chargehand.cli.render.units import clock
+from chargehand.domain.effects import StartAttempt
+from chargehand.domain.events import EffectIntended, Recorded
+from chargehand.domain.evolve import agent_of
+from chargehand.domain.state import RunState
+
+__all__ = ["PlainProgress", "Progress", "event_line", "spoken"]
+
+_DETAIL = 300
+_WIDEST_ID = 24
+
+
+class Progress(Protocol):
+    """Shows what happens while a run is driven."""
+
+    def event(self, recorded: Recorded, state: RunState) -> None:
+        """An event was recorded; `state` is the run after it, and changes as the run goes on."""
+        ...
+
+    def output(self, key: str, line: str) -> None:
+        """An attempt or gate job printed a line."""
+        ...
+
+    def note(self, *lines: str) -> None:
+        """Say something that stays on the screen."""
+        ...
+
+    def pause(self) -> None:
+        """Leave the terminal to a question, until the next event."""
+        ...
+
+    def end(self) -> None:
+        """Give the terminal back; harmless when repeated."""
+        ...
+
+
+def spoken(recorded: Recorded, state: RunState) -> Line:
+    """The line of an event, with the agent where an attempt starts."""
+    event = recorded.event
+    if isinstance(event, EffectIntended) and isinstance(event.effect, StartAttempt):
+        return say(event, agent=agent_of(state, state.tasks[event.effect.task]))
+    return say(event)
+
+
+def event_line(at: float, line: Line, pen: Pen, *, ids: int = 0) -> str:
+    """`hh:mm:ss task state reason detail`; `ids` is the room for the task's id."""
+    style = STYLES.get(line.what) or STYLES.get(line.reason, "")
+    name = line.task or "(run)"
+    parts = [clock(at), name.ljust(ids), pen.draw(line.what, style)]
+    parts += [line.reason] * bool(line.reason)
+    parts += [shorten(one_line(line.detail), _DETAIL)] * bool(line.detail)
+    return " ".join(parts)
+
+
+class PlainProgress:
+    """A line for each change of state, for logs and pipes; silent with `--quiet`."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._pen = Pen(colour=may_colour(out.stderr))
+
+    def event(self, recorded: Recorded, state: RunState) -> None:
+        """Print the changes."""
+        line = spoken(recorded, state)
+        if line.rank >= Rank.CHANGE:
+            ids = min(_WIDEST_ID, max(map(len, state.tasks), default=0))
+            self._out.note(event_line(recorded.at, line, self._pen, ids=ids))
+
+    def output(self, key: str, line: str) -> None:
+        """What programs print stays in their files."""
+
+    def note(self, *lines: str) -> None:
+        """Print them."""
+        self._out.note(*lines)
+
+    def pause(self) -> None:
+        """Nothing is in the way."""
+
+    def end(self) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,1 @@
+"""From values to lines of text and JSON documents. Nothing here writes anywhere."""

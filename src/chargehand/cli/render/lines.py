@@ -1,0 +1,269 @@
+"""What each event says to a person: the lines of a run's progress and of `log`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import assert_never
+
+from chargehand.cli.render.units import short
+from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.events import (
+    AttemptAccepted,
+    AttemptFinished,
+    BranchOpened,
+    CanaryFinished,
+    DecisionAnswered,
+    DecisionAsked,
+    DispatchStopped,
+    EffectIntended,
+    EffectLost,
+    Event,
+    GateMadeRequired,
+    GatesFinished,
+    GatesPassed,
+    LandFinished,
+    MergeFinished,
+    RunFinished,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+    TaskAdded,
+    TaskEnded,
+    TaskIntegrated,
+    TaskRequeued,
+    WarningRaised,
+    WaveEnded,
+)
+from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
+from chargehand.domain.plan import GatePoint
+from chargehand.domain.words import TaskStatus
+
+__all__ = ["STYLES", "Line", "Rank", "say"]
+
+STYLES = {
+    "running": "live",
+    "gating": "live",
+    "reviewing": "live",
+    "integrating": "live",
+    "awaiting_decision": "ask",
+    "integrated": "good",
+    "finished": "good",
+    "failed": "bad",
+    "blocked": "bad",
+    "stopped": "bad",
+    "red": "bad",
+    "skipped": "quiet",
+    "cancelled": "quiet",
+    "waiting": "quiet",
+    "interrupted": "ask",
+    "paused": "ask",
+    "warning": "ask",
+}
+"""State or word → style of `Pen.draw`."""
+
+
+class Rank(IntEnum):
+    """How much a line matters: ROUTINE stands in `log` only, NOTABLE also above a live display."""
+
+    ROUTINE = 0
+    CHANGE = 1
+    NOTABLE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One event as a person reads it; an empty `task` is the run itself, `what` a task state or a word like it."""
+
+    what: str
+    task: str = ""
+    reason: str = ""
+    detail: str = ""
+    rank: Rank = Rank.CHANGE
+
+
+def say(event: Event, *, agent: str = "") -> Line:
+    """The line of an event; `agent` names the agent of an attempt that starts, where that is known."""
+    match event:
+        case RunStarted() | RunResumed() | RunInterrupted() | DispatchStopped() | RunFinished() | WarningRaised():
+            return _of_run(event)
+        case EffectIntended():
+            return _intended(event.effect, agent)
+        case EffectLost():
+            return Line(what="lost", detail=f"{event.key}: {event.detail}", rank=Rank.ROUTINE)
+        case BranchOpened() | CanaryFinished() | AttemptFinished() | GatesFinished() | MergeFinished() | LandFinished():
+            return _outcome(event)
+        case DecisionAsked() | DecisionAnswered():
+            return _decision(event)
+        case GateMadeRequired():
+            return Line(what="required", detail=f"gate {event.gate} is green now and required from here on")
+        case WaveEnded():
+            return Line(what="wave", detail=f"wave {event.wave} has ended")
+        case _:
+            return _of_task(event)
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+def _of_run(
+    event: RunStarted | RunResumed | RunInterrupted | DispatchStopped | RunFinished | WarningRaised,
+) -> Line:
+    match event:
+        case RunStarted():
+            detail = f"plan {event.plan.plan}, {len(event.plan.tasks)} tasks, base {short(event.base)}"
+            return Line(what="started", detail=detail, rank=Rank.ROUTINE)
+        case RunResumed():
+            detail = f"process {event.pid} on {event.host} drives it, chargehand {event.version}"
+            return Line(what="driven", detail=detail, rank=Rank.ROUTINE)
+        case RunInterrupted():
+            return Line(what="interrupted", detail=f"stopped by {event.by}", rank=Rank.NOTABLE)
+        case DispatchStopped():
+            return Line(what="stopped", reason=event.reason.value, detail=event.detail, rank=Rank.NOTABLE)
+        case RunFinished():
+            return Line(what=event.verdict.value, detail=event.detail)
+        case WarningRaised():
+            return Line(task=event.task, what="warning", reason=event.code, detail=event.text, rank=Rank.NOTABLE)
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def _decision(event: DecisionAsked | DecisionAnswered) -> Line:
+    if isinstance(event, DecisionAnswered):
+        return Line(what="answered", detail=f"{event.id}: {event.choice}, by {event.by}", rank=Rank.NOTABLE)
+    asked = event.decision
+    detail = f"{asked.id}: {asked.question} [{' | '.join(asked.choices)}]"
+    return Line(task=asked.task, what="awaiting_decision", reason=asked.reason.value, detail=detail, rank=Rank.NOTABLE)
+
+
+# -- effects --------------------------------------------------------------------------------------
+
+
+def _intended(effect: Effect, agent: str) -> Line:
+    match effect:
+        case OpenBranch():
+            return Line(what="branch", detail=f"{effect.branch} at {short(effect.base)}", rank=Rank.ROUTINE)
+        case RunCanary():
+            return Line(what="canary", detail="setup and every gate, on the untouched base")
+        case StartAttempt():
+            role = "" if effect.role.value == "implementer" else f", as {effect.role.value}"
+            by = f" by {agent}" if agent else ""
+            detail = f"attempt {effect.attempt}{by}{role}, from {short(effect.base)}"
+            return Line(task=effect.task, what="running", detail=detail)
+        case RunGates():
+            return _gates_start(effect)
+        case MergeCandidate():
+            detail = f"merging {short(effect.commit)} into {short(effect.head)}"
+            return Line(task=effect.task, what="merging", detail=detail, rank=Rank.ROUTINE)
+        case Land():
+            detail = f"moving the branch to {short(effect.commit)}"
+            return Line(task=effect.task, what="landing", detail=detail, rank=Rank.ROUTINE)
+        case _:  # pragma: no cover
+            assert_never(effect)
+
+
+def _gates_start(effect: RunGates) -> Line:
+    detail = {
+        GatePoint.TASK: "gates on what the attempt left",
+        GatePoint.INTEGRATE: "gates on the merged tree",
+        GatePoint.WAVE: "wave gates on the integration head",
+        GatePoint.RUN: "run gates on the final tree",
+    }[effect.point]
+    rank = Rank.ROUTINE if effect.task else Rank.CHANGE
+    return Line(task=effect.task, what="gates", detail=f"{detail} ({short(effect.commit)})", rank=rank)
+
+
+# -- outcomes -------------------------------------------------------------------------------------
+
+
+def _outcome(
+    event: BranchOpened | CanaryFinished | AttemptFinished | GatesFinished | MergeFinished | LandFinished,
+) -> Line:
+    match event:
+        case BranchOpened():
+            return Line(what="branch", detail=f"it stands at {short(event.head)}", rank=Rank.ROUTINE)
+        case CanaryFinished():
+            return _results("canary", "", event.results, Rank.CHANGE)
+        case AttemptFinished():
+            return _attempt(event)
+        case GatesFinished():
+            rank = Rank.ROUTINE if event.task else Rank.CHANGE
+            return _results("gates", event.task, event.results, rank)
+        case MergeFinished():
+            return _merge(event)
+        case LandFinished():
+            return _land(event)
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def _results(what: str, task: str, results: tuple[GateResult, ...], rank: Rank) -> Line:
+    red = [result for result in results if result.status in {GateStatus.FAIL, GateStatus.FAULT}]
+    if not red:
+        names = ", ".join(r.gate for r in results if r.status is GateStatus.PASS) or "nothing to check"
+        return Line(task=task, what=what, reason="green", detail=names, rank=rank)
+    detail = "; ".join(_result(result) for result in red)
+    return Line(task=task, what=what, reason="red", detail=detail, rank=rank)
+
+
+def _result(result: GateResult) -> str:
+    how = result.fault.value if result.fault else result.status.value
+    return f"{result.gate}: {how}" + (f", {result.detail}" if result.detail else "")
+
+
+def _attempt(event: AttemptFinished) -> Line:
+    result = event.result
+    parts = [f"attempt {event.attempt} {result.exit.kind.value}"]
+    if result.exit.code is not None:
+        parts.append(f"exit {result.exit.code}")
+    if result.exit.signal is not None:
+        parts.append(f"signal {result.exit.signal}")
+    parts.append(f"claims {result.report.status.value}" if result.report else f"no report: {result.report_problem}")
+    if result.sealed is not None:
+        parts.append(f"{len(result.sealed.changes)} paths changed")
+    parts += [result.seal_problem] * bool(result.seal_problem)
+    return Line(task=event.task, what="attempt", detail=", ".join(parts), rank=Rank.ROUTINE)
+
+
+def _merge(event: MergeFinished) -> Line:
+    if isinstance(event.result, Candidate):
+        detail = f"candidate {short(event.result.commit)}"
+        return Line(task=event.task, what="merged", detail=detail, rank=Rank.ROUTINE)
+    detail = f"with the branch at {short(event.result.head)}: {', '.join(event.result.paths)}"
+    return Line(task=event.task, what="conflict", detail=detail)
+
+
+def _land(event: LandFinished) -> Line:
+    if isinstance(event.result, Landed):
+        return Line(task=event.task, what="landed", detail=short(event.result.commit), rank=Rank.ROUTINE)
+    detail = f"the branch stands at {short(event.result.actual) or 'nothing'}"
+    return Line(task=event.task, what="head_moved", detail=detail)
+
+
+# -- tasks ----------------------------------------------------------------------------------------
+
+
+def _of_task(
+    event: AttemptAccepted | GatesPassed | TaskRequeued | TaskIntegrated | TaskEnded | TaskAdded,
+) -> Line:
+    match event:
+        case AttemptAccepted():
+            return Line(task=event.task, what="gating", detail=f"attempt {event.attempt} left good evidence")
+        case GatesPassed():
+            if event.point is GatePoint.TASK:
+                return Line(task=event.task, what="integrating", detail="its gates are green")
+            return Line(task=event.task, what="gates", reason="green", detail="as merged", rank=Rank.ROUTINE)
+        case TaskRequeued():
+            detail = event.failure.summary if event.failure else ""
+            return Line(task=event.task, what="waiting", reason=event.why.value, detail=detail)
+        case TaskIntegrated():
+            detail = f"landed as {short(event.commit)}"
+            return Line(task=event.task, what="integrated", detail=detail, rank=Rank.NOTABLE)
+        case TaskEnded():
+            rank = Rank.CHANGE if event.status is TaskStatus.SKIPPED else Rank.NOTABLE
+            reason, detail = event.reason.value, event.detail
+            return Line(task=event.task, what=event.status.value, reason=reason, detail=detail, rank=rank)
+        case TaskAdded():
+            return Line(task=event.task.id, what="waiting", reason="added", detail=event.task.title)
+        case _:  # pragma: no cover
+            assert_never(event)

@@ -1,0 +1,54 @@
+"""Times, durations and amounts as people read them, and as documents hold them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+__all__ = ["ago", "amount", "clock", "count", "duration", "iso", "short"]
+
+
+def duration(seconds: float) -> str:
+    """4s, 1m05s, 2h03m, 3d04h."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s" if rest else f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{minutes:02}m" if minutes else f"{hours}h"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours:02}h" if hours else f"{days}d"
+
+
+def clock(at: float) -> str:
+    """The local time of day, hh:mm:ss."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+
+
+def iso(at: float) -> str:
+    """A moment in documents: ISO 8601, UTC, milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ago(at: float, now: float) -> str:
+    """How long ago a moment was."""
+    return f"{duration(now - at)} ago"
+
+
+def short(commit: str | None) -> str:
+    """A commit as people quote it."""
+    return commit[:10] if commit else ""
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: 1 task, 2 tasks."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def amount(tokens: int | None, usd: float | None) -> str:
+    """What a run used, as far as it is known; empty when nothing is."""
+    known = [f"{tokens:,} tokens"] if tokens is not None else []
+    known += [f"${usd:,.2f}"] if usd is not None else []
+    return ", ".join(known)

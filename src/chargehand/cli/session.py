@@ -1,0 +1,32 @@
+"""What one call of the program knows for the case that it fails."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chargehand.domain.events import Recorded
+
+__all__ = ["Session"]
+
+_REMEMBERED = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """The words of the call, and as it goes on: the run, where crash reports go, and the last events."""
+
+    words: tuple[str, ...] = ()
+    run: str | None = None
+    folder: Path | None = None
+    recent: deque[Recorded] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+
+    @property
+    def json(self) -> bool:
+        """Whether the caller wants a document, also when the words cannot be understood."""
+        given = self.words[: self.words.index("--")] if "--" in self.words else self.words
+        return "--json" in given
