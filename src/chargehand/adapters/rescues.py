@@ -1,0 +1,103 @@
+"""What was rescued: listed, shown, brought back, and forgotten after a while (SPEC 7.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargehand.adapters.git.command import MIB
+from chargehand.adapters.git.repository import Repository
+from chargehand.domain.errors import UserError
+from chargehand.domain.ids import REF_ROOT
+
+__all__ = ["Rescued", "forget_rescues", "list_rescues", "restore_to_branch", "restore_to_folder", "show_rescue"]
+
+_ROOT = f"{REF_ROOT}/rescue/"
+_FIELDS = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescued:
+    """One rescue: `name` is `<run>/<task>/<n>`, `at` in seconds since the epoch, `message` its first line."""
+
+    name: str
+    run: str
+    task: str
+    commit: str
+    at: float
+    message: str
+
+    @property
+    def ref(self) -> str:
+        """The ref that keeps it."""
+        return _ROOT + self.name
+
+
+async def list_rescues(repository: Repository, run: str = "") -> list[Rescued]:
+    """Every rescue, of one run or of all, oldest first."""
+    got = await repository.git().run("for-each-ref", f"--format={_FIELDS}", f"{_ROOT}{run}".rstrip("/"))
+    found = []
+    for line in got.stdout.decode("utf-8", "replace").splitlines():
+        ref, commit, at, message = line.split("\0", 3)
+        name = ref.removeprefix(_ROOT)
+        parts = name.split("/")
+        if len(parts) >= 3:
+            task = "/".join(parts[1:-1])
+            found.append(Rescued(name=name, run=parts[0], task=task, commit=commit, at=float(at or 0), message=message))
+    return sorted(found, key=lambda rescued: (rescued.at, rescued.name))
+
+
+async def show_rescue(repository: Repository, name: str, *, limit: int = MIB) -> str:
+    """What a rescue holds beyond what it stood on: message, summary and patch, cut at `limit` characters."""
+    rescued = await _find(repository, name)
+    flags = ("--no-color", "--no-ext-diff", "--no-textconv", "--first-parent", "-m", "--format=fuller")
+    got = await repository.plumbing().run("show", *flags, "--stat=120", "--patch", rescued.commit)
+    return got.stdout.decode("utf-8", "replace")[:limit]
+
+
+async def restore_to_branch(repository: Repository, name: str, branch: str) -> str:
+    """Make a new branch at a rescue; its commit. UserError when the branch exists or its name is no branch name."""
+    rescued = await _find(repository, name)
+    checked = await repository.git().run("check-ref-format", "--branch", branch, ok=(0, 1, 128))
+    if checked.code != 0:
+        hint = "Letters, digits, `-`, `.` and `/` are safe."
+        raise UserError(f"{branch!r} is no name for a branch.", code="bad_branch", hint=hint)
+    ref = f"refs/heads/{branch}"
+    if not await repository.set_ref(ref, rescued.commit, repository.zero, why=f"chargehand: restore {name}"):
+        raise UserError(f"The branch {branch!r} exists already.", code="branch_exists", hint="Give another name.")
+    return rescued.commit
+
+
+async def restore_to_folder(repository: Repository, name: str, folder: Path) -> Path:
+    """Write the files of a rescue into a new or empty folder, as they were (no filters run)."""
+    rescued = await _find(repository, name)
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        hint = "Give a folder that does not exist yet."
+        raise UserError(f"{folder} is not an empty folder.", code="folder_not_empty", hint=hint)
+    await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
+    git = repository.plumbing()
+    with tempfile.TemporaryDirectory(dir=git.cwd) as scratch:
+        on = git.on(GIT_INDEX_FILE=str(Path(scratch, "index")), GIT_WORK_TREE=os.fspath(folder))
+        await on.run("-c", "core.bare=false", "read-tree", "-u", "--reset", rescued.commit)
+    return folder
+
+
+async def forget_rescues(repository: Repository, *, before: float) -> list[str]:
+    """Delete the refs of rescues older than a time (seconds since the epoch); their names."""
+    old = [rescued for rescued in await list_rescues(repository) if rescued.at < before]
+    feed = "".join(f"delete {rescued.ref} {rescued.commit}\n" for rescued in old)
+    if feed:
+        await repository.git().run("update-ref", "--stdin", stdin=feed.encode())
+    return [rescued.name for rescued in old]
+
+
+async def _find(repository: Repository, name: str) -> Rescued:
+    wanted = name.removeprefix(_ROOT)
+    for rescued in await list_rescues(repository):
+        if rescued.name == wanted:
+            return rescued
+    raise UserError(f"There is no rescue {name!r}.", code="unknown_rescue", hint="`chargehand rescue list` shows them.")
