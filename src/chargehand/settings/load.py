@@ -1,0 +1,205 @@
+"""From the sources to typed `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chargehand.domain.errors import UserError
+from chargehand.domain.options import AgentDef, Caps
+from chargehand.domain.plan import EnvSpec, GateSpec, Limits, SetupSpec
+from chargehand.domain.problem import Problem
+from chargehand.plans.convert import gate_of
+from chargehand.settings.options import OPTIONS
+from chargehand.settings.sources import Gathered, gather
+from chargehand.settings.values import Commands, Defaults, Notify, Rank, Sandbox, Settings, Value
+
+__all__ = ["SettingsInvalid", "load_settings"]
+
+
+class SettingsInvalid(UserError):
+    """Something is wrong with the settings; `problems` has all of it, the message the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first, more = problems[0], len(problems) - 1
+        also = f" ({more} more problem{'s' if more > 1 else ''} with the settings.)" if more else ""
+        super().__init__(first.message + also, code=first.code, hint=first.hint, file=first.file, line=first.line)
+        self.problems = tuple(problems)
+
+
+def load_settings(
+    repo_root: Path | None,
+    env: Mapping[str, str],
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    *,
+    cwd: Path | None = None,
+) -> Settings:
+    """The settings of a project, from all sources in rising order: built in, user file, project file, environment
+    (`CHARGEHAND_*`), `sets` (`key=value`), `flags` (option key to value; None is not given).
+
+    `cwd` is where the program was started: relative agent programs and paths count from it. Raises
+    `SettingsInvalid` with all problems at once.
+    """
+    found, warnings = gather(repo_root, env, sets, flags or {})
+    here = cwd or Path.cwd()
+    reader = _Reader(found, env, here, repo_root or here)
+    settings = reader.settings()
+    if found.problems:
+        raise SettingsInvalid(found.problems)
+    return replace(settings, warnings=warnings)
+
+
+class _Reader:
+    """Takes typed values out of what was gathered; what belongs together and does not fit becomes a problem."""
+
+    def __init__(self, found: Gathered, env: Mapping[str, str], cwd: Path, root: Path) -> None:
+        self._found = found
+        self._env = env
+        self._cwd = cwd
+        self._root = root
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._found.values.get(key)
+        return default if value is None else value.value
+
+    def settings(self) -> Settings:
+        defaults = self._defaults()
+        return Settings(
+            jobs=self.get("jobs", 4),
+            agent=self.get("agent") or defaults.agent,
+            reviewer=self.get("reviewer") or defaults.reviewer,
+            agent_command=self.get("agent_command"),
+            reviewer_command=self.get("reviewer_command"),
+            profile=self.get("profile"),
+            barrier=self.get("barrier"),
+            unattended=self.get("unattended", False),
+            accept=self.get("accept", False),
+            state_dir=self._state_dir(),
+            rescue_days=self.get("rescue_days", 30),
+            defaults=defaults,
+            code_review=self.get("features.code_review"),
+            holistic=self.get("features.holistic"),
+            gates=self._gates(),
+            setup=self._setup(),
+            env=self._env_spec(),
+            commands=Commands(build=self.get("commands.build"), test=self.get("commands.test")),
+            sandbox=self._sandbox(),
+            agents=self._agents(),
+            caps=self._caps(),
+            notify=self._notify(),
+            values=self._ordered(),
+        )
+
+    def _defaults(self) -> Defaults:
+        limits = Limits(
+            wall_s=self.get("defaults.limits.wall"),
+            idle_s=self.get("defaults.limits.idle"),
+            tokens=self.get("defaults.limits.tokens"),
+            usd=self.get("defaults.limits.usd"),
+        )
+        names = ("agent", "reviewer", "model", "weight", "mode")
+        return Defaults(limits=limits, **{name: self.get(f"defaults.{name}") for name in names})
+
+    def _state_dir(self) -> Path | None:
+        text: str | None = self.get("state_dir")
+        if text is None:
+            return None
+        if text.startswith("~/") and self._env.get("HOME"):
+            return Path(self._env["HOME"]) / text[2:]
+        from_file = self._found.values["state_dir"].rank <= Rank.PROJECT
+        return (self._root if from_file else self._cwd) / text
+
+    def _gates(self) -> tuple[GateSpec, ...]:
+        gates = tuple(gate_of(model) for model in self.get("gates", ()))
+        seen: set[str] = set()
+        for gate in gates:
+            if gate.id in seen:
+                self._wrong("gates", f"The gate id '{gate.id}' is used twice.", "Rename one of them.")
+            seen.add(gate.id)
+        return gates
+
+    def _setup(self) -> SetupSpec | None:
+        run = self.get("setup.run")
+        key, keep = tuple(self.get("setup.key", ())), tuple(self.get("setup.keep", ()))
+        if run is not None:
+            return SetupSpec(run=run, key=key, keep=keep)
+        if key or keep:
+            first = "setup.key" if key else "setup.keep"
+            self._wrong(first, f"{first} is set, but setup.run is not.", "Name the command: setup.run.")
+        return None
+
+    def _env_spec(self) -> EnvSpec:
+        prefix = "env.set."
+        values = {
+            key.removeprefix(prefix): value.value for key, value in self._found.values.items() if key.startswith(prefix)
+        }
+        return EnvSpec(passed=tuple(self.get("env.pass", ())), values=tuple(values.items()))
+
+    def _sandbox(self) -> Sandbox:
+        return Sandbox(
+            kind=self.get("sandbox.kind", "auto"),
+            read=tuple(self.get("sandbox.read", ())),
+            write=tuple(self.get("sandbox.write", ())),
+            network=self.get("sandbox.network", "open"),
+        )
+
+    def _agents(self) -> tuple[AgentDef, ...]:
+        names = dict.fromkeys(
+            key.removeprefix("agents.").rpartition(".")[0] for key in self._found.values if key.startswith("agents.")
+        )
+        return tuple(
+            AgentDef(
+                name=name,
+                kind=self.get(f"agents.{name}.kind", "command"),
+                command=self.get(f"agents.{name}.command", ""),
+                cwd=str(self._cwd),
+                model=self.get(f"agents.{name}.model"),
+                jobs=self.get(f"agents.{name}.jobs"),
+            )
+            for name in names
+        )
+
+    def _caps(self) -> Caps:
+        values: dict[str, Any] = {}
+        for field in Caps.__dataclass_fields__:
+            key = f"caps.{field.removesuffix('_s')}"
+            if key in self._found.values:
+                values[field] = self._found.values[key].value
+        return Caps(**values)
+
+    def _notify(self) -> Notify:
+        webhook = self.get("notify.webhook")
+        if webhook is not None and webhook.startswith("env:"):
+            name = webhook.removeprefix("env:")
+            webhook = self._env.get(name)
+            if not webhook:
+                self._wrong("notify.webhook", f"It refers to the environment variable {name}, which is not set.", "")
+        return Notify(
+            bell=self.get("notify.bell", False),
+            desktop=self.get("notify.desktop", False),
+            webhook=webhook,
+            command=self.get("notify.command"),
+        )
+
+    def _wrong(self, key: str, message: str, hint: str) -> None:
+        source = self._found.values[key].source
+        file, _, line = source.rpartition(":")
+        known = self._found.values[key].rank in {Rank.USER, Rank.PROJECT} and line.isdigit()
+        self._found.problems.append(
+            Problem(
+                code="bad_setting",
+                message=message,
+                hint=hint,
+                file=file if known else None,
+                line=int(line) if known else None,
+            )
+        )
+
+    def _ordered(self) -> dict[str, Value]:
+        order = {option.key: number for number, option in enumerate(OPTIONS)}
+        place = {"env": order["env.pass"] + 0.5, "agents": order["agents.*.kind"]}
+        keys = sorted(self._found.values, key=lambda key: (order.get(key, place.get(key.partition(".")[0], 0)), key))
+        return {key: self._found.values[key] for key in keys}
