@@ -151,15 +151,6 @@ def test_package_managers_are_pointed_to_the_cache(tmp_path):
     assert (tmp_path / "cache").is_dir()
 
 
-def test_rustup_is_told_where_its_toolchains_are(tmp_path):
-    (tmp_path / ".rustup" / "toolchains").mkdir(parents=True)
-    (tmp_path / "bin").mkdir()
-    outer = {"PATH": f"{tmp_path}/bin", "HOME": str(tmp_path)}
-    assert "RUSTUP_HOME" not in environment(outer).of_attempt(attempt(), PLACES, {})
-    (tmp_path / "bin" / "rustup").touch()
-    assert environment(outer).of_attempt(attempt(), PLACES, {})["RUSTUP_HOME"] == f"{tmp_path}/.rustup"
-
-
 def test_secrets_are_what_a_program_was_really_given():
     env = EnvSpec(passed=("DATABASE_URL",), values=(("API_TOKEN", "tok-12345678"), ("MODE", "production")))
     assert set(environment().secrets(env)) == {"hunter2222", "tok-12345678"}

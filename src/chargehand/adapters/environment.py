@@ -1,7 +1,9 @@
 """The environment of agents, gates and setup, and the ports they may listen on (SPEC 3.5).
 
 An environment starts empty. What is passed on, what is set and who wins is one table here: passed names, then
-our own, then `env.set` of the plan, and the `CHARGEHAND_` names of the contract last: nobody else sets those.
+our own, then `env.set` of the plan, and the `CHARGEHAND_` names of the contract last: nobody else sets those. The
+sandbox adds variables that lead version managers to their toolchains (`sandbox.home_variables`), the process door
+its marker.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.adapters.folders import Room
+from chargehand.adapters.sandbox import home_variables
 from chargehand.adapters.text import secret_values
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.plan import EnvSpec
@@ -53,7 +56,6 @@ class Environment:
         self._outer = dict(outer)
         self._identity = identity
         self._cache = cache
-        self._rustup = _rustup_home(self._outer)
 
     @property
     def cache(self) -> tuple[Path, ...]:
@@ -124,8 +126,8 @@ class Environment:
         }
         if self._cache is not None:
             own |= _cache_names(self._cache)
-        if self._rustup:
-            own["RUSTUP_HOME"] = self._rustup
+            if "UV_PYTHON_INSTALL_DIR" in home_variables(self._outer):
+                del own["UV_PYTHON_INSTALL_DIR"]  # the sandbox leads to the interpreters that the user has
         return own
 
 
@@ -153,15 +155,6 @@ def _cache_names(cache: Path) -> dict[str, str]:
         "npm_config_cache": str(cache / "npm"),
         "CARGO_HOME": str(cache / "cargo"),
     }
-
-
-def _rustup_home(outer: Mapping[str, str]) -> str:
-    """Where rustup's toolchains are: its programs look below HOME, and HOME is private here."""
-    folders = (Path(folder) for folder in outer.get("PATH", "").split(":") if folder.startswith("/"))
-    if not any((folder / "rustup").is_file() for folder in folders):
-        return ""
-    home = Path(outer.get("RUSTUP_HOME") or Path(outer.get("HOME", "/nonexistent")) / ".rustup")
-    return str(home) if (home / "toolchains").is_dir() else ""
 
 
 class Ports:

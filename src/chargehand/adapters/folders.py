@@ -63,9 +63,16 @@ class PrivateFolders:
             raise AdapterError("folders", f"Cannot make a private folder in {self._root}: {error}.") from error
         return room
 
-    async def remove(self, room: Room) -> None:
-        """Remove a room with everything in it, whatever modes and depths its user left behind."""
-        await asyncio.to_thread(remove_tree, room.root)
+    async def remove(self, room: Room) -> str:
+        """Remove a room with everything in it, whatever modes and depths its user left behind.
+
+        Answers why something stays, or an empty string: what came of an attempt does not depend on it.
+        """
+        try:
+            await asyncio.to_thread(remove_tree, room.root)
+        except AdapterError as error:
+            return error.message
+        return ""
 
     async def sweep(self) -> None:
         """Remove what an earlier holder of the run left; call it before the first room is made."""
