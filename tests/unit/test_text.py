@@ -73,6 +73,8 @@ def test_secret_values():
         "PAGE_URL": "https://example.org/a:b",
         "BAD_URL": "http://[",
         "PATH": "/usr/bin:/bin",
+        "PWD": "/home/somebody",
+        "SSH_AUTH_SOCK": "/run/user/0/agent",
     }
     values = secret_values(environment)
     assert set(values) == {

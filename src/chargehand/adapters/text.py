@@ -26,10 +26,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u2
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _SECRET_NAME = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|KEY|APIKEY|CREDENTIALS?|AUTH|COOKIE|SESSION|DSN|PAT)"
+    r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|KEY|APIKEY|CREDENTIALS?|AUTH|COOKIE|DSN|PAT)"
     r"(?:_|\d|$)|(?:TOKEN|SECRET|PASSWORD|APIKEY)$",
     re.IGNORECASE,
 )
+_PUBLIC = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK"})  # paths that would vanish from every message
 
 
 def clean_text(text: str) -> str:
@@ -49,7 +50,7 @@ def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
 
     Values shorter than eight characters are left out: hiding them would hide half of every text.
     """
-    found = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
+    found = {value for name, value in environment.items() if name not in _PUBLIC and _SECRET_NAME.search(name)}
     found |= {secret for value in environment.values() if (secret := _url_password(value))}
     return tuple(sorted((value for value in found if len(value) >= SHORTEST_SECRET), key=lambda v: (-len(v), v)))
 
