@@ -108,7 +108,9 @@ async def prepare(
     if moved and await _is_ancestor(repository, head, old):
         commit, tree = old, await repository.tree(old)
     else:
-        merged = await merge_trees(repository.plumbing(), old, head) if moved else await repository.tree(head)
+        merged: str | Conflict = await repository.tree(head)
+        if moved:
+            merged = await merge_trees(repository.plumbing(), old, head, labels=(target, branch))
         if isinstance(merged, Conflict):
             return Refused(reason=Refusal.CONFLICT, paths=merged.paths, detail=merged.detail)
         tree = merged

@@ -17,7 +17,10 @@ CONVENTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".githu
 """Files in which repositories keep what their authors expect of a change (SPEC 3.4)."""
 
 _DETAIL = 6000
-_HUNK = re.compile(r"^<{7} .*?^>{7} [^\n]*$", re.MULTILINE | re.DOTALL)
+_SIDE = 1200
+_HUNK = re.compile(
+    r"^(?P<open><{7} [^\n]*\n)(?P<ours>.*?)^={7}\n(?P<theirs>.*?)^(?P<close>>{7} [^\n]*)$", re.MULTILINE | re.DOTALL
+)
 
 
 class GitIntegrator:
@@ -63,15 +66,22 @@ class GitIntegrator:
         return Landed(commit=job.commit) if actual == job.commit else HeadMoved(actual=actual)
 
 
-async def merge_trees(git: Git, ours: str, theirs: str) -> str | Conflict:
-    """The tree of the merge of two commits, by git's own drivers only; or where it does not apply."""
+async def merge_trees(
+    git: Git, ours: str, theirs: str, *, labels: tuple[str, str] = ("the integration branch", "this change")
+) -> str | Conflict:
+    """The tree of the merge of two commits, by git's own drivers only; or where it does not apply.
+
+    `labels` name the two sides in the detail of a conflict.
+    """
     got = await git.run("merge-tree", "--write-tree", "-z", "--messages", ours, theirs, ok=(0, 1))
     tree, _, rest = got.stdout.partition(b"\0")
     if got.code == 0:
         return tree.decode("ascii")
     paths = _conflicted(rest)
     detail = await _detail(git, tree.decode("ascii"), paths, rest)
-    return Conflict(head=ours, paths=tuple(path_text(path) for path in paths), detail=detail)
+    for commit, label in zip((ours, theirs), labels, strict=True):
+        detail = detail.replace(commit, label)
+    return Conflict(head=ours, paths=tuple(path_text(path) for path in paths), detail=detail[:_DETAIL])
 
 
 def _conflicted(rest: bytes) -> tuple[bytes, ...]:
@@ -82,16 +92,19 @@ def _conflicted(rest: bytes) -> tuple[bytes, ...]:
 
 
 async def _detail(git: Git, tree: str, paths: tuple[bytes, ...], rest: bytes) -> str:
-    """What git said, then the conflicting parts of each file with both sides, capped."""
+    """What git said, then the conflicting parts of each file with both sides."""
     said = rest.split(b"\0\0", 1)[1].split(b"\0") if b"\0\0" in rest else []
-    lines = [
-        text.decode("utf-8", "replace").strip()
-        for text in said
-        if text.startswith(b"CONFLICT") and text.endswith(b"\n")
-    ]
-    texts = await read_texts(git, tree, [path.decode("utf-8", "surrogateescape") for path in paths], 200_000)
-    for path, text in texts.items():
-        hunks = _HUNK.findall(text)
+    texts = [text.decode("utf-8", "replace") for text in said]
+    lines = [text.strip() for text in texts if text.startswith("CONFLICT") and text.endswith("\n")]
+    shown = await read_texts(git, tree, [path.decode("utf-8", "surrogateescape") for path in paths], 200_000)
+    for path, text in shown.items():
+        hunks = [_shorten(match) for match in _HUNK.finditer(text)]
         if hunks:
             lines += [f"--- {path_text(path.encode('utf-8', 'surrogateescape'))}", *hunks]
-    return "\n".join(lines)[:_DETAIL]
+    return "\n".join(lines)
+
+
+def _shorten(hunk: re.Match[str]) -> str:
+    """A hunk in which each side keeps its beginning."""
+    sides = [side if len(side) <= _SIDE else f"{side[:_SIDE]}\n…\n" for side in (hunk["ours"], hunk["theirs"])]
+    return f"{hunk['open']}{sides[0]}=======\n{sides[1]}{hunk['close']}"
