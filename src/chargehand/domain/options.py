@@ -62,6 +62,8 @@ class RunOptions:
     review: bool = True
     sandbox: str = "auto"
     network: str = "open"
+    sandbox_read: tuple[str, ...] = ()
+    sandbox_write: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     caps: Caps = Caps()
     policy: Policy = HOUSE

@@ -1,4 +1,4 @@
-"""From an effect and the state to what a port is asked for. Pure, apart from nothing: values in, values out."""
+"""From an effect and the state to what a port is asked for: values in, values out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chargehand.domain.plan import GatePoint, GateSpec
 from chargehand.domain.state import RunState
 from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob
 
-__all__ = ["attempt_spec", "canary_job", "gate_job", "land_job", "merge_job"]
+__all__ = ["attempt_spec", "canary_job", "gate_job", "gates_on_commit", "land_job", "merge_job"]
 
 
 def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
@@ -76,6 +76,22 @@ def gate_job(state: RunState, effect: RunGates) -> GateJob:
         env=state.plan.env,
         syntax=effect.syntax,
         stop_early=effect.point in {GatePoint.TASK, GatePoint.INTEGRATE},
+    )
+
+
+def gates_on_commit(state: RunState, point: GatePoint, commit: str, tree: str, *, key: str) -> GateJob:
+    """The gates of a point on a commit outside the run: `accept` tests a merge with a moved target this way."""
+    return GateJob(
+        key=key,
+        run=state.run,
+        task="",
+        attempt=0,
+        commit=commit,
+        tree=tree,
+        base=state.base,
+        checks=tuple(_check(state, gate) for gate in state.plan.gates_on(point)),
+        setup=state.plan.setup,
+        env=state.plan.env,
     )
 
 

@@ -1,0 +1,174 @@
+"""`accept`: from a finished run to the user's own branch (SPEC 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chargehand.adapters import accept as accepting
+from chargehand.domain.errors import UserError
+from chargehand.domain.gating import judge_gates
+from chargehand.domain.outcome import GateResult, GateStatus
+from chargehand.domain.plan import GatePoint
+from chargehand.domain.state import RunState
+from chargehand.domain.words import RunVerdict
+from chargehand.engine.jobs import gates_on_commit
+from chargehand.wiring.ports import gates_alone
+
+if TYPE_CHECKING:
+    from chargehand.wiring.workshop import Workshop
+
+__all__ = ["Acceptance", "Landing", "accept", "look_before"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """What `accept` would do: `commits` that `target` does not have yet; `moved`: the gates run on the merge first."""
+
+    run: str
+    branch: str
+    target: str
+    commits: int
+    moved: bool
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What `accept` did. `how` is fast-forward, merge, squash or nothing (it was there already)."""
+
+    run: str
+    target: str
+    before: str
+    after: str
+    how: str
+    checkout: Path | None = None
+    gates: tuple[GateResult, ...] = ()
+
+
+async def look_before(shop: Workshop, run: str, target: str | None) -> Landing:
+    """What `accept` would land, and where; `UserError` when the run cannot be accepted."""
+    state = _finished(shop, run)
+    target = await _target(shop, state, target)
+    git = shop.repository.git()
+    old, head = await _both(shop, state, target)
+    commits = await git.text("rev-list", "--count", f"{old}..{head}")
+    names = await git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, head)
+    files = tuple(name.decode("utf-8", "replace") for name in names.stdout.split(b"\0") if name)
+    base = await git.run("merge-base", "--is-ancestor", old, head, ok=(0, 1))
+    return Landing(run=run, branch=state.branch, target=target, commits=int(commits), moved=base.code != 0, files=files)
+
+
+async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) -> Acceptance:
+    """Land the integration branch on the target; `UserError` says why it was refused, and nothing changed."""
+    state = _finished(shop, run)
+    target = await _target(shop, state, target)
+    message = _message(state, target, squash=squash)
+    tested: list[GateResult] = []
+
+    async def gates(prepared: accepting.Prepared) -> str:
+        tested.extend(await _test_merge(shop, state, prepared))
+        verdict = judge_gates(tested, state.baseline_red)
+        red = [r.gate for r in (*verdict.red, *verdict.faults) if r.gate not in state.plan.allow_red]
+        return f"red on the merge with {target}: {', '.join(red)}" if red else ""
+
+    result = await accepting.accept(shop.repository, state.branch, target, message=message, squash=squash, gates=gates)
+    if isinstance(result, accepting.Refused):
+        raise _refusal(result, target)
+    return Acceptance(
+        run=run,
+        target=target,
+        before=result.old,
+        after=result.commit,
+        how=_how(state, result, squash=squash),
+        checkout=result.checkout,
+        gates=tuple(tested),
+    )
+
+
+def _finished(shop: Workshop, run: str) -> RunState:
+    summary = shop.service.look(run)
+    state = summary.state
+    if state.finished is None:
+        who = shop.store.holder(run)
+        hint = f"It is held by {who}." if who else f"Finish it with `chargehand resume {run}`."
+        raise UserError(f"Run {run} is not finished.", code="run_not_finished", hint=hint)
+    if state.head is None or state.head == state.base:
+        raise UserError(
+            f"Nothing of run {run} was integrated.", code="nothing_to_accept", hint=f"See `chargehand status {run}`."
+        )
+    return state
+
+
+async def _target(shop: Workshop, state: RunState, target: str | None) -> str:
+    chosen = target or state.options.target or await shop.current_branch()
+    if not chosen:
+        raise UserError(
+            "HEAD is detached: there is no branch to land on.", code="no_target", hint="Name one with --target BRANCH."
+        )
+    return chosen
+
+
+async def _both(shop: Workshop, state: RunState, target: str) -> tuple[str, str]:
+    old = await shop.repository.ref(f"refs/heads/{target}")
+    head = await shop.repository.ref(f"refs/heads/{state.branch}")
+    for branch, commit in ((target, old), (state.branch, head)):
+        if commit is None:
+            hint = "`git branch --list` shows the branches there are."
+            raise UserError(f"There is no branch {branch!r}.", code="unknown_branch", hint=hint)
+    assert old is not None
+    assert head is not None
+    if head != state.head:
+        raise UserError(
+            f"{state.branch} is not where the run left it: it was moved by somebody else.",
+            code="branch_moved",
+            hint=f"`git log {state.head}..{state.branch}` shows what was added; move it back to {state.head}.",
+        )
+    return old, head
+
+
+async def _test_merge(shop: Workshop, state: RunState, prepared: accepting.Prepared) -> tuple[GateResult, ...]:
+    checks = state.plan.gates_on(GatePoint.RUN)
+    if not checks:
+        return ()
+    async with gates_alone(shop, state) as runner:
+        job = gates_on_commit(state, GatePoint.RUN, prepared.commit, prepared.tree, key=f"accept/0/{state.run}")
+        results = await runner.run(job)
+    return tuple(result for result in results if result.status is not GateStatus.SKIPPED)
+
+
+def _message(state: RunState, target: str, *, squash: bool) -> str:
+    failed = state.finished is not None and state.finished.verdict is not RunVerdict.FINISHED
+    landed = [f"- {r.id}: {r.task.title}" for r in state.tasks.values() if r.landed]
+    title = f"{state.plan.plan}: {len(landed)} of {len(state.tasks)} tasks" if failed else state.plan.plan
+    verb = "Land" if squash else "Merge"
+    goal = f"{state.plan.goal.strip()}\n\n" if state.plan.goal.strip() else ""
+    body = "\n".join(landed)
+    return f"{verb} {title} into {target}\n\n{goal}{body}\n\nChargehand-Run: {state.run}\n"
+
+
+def _how(state: RunState, result: accepting.Accepted, *, squash: bool) -> str:
+    if result.commit == result.old:
+        return "nothing"
+    if result.commit == state.head:
+        return "fast-forward"
+    return "squash" if squash else "merge"
+
+
+_HINTS = {
+    accepting.Refusal.CONFLICT: "Merge the branch by hand, or start a new run on the new target.",
+    accepting.Refusal.GATES: "Start a new run from the target, or mend the merge by hand.",
+    accepting.Refusal.MOVED: "Try again.",
+    accepting.Refusal.LOCAL_CHANGES: "Commit, stash or move these changes, then accept again.",
+    accepting.Refusal.BUSY: "Finish that first, then accept again.",
+}
+_CODES = {accepting.Refusal.GATES: "gates_red", accepting.Refusal.LOCAL_CHANGES: "overlapping_changes"}
+
+
+def _refusal(refused: accepting.Refused, target: str) -> UserError:
+    paths = f" Files: {', '.join(refused.paths[:10])}." if refused.paths else ""
+    detail = refused.detail.strip().splitlines()[0] if refused.detail.strip() else refused.reason.value
+    code = _CODES.get(refused.reason, refused.reason.value)
+    text = f"Nothing was landed on {target}: {detail.rstrip('.')}.{paths}"
+    return UserError(text, code=code, hint=_HINTS[refused.reason])

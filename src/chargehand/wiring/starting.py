@@ -1,0 +1,103 @@
+"""From a plan, settings and flags to the first event of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from chargehand.adapters.git import Repository
+from chargehand.adapters.git.reading import read_texts
+from chargehand.domain.errors import UserError
+from chargehand.domain.events import RunStarted
+from chargehand.domain.ids import integration_branch
+from chargehand.domain.options import AgentDef, RunOptions
+from chargehand.domain.plan import Plan
+from chargehand.engine.service import Service
+from chargehand.ports import RunStore
+from chargehand.settings import Settings
+
+__all__ = ["begin", "refuse_second_run", "settle_agents"]
+
+_INPUT_CHARS = 1_000_000
+
+
+def settle_agents(plan: Plan, settings: Settings, cwd: Path) -> tuple[Plan, str, tuple[AgentDef, ...]]:
+    """The plan, its default agent and the agents it may use; `UserError` for an agent nobody defined.
+
+    An agent command given for the run serves every task, whatever agent the plan names.
+    """
+    if settings.agent_command:
+        given = AgentDef(name="command", kind="command", command=settings.agent_command, cwd=str(cwd))
+        tasks = tuple(replace(task, agent=None) for task in plan.tasks)
+        return replace(plan, tasks=tasks), given.name, (given,)
+    agents = settings.agents
+    known = [agent.name for agent in agents]
+    default = settings.agent or plan.defaults.agent or (known[0] if len(known) == 1 else None)
+    hint = "Define it under [agents.NAME] in chargehand.toml, or give --agent-command."
+    for task in plan.tasks:
+        wanted = task.agent or default
+        if wanted is None:
+            raise UserError(f"Task {task.id} names no agent, and there is no default.", code="no_agent", hint=hint)
+        if wanted not in known:
+            there = f"Defined are: {', '.join(known)}." if known else "None is defined."
+            raise UserError(f"Task {task.id} wants agent {wanted!r}. {there}", code="unknown_agent", hint=hint)
+    return plan, default or known[0], agents
+
+
+async def begin(
+    repository: Repository,
+    store: RunStore,
+    plan: Plan,
+    options: RunOptions,
+    *,
+    base: str | None,
+    run_id: str | None,
+    files: Sequence[Path],
+) -> RunStarted:
+    """The event that starts a run; changes nothing yet. `files` are the plan and spec files the plan was read from."""
+    commit = await repository.resolve(base or "HEAD")
+    run = run_id or await _free_id(repository, store, plan.plan)
+    branch = integration_branch(run)
+    if await repository.ref(f"refs/heads/{branch}") is not None:
+        hint = "Choose another --run-id, or delete the branch if nothing on it is needed."
+        raise UserError(f"Branch {branch} exists already.", code="branch_exists", hint=hint)
+    options = replace(options, inputs=await _inputs(repository, commit, files))
+    return RunStarted(run=run, plan=plan, options=options, base=commit, branch=branch)
+
+
+async def _free_id(repository: Repository, store: RunStore, plan: str) -> str:
+    """`<plan>-<n>`, the first that names neither a run nor a branch."""
+    number = 1
+    while True:
+        run = f"{plan}-{number}"
+        branch = f"refs/heads/{integration_branch(run)}"
+        if not store.folder(run).exists() and await repository.ref(branch) is None:
+            return run
+        number += 1
+
+
+async def _inputs(repository: Repository, base: str, files: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    """Plan and spec files of the work tree that the base does not hold as they are: (path, text)."""
+    if repository.root is None:
+        return ()
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            path = file.resolve().relative_to(repository.root.resolve()).as_posix()
+            found[path] = file.read_text(encoding="utf-8")
+        except (ValueError, OSError):
+            continue  # outside the work tree, or not text: nothing a workspace could show
+    known = await read_texts(repository.plumbing(), base, list(found), _INPUT_CHARS)
+    return tuple((path, text) for path, text in found.items() if known.get(path) != text)
+
+
+def refuse_second_run(service: Service, plan: Plan) -> None:
+    """`UserError` naming `resume` when a run of this plan is not finished (SPEC 10.1)."""
+    for summary in reversed(service.runs()):
+        if summary.state.plan.plan == plan.plan and summary.state.finished is None:
+            raise UserError(
+                f"Run {summary.run} of plan {plan.plan} is not finished.",
+                code="unfinished_run",
+                hint=f"Take it up with `chargehand resume {summary.run}`, or start another with --new.",
+            )

@@ -1,0 +1,216 @@
+"""Everything of one repository, built when it is needed. Front ends get all they use from here."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chargehand.adapters import rescues
+from chargehand.adapters.git import Repository
+from chargehand.adapters.git.reading import write_patch
+from chargehand.adapters.run_store import FolderRunStore
+from chargehand.domain.check import World, programs_of
+from chargehand.domain.errors import UserError
+from chargehand.domain.events import RunStarted
+from chargehand.domain.options import RunOptions
+from chargehand.domain.plan import Plan
+from chargehand.domain.state import RunState
+from chargehand.engine.dispatch import Ports
+from chargehand.engine.service import Service
+from chargehand.plans.detect import read_plan
+from chargehand.plans.loaded import LoadedPlan
+from chargehand.ports import OpenRun
+from chargehand.settings import Settings, load_settings, merge_into
+from chargehand.wiring import starting
+from chargehand.wiring.places import Places
+
+if TYPE_CHECKING:
+    from chargehand.adapters.rescues import Rescued
+    from chargehand.adapters.sandbox import SandboxChoice
+    from chargehand.wiring.examining import Finding
+    from chargehand.wiring.housekeeping import Cleaned
+    from chargehand.wiring.landing import Acceptance, Landing
+
+__all__ = ["SystemClock", "Workshop", "open_workshop"]
+
+
+class SystemClock:
+    """Implements `ports.Clock`."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+@dataclass
+class Workshop:
+    """The parts of one repository. `on_output` is told the last line an attempt or gate printed, by effect key."""
+
+    repository: Repository
+    settings: Settings
+    environ: Mapping[str, str]
+    cwd: Path
+    places: Places
+    on_output: Callable[[str, str], None] | None = None
+    clock: SystemClock = field(default_factory=SystemClock)
+    _choices: dict[str, SandboxChoice] = field(default_factory=dict, repr=False)
+
+    @property
+    def state(self) -> Path:
+        """The folder of journals, logs and crash reports."""
+        return self.places.state
+
+    @cached_property
+    def store(self) -> FolderRunStore:
+        """Where the runs are."""
+        return FolderRunStore(self.places.runs)
+
+    @cached_property
+    def service(self) -> Service:
+        """The use cases."""
+        return Service(self.store, self.build, self.clock)
+
+    async def sandbox(self, wanted: str) -> SandboxChoice:
+        """The sandbox that runs get; probed once per process."""
+        from chargehand.adapters.sandbox import choose
+
+        if wanted not in self._choices:
+            self._choices[wanted] = await choose(wanted)
+        return self._choices[wanted]
+
+    # -- plans ------------------------------------------------------------------------------------
+
+    def load_plan(self, path: Path | None) -> LoadedPlan:
+        """Read the plan that is meant and join it with the settings; problems are part of the answer."""
+        loaded = read_plan(path, self.repository.root or self.cwd)
+        if loaded.plan is None:
+            return loaded
+        return replace(loaded, plan=merge_into(loaded.plan, self.settings, loaded.stated))
+
+    async def world(self, plan: Plan, base: str = "HEAD") -> World:
+        """What `check` holds a plan against: the programs that are found, and the files of the base."""
+        path = self.environ.get("PATH", "")
+        programs = frozenset(name for name in programs_of(plan) if shutil.which(name, path=path))
+        listed = await self.repository.git().run("ls-tree", "-r", "-z", "--name-only", base)
+        names = listed.stdout.split(b"\0")
+        return World(programs=programs, files=frozenset(name.decode("utf-8", "replace") for name in names if name))
+
+    async def new_run(
+        self,
+        plan: Plan,
+        *,
+        base: str | None = None,
+        run_id: str | None = None,
+        only: Sequence[str] = (),
+        jobs: int | None = None,
+        review: bool = True,
+        plan_file: Path | None = None,
+    ) -> RunStarted:
+        """The first event of a new run of a checked plan; nothing is changed yet."""
+        settings = self.settings
+        plan, agent, agents = starting.settle_agents(plan, settings, self.cwd)
+        unknown = [task for task in only if task not in {t.id for t in plan.tasks}]
+        if unknown:
+            raise UserError(f"The plan has no task {unknown[0]}.", code="unknown_task", hint="See `chargehand check`.")
+        options = RunOptions(
+            agent=agent,
+            agents=agents,
+            reviewer=settings.reviewer,
+            jobs=jobs or settings.jobs,
+            unattended=settings.unattended,
+            accept=settings.accept,
+            review=review and plan.features.code_review,
+            sandbox=settings.sandbox.kind,
+            network=settings.sandbox.network,
+            sandbox_read=settings.sandbox.read,
+            sandbox_write=settings.sandbox.write,
+            only=tuple(only),
+            caps=settings.caps,
+            plan_file=str(plan_file or ""),
+            target=await self.current_branch() or "",
+        )
+        files = [plan_file] if plan_file else []
+        return await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
+
+    async def current_branch(self) -> str | None:
+        """The branch the user's checkout is on; None when HEAD is detached."""
+        got = await self.repository.git().run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
+        return got.stdout.decode("utf-8", "surrogateescape").strip() or None
+
+    async def diff(self, base: str, commit: str, limit: int = 1 << 20) -> str:
+        """The difference of two commits as text."""
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "patch"
+            await write_patch(self.repository.plumbing(), base, commit, target, limit)
+            return target.read_text(encoding="utf-8", errors="replace")
+
+    # -- driving ----------------------------------------------------------------------------------
+
+    async def build(self, held: OpenRun, state: RunState) -> Ports:
+        """The adapters of one run."""
+        from chargehand.wiring.ports import build_ports
+
+        return await build_ports(self, held, state)
+
+    # -- after a run ------------------------------------------------------------------------------
+
+    async def accept_plan(self, run: str, target: str | None) -> Landing:
+        """What `accept` would land, and where."""
+        from chargehand.wiring.landing import look_before
+
+        return await look_before(self, run, target)
+
+    async def accept(self, run: str, target: str | None, *, squash: bool) -> Acceptance:
+        """Land the integration branch; `UserError` says why it was refused, and then nothing changed."""
+        from chargehand.wiring.landing import accept
+
+        return await accept(self, run, target, squash=squash)
+
+    async def clean(self, *, dry_run: bool) -> Cleaned:
+        """Remove what nobody needs any more."""
+        from chargehand.wiring.housekeeping import clean
+
+        return await clean(self, dry_run=dry_run)
+
+    async def examine(self, plan: Plan | None) -> list[Finding]:
+        """What `doctor` reports."""
+        from chargehand.wiring.examining import examine
+
+        return await examine(self, plan)
+
+    async def rescues(self, run: str | None) -> list[Rescued]:
+        """The rescued states, oldest first."""
+        return await rescues.list_rescues(self.repository, run or "")
+
+    async def rescue_show(self, name: str) -> str:
+        """A rescued state as a patch."""
+        return await rescues.show_rescue(self.repository, name)
+
+    async def rescue_restore(self, name: str, *, branch: str | None, to: Path | None) -> str:
+        """Put a rescued state on a new branch, or into a new folder; never into the checkout. Says where."""
+        if to is not None:
+            return str(await rescues.restore_to_folder(self.repository, name, to))
+        return await rescues.restore_to_branch(self.repository, name, branch or f"rescued/{name}")
+
+
+async def open_workshop(
+    *,
+    repo: Path | None,
+    state_dir: Path | None,
+    sets: Sequence[str],
+    flags: Mapping[str, object],
+    env: Mapping[str, str],
+) -> Workshop:
+    """Find the repository, read the settings; `UserError` says what is wrong with either."""
+    cwd = Path.cwd()
+    repository = await Repository.discover(repo or cwd, env)
+    settings = load_settings(repository.root, env, sets, flags, cwd=cwd)
+    chosen = state_dir or settings.state_dir
+    places = Places.of(repository, (cwd / chosen) if chosen else None, env)
+    return Workshop(repository=repository, settings=settings, environ=dict(env), cwd=cwd, places=places)
