@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chargehand import __version__
 from chargehand.domain.errors import UserError
-from chargehand.domain.events import Event, Recorded, RunResumed, RunStarted
+from chargehand.domain.events import Event, Recorded, RunResumed, RunStarted, WarningRaised
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
@@ -45,7 +45,11 @@ class Service:
     def start(self, event: RunStarted) -> OpenRun:
         """Create a run: from here on it can be resumed, whatever happens. The caller drives or releases it."""
         held = self._store.create(event.run)
-        held.journal.append([event], self._clock.now())
+        first: list[Event] = [event]
+        if event.options.review:
+            text = "This version has no reviews: gates alone decide what lands."
+            first.append(WarningRaised(code="reviews_unavailable", text=text))
+        held.journal.append(first, self._clock.now())
         return held
 
     def take_up(self, run: str) -> OpenRun:
