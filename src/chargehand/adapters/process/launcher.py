@@ -7,7 +7,7 @@ child instead of the machine's. It kills what is left when the program has ended
 control socket is closed (which the kernel does when Chargehand dies, however that came about) and when it is
 told to by a signal. It forwards the exit status: the same code, or the same signal.
 
-`--setenv=NAME=VALUE` adds to the environment, `--refuse=TEXT` starts nothing and says why; the options that restrict
+`--setenv=NAME=VALUE` adds to the environment, `--unset=NAME` takes away, `--refuse=TEXT` starts nothing and says why; the options that restrict
 the program are those of `restrict.py`.
 
 On the control socket it tells one line: `exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be
@@ -43,6 +43,8 @@ def main(args: list[str]) -> None:
         elif option.startswith("--setenv="):
             name, _, value = option[9:].partition("=")
             os.environ[name] = value
+        elif option.startswith("--unset="):
+            os.environ.pop(option[8:], None)
         elif option.startswith("--refuse="):
             os.write(2, os.fsencode(option[9:]) + b"\n")
             os._exit(NOT_EXECUTED)
@@ -108,6 +110,7 @@ def _become(argv: list[str], restrictions: list[str], control: int, libc: object
         os.setsid()  # a program that signals its own group must not hit the launcher
         for name in ("SIGPIPE", "SIGXFSZ"):  # ignored by Python, and that would be inherited
             _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0)  # type: ignore[attr-defined]
             if os.getppid() != launcher:

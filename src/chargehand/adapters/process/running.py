@@ -119,7 +119,7 @@ class Running:
         for descriptor, file in zip(spawned.outputs, self._files, strict=True):
             loop.add_reader(descriptor, self._read, descriptor, file)
         self._forget_exit = on_exit(self.pid, self._on_exit)
-        self._task = loop.create_task(self._supervise(), name=f"process {self.pid}")
+        self._task = loop.create_task(self._supervise(spawned), name=f"process {self.pid}")
 
     def _not_started(self, detail: str) -> None:
         self._close_files()
@@ -157,14 +157,21 @@ class Running:
 
     # -- the supervisor --------------------------------------------------------------------------------
 
-    async def _supervise(self) -> None:
+    async def _supervise(self, spawned: Spawned) -> None:
         try:
-            await self._watch()
-            await self._bring_down()
-        except asyncio.CancelledError:  # the loop is being closed
-            self._ask(ProcessEnd(kind=EndKind.CANCELLED, detail="The program was closed."), now=True)
-            await self._bring_down()
-        await self._finish()
+            try:
+                await self._watch()
+                await self._bring_down()
+            except asyncio.CancelledError:  # the loop is being closed
+                self._ask(ProcessEnd(kind=EndKind.CANCELLED, detail="Chargehand was closed."), now=True)
+                await self._bring_down()
+            await self._finish(spawned)
+        except BaseException as error:
+            # Whoever waits must not wait for ever; closing the socket ends the tree.
+            spawned.control.close()
+            if not self._ended.done():
+                self._ended.set_exception(AdapterError("process", f"The supervisor failed: {error!r}."))
+            raise
 
     async def _watch(self) -> None:
         budgets = Budgets(self._spec, self.pid, self._began)
@@ -220,17 +227,16 @@ class Running:
 
     # -- the end ---------------------------------------------------------------------------------------
 
-    async def _finish(self) -> None:
-        assert self._spawned is not None
-        self._read_status(self._spawned)
+    async def _finish(self, spawned: Spawned) -> None:
+        self._read_status(spawned)
         if not self._status.startswith((b"exit", b"signal", b"failed")):
             # The launcher was killed by somebody: what it had under it is on its own now.
             await asyncio.to_thread(kill_leftovers, self._marker)
-        self._spawned.popen.wait()
+        spawned.popen.wait()
         self._forget_exit()
-        self._spawned.control.close()
+        spawned.control.close()
         loop = asyncio.get_running_loop()
-        for descriptor, file in zip(self._spawned.outputs, self._files, strict=True):
+        for descriptor, file in zip(spawned.outputs, self._files, strict=True):
             loop.remove_reader(descriptor)
             for _ in range(DRAIN_READS):  # somebody outside the tree may hold the pipe: take only what is there
                 if not self._read(descriptor, file):
@@ -241,7 +247,7 @@ class Running:
         else:
             self._close_files()
         if not self._ended.done():
-            self._ended.set_result(self._end(self._spawned.popen.returncode))
+            self._ended.set_result(self._end(spawned.popen.returncode))
 
     def _read_status(self, spawned: Spawned) -> None:
         with suppress(OSError):

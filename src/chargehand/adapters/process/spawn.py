@@ -61,7 +61,7 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
         stdin = open_stdin(spec.stdin)
         give.append(stdin)
         popen = subprocess.Popen(
-            _with_control(spec.argv, theirs.fileno()),
+            _with_control(spec, theirs.fileno()),
             cwd=spec.cwd,
             env={**spec.env, MARKER_VARIABLE: marker},
             stdin=stdin,
@@ -84,11 +84,13 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
     return Spawned(popen=popen, control=ours, outputs=tuple(keep))
 
 
-def _with_control(argv: Sequence[str], control: int) -> list[str]:
+def _with_control(spec: ProcessSpec, control: int) -> list[str]:
     prefix = launcher_prefix()
-    wrapped = tuple(argv[: len(prefix)]) == prefix
-    rest = argv[len(prefix) :] if wrapped else ("--", *argv)
-    return [*prefix, f"--control={control}", *rest]
+    wrapped = spec.argv[: len(prefix)] == prefix
+    rest = spec.argv[len(prefix) :] if wrapped else ("--", *spec.argv)
+    # Python sets this one for itself in a C locale; the program must not inherit it from the launcher.
+    unset = () if "LC_CTYPE" in spec.env else ("--unset=LC_CTYPE",)
+    return [*prefix, f"--control={control}", *unset, *rest]
 
 
 def _pipe() -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_hidden, why_missing
+from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
 from chargehand.adapters.sandbox.layout import Access, Entry, Layout
 from chargehand.adapters.sandbox.places import is_below
 from chargehand.adapters.sandbox.values import Confinement
@@ -37,7 +37,7 @@ class Bubblewrap:
     def wrap(self, argv: Sequence[str], confinement: Confinement) -> tuple[str, ...]:
         """The argv to start (contract: `Sandbox.wrap`)."""
         layout = layout_for(argv, confinement)
-        why = why_missing(argv[0], confinement) or why_hidden(argv[0], confinement, layout)
+        why = why_not(argv, confinement, layout)
         if why:
             return launcher_argv([f"--refuse={why}"], argv, confinement)
         closed = confinement.network == "none"
@@ -53,8 +53,7 @@ class Bubblewrap:
 
     def explain(self, program: str, confinement: Confinement) -> str:
         """Why a program cannot be executed inside (contract: `Sandbox.explain`)."""
-        layout = layout_for((program,), confinement)
-        return why_missing(program, confinement) or why_hidden(program, confinement, layout)
+        return why_not((program,), confinement, layout_for((program,), confinement))
 
     def _mounts(self, layout: Layout) -> Iterator[str]:
         for entry in layout.entries():

@@ -13,7 +13,7 @@ from chargehand.adapters.sandbox.sockets import pathname_sockets
 from chargehand.adapters.sandbox.toolchains import home_variables, open_tools, search_path, shebang
 from chargehand.adapters.sandbox.values import Confinement
 
-__all__ = ["launcher_argv", "layout_for", "why_hidden", "why_missing"]
+__all__ = ["launcher_argv", "layout_for", "why_not"]
 
 
 def layout_for(argv: Sequence[str], confinement: Confinement) -> Layout:
@@ -45,6 +45,14 @@ def find(program: str, confinement: Confinement) -> Path | None:
     else:
         places = [folder / program for folder in search_path(confinement.env, workspace)]
     return next((place for place in places if place.is_file() and os.access(place, os.X_OK)), None)
+
+
+def why_not(argv: Sequence[str], confinement: Confinement, layout: Layout | None) -> str:
+    """Why `argv` cannot be executed (under `layout`), as a sentence with the next step, or an empty string."""
+    if not argv:
+        return "There is no program to start."
+    why = why_missing(argv[0], confinement)
+    return why or ("" if layout is None else why_hidden(argv[0], confinement, layout))
 
 
 def why_missing(program: str, confinement: Confinement) -> str:

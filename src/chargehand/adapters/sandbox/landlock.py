@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_hidden, why_missing
+from chargehand.adapters.process.restrict import NET_ABI
+from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
 from chargehand.adapters.sandbox.layout import Access, Layout
 from chargehand.adapters.sandbox.values import Confinement
 
@@ -34,14 +35,21 @@ class Landlock:
     def wrap(self, argv: Sequence[str], confinement: Confinement) -> tuple[str, ...]:
         """The argv to start (contract: `Sandbox.wrap`)."""
         layout = layout_for(argv, confinement)
-        why = why_missing(argv[0], confinement) or why_hidden(argv[0], confinement, layout)
+        why = why_not(argv, confinement, layout) or self._why_open(confinement)
         options = [f"--refuse={why}"] if why else list(_options(layout, confinement))
         return launcher_argv(options, argv, confinement)
 
     def explain(self, program: str, confinement: Confinement) -> str:
         """Why a program cannot be executed inside (contract: `Sandbox.explain`)."""
-        layout = layout_for((program,), confinement)
-        return why_missing(program, confinement) or why_hidden(program, confinement, layout)
+        return why_not((program,), confinement, layout_for((program,), confinement))
+
+    def _why_open(self, confinement: Confinement) -> str:
+        if confinement.network != "none" or self.abi >= NET_ABI:
+            return ""
+        return (
+            f"The network shall be closed, and Landlock ABI {self.abi} cannot do that: install bubblewrap, "
+            "or allow the network."
+        )
 
 
 def _options(layout: Layout, confinement: Confinement) -> Iterator[str]:
