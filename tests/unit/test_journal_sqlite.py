@@ -290,3 +290,38 @@ def test_several_processes_put_while_the_writer_appends(journal, path):
     assert [name for name in ids if name[0] == "a"] == [f"a{number}" for number in range(20)]
     assert journal.latest() == 40
     assert journal.verify_chain() is None
+
+
+# -- the world ------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_and_nothing_is_half_stored(journal, monkeypatch):
+    """The append fails as a whole, with the reason; with space again the journal goes on (SPEC 8)."""
+    journal.append([warning(1)], at=1.0)
+    (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
+    journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(AdapterError, match="No space is left for the journal") as caught:
+        journal.append([warning(number) for number in range(2, 500)], at=2.0)
+    assert not caught.value.retryable
+    assert [record.event for record in journal.read()] == [warning(1)]
+    journal._connection.execute("PRAGMA max_page_count = 1000000")
+    assert [record.seq for record in journal.append([warning(2)], at=3.0)] == [2]
+    assert journal.verify_chain() is None
+
+
+def test_somebody_who_does_not_let_go(path, monkeypatch):
+    """A process that keeps the file busy is waited for, not for ever; trying again is right then."""
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.05)
+    with SqliteJournal.create(path) as journal, raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(AdapterError, match="has been busy") as caught:
+            journal.append([warning(1)], at=1.0)
+        assert caught.value.retryable
+        other.execute("ROLLBACK")
+        assert [record.seq for record in journal.append([warning(1)], at=1.0)] == [1]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AdapterError, match="cannot be created"):
+        SqliteJournal.create(tmp_path / "file" / "journal.db")

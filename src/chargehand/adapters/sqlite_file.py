@@ -95,11 +95,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def create(path: Path) -> sqlite3.Connection:
     """A new file, readable by its owner only; UserError when there is one already."""
+    if os.path.lexists(path):
+        raise UserError(f"The journal {path} exists already.", code="journal_exists")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        raise UserError(f"The journal {path} exists already.", code="journal_exists") from None
     except OSError as error:
         raise AdapterError("journal", f"The journal {path} cannot be created: {error.strerror}.") from error
     return connect(path)
