@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from chargehand.adapters.git.command import Git
+from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.reading import read_texts
 from chargehand.adapters.git.repository import Repository
@@ -35,6 +36,7 @@ class GitIntegrator:
         ref = f"refs/heads/{branch}"
         made = await repository.set_ref(ref, base, repository.zero, why="chargehand: start of the run")
         head = base if made else await repository.ref(ref) or base
+        await complete(repository, head)
         listed = await repository.plumbing().text("ls-tree", "--name-only", head, "--", *CONVENTIONS)
         return Opened(head=head, tree=await repository.tree(head), conventions=tuple(listed.splitlines()))
 

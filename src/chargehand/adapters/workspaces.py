@@ -17,6 +17,7 @@ from pathlib import Path
 from chargehand.adapters.git.command import Git, plain_environment
 from chargehand.adapters.git.history import AgentStore
 from chargehand.adapters.git.owned import agent_directory, own_directory
+from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.reading import read_texts, write_patch
 from chargehand.adapters.git.repository import Identity, Repository
 from chargehand.adapters.git.work import WorkTree
@@ -68,7 +69,8 @@ class GitWorkspaces:
             try:
                 await self._fill(slot, commit, branch, keep)
             except (AdapterError, OSError):
-                await self._start_over(slot)
+                if not await complete(self.repository, commit):
+                    await self._start_over(slot)
                 await self._fill(slot, commit, branch, keep)
         except BaseException:
             slot.give_back()
