@@ -35,14 +35,16 @@ from chargehand.domain.events import (
     WarningRaised,
     WaveEnded,
 )
-from chargehand.domain.outcome import Candidate, ExitKind, GateStatus, Landed, Role
+from chargehand.domain.outcome import AttemptResult, Candidate, ExitKind, GateStatus, Landed, Role
 from chargehand.domain.plan import GatePoint, Weight
-from chargehand.domain.state import TRANSITIONS, IllegalTransition, RunState, TaskRecord, Tries
-from chargehand.domain.words import HOLDS, TERMINAL, DecisionKind, Reason, TaskStatus
+from chargehand.domain.state import TRANSITIONS, Best, IllegalTransition, RunState, TaskRecord, Tries
+from chargehand.domain.words import HOLDS, TERMINAL, DecisionKind, Failure, Reason, TaskStatus
 
 __all__ = ["evolve", "fold"]
 
 _NO_ATTEMPT = frozenset({ExitKind.CANCELLED, ExitKind.LOST})
+_WAITS = frozenset({ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN})
+_AS_BEFORE = frozenset({RequeueWhy.WAIT, RequeueWhy.LOST})
 _FREE = TERMINAL | {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION}
 
 
@@ -61,7 +63,7 @@ def fold(recorded: list[Recorded]) -> RunState:
 
 def evolve(state: RunState, event: Event, at: float) -> None:
     """Apply one event in place. Raises `IllegalTransition` for a move the machine does not know."""
-    if state.inflight:
+    if state.inflight and not isinstance(event, RunResumed):  # while nobody held the run, nothing was under way
         state.busy_s += max(0.0, at - state.last_at)
     state.last_at = at
     match event:
@@ -109,8 +111,10 @@ def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened |
             _lose(state, state.inflight.pop(event.key))
         case BranchOpened():
             del state.inflight[event.key]
-            state.head, state.head_tree, state.base_tree = event.head, event.tree, event.tree
-            state.conventions = event.conventions
+            state.base_tree = state.base_tree or event.tree
+            state.head, state.head_tree, state.conventions = event.head, event.tree, event.conventions
+            state.must_open = False
+            state.opened += 1
         case CanaryFinished():
             del state.inflight[event.key]
             state.canary = event.results
@@ -148,7 +152,7 @@ def _lose(state: RunState, effect: Effect) -> None:
     record = replace(state.tasks[task], inflight=None)
     state.tasks[task] = record
     if isinstance(effect, StartAttempt):
-        record = replace(record, attempts=record.attempts - 1, why=RequeueWhy.LOST)
+        record = replace(record, attempts=record.attempts - 1, lost=record.lost + 1)
         _move(state, record, TaskStatus.WAITING)
         state.offer(task)
     else:
@@ -165,9 +169,7 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
     record = state.tasks[event.task]
     match event:
         case AttemptFinished(result=result):
-            changes |= {"report": result.report, "sealed": result.sealed}
-            if result.exit.kind in _NO_ATTEMPT:
-                changes["attempts"] = record.attempts - 1
+            changes |= _count_attempt(record, result)
             _count_usage(state, result.usage.tokens, result.usage.usd)
         case MergeFinished(result=Candidate() as candidate):
             changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None}
@@ -179,6 +181,20 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
             pass
     state.tasks[event.task] = replace(record, **changes)  # type: ignore[arg-type]
     state.attention[event.task] = None
+
+
+def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, object]:
+    """What an ended attempt changes; one that is none leaves claim and evidence of the one before."""
+    tries = record.tries
+    tries = replace(
+        tries, tokens=tries.tokens + (result.usage.tokens or 0), usd=tries.usd + (result.usage.usd or 0.0)
+    )
+    if result.exit.kind in _NO_ATTEMPT:
+        return {"attempts": record.attempts - 1, "lost": record.lost + 1, "tries": tries}
+    if result.exit.kind in _WAITS:
+        return {"tries": tries}
+    tries = replace(tries, attempts=tries.attempts + 1, waits=0)
+    return {"report": result.report, "sealed": result.sealed, "tries": tries}
 
 
 def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None:
@@ -201,6 +217,7 @@ def _move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
     if record.decision is not None:
         state.decisions.pop(record.decision, None)
         state.answers.pop(record.decision, None)
+        state.holds.pop(record.decision, None)
         changes.setdefault("decision", None)
     moved = replace(record, status=to, unjudged=None, **changes)  # type: ignore[arg-type]
     state.tasks[record.id] = moved
@@ -233,7 +250,7 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
                 TaskStatus.GATING,
                 commit=record.sealed.commit,
                 files_changed=tuple(changed),
-                trees=(*record.trees, record.sealed.tree),
+                trees=tuple(dict.fromkeys((*record.trees, record.sealed.tree))),
             )
         case GatesPassed(point=GatePoint.TASK):
             _move(state, record, TaskStatus.INTEGRATING, candidate=None, candidate_green=False)
@@ -260,35 +277,47 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
 
 
 def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
-    changes: dict[str, object] = {
-        "why": event.why,
-        "failure": event.failure,
-        "not_before": event.not_before,
-        "candidate": None,
-        "candidate_green": False,
-        "tries": _count_try(record.tries, event.why, event.failure is not None),
-        "role": Role.FIXER if event.why is RequeueWhy.FIX else Role.IMPLEMENTER,
-        "fix_base": record.sealed.commit if event.why is RequeueWhy.FIX and record.sealed else None,
-    }
-    if event.why is not RequeueWhy.FIX:
-        changes["files_changed"] = ()
-    if event.failure is not None:
-        changes["signatures"] = (*record.signatures, event.failure.signature)
-        if record.sealed is not None and (record.best is None or event.failure.severity < record.best[0]):
-            changes["best"] = (event.failure.severity, record.sealed.commit)
-        changes["detail"] = event.failure.summary
-        changes["reason"] = event.failure.reason
+    tries = _count_try(record.tries, event.why, event.failure is not None)
+    changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
+    if event.why not in _AS_BEFORE:
+        fixes = event.why is RequeueWhy.FIX and record.sealed is not None
+        changes |= {
+            "why": event.why,
+            "failure": event.failure,
+            "candidate": None,
+            "candidate_green": False,
+            "role": Role.FIXER if fixes else Role.IMPLEMENTER,
+            "fix_base": record.sealed.commit if fixes and record.sealed else None,
+            "files_changed": record.files_changed if fixes else (),
+            **_learn(record, event.failure),
+        }
     if event.why is RequeueWhy.ANSWERED:
-        changes |= {"signatures": (), "trees": (), "tries": Tries(), "best": None}
-    if record.sealed is not None:
-        sealed = record.sealed
-        changes["previous"] = (sealed.base, sealed.commit)
-        if event.failure is not None and sealed.tree not in record.trees:
-            changes.setdefault("trees", (*record.trees, sealed.tree))
-    if isinstance(record.unjudged, AttemptFinished) and record.unjudged.result.context:
-        changes["context"] = (*record.context, *record.unjudged.result.context)
+        changes |= {"signatures": (), "trees": (), "best": None}
+        if record.best is not None and record.best.commit == record.commit:
+            changes["previous"] = (record.best.base, record.best.commit)
+    if isinstance(record.unjudged, AttemptFinished):
+        known = dict(record.context)
+        changes["context"] = (*record.context, *(c for c in record.unjudged.result.context if c[0] not in known))
     _move(state, record, TaskStatus.WAITING, **changes)
     state.offer(record.id)
+
+
+def _learn(record: TaskRecord, failure: Failure | None) -> dict[str, object]:
+    """What is kept of a judged attempt: its patch, and for the bounds its tree, its failure and how bad it was."""
+    changes: dict[str, object] = {}
+    sealed = record.sealed
+    if sealed is not None:
+        base = record.origin or sealed.base
+        changes["previous"] = (base, sealed.commit)
+        if failure is not None and sealed.tree not in record.trees:
+            changes["trees"] = (*record.trees, sealed.tree)
+        if failure is not None and (record.best is None or failure.severity < record.best.severity):
+            changes["best"] = Best(severity=failure.severity, base=base, commit=sealed.commit)
+    if failure is not None:
+        changes["signatures"] = (*record.signatures, failure.signature)
+        changes["detail"] = failure.summary
+        changes["reason"] = failure.reason
+    return changes
 
 
 def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
@@ -305,8 +334,10 @@ def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
             return replace(tries, concern_fixes=tries.concern_fixes + 1)
         case RequeueWhy.WAIT:
             return replace(tries, waits=tries.waits + 1)
-        case RequeueWhy.LOST | RequeueWhy.ANSWERED:
+        case RequeueWhy.LOST:
             return tries
+        case RequeueWhy.ANSWERED:
+            return Tries()
         case _:  # pragma: no cover
             assert_never(why)
 
@@ -363,16 +394,18 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
                 record = _move(state, record, TaskStatus.AWAITING_DECISION, **changes)
             state.tasks[record.id] = replace(record, decision=decision.id)
         if decision.kind in HOLDS:
-            state.held = decision.id
+            state.holds[decision.id] = None
         return
     decision = state.decisions.pop(event.id)
     state.answers[decision.id] = (decision, event.choice)
-    if state.held == decision.id:
-        state.held = None
+    state.holds.pop(decision.id, None)
     if decision.task:
         record = state.tasks[decision.task]
         approved = (*record.approved, decision.kind) if event.choice == "approve" else record.approved
-        state.tasks[decision.task] = replace(record, approved=approved)
+        told = ((f"the answer to {decision.id}", event.note),) if event.note else ()
+        state.tasks[decision.task] = replace(record, approved=approved, context=(*record.context, *told))
         state.attention[decision.task] = None
     if event.choice == "full":
         state.weight = Weight.FULL
+    if decision.kind is DecisionKind.BRANCH_MOVED and event.choice == "retry":
+        state.must_open = True
