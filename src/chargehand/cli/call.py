@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -36,25 +37,25 @@ class Call:
 
     async def open(self) -> Workshop:
         """The repository's workshop; `UserError` when there is no repository."""
-        import os
-
         from chargehand.wiring import open_workshop
 
         workshop = await open_workshop(
             repo=self.repo, state_dir=self.state_dir, sets=self.sets, flags=self.flags, env=os.environ
         )
-        self.session.folder = workshop.places.runs.parent
+        self.session.crashes = workshop.places.crashes
         return workshop
 
 
-def command(name: str, *, examples: str = "") -> Callable[[Callable[..., Any]], click.Command]:
+def command(
+    name: str, *, examples: str = "", cls: type[click.Command] = click.Command
+) -> Callable[[Callable[..., Any]], click.Command]:
     """A command whose function takes a `Call` first; it may be a coroutine, and answers with its exit code or None.
 
     `examples` are lines of the form `words  what they do`.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        @click.command(name, epilog=_epilog(examples))
+        @click.command(name, cls=cls, epilog=_epilog(examples))
         @_common_options
         @click.pass_obj
         @wraps(function)

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ INTERRUPTED = 130
 class PlanRefused(UserError):
     """A plan with errors: the first of them stands for all, `problems` has every one."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         first = problems[0]
         super().__init__(first.message, code=first.code, hint=first.hint, file=first.file, line=first.line)
-        self.problems = problems
+        self.problems = tuple(problems)
 
 
 def explain(error: BaseException, session: Session) -> int:
@@ -50,11 +51,11 @@ def explain(error: BaseException, session: Session) -> int:
 
 def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]:
     match error:
-        case PlanRefused():
-            rows = [_problem(problem) for problem in error.problems]
-            return USAGE, {"error": rows[0], "errors": rows}
         case UserError():
-            return USAGE, _document(error.code, error.message, error.hint, error.file, error.line)
+            document = _document(error.code, error.message, error.hint, error.file, error.line)
+            problems: tuple[Problem, ...] = getattr(error, "problems", ())  # of plans and settings: all at once
+            rows = [_row(p.code, p.message, p.hint, p.file, p.line) for p in problems]
+            return USAGE, document | ({"errors": rows} if rows else {})
         case RunLocked():
             hint = f"Watch it with `chargehand status {error.run} --watch`; end it before `chargehand resume`."
             return USAGE, _document("run_locked", str(error), hint)
@@ -71,11 +72,11 @@ def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]
 
 
 def _document(code: str, message: str, hint: str, file: str | None = None, line: int | None = None) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message, "file": file, "line": line, "hint": hint or None}}
+    return {"error": _row(code, message, hint, file, line)}
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
-    return _document(problem.code, problem.message, problem.hint, problem.file, problem.line)["error"]
+def _row(code: str, message: str, hint: str, file: str | None, line: int | None) -> dict[str, Any]:
+    return {"code": code, "message": message, "file": file, "line": line, "hint": hint or None}
 
 
 def _sentence(text: str) -> str:
@@ -133,10 +134,10 @@ def _write(report: str, session: Session) -> Path | None:
     from platformdirs import user_state_path
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    for folder in (session.folder, user_state_path("chargehand")):
+    for folder in (session.crashes, user_state_path("chargehand") / "crashes"):
         if folder is None:
             continue
-        path = folder / "crashes" / f"{stamp}-{os.getpid()}.txt"
+        path = folder / f"{stamp}-{os.getpid()}.txt"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(report, encoding="utf-8", errors="replace")

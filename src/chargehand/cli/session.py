@@ -22,7 +22,7 @@ class Session:
 
     words: tuple[str, ...] = ()
     run: str | None = None
-    folder: Path | None = None
+    crashes: Path | None = None
     recent: deque[Recorded] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     @property

@@ -1,0 +1,81 @@
+"""The ways into a run that `run` and `resume` share: hold it, say what it is, drive it, conclude."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chargehand.cli.call import Call
+from chargehand.cli.driving import Driver, may_ask, print_header
+from chargehand.cli.endings import Accepting, conclude
+from chargehand.cli.render.units import count, short
+from chargehand.domain.errors import UserError
+from chargehand.domain.evolve import fold
+from chargehand.domain.words import RunVerdict
+
+if TYPE_CHECKING:
+    from chargehand.domain.state import RunState
+    from chargehand.ports import OpenRun
+    from chargehand.wiring import Workshop
+
+__all__ = ["carry", "carry_on"]
+
+
+async def carry_on(call: Call, run: str | None, *, unattended: bool | None, no_wait: bool) -> int:
+    """`resume`: take an existing run up."""
+    workshop = await call.open()
+    name = workshop.service.newest(run)
+    call.session.run = name
+    state = workshop.service.look(name).state
+    if state.finished is not None:
+        call.out.tell(f"run {name}")
+        call.out.note("The run has ended: there is nothing to go on with.")
+        return conclude(call, state)
+    held = workshop.service.take_up(name)
+    try:
+        call.out.tell(f"run {name}")
+        _say_what_is_left(call, state)
+    except BaseException:
+        held.release()
+        raise
+    return await carry(call, workshop, held, unattended=unattended, no_wait=no_wait)
+
+
+async def carry(
+    call: Call, workshop: Workshop, held: OpenRun, *, unattended: bool | None = None, no_wait: bool = False
+) -> int:
+    """Drive a held run and print how it came to rest; releases it in any case."""
+    call.session.run = held.run
+    try:
+        history = list(held.journal.read())
+        state = fold(history)
+        state.unattended = state.unattended or bool(unattended)
+        choice = await workshop.sandbox(state.options.sandbox)
+        print_header(call, state, choice.announcement)
+        wait = may_ask(call) and not no_wait and not state.unattended
+        driver = Driver(call, workshop, held.run, wait=wait)
+        end = await driver.drive(held, history, unattended=unattended)
+    finally:
+        held.release()
+    return conclude(call, end, await _accept(call, workshop, end))
+
+
+def _say_what_is_left(call: Call, state: RunState) -> None:
+    """Resuming shows what it will do first (SPEC 8)."""
+    over = sum(1 for record in state.tasks.values() if record.is_over)
+    call.out.note(f"going on after event {state.seq}: {over} of {count(len(state.tasks), 'task')} over")
+    for key in state.inflight:
+        call.out.note(f"  {key} was under way: what became of it is looked at first")
+
+
+async def _accept(call: Call, workshop: Workshop, state: RunState) -> Accepting:
+    """`--accept`: land on the target when everything is green."""
+    if not state.options.accept or state.finished is None or state.finished.verdict is not RunVerdict.FINISHED:
+        return Accepting()
+    from chargehand.wiring.landing import accept
+
+    call.out.note(f"everything is green: landing on {state.options.target or 'the current branch'}")
+    try:
+        done = await accept(workshop, state.run, None, squash=False)
+    except UserError as error:
+        return Accepting(refused=f"{error.message} {error.hint}".strip())
+    return Accepting(done=f"{done.target} is at {short(done.after)} ({done.how})")

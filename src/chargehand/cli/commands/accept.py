@@ -1,0 +1,93 @@
+"""`chargehand accept`: land a run on your branch (SPEC 6)."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from chargehand.cli.call import Call, command, run_argument
+
+if TYPE_CHECKING:
+    from chargehand.wiring.landing import Acceptance, Landing
+
+__all__ = ["accept"]
+
+_EXAMPLES = """
+chargehand accept                      the newest run, on the branch it was started from
+chargehand accept todo-2 --squash      as one commit
+chargehand accept --target main --yes  without being asked
+"""
+_SHOWN_FILES = 12
+
+
+@command("accept", examples=_EXAMPLES)
+@run_argument
+@click.option("--target", metavar="BRANCH", help="Where to land; default: the branch the run was started from.")
+@click.option("--squash", is_flag=True, help="Land one commit instead of the branch's history.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")
+async def accept(call: Call, run: str | None, target: str | None, squash: bool, yes: bool) -> None:
+    """Land RUN on your branch: a fast-forward when it can be, else a merge on which the run's gates pass first.
+
+    The branch that is checked out is updated as `git merge` would, and refused where local changes overlap.
+    """
+    from chargehand.wiring.landing import accept as land
+    from chargehand.wiring.landing import look_before
+
+    workshop = await call.open()
+    name = workshop.service.newest(run)
+    landing = await look_before(workshop, name, target)
+    if landing.commits and not yes:
+        _ask(call, landing, failed=workshop.service.look(name).state)
+    if landing.moved and landing.commits:
+        call.out.note(f"{landing.target} has moved since: the run gates run on the merge first.")
+    done = await land(workshop, name, target, squash=squash)
+    if call.out.json:
+        call.out.document(_document(done))
+    else:
+        call.out.say(*_lines(done))
+
+
+def _ask(call: Call, landing: Landing, *, failed: object) -> None:
+    """Silence never approves: without a terminal to ask on, only --yes does [I9]."""
+    from chargehand.cli.driving import may_ask
+    from chargehand.cli.render.units import count
+    from chargehand.domain.errors import UserError
+
+    if not may_ask(call):
+        text = f"Landing run {landing.run} on {landing.target} needs a yes, and there is no terminal to ask on."
+        raise UserError(text, code="needs_yes", hint="Add --yes.")
+    state = getattr(failed, "finished", None)
+    if state is not None and state.verdict != "finished":
+        call.out.tell(f"run {landing.run} has {state.verdict}: {state.detail}")
+    shown = list(landing.files[:_SHOWN_FILES])
+    more = len(landing.files) - len(shown)
+    call.out.tell(*(f"  {path}" for path in shown), *([f"  and {more} more"] if more else []))
+    question = f"Land {count(landing.commits, 'commit')} of run {landing.run} on {landing.target}?"
+    sys.stdout.flush()
+    if not click.confirm(question, default=False, err=True):
+        raise click.Abort
+
+
+def _lines(done: Acceptance) -> list[str]:
+    from chargehand.cli.render.units import short
+
+    if done.how == "nothing":
+        return [f"{done.target} holds everything of run {done.run} already ({short(done.after)})."]
+    lines = [f"{done.target} is at {short(done.after)} now ({done.how}; it was at {short(done.before)})."]
+    lines += [f"gates on the merge: {', '.join(f'{r.gate} {r.status}' for r in done.gates)}."] if done.gates else []
+    lines += [f"{done.checkout} was updated."] if done.checkout else []
+    return lines
+
+
+def _document(done: Acceptance) -> dict[str, object]:
+    return {
+        "run": done.run,
+        "target": done.target,
+        "before": done.before,
+        "after": done.after,
+        "how": done.how,
+        "checkout": str(done.checkout) if done.checkout else None,
+        "gates": [{"gate": result.gate, "status": result.status.value} for result in done.gates],
+    }

@@ -1,0 +1,60 @@
+"""`chargehand answer`, `approve` and `reject`: answer a question of a run (SPEC 9)."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from chargehand.cli.call import Call, command, run_option
+
+__all__ = ["answer", "approve", "reject"]
+
+_EXAMPLES = """
+chargehand decisions           what is asked, and what each answer does
+chargehand answer d1 retry     answer it
+chargehand approve d2          the same as `answer d2 approve`
+"""
+
+
+@command("answer", examples=_EXAMPLES)
+@click.argument("decision", metavar="ID")
+@click.argument("choice")
+@run_option
+async def answer(call: Call, decision: str, choice: str, run: str | None) -> None:
+    """Answer the question ID with CHOICE.
+
+    A process that drives the run takes the answer at once; without one it waits until `chargehand resume`.
+    """
+    await _answer(call, decision, choice, run)
+
+
+@command("approve", examples=_EXAMPLES)
+@click.argument("decision", metavar="ID")
+@run_option
+async def approve(call: Call, decision: str, run: str | None) -> None:
+    """Answer the question ID with approve."""
+    await _answer(call, decision, "approve", run)
+
+
+@command("reject", examples=_EXAMPLES)
+@click.argument("decision", metavar="ID")
+@run_option
+async def reject(call: Call, decision: str, run: str | None) -> None:
+    """Answer the question ID with reject."""
+    await _answer(call, decision, "reject", run)
+
+
+async def _answer(call: Call, decision: str, choice: str, run: str | None) -> None:
+    workshop = await call.open()
+    name = workshop.service.newest(run)
+    by = os.environ.get("USER") or os.environ.get("LOGNAME") or "command line"
+    workshop.service.answer(name, decision, choice, by)
+    held = workshop.store.holder(name)
+    if call.out.json:
+        call.out.document({"run": name, "decision": decision, "choice": choice, "by": by, "held": held is not None})
+    elif held:
+        call.out.say(f"{decision} is answered with {choice}; {held} goes on with run {name}.")
+    else:
+        call.out.say(f"{decision} is answered with {choice}.")
+        call.out.say(f"Nobody drives run {name} now: `chargehand resume {name}` takes the answer and goes on.")

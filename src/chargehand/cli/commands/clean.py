@@ -1,0 +1,39 @@
+"""`chargehand clean`: remove what finished runs left behind, and only what is safe (SPEC 7.5)."""
+
+from __future__ import annotations
+
+import click
+
+from chargehand.cli.call import Call, command
+
+__all__ = ["clean"]
+
+_EXAMPLES = """
+chargehand clean --dry-run   what would go, and what stays
+chargehand clean             remove it
+"""
+
+
+@command("clean", examples=_EXAMPLES)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+async def clean(call: Call, dry_run: bool) -> None:
+    """Remove idle workspaces, private folders, merge candidates, and rescues older than `rescue_days`.
+
+    Journals, sealed attempts, branches, and whatever an unfinished run needs stay.
+    """
+    from chargehand.cli.render.pen import Pen, table
+    from chargehand.wiring.housekeeping import clean as tidy
+
+    workshop = await call.open()
+    done = await tidy(workshop, dry_run=dry_run)
+    if call.out.json:
+        removed = [{"kind": kind, "name": name} for kind, name in done.removed]
+        kept = [{"name": name, "why": why} for name, why in done.kept]
+        call.out.document({"dry_run": dry_run, "removed": removed, "kept": kept})
+        return
+    pen = Pen(colour=call.out.colour)
+    word = "would go" if dry_run else "removed"
+    if not done.removed:
+        call.out.say("Nothing is to be removed.")
+    call.out.say(*table([(word, kind, name) for kind, name in done.removed], pen, indent=0))
+    call.out.say(*table([("kept", name, why) for name, why in done.kept], pen, indent=0))

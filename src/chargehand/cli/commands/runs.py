@@ -1,0 +1,48 @@
+"""`chargehand runs`: the runs of this repository, oldest first."""
+
+from __future__ import annotations
+
+from chargehand.cli.call import Call, command
+
+__all__ = ["runs"]
+
+_EXAMPLES = """
+chargehand runs          all runs, the newest last
+chargehand runs --json   {"runs": [{"run", "plan", "state", "started_at"}]}
+"""
+
+
+@command("runs", examples=_EXAMPLES)
+async def runs(call: Call) -> None:
+    """List the runs of this repository, oldest first."""
+    from chargehand.cli.render.lines import STYLES
+    from chargehand.cli.render.pen import Cell, Pen, table
+    from chargehand.cli.render.units import ago, iso
+    from chargehand.domain.view import run_state
+    from chargehand.domain.words import TaskStatus
+
+    workshop = await call.open()
+    now = workshop.clock.now()
+    rows, documents = [], []
+    for summary in workshop.service.runs():
+        state, word = summary.state, run_state(summary.state, held=summary.held)
+        landed = sum(1 for record in state.tasks.values() if record.status is TaskStatus.INTEGRATED)
+        documents.append(
+            {"run": summary.run, "plan": state.plan.plan, "state": word, "started_at": iso(state.started_at)}
+        )
+        progress = f"{landed} of {len(state.tasks)} integrated"
+        rows.append(
+            (
+                summary.run,
+                Cell(text=word, style=STYLES.get(word, "live")),
+                progress,
+                f"plan {state.plan.plan}",
+                Cell(text=ago(state.started_at, now), style="quiet"),
+            )
+        )
+    if call.out.json:
+        call.out.document({"runs": documents})
+    elif rows:
+        call.out.say(*table(rows, Pen(colour=call.out.colour, width=call.out.width), indent=0))
+    else:
+        call.out.note("This repository has no runs. Start one with `chargehand run PLAN`.")

@@ -1,0 +1,34 @@
+"""`chargehand why`: what a task waits for, or how it ended (SPEC I12)."""
+
+from __future__ import annotations
+
+import click
+
+from chargehand.cli.call import Call, command, run_option
+
+__all__ = ["why"]
+
+_EXAMPLES = """
+chargehand why api               in the newest run
+chargehand why api --run todo-2  in another one
+"""
+
+
+@command("why", examples=_EXAMPLES)
+@click.argument("task")
+@run_option
+async def why(call: Call, task: str, run: str | None) -> None:
+    """Say in a sentence what TASK is doing, what it waits for, or how it ended."""
+    from chargehand.cli.looking import task_of
+    from chargehand.cli.render.pen import wrap
+    from chargehand.domain.view import why as sentence
+
+    workshop = await call.open()
+    name = workshop.service.newest(run)
+    state = workshop.service.look(name).state
+    record = task_of(state, task)
+    text = sentence(state, record.id, workshop.clock.now())
+    reason = record.reason.value if record.reason else None
+    call.out.say(*wrap(text, call.out.width))
+    if call.out.json:
+        call.out.document({"run": name, "task": record.id, "state": record.status.value, "reason": reason, "why": text})

@@ -1,0 +1,132 @@
+"""Drives a run from the terminal: progress, signals, questions, and what is printed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from chargehand.cli.call import Call
+from chargehand.cli.output import is_terminal, may_colour
+from chargehand.cli.progress import PlainProgress, Progress
+from chargehand.cli.prompts import Prompter
+from chargehand.cli.render.header import header_lines
+from chargehand.cli.render.pen import Pen
+from chargehand.domain.words import Decision
+
+if TYPE_CHECKING:
+    from chargehand.domain.events import Recorded
+    from chargehand.domain.state import RunState
+    from chargehand.engine.loop import Engine
+    from chargehand.ports import OpenRun
+    from chargehand.wiring import Workshop
+
+__all__ = ["Driver", "may_ask", "print_header"]
+
+_SIGNALS = {signal.SIGINT: "ctrl-c", signal.SIGTERM: "sigterm"}
+
+
+def may_ask(call: Call) -> bool:
+    """Whether somebody sits at a terminal who can be asked."""
+    return not call.out.json and is_terminal(sys.stdin) and is_terminal(call.out.stderr)
+
+
+def is_live(call: Call) -> bool:
+    """Whether the display may move."""
+    return is_terminal(call.out.stderr) and os.environ.get("TERM") != "dumb" and not (call.out.json or call.out.quiet)
+
+
+def print_header(call: Call, state: RunState, sandbox: str) -> None:
+    """What will be done, before it is."""
+    call.out.note(*header_lines(state, Pen(colour=may_colour(call.out.stderr)), sandbox=sandbox), "")
+
+
+class Driver:
+    """Drives one run; `wait` keeps it going while only decisions are left."""
+
+    def __init__(self, call: Call, workshop: Workshop, run: str, *, wait: bool) -> None:
+        self._call = call
+        self._workshop = workshop
+        self._run = run
+        self._wait = wait
+        self._engine: Engine | None = None
+        self._presses = 0
+        self._progress: Progress = PlainProgress(call.out)
+        self._prompter: Prompter | None = None
+
+    async def drive(self, held: OpenRun, history: list[Recorded], *, unattended: bool | None = None) -> RunState:
+        """Drive the held run to its end or standstill; Ctrl-C and SIGTERM end it cleanly."""
+        self._prepare(history)
+        self._catch_signals(asyncio.current_task())
+        try:
+            return await self._workshop.service.drive(
+                held,
+                observe=self._observe,
+                on_engine=self._take,
+                wait_for_people=self._wait,
+                unattended=unattended,
+            )
+        except asyncio.CancelledError:
+            if self._presses:  # stopped before the engine ran: nothing had begun
+                raise click.Abort from None
+            raise
+        finally:
+            if self._prompter:
+                self._prompter.close()
+            self._progress.end()
+            self._release_signals()
+
+    def _prepare(self, history: list[Recorded]) -> None:
+        if is_live(self._call):
+            from chargehand.cli.live import LiveProgress
+
+            self._progress = LiveProgress(self._call.out, history)
+        if self._wait:
+            pen = Pen(colour=may_colour(self._call.out.stderr))
+            self._prompter = Prompter(self._progress, pen, self._answer)
+        self._workshop.on_output = self._progress.output
+
+    # -- what the engine tells --------------------------------------------------------------------
+
+    def _take(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _observe(self, recorded: Recorded, state: RunState) -> None:
+        self._call.session.recent.append(recorded)
+        self._progress.event(recorded, state)
+        if self._prompter:
+            asyncio.get_running_loop().call_soon(self._prompter.look, state)
+
+    def _answer(self, decision: Decision, choice: str) -> None:
+        by = os.environ.get("USER") or os.environ.get("LOGNAME") or "terminal"
+        self._workshop.service.answer(self._run, decision.id, choice, by)
+
+    # -- signals ----------------------------------------------------------------------------------
+
+    def _catch_signals(self, main: asyncio.Task[object] | None) -> None:
+        loop = asyncio.get_running_loop()
+        for number, name in _SIGNALS.items():
+            loop.add_signal_handler(number, self._stop, name, main)
+
+    def _release_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    def _stop(self, name: str, main: asyncio.Task[object] | None) -> None:
+        """Once: start nothing more and end what is live. Twice: at once."""
+        self._presses += 1
+        if self._engine is None:
+            if main is not None:
+                main.cancel()
+            return
+        if self._presses == 1:
+            again = ", press again to stop at once" if name == "ctrl-c" else ""
+            self._progress.note(f"stopping{again}: `chargehand resume {self._run}` will go on.")
+            self._engine.interrupt(name)
+        else:
+            self._engine.interrupt(name, now=True)

@@ -1,0 +1,75 @@
+"""What `check` says, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from chargehand.cli.render.pen import Pen, wrap
+from chargehand.cli.render.units import count
+from chargehand.domain.check import Survey
+from chargehand.domain.problem import Problem
+from chargehand.plans.loaded import LoadedPlan
+
+__all__ = ["check_lines", "problem_lines"]
+
+_MOST_WAVES = 30
+_MOST_TURNS = 15
+_MOST_IDS = 12
+
+
+def check_lines(loaded: LoadedPlan, found: Survey, pen: Pen) -> list[str]:
+    """The shape of the plan, then every problem, errors last: nearest to the prompt."""
+    plan = loaded.plan or loaded.draft
+    lines = []
+    if plan is not None:
+        lines += [f"plan {pen.draw(plan.plan, 'strong')} ({loaded.source}, {loaded.reader})"]
+        lines += _shape(found, pen, len(plan.tasks))
+        lines += [f"  inferred, not stated: {text}" for text in plan.inferred]
+    warnings = [problem for problem in found.problems if not problem.is_error]
+    errors = [problem for problem in found.problems if problem.is_error]
+    for problem in (*warnings, *errors):
+        lines += problem_lines(problem, pen)
+    verdict = count(len(errors), "error") if errors else "no errors"
+    said = pen.draw(verdict, "bad" if errors else "good")
+    return [*lines, f"{said}, {count(len(warnings), 'warning')}"]
+
+
+def problem_lines(problem: Problem, pen: Pen) -> list[str]:
+    """`error: file:line: message`, and the hint below it."""
+    word, style = ("error", "bad") if problem.is_error else ("warning", "ask")
+    place = f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: " if problem.file else ""
+    first, *rest = wrap(place + problem.message, None if pen.width is None else max(20, pen.width - 9))
+    lines = [f"{pen.draw(word, style)}: {first}", *(f"    {line}" for line in rest)]
+    return [*lines, f"    {pen.draw(problem.hint, 'quiet')}"] if problem.hint else lines
+
+
+def _shape(found: Survey, pen: Pen, tasks: int) -> Iterable[str]:
+    if not found.waves:
+        return []
+    at_most = "" if found.width_exact else "at least "
+    lines = [f"  {count(tasks, 'task')} in {count(len(found.waves), 'wave')}, {at_most}{found.width} at once"]
+    for number, wave in enumerate(found.waves[:_MOST_WAVES], start=1):
+        lines += _named(f"  wave {number}: ", wave, pen)
+    if len(found.waves) > _MOST_WAVES:
+        lines.append(f"  … and {len(found.waves) - _MOST_WAVES} more waves")
+    lines += _named("  critical path: ", found.critical_path, pen, joint=" → ")
+    for turn in found.serialised[:_MOST_TURNS]:
+        how = "take turns" if turn.all_pairs else "take turns in part"
+        lines += _hang(f"  {how}: ", f"{_few(turn.tasks, ', ')}: they {turn.because}", pen)
+    if len(found.serialised) > _MOST_TURNS:
+        lines.append(f"  … and {len(found.serialised) - _MOST_TURNS} more groups take turns (--json has them)")
+    return lines
+
+
+def _named(head: str, ids: Sequence[str], pen: Pen, *, joint: str = ", ") -> list[str]:
+    return _hang(head, _few(ids, joint), pen)
+
+
+def _few(ids: Sequence[str], joint: str) -> str:
+    more = f"{joint}… ({len(ids)} in all)" if len(ids) > _MOST_IDS else ""
+    return joint.join(ids[:_MOST_IDS]) + more
+
+
+def _hang(head: str, text: str, pen: Pen) -> list[str]:
+    first, *rest = wrap(head + text, pen.width)
+    return [first, *(f"    {line.strip()}" for line in rest)]

@@ -1,0 +1,88 @@
+"""From a plan file to a run that is under way (SPEC 3.1)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chargehand.cli.call import Call
+from chargehand.cli.carrying import carry
+from chargehand.cli.driving import may_ask
+from chargehand.cli.failing import PlanRefused
+from chargehand.cli.output import may_colour
+from chargehand.cli.render.checked import problem_lines
+from chargehand.cli.render.pen import Pen
+from chargehand.cli.render.units import count
+from chargehand.cli.surveying import Surveyed, print_check, survey_plan
+from chargehand.domain.errors import UserError
+from chargehand.wiring.starting import refuse_second_run
+
+if TYPE_CHECKING:
+    from chargehand.domain.plan import Plan
+
+__all__ = ["set_out"]
+
+_SAID_LATER = frozenset({"unknown_agent", "no_agent", "profile_unavailable"})
+
+
+async def set_out(
+    call: Call,
+    path: Path | None,
+    *,
+    base: str | None,
+    only: tuple[str, ...],
+    dry_run: bool,
+    no_wait: bool,
+    run_id: str | None,
+    new: bool,
+    yes: bool,
+) -> int:
+    """Read, check, ask where somebody is there to be asked, start, drive; answers with the exit code."""
+    workshop = await call.open()
+    surveyed = await survey_plan(call, workshop, path, base)
+    if dry_run:
+        return print_check(call, surveyed)
+    plan = _checked(surveyed)
+    if not new:
+        refuse_second_run(workshop.service, plan)
+    event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
+    await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
+    if path is None and not yes and may_ask(call):
+        _ask(surveyed, plan)
+    held = workshop.service.start(event)
+    try:
+        call.out.tell(f"run {held.run}")
+        _warn(call, surveyed)
+    except BaseException:
+        held.release()
+        raise
+    return await carry(call, workshop, held, no_wait=no_wait)
+
+
+def _checked(surveyed: Surveyed) -> Plan:
+    plan = surveyed.loaded.plan
+    if surveyed.errors or plan is None:
+        raise PlanRefused(surveyed.errors)
+    if plan.profile != "house":
+        raise UserError(
+            f"Profile {plan.profile} is not in this version.",
+            code="profile_unavailable",
+            hint="Use `profile: house`, or leave it out.",
+        )
+    return plan
+
+
+def _ask(surveyed: Surveyed, plan: Plan) -> None:
+    question = f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?"
+    if not click.confirm(question, default=False, err=True):
+        raise click.Abort
+
+
+def _warn(call: Call, surveyed: Surveyed) -> None:
+    pen = Pen(colour=may_colour(sys.stderr))
+    for problem in surveyed.warnings:
+        if problem.code not in _SAID_LATER:
+            call.out.note(*problem_lines(problem, pen))
