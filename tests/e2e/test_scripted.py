@@ -393,6 +393,7 @@ def test_by_hand(stage, tmp_path):
     assert run(str(scenario), "--task", "a", "--attempt", "2").stdout == "hello\n"
     assert run("--check", str(scenario)).stdout == f"{scenario}: 1 tasks, nothing wrong.\n"
     assert run(str(scenario)).returncode == 64
+    assert "'two', which is no number" in run(str(scenario), "--task", "a", "--attempt", "two").stderr
     scenario.write_text("tasks: [")
     assert run("--check", str(scenario)).returncode == 64
     assert run(str(tmp_path / "none.json")).returncode == 64

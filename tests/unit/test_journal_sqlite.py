@@ -90,6 +90,43 @@ def test_only_the_owner_may_read_it(journal, path):
         assert file.stat().st_mode & 0o077 == 0
 
 
+def test_an_older_journal_opens_in_a_newer_release(journal, path, tmp_path, monkeypatch):
+    """A release with one more migration brings the file up to date once, keeping every event [I14]."""
+    stored = journal.append([warning(1), warning(2)], at=1.0)
+    journal.close()
+    newer = tmp_path / "newer"
+    (newer / "migrations").mkdir(parents=True)
+    (newer / "migrations" / "0001_journal.sql").write_text("this must not run again;")
+    (newer / "migrations" / "0002_notes.sql").write_text(
+        "CREATE TABLE notes (text TEXT NOT NULL);\n-- the version comes last\nPRAGMA user_version = 2;\n"
+    )
+    monkeypatch.setattr(sqlite_file, "HERE", newer)
+    monkeypatch.setattr(sqlite_file, "VERSION", 2)
+    with pytest.raises(UserError, match="older schema 1"):
+        SqliteJournal.open(path, readonly=True)
+    for _ in range(2):
+        with SqliteJournal.open(path) as again:
+            assert list(again.read()) == stored
+    with raw(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(journal, path, tmp_path, monkeypatch):
+    journal.close()
+    before = shape(path)
+    newer = tmp_path / "newer"
+    (newer / "migrations").mkdir(parents=True)
+    (newer / "migrations" / "0002_bad.sql").write_text(
+        "CREATE TABLE notes (text);\nPRAGMA user_version = 2;\nCREATE TABLE events (again);\n"
+    )
+    monkeypatch.setattr(sqlite_file, "HERE", newer)
+    monkeypatch.setattr(sqlite_file, "VERSION", 2)
+    with pytest.raises(AdapterError, match="already exists"):
+        SqliteJournal.open(path)
+    assert shape(path) == before
+
+
 # -- other files ----------------------------------------------------------------------------------
 
 

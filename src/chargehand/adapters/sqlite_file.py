@@ -164,11 +164,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Take the steps that are missing, all in one transaction; another process may have been quicker."""
     with transaction(connection):
         version = _version(connection, path)
-        scripts = [file for target, file in migrations() if target > version]
-        if version == 0:
-            scripts = [HERE / "schema.sql"]
-        elif version == VERSION:
-            scripts = []
+        scripts = [file for target, file in migrations() if target > version] if version else [HERE / "schema.sql"]
         for script in scripts:
             for statement in statements(script.read_text("utf-8")):
                 connection.execute(statement)

@@ -115,10 +115,13 @@ def _main(argv: list[str]) -> int:
         say(f"{path}: {len(scenario['tasks'])} tasks, nothing wrong.\n")
         return 0
     task, role = os.environ.get("CHARGEHAND_TASK", ""), os.environ.get("CHARGEHAND_ROLE", "implementer")
-    attempt = os.environ.get("CHARGEHAND_ATTEMPT", "1")
-    steps = chosen(scenario, task, int(attempt) if attempt.isdecimal() else 1, role)
+    number = os.environ.get("CHARGEHAND_ATTEMPT", "1")
+    if not number.isdecimal():
+        raise Quit(BAD_SCENARIO, f"CHARGEHAND_ATTEMPT is {number!r}, which is no number")
+    attempt = int(number)
+    steps = chosen(scenario, task, attempt, role)
     brief = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode("utf-8", "replace")
-    Player(task, int(attempt), role, brief).play(steps)
+    Player(task, attempt, role, brief).play(steps)
     return 0
 
 
