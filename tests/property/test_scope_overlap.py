@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chargehand.domain.scope import matches, meetings, overlap, overlaps, validate
 
-NAME = st.text(alphabet="ab.", min_size=1, max_size=3)
+NAME = st.one_of(st.text(alphabet="ab.", min_size=1, max_size=3), st.sampled_from(["a.md", "b.py"]))
 WILD = st.text(alphabet="ab.*?[]!^-c\\", min_size=1, max_size=6)
 SEGMENT = st.one_of(NAME, NAME, WILD, st.sampled_from(["**", "*", "?", "[ab]", "[!a]", "[a-c]", "a*", "*b", "[[a]]"]))
 PATTERN = st.builds(
@@ -15,7 +15,12 @@ PATTERN = st.builds(
     st.lists(SEGMENT, min_size=1, max_size=4),
     st.sampled_from(["", "/"]),
 )
-PATH = st.lists(st.text(alphabet="abc.[]", min_size=1, max_size=4), min_size=1, max_size=5).map("/".join)
+FOLDER = st.text(alphabet="abc.[]", min_size=1, max_size=4)
+PATH = st.builds(
+    lambda folders, name: "/".join((*folders, name)),
+    st.lists(FOLDER, max_size=4),
+    st.one_of(FOLDER, st.sampled_from(["a.md", "b.py", "ab.py"])),
+)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -41,9 +46,7 @@ def test_what_a_pattern_matches_it_overlaps(one: str, path: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(leases=st.lists(st.lists(PATTERN.filter(lambda p: validate(p) is None), max_size=3), max_size=6))
 def test_the_index_finds_what_comparing_all_pairs_finds(leases: list[list[str]]) -> None:
-    expected = {
-        (i, j) for i in range(len(leases)) for j in range(i + 1, len(leases)) if overlaps(leases[i], leases[j])
-    }
+    expected = {(i, j) for i in range(len(leases)) for j in range(i + 1, len(leases)) if overlaps(leases[i], leases[j])}
     found = meetings(leases)
     pairs = {(min(i, j), max(i, j)) for meeting in found.found for i in meeting.ones for j in meeting.twos if i != j}
     assert found.complete

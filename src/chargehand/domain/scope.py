@@ -7,7 +7,8 @@ A pattern is a gitwildmatch pattern relative to the repository root, matched cas
 * a pattern with brackets also matches the path that is spelled exactly like it, so `app/[id]/page.tsx` means what
   it says in projects that have such folders.
 
-`overlap` may say yes where no path exists that both match; it never says no wrongly: a lease depends on it.
+`overlap` may say yes where no path exists that both match. It says no wrongly in one case only: a pattern that ends
+like a source file (`a.py`) is taken for a file, not for a folder of that name, so that `**/*.md` does not meet it.
 """
 
 from __future__ import annotations
@@ -159,26 +160,37 @@ def unmatched(patterns: Sequence[str], paths: Iterable[str]) -> tuple[str, ...]:
 
 # -- overlap --------------------------------------------------------------------------------------
 #
-# A pattern becomes one or two forms: a tuple of segments from the root. A segment is a name, a tuple of tokens, or
-# None for any number of segments. A token is the set of characters it may be (empty: any), or None for `*`. Every
-# form covers what is below it, so two forms meet as soon as one of them is used up.
+# A pattern becomes one or two forms: segments from the root. A segment is a name, a tuple of tokens, or None for any
+# number of segments. A token is the set of characters it may be (empty: any), or None for `*`. A form covers what is
+# below it, unless it ends like a file.
 
 _Token = frozenset[str] | None
 _Segment = str | tuple[_Token, ...] | None
-_Form = tuple[_Segment, ...]
 
 _ANY: frozenset[str] = frozenset()
+_FILE = re.compile(
+    r"\.(?:pyi?|ipynb|[mc]?[jt]s|[jt]sx|json|md|mdx|rst|txt|ya?ml|toml|ini|cfg|lock|html?|s?css|less|vue|svelte|go|rs|java"
+    r"|kts?|c|h|cc|cpp|hpp|cs|fs|rb|php|swift|scala|exs?|erl|hs|ml|lua|r|pl|sh|sql|xml|csv|svg|png|jpe?g|gif|proto)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    segments: tuple[_Segment, ...]
+    is_file: bool
 
 
 @lru_cache(maxsize=65536)
 def _forms(pattern: str) -> tuple[_Form, ...]:
+    is_file = _FILE.search(pattern) is not None
     if is_literal(pattern):
-        return (tuple(literal_path(pattern).split("/")),)
+        return (_Form(tuple(literal_path(pattern).split("/")), is_file),)
     parts = pattern.rstrip("/").split("/")
-    form = tuple(_segment(part) for part in _mended(pattern).rstrip("/").split("/"))
+    segments = tuple(_segment(part) for part in _mended(pattern).rstrip("/").split("/"))
     if len(parts) == 1:
-        form = (None, *form)
-    return (form, tuple(parts)) if "[" in pattern else (form,)
+        segments = (None, *segments)
+    form = _Form(segments, is_file)
+    return (form, _Form(tuple(parts), is_file)) if "[" in pattern else (form,)
 
 
 def _segment(part: str) -> _Segment:
@@ -216,13 +228,17 @@ def overlaps(ones: Sequence[str], twos: Sequence[str]) -> bool:
 
 
 def _forms_meet(one: _Form, two: _Form) -> bool:
+    left, right = one.segments, two.segments
+
     def ends(i: int, j: int) -> bool:
-        return i == len(one) or j == len(two)
+        if i == len(left) and not (one.is_file and any(right[j:])):
+            return True
+        return j == len(right) and not (two.is_file and any(left[i:]))
 
     def agree(i: int, j: int) -> bool:
-        return _segments_meet(one[i], two[j])
+        return _segments_meet(left[i], right[j])
 
-    return _walk(one, two, ends, agree)
+    return _walk(left, right, ends, agree)
 
 
 def _segments_meet(one: _Segment, two: _Segment) -> bool:
@@ -269,12 +285,12 @@ def _walk(
 
 
 def interface_name(text: str) -> str:
-    """What an interface is called: its text up to the first `(`, `:`, `=`, `->` or space, as in `todo.add(title: str)`.
+    """What an interface is called: its text up to the first `(`, `=`, `->`, or `:` before a space.
 
-    Two tasks that produce the same name take turns.
+    `todo.add(title: str) -> Todo` is `todo.add`. Two tasks that produce the same name take turns.
     """
-    words = re.split(r"\(|:(?!:)|=|->|\s", text.strip(), maxsplit=1)[0]
-    return words or text.strip()
+    words = " ".join(text.split())
+    return re.split(r"\(|=|->|:(?=\s|$)", words, maxsplit=1)[0].strip() or words
 
 
 # -- many leases ----------------------------------------------------------------------------------
