@@ -1,0 +1,62 @@
+"""What the demo ended with, as a value and as a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chargehand.demo.play import Killed
+from chargehand.demo.stage import Stage
+from chargehand.demo.story import Incident
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """`code` is the exit code of the run, 1 when the tests on its branch are red; `untouched`: I1 held."""
+
+    stage: Stage
+    run: str
+    branch: str
+    head: str
+    state: str
+    code: int
+    tasks: int
+    landed: int
+    killed: Killed | None
+    incidents: tuple[Incident, ...]
+    tests: str
+    tests_green: bool
+    untouched: bool
+
+    @property
+    def next_steps(self) -> tuple[str, ...]:
+        """What to type next, in this order."""
+        told = next((incident.task for incident in self.incidents), "")
+        show = (f"chargehand show {told} --log",) if told else ()
+        return (f"cd {self.stage.project}", "chargehand status", *show, "chargehand accept")
+
+    def document(self) -> dict[str, Any]:
+        """The document of `demo --json`."""
+        killed = self.killed
+        return {
+            "dir": str(self.stage.folder),
+            "project": str(self.stage.project),
+            "run": self.run,
+            "branch": self.branch,
+            "head": self.head,
+            "state": self.state,
+            "exit_code": self.code,
+            "tasks": self.tasks,
+            "landed": self.landed,
+            "killed": None
+            if killed is None
+            else {"landed": killed.landed, "processes": killed.processes, "left_running": list(killed.left)},
+            "incidents": [
+                {"kind": i.kind.value, "task": i.task, "what": i.what, "followed": i.followed} for i in self.incidents
+            ],
+            "tests": {"green": self.tests_green, "last_line": self.tests},
+            "checkout_untouched": self.untouched,
+            "next": list(self.next_steps),
+        }

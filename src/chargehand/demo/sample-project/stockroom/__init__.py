@@ -1,0 +1,1 @@
+"""A small shop's stock, kept in a text file."""
