@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,8 +122,7 @@ async def _attended(running: Running, attend: Callable[[Running], Awaitable[None
     finally:
         if beside is not None:
             beside.cancel()
-            with suppress(asyncio.CancelledError):
-                await beside
+            await asyncio.gather(beside, return_exceptions=True)  # a display that fails fails no program
 
 
 async def tell_lines(running: Running, tell: Callable[[str], None]) -> None:
@@ -134,4 +132,6 @@ async def tell_lines(running: Running, tell: Callable[[str], None]) -> None:
         await asyncio.sleep(LINE_PAUSE_S)
         if running.last_output_at != told:
             told = running.last_output_at
-            tell(clean_text(running.last_line).strip()[:500])
+            line = clean_text(running.last_line).strip()[:500]
+            if line:
+                tell(line)

@@ -1,0 +1,414 @@
+"""One attempt on this machine, from the workspace to the sealed result (SPEC 3.5 to 3.7).
+
+A workspace at the base, set up; the brief in a private folder; the agent confined to both; then what it reported,
+and what it left, sealed. Everything that can come of it is a value or an AdapterError. An attempt that is torn
+down with the program first ends every process and keeps what there is [I2, I11].
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from chargehand.adapters.checkout_watch import CheckoutWatch, Snapshot
+from chargehand.adapters.confined import Call, Confined, tell_lines
+from chargehand.adapters.environment import Environment, Ports
+from chargehand.adapters.folders import PrivateFolders, Room, read_regular, safe_name, write_below
+from chargehand.adapters.output import Redactor, last_state, read_end
+from chargehand.adapters.process import EndKind, ProcessEnd, Running
+from chargehand.adapters.reports import MAX_BYTES, REPORT_TAG, read_object, read_report
+from chargehand.adapters.setup import Setup, SetupCall, keep_patterns
+from chargehand.adapters.text import clean_text
+from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.ids import attempt_ref, integration_branch, rescue_prefix
+from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, Sealed, Usage
+from chargehand.ports import Agent, AttemptSpec, Launch, OnOutput, Places, SealJob, Workspace, Workspaces
+
+__all__ = ["Attempt", "FleetParts", "Pooled"]
+
+PATCH_BYTES = 1024 * 1024
+OUTPUT_CHARS = 2_000
+REPORT_LOOK_S = 0.5
+_KEPT_FILES = ("brief.md", "stdout.log", "stderr.log", "setup.log", "report.json", "previous.patch")
+_EXITS = {
+    EndKind.EXITED: ExitKind.EXITED,
+    EndKind.TIMEOUT: ExitKind.TIMEOUT,
+    EndKind.STALL: ExitKind.STALL,
+    EndKind.CANCELLED: ExitKind.CANCELLED,
+    EndKind.LINGERED: ExitKind.REPORTED,
+    EndKind.NOT_STARTED: ExitKind.ENV_MISSING,
+    EndKind.OVER_DISK: ExitKind.OVER_BUDGET,
+}
+
+
+class Pooled(Workspaces, Protocol):
+    """Workspaces that can be found again when their holder has died."""
+
+    def abandoned(self) -> list[Workspace]:
+        """Those whose holder died before it gave them back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetParts:
+    """What a fleet is made of. `folder` is the run's folder: files kept for humans lie in it, under `attempts`.
+
+    `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile.
+    """
+
+    workspaces: Pooled
+    confined: Confined
+    agents: Mapping[str, Agent]
+    environment: Environment
+    folders: PrivateFolders
+    ports: Ports
+    setup: Setup
+    folder: Path
+    setup_wall_s: float = 900.0
+    grace_s: float = 10.0
+    on_output: OnOutput | None = None
+    watch: CheckoutWatch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
+    """Where an attempt works."""
+
+    workspace: Workspace
+    room: Room
+    port_base: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """An agent that may start."""
+
+    places: Places
+    launch: Launch
+
+
+class Attempt:
+    """One attempt; `run` is awaited once."""
+
+    def __init__(self, parts: FleetParts, spec: AttemptSpec) -> None:
+        self._parts = parts
+        self._spec = spec
+        self._name = f"attempts/{safe_name(spec.task)}/{spec.attempt}"
+        self._files = parts.folder / self._name
+        self._redactor = Redactor(parts.environment.secrets(spec.env))
+        self._marker = f"{spec.run}/{spec.key}"
+        self._warnings: list[str] = []
+        self._cancelled = False
+        self._now = False
+        self._running: Running | None = None
+        self._preparing: asyncio.Future[_Ready | str] | None = None
+
+    # -- control
+
+    async def cancel(self, *, now: bool) -> None:
+        """Ask for the end: what is being prepared is given up, a running program stopped."""
+        self._cancelled = True
+        self._now = self._now or now
+        if self._running is not None:
+            await self._running.stop(now=now)
+        elif self._preparing is not None:
+            self._preparing.cancel()
+
+    def _is_cancelled(self) -> bool:
+        return self._cancelled
+
+    async def run(self) -> AttemptResult:
+        """The attempt from start to end; AdapterError when the world could not carry it out."""
+        spec = self._spec
+        agent = self._parts.agents.get(spec.agent)
+        why = f"There is no agent called {spec.agent}." if agent is None else agent.missing()
+        if agent is None or why:
+            return self._not_started(ExitKind.ENV_MISSING, why)
+        if self._is_cancelled():
+            return self._never_began()
+        try:
+            self._files.mkdir(parents=True, exist_ok=True)
+            for name in _KEPT_FILES:
+                (self._files / name).unlink(missing_ok=True)
+            branch = f"{integration_branch(spec.run)}/{spec.task}"
+            workspace = await self._parts.workspaces.acquire(spec.base, branch=branch, keep=keep_patterns(spec.setup))
+            return await self._in(workspace, agent)
+        except OSError as error:
+            text = f"The attempt could not be carried out: {error}."
+            raise AdapterError("fleet", text, retryable=True) from error
+
+    async def _in(self, workspace: Workspace, agent: Agent) -> AttemptResult:
+        """Work in a workspace, and give it back only when nothing in it can be lost [I2]."""
+        parts = self._parts
+        room: Room | None = None
+        port_base = 0
+        safe = False
+        try:
+            room = parts.folders.make()
+            port_base = parts.ports.take()
+            result = await self._work(_Site(workspace=workspace, room=room, port_base=port_base), agent)
+            safe = not result.seal_problem or await self._rescued(workspace)
+            return result
+        except BaseException:
+            safe = await self._rescued(workspace)
+            raise
+        finally:
+            parts.ports.give(port_base)
+            if room is not None:
+                await parts.folders.remove(room)
+            if safe:
+                with suppress(AdapterError, OSError):  # the slot stays taken; the result counts all the same
+                    await parts.workspaces.release(workspace)
+
+    async def _rescued(self, workspace: Workspace) -> bool:
+        """Keep what was not sealed; False when even that failed, and the workspace has to stay as it is."""
+        prefix = rescue_prefix(self._spec.run, self._spec.task)
+        try:
+            await self._parts.workspaces.rescue(workspace, prefix, self._message())
+        except (AdapterError, OSError):
+            return False
+        return True
+
+    async def _work(self, site: _Site, agent: Agent) -> AttemptResult:
+        ready = await self._readied(site, agent)
+        if isinstance(ready, str):
+            return self._not_started(ExitKind.ENV_MISSING, ready)
+        if ready is None or self._is_cancelled():
+            return self._never_began()
+        before = None if self._parts.watch is None else await self._parts.watch.snapshot()
+        end = await self._parts.confined.run(self._call(site, ready))
+        if end.kind is EndKind.NOT_STARTED:
+            return self._not_started(ExitKind.ENV_MISSING, end.detail)
+        return await self._judge(site, ready, end, before)
+
+    # -- before
+
+    async def _readied(self, site: _Site, agent: Agent) -> _Ready | str | None:
+        """What `_prepare` says; None when the attempt was cancelled meanwhile."""
+        if self._is_cancelled():
+            return None
+        self._preparing = asyncio.ensure_future(self._prepare(site, agent))
+        try:
+            return await self._preparing
+        except asyncio.CancelledError:
+            if self._is_cancelled():
+                return None
+            raise
+
+    async def _prepare(self, site: _Site, agent: Agent) -> _Ready | str:
+        """Set the workspace up and lay everything ready; a text says why there is nothing to start."""
+        spec, room = self._spec, site.room
+        problem = await self._set_up(site)
+        if problem:
+            return problem
+        for path, text in spec.inputs:
+            try:
+                write_below(site.workspace.path, path, text)
+            except AdapterError as error:
+                self._warnings.append(error.message)
+        places = Places(
+            workspace=site.workspace.path,
+            home=room.home,
+            tmp=room.tmp,
+            scratch=room.scratch,
+            brief=room.given / "brief.md",
+            result=room.out / "result.json",
+            previous=await self._previous(room),
+            port_base=site.port_base,
+        )
+        places.brief.write_text(spec.brief, "utf-8", errors="replace")
+        (self._files / "brief.md").write_text(self._redactor.text(spec.brief), "utf-8", errors="replace")
+        try:
+            launch = agent.launch(spec, places)
+        except UserError as error:
+            return error.message
+        for file in room.given.iterdir():
+            file.chmod(0o444)
+        room.given.chmod(0o555)
+        return _Ready(places=places, launch=launch)
+
+    async def _set_up(self, site: _Site) -> str:
+        """Run `setup`; what went wrong with it, or an empty string."""
+        spec, parts = self._spec, self._parts
+        if spec.setup is None:
+            return ""
+        log = self._files / "setup.log"
+        call = Call(
+            argv=(),
+            env=parts.environment.of_setup(spec, site.room, site.port_base),
+            workspace=site.workspace.path,
+            room=site.room,
+            stdout=log,
+            wall_s=parts.setup_wall_s,
+            marker=self._marker,
+            attend=self._tell,
+        )
+        asked = SetupCall(spec=spec.setup, env=spec.env, workspace=site.workspace, call=call)
+        end = (await parts.setup.prepare(asked)).end
+        if end is None or (end.kind is EndKind.EXITED and end.code == 0):
+            return ""
+        await asyncio.to_thread(self._redactor.file, log)
+        text = end.detail or f"It ended with {_how(end)}."
+        return f"setup could not prepare the workspace. {text}\n{_end_of(log, self._redactor, 1_000)}".strip()
+
+    async def _previous(self, room: Room) -> Path | None:
+        if self._spec.previous is None:
+            return None
+        target = room.given / "previous.patch"
+        await self._parts.workspaces.patch(*self._spec.previous, target, PATCH_BYTES)
+        (self._files / target.name).write_bytes(self._redactor.data(target.read_bytes()))
+        return target
+
+    # -- while it runs
+
+    def _call(self, site: _Site, ready: _Ready) -> Call:
+        spec, places = self._spec, ready.places
+        reported = site.room.root / "reported"
+        return Call(
+            argv=ready.launch.argv,
+            env=self._parts.environment.of_attempt(spec, places, ready.launch.env),
+            workspace=places.workspace,
+            room=site.room,
+            stdin=ready.launch.stdin,
+            stdout=self._files / "stdout.log",
+            stderr=self._files / "stderr.log",
+            wall_s=spec.wall_s,
+            idle_s=spec.idle_s,
+            marker=self._marker,
+            done=reported,
+            grace_s=self._parts.grace_s,
+            attend=partial(self._attend, places.result, reported),
+        )
+
+    async def _attend(self, result: Path, reported: Path, running: Running) -> None:
+        self._running = running
+        if self._cancelled:
+            await running.stop(now=self._now)
+        await asyncio.gather(self._tell(running), _notice_report(result, reported))
+
+    async def _tell(self, running: Running) -> None:
+        if self._parts.on_output is not None:
+            await tell_lines(running, partial(self._parts.on_output, self._spec.key))
+
+    # -- after
+
+    async def _judge(self, site: _Site, ready: _Ready, end: ProcessEnd, before: Snapshot | None) -> AttemptResult:
+        stdout, stderr = self._files / "stdout.log", self._files / "stderr.log"
+        for log in (stdout, stderr):
+            await asyncio.to_thread(self._redactor.file, log)
+        report = await asyncio.to_thread(self._report, ready.places.result, stdout)
+        if isinstance(report, Report) and _beaten(end):
+            self._warnings.append(f"The report counts, although the agent ended with {_how(end)}.")
+        if end.dropped_bytes:
+            self._warnings.append(f"{end.dropped_bytes} bytes of the agent's output were dropped.")
+        sealed, problem = await self._seal(site.workspace, report if isinstance(report, Report) else None, before)
+        return AttemptResult(
+            exit=AgentExit(kind=_EXITS[end.kind], code=end.code, signal=end.signal, detail=self._shown(end.detail)),
+            report=report if isinstance(report, Report) else None,
+            report_problem=report if isinstance(report, str) else "",
+            sealed=sealed,
+            seal_problem=problem,
+            usage=Usage(wall_s=end.wall_s),
+            output=self._output(stdout, stderr),
+            log=f"{self._name}/{stdout.name}",
+            warnings=tuple(self._warnings),
+        )
+
+    def _report(self, result: Path, stdout: Path) -> Report | str:
+        """The report, read from the copy that is kept when there is something to copy."""
+        raw = read_regular(result, MAX_BYTES)
+        if raw is None:
+            return read_report(result, stdout)
+        copy = self._files / "report.json"
+        copy.write_bytes(self._redactor.data(raw))
+        return read_report(copy)
+
+    async def _seal(
+        self, workspace: Workspace, report: Report | None, before: Snapshot | None
+    ) -> tuple[Sealed | None, str]:
+        spec = self._spec
+        job = SealJob(
+            workspace=workspace,
+            ref=spec.ref or attempt_ref(spec.run, spec.task, spec.attempt),
+            message=self._message(),
+            declared=spec.declared,
+            claim=report.commit if report else None,
+            inputs=tuple(path for path, _ in spec.inputs),
+        )
+        try:
+            sealed = await self._parts.workspaces.seal(job)
+            if self._parts.watch is not None and before is not None:
+                found = self._parts.watch.diff(before, await self._parts.watch.snapshot())
+                sealed = replace(sealed, checkout_changed=found.checkout_changed, config_changed=found.config_changed)
+        except AdapterError as error:
+            return None, error.message
+        except OSError as error:
+            return None, f"The workspace could not be sealed: {error}."
+        return sealed, ""
+
+    def _message(self) -> str:
+        spec = self._spec
+        title = " ".join(spec.title.split())[:200]
+        trailers = f"Chargehand-Run: {spec.run}\nChargehand-Task: {spec.task}\nChargehand-Attempt: {spec.attempt}\n"
+        return f"{spec.task}: {title}\n\n{trailers}"
+
+    def _output(self, stdout: Path, stderr: Path) -> str:
+        """The end of what was printed; of both where there are both."""
+        said = _end_of(stderr, self._redactor, OUTPUT_CHARS // 2)
+        room = OUTPUT_CHARS - len(said) - 1 if said else OUTPUT_CHARS
+        return "\n".join(filter(None, (_end_of(stdout, self._redactor, room), said)))
+
+    def _shown(self, text: str) -> str:
+        return self._redactor.text(clean_text(text))[:OUTPUT_CHARS]
+
+    def _not_started(self, kind: ExitKind, detail: str) -> AttemptResult:
+        return AttemptResult(
+            exit=AgentExit(kind=kind, detail=self._shown(detail)),
+            report_problem="The agent was not started.",
+            warnings=tuple(self._warnings),
+        )
+
+    def _never_began(self) -> AttemptResult:
+        return self._not_started(ExitKind.CANCELLED, "It was cancelled before the agent started.")
+
+
+async def _notice_report(result: Path, reported: Path) -> None:
+    """Make `reported` once `result` holds a whole report: from then on the agent has only the grace left.
+
+    The file alone says nothing: a shell makes it when a command line redirects to it. It lies in a folder that only
+    looking at can tell about.
+    """
+    seen: tuple[int, int, int] | None = None
+    while True:
+        await asyncio.sleep(REPORT_LOOK_S)
+        with suppress(OSError):
+            status = result.lstat()
+            state = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if state != seen and isinstance(read_object(result, None, REPORT_TAG), dict):
+                reported.touch()
+                return
+            seen = state
+
+
+def _beaten(end: ProcessEnd) -> bool:
+    """Whether the process itself says something else than a valid report does."""
+    if end.kind is EndKind.EXITED:
+        return end.code != 0
+    return end.kind not in (EndKind.LINGERED, EndKind.CANCELLED)
+
+
+def _how(end: ProcessEnd) -> str:
+    if end.kind is not EndKind.EXITED:
+        return f"`{end.kind}`"
+    return f"signal {end.signal}" if end.signal is not None else f"exit code {end.code}"
+
+
+def _end_of(log: Path, redactor: Redactor, limit: int) -> str:
+    """The end of a log, fit to be shown."""
+    text = clean_text(last_state(read_end(log, 16 * 1024)))
+    return redactor.text(text).strip()[-limit:]
