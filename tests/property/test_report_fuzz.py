@@ -79,9 +79,7 @@ def test_any_depth(depth, opening):
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(
-            ["```", "````", "~~~", f"```{REPORT_TAG}", f"~~~~ {REPORT_TAG}", "x", "", "   ```", "    ```"]
-        )
+        st.sampled_from(["```", "````", "~~~", f"```{REPORT_TAG}", f"~~~~ {REPORT_TAG}", "x", "", "   ```", "    ```"])
     )
 )
 def test_any_fences(lines):

@@ -112,9 +112,7 @@ def test_exactly_one_of_many_wins(start):
     with ThreadPoolExecutor(4) as pool:
         answers = sorted(pool.map(ask, others))
     assert answers[0] == "held"
-    assert (
-        len([answer for answer in answers if re.match(r"locked Run r7 is held by (another )?process", answer)]) == 3
-    )
+    assert len([answer for answer in answers if re.match(r"locked Run r7 is held by (another )?process", answer)]) == 3
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "{}", '{"pid": 1}', "[1]", "\x00" * 600, "9" * 5000])
