@@ -28,7 +28,7 @@ def meet(name: str, other: str) -> list[dict[str, Any]]:
 def test_two_tasks_on_one_line_conflict_and_the_second_is_redone(world: World):
     world.repo.write("shared.txt", "0\n")
     world.repo.commit("shared")
-    tasks = [{"id": "a", "title": "A"}, {"id": "b", "title": "B"}]
+    tasks: list[dict[str, Any]] = [{"id": "a", "title": "A"}, {"id": "b", "title": "B"}]
     redo = [{"read_brief_check": "shared.txt"}, {"append": {"path": "shared.txt", "text": "b\n"}}, DONE]
     scenario = {
         "a": [line("a\n"), DONE],
@@ -46,7 +46,7 @@ def test_two_tasks_on_one_line_conflict_and_the_second_is_redone(world: World):
 def test_overlapping_leases_run_one_after_the_other(world: World, first: str, second: str):
     world.repo.write("shared.txt", "0\n")
     world.repo.commit("shared")
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"id": "a", "title": "A", "files": {"modify": [first]}},
         {"id": "b", "title": "B", "files": {"modify": [second]}},
     ]
@@ -71,7 +71,7 @@ def test_the_fourth_conflict_asks(world: World):
 
 
 def test_every_landing_is_one_merge_commit_with_trailers(world: World):
-    tasks = [{"id": "a", "title": "First thing"}, {"id": "b", "title": "B", "depends_on": ["a"]}]
+    tasks: list[dict[str, Any]] = [{"id": "a", "title": "First thing"}, {"id": "b", "title": "B", "depends_on": ["a"]}]
     document = world.play(tasks, {"a": [write("a.txt"), DONE], "b": [write("b.txt"), DONE]})
     log = world.repo.git("log", "--first-parent", "--format=%H %P", f"{document['base']}..{document['branch']}")
     commits = [entry.split() for entry in log.splitlines()]
@@ -93,7 +93,7 @@ def test_dependants_fork_from_the_integrated_head(world: World):
 
 
 def test_a_wave_ends_with_its_gates_and_a_fix_task(world: World):
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"id": "a", "title": "A", "files": {"create": ["a.txt"]}},
         {"id": "b", "title": "B", "files": {"create": ["b.txt"]}, "depends_on": ["a"]},
     ]
@@ -138,7 +138,7 @@ def test_new_failures_count_and_old_ones_do_not(world: World):
     world.repo.write("old.red", "")
     world.repo.commit("tests")
     gate = {"id": "tests", "run": ["python3", "check.py", "$CHARGEHAND_JUNIT"], "junit": True}
-    tasks = [{"id": "a", "title": "A"}, {"id": "b", "title": "B", "depends_on": ["a"]}]
+    tasks: list[dict[str, Any]] = [{"id": "a", "title": "A"}, {"id": "b", "title": "B", "depends_on": ["a"]}]
     world.play(tasks, {"a": [write("a.txt"), DONE], "b": [write("new.red", ""), DONE]}, gates=[gate])
     assert world.document["baseline"] == [{"gate": "tests", "failed_tests": ["t::old"]}]
     assert world.outcome("a") == ("integrated", "integrated")
@@ -168,7 +168,7 @@ def test_the_users_checkout_may_change_all_the_time(world: World):
         if next(numbers) % 4 == 0:
             world.repo.commit("mine")
 
-    tasks = [{"id": name, "title": name, "files": {"create": [f"{name}.out"]}} for name in "abcd"]
+    tasks: list[dict[str, Any]] = [{"id": name, "title": name, "files": {"create": [f"{name}.out"]}} for name in "abcd"]
     world.play(tasks, {name: [write(f"{name}.out"), DONE] for name in "abcd"}, observe=edit)
     assert world.document["state"] == "finished"
     assert world.landed("README.md") == "A project."

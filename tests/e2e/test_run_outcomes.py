@@ -71,7 +71,7 @@ def test_red_only_when_merged_uses_the_same_retry(world: World):
     gate = {"id": "sum", "run": ["sh", "-c", "test $(cat n/* | wc -l) -le 2"], "on": ["integrate", "run"]}
     world.repo.write("n/base", "1\n")
     world.repo.commit("numbers")
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"id": "a", "title": "A", "files": {"create": ["n/a"]}},
         {"id": "b", "title": "B", "files": {"create": ["n/b", "n/c"], "modify": ["n/base"]}, "allow_empty": False},
     ]
@@ -92,7 +92,7 @@ def test_red_only_when_merged_uses_the_same_retry(world: World):
 
 def test_greenfield_a_gate_red_on_the_base_is_advisory_until_first_green(world: World):
     gate = {"id": "tests", "run": ["test", "-f", "b.txt"], "on": ["integrate", "run"]}
-    tasks = [task("a"), task("b", "a"), {**task("c", "b"), "files": {"create": ["c.txt"], "modify": ["b.txt"]}}]
+    tasks: list[dict[str, Any]] = [task("a"), task("b", "a"), {**task("c", "b"), "files": {"create": ["c.txt"], "modify": ["b.txt"]}}]
     scenario = {"a": good("a"), "b": good("b"), "c": [write("c.txt"), {"delete": "b.txt"}, DONE]}
     world.play(tasks, scenario, gates=[gate])
     assert [world.outcome(name)[0] for name in "abc"] == ["integrated", "integrated", "failed"]
@@ -102,7 +102,7 @@ def test_greenfield_a_gate_red_on_the_base_is_advisory_until_first_green(world: 
 
 def test_blocked_with_dependants(world: World):
     blocked = {"report": {"status": "BLOCKED", "blocker": "no credentials"}}
-    tasks = [task("a"), task("b", "a"), task("c", "b"), task("d")]
+    tasks: list[dict[str, Any]] = [task("a"), task("b", "a"), task("c", "b"), task("d")]
     world.play(tasks, {"a": [blocked], "*": [DONE], "d": good("d")})
     assert world.outcome("a") == ("blocked", "agent_blocked")
     assert world.task("a")["detail"] == "no credentials"
