@@ -87,8 +87,9 @@ class Place:
         return Result(end=end, out=self.out.read_text(errors="replace") if self.out.exists() else "")
 
     def sees(self, path: Path) -> bool:
-        """Whether the content of a file can be read inside."""
-        return self.run(("cat", os.path.relpath(path, self.workspace))).end.code == 0
+        """Whether the content of a file can be read inside; it is named by a relative path, which opens nothing."""
+        done = self.run(("cat", os.path.relpath(path, self.workspace)))
+        return done.end.code == 0 and done.out == path.read_text(errors="replace")
 
 
 def alive(word: str) -> list[int]:

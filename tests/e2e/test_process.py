@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,9 +107,9 @@ def test_output_over_the_cap_keeps_its_head_and_its_tail(place):
 
 def test_a_gibibyte_of_output_fills_neither_disk_nor_memory_nor_time(place):
     """I10: a process that prints for ever costs its cap, and the loop goes on meanwhile."""
-    gaps = []
+    gaps: list[float] = []
 
-    async def scenario():
+    async def scenario() -> Any:
         beats = asyncio.create_task(heartbeat(gaps))
         end = await run(place.spec(("head", "-c", "1G", "/dev/zero"), wall_s=100.0))
         beats.cancel()
@@ -124,7 +125,7 @@ def test_a_gibibyte_of_output_fills_neither_disk_nor_memory_nor_time(place):
     assert max(gaps) < 0.5
 
 
-async def heartbeat(gaps):
+async def heartbeat(gaps: list[float]) -> None:
     last = time.monotonic()
     while True:
         await asyncio.sleep(0.01)
@@ -134,7 +135,7 @@ async def heartbeat(gaps):
 
 
 def test_the_last_line_is_known_while_it_runs(place):
-    async def scenario():
+    async def scenario() -> Any:
         running = await start(place.spec("echo first; echo second; echo; echo ready > ready; sleep 60"))
         began = running.last_output_at
         await asyncio.to_thread((place.workspace / "ready").read_text)
@@ -229,7 +230,7 @@ def test_a_missing_folder_and_an_impossible_argument_are_told(place):
 
 
 def test_stopping_what_never_started_is_harmless(place):
-    async def scenario():
+    async def scenario() -> Any:
         running = await start(replace(place.spec("true"), argv=()))
         await running.stop()
         return await running.wait()
@@ -241,7 +242,7 @@ def test_stopping_what_never_started_is_harmless(place):
 
 
 def test_everybody_who_waits_is_told_the_same(place):
-    async def scenario():
+    async def scenario() -> Any:
         running = await start(place.spec("exit 6"))
         return await asyncio.gather(*(running.wait() for _ in range(5)), running.wait())
 
@@ -251,7 +252,7 @@ def test_everybody_who_waits_is_told_the_same(place):
 
 
 def test_a_waiter_that_is_cancelled_does_not_end_the_process(place):
-    async def scenario():
+    async def scenario() -> Any:
         running = await start(place.spec("sleep 0.3; exit 6"))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(running.wait(), 0.01)
@@ -264,7 +265,7 @@ def test_cancelling_run_kills_the_tree_first(place):
     """I11: cancellation goes on only when nothing is alive any more."""
     word = nap(place.folder)
 
-    async def scenario():
+    async def scenario() -> Any:
         task = asyncio.create_task(run(place.spec(f"setsid sleep {word} & echo ready > ready; wait")))
         await asyncio.to_thread((place.workspace / "ready").read_text)
         assert alive(word)
@@ -282,7 +283,7 @@ def test_closing_the_loop_kills_the_tree(place):
     """I11: also when nobody waits for the process."""
     word = nap(place.folder)
 
-    async def scenario():
+    async def scenario() -> Any:
         await start(place.spec(f"setsid sleep {word} & echo ready > ready; wait"))
         await asyncio.to_thread((place.workspace / "ready").read_text)
 

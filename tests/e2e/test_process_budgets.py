@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -128,10 +129,10 @@ def test_the_newest_change_is_found_however_deep(tmp_path):
 # -- how it is ended -----------------------------------------------------------------------------------
 
 
-def stop_when_ready(place, script, *, now=False):
+def stop_when_ready(place: Place, script: Any, *, now: bool = False) -> Any:
     tell, ready = ready_fifo(place)
 
-    async def scenario():
+    async def scenario() -> Any:
         argv = script.replace("READY", tell) if isinstance(script, str) else script
         process = await start(place.spec(argv))
         await asyncio.to_thread(ready)
@@ -151,7 +152,10 @@ def test_a_program_that_handles_int_sees_it_and_says_goodbye(place):
 
 
 def test_int_reaches_a_child_in_another_session(place):
-    child = "import signal; signal.signal(2, lambda *_: exit(print('child'))); open('ready', 'w').write('x'); signal.pause()"
+    child = (
+        "import signal; signal.signal(2, lambda *_: exit(print('child')))\n"
+        "open('ready', 'w').write('x'); signal.pause()\n"
+    )
     parent = (
         "import signal, subprocess, sys; signal.signal(2, lambda *_: None)\n"
         "sys.exit(9 + subprocess.run([sys.executable, '-c', sys.argv[1]], start_new_session=True).returncode)\n"
@@ -187,7 +191,7 @@ def test_now_kills_at_once(place):
 def test_now_overtakes_a_polite_stop(plain):
     tell, ready = ready_fifo(plain)
 
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(plain.spec(f"trap '' INT TERM; {tell}; while :; do sleep 0.05; done"))
         await asyncio.to_thread(ready)
         polite = asyncio.create_task(process.stop())
@@ -201,7 +205,7 @@ def test_now_overtakes_a_polite_stop(plain):
 
 
 def test_what_ended_by_itself_was_not_cancelled(plain):
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(plain.spec("exit 5"))
         await process.wait()
         await process.stop()

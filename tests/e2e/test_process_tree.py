@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_nothing_outlives_a_program_that_is_stopped(place, now, monkeypatch):
     tell, ready = ready_fifo(place)
     script = "\n".join(how.replace("{nap}", word) for how in DETACHED.values())
 
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(place.spec(f"{script}\nsleep 0.3; {tell}; trap '' INT TERM; while :; do sleep 0.1; done"))
         await asyncio.to_thread(ready)
         before = len(alive(word))
@@ -73,7 +74,7 @@ def test_a_tree_that_forks_while_it_is_killed_is_killed(place):
     )
     _, ready = ready_fifo(place)
 
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(place.spec((sys.executable, "-c", code, word)))
         await asyncio.to_thread(ready)
         await process.stop(now=True)
@@ -86,11 +87,12 @@ DRIVER = """
 import asyncio, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[5])
-from tests.e2e.processes import Place, sandbox_of
+from tests.e2e.processes import Place
 from chargehand.adapters.process import start
+from chargehand.adapters.sandbox import choose
 
 async def main():
-    place = Place(folder=Path(sys.argv[2]), sandbox=(await __import__("chargehand.adapters.sandbox", fromlist=["choose"]).choose(sys.argv[1])).sandbox)
+    place = Place(folder=Path(sys.argv[2]), sandbox=(await choose(sys.argv[1])).sandbox)
     await start(place.spec(sys.argv[3], marker=sys.argv[4]))
     await asyncio.sleep(600)
 
@@ -98,7 +100,7 @@ asyncio.run(main())
 """
 
 
-def start_driver(place, script, marker="driver"):
+def start_driver(place: Place, script: str, marker: str = "driver") -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-c", DRIVER, place.sandbox.kind, str(place.folder), script, marker, str(ROOT)]
     return subprocess.Popen(argv, cwd=ROOT)
 
@@ -126,7 +128,7 @@ def test_chargehand_killed_at_the_very_start_leaves_nothing(place):
     word = nap(place.folder)
     for _ in range(5):
         driver = start_driver(place, f"exec sleep {word}")
-        started = set()
+        started: set[int] = set()
         while not started:  # until the launcher exists, at whatever stage it is
             started = {stat.pid for stat in snapshot().values() if stat.parent == driver.pid}
         driver.kill()
@@ -165,7 +167,7 @@ def test_a_stopped_launcher_does_not_save_its_tree(plain, monkeypatch):
     word = nap(plain.folder)
     tell, ready = ready_fifo(plain)
 
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(plain.spec(f"setsid sleep {word} & {tell}; kill -STOP $PPID; sleep {word}"))
         await asyncio.to_thread(ready)
         await process.stop(now=True)
@@ -183,7 +185,7 @@ def test_a_signal_to_the_launcher_ends_the_tree(plain):
     word = nap(plain.folder)
     tell, ready = ready_fifo(plain)
 
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(plain.spec(f"setsid sleep {word} & {tell}; sleep {word}"))
         await asyncio.to_thread(ready)
         os.kill(process.pid, signal.SIGTERM)
@@ -195,7 +197,7 @@ def test_a_signal_to_the_launcher_ends_the_tree(plain):
 
 
 def test_identity_is_pid_and_start_time(plain):
-    async def scenario():
+    async def scenario() -> Any:
         process = await start(plain.spec("sleep 60"))
         stat = stat_of(process.pid)
         await process.stop(now=True)
@@ -211,7 +213,7 @@ def test_identity_is_pid_and_start_time(plain):
 # -- leftovers -----------------------------------------------------------------------------------------
 
 
-def orphan(word, marker):
+def orphan(word: str, marker: str) -> int:
     """A process that belongs to nobody here, with the marker; the intermediate shell is gone when this returns."""
     environment = {"PATH": os.environ["PATH"], "CHARGEHAND_MARKER": marker}
     argv = ["sh", "-c", f"setsid sleep {word} >/dev/null 2>&1 & echo $!"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
@@ -43,6 +45,7 @@ class Bubblewrap:
         closed = confinement.network == "none"
         command = (
             *(self.program, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+            *_kernel_mounts(),
             *self._mounts(layout),
             *NAMESPACES,
             *(("--unshare-net",) if closed else ()),
@@ -83,6 +86,24 @@ class Bubblewrap:
             yield from ("--size", str(TMPFS_BYTES))
         if self.has_perms:
             yield from ("--perms", "1777")
+
+
+@cache
+def _kernel_mounts() -> tuple[str, ...]:
+    """Run as root: the kernel's settings in /proc belong to root, so they are bound read-only or covered."""
+    if os.geteuid() != 0:
+        return ()
+    words: list[str] = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() or entry.is_symlink():
+                continue
+            mode = entry.stat().st_mode
+            if stat.S_ISDIR(mode) or mode & 0o222:
+                words += ("--ro-bind", entry.path, entry.path)
+            elif not mode & stat.S_IROTH:
+                words += ("--dev-bind", "/dev/null", entry.path)
+    return tuple(words)
 
 
 def _capabilities() -> Iterator[str]:
