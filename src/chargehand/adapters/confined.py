@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.adapters.folders import Room
+from chargehand.adapters.output import read_end
 from chargehand.adapters.process import EndKind, ProcessEnd, ProcessSpec, Running, start
 from chargehand.adapters.sandbox import Confinement, Sandbox
 from chargehand.adapters.text import clean_text
@@ -18,6 +19,8 @@ __all__ = ["LINE_PAUSE_S", "Call", "Confined", "substitute", "tell_lines"]
 
 LINE_PAUSE_S = 0.2
 """How often at most a listener is told the last line of output."""
+
+SANDBOX_TRIES = 3
 
 _NAMES = "JUNIT|TREE|BASE|SCRATCH|PORT_BASE"
 _VARIABLE = re.compile(rf"\$(?:\{{(CHARGEHAND_(?:{_NAMES}))\}}|(CHARGEHAND_(?:{_NAMES}))(?![A-Za-z0-9_]))")
@@ -86,12 +89,30 @@ class Confined:
             env=call.env,
             network=self.network,
         )
-        running = await start(self._spec(call, self.sandbox.wrap(call.argv, confinement)))
-        end = await _attended(running, call.attend)
+        for _ in range(SANDBOX_TRIES):
+            running = await start(self._spec(call, self.sandbox.wrap(call.argv, confinement)))
+            end = await _attended(running, call.attend)
+            broken = self._sandbox_said(call, end)
+            if not broken:
+                break
+            end = replace(end, kind=EndKind.NOT_STARTED, code=None, detail=f"The sandbox could not be set up: {broken}")
         if end.kind is EndKind.NOT_STARTED:
             why = self.sandbox.explain(call.argv[0], confinement) if call.argv else ""
             end = replace(end, detail=why or end.detail)
         return end
+
+    def _sandbox_said(self, call: Call, end: ProcessEnd) -> str:
+        """What bubblewrap said when it failed itself, so that the program never ran; an empty string otherwise.
+
+        The machine may change while it is set up: a socket that was to be covered is gone. It says so where the program
+        would, with exit code 1; a program that imitates this is run again, and then counts as not started.
+        """
+        if self.sandbox.kind != "bwrap" or end.kind is not EndKind.EXITED or end.code != 1:
+            return ""
+        if call.stderr is not None and read_end(call.stdout, 1):
+            return ""
+        said = clean_text(read_end(call.stderr or call.stdout, 4096)).strip()
+        return said if said and all(line.startswith("bwrap: ") for line in said.split("\n")) else ""
 
     def _spec(self, call: Call, argv: tuple[str, ...]) -> ProcessSpec:
         return ProcessSpec(

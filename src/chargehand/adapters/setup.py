@@ -23,6 +23,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -131,15 +132,14 @@ class Setup:
         record = self._read(self._file(workspace))
         if record is None or record.key != key or record.workspace != workspace.path:
             return False
-        for root in set(found_roots(workspace.path, spec.keep)).difference(record.roots):
-            remove_tree(workspace.path / root)  # made by somebody else at a place that `keep` spares
+        others = set(found_roots(workspace.path, spec.keep)).difference(record.roots)
+        _remove_roots(workspace.path, others)  # made by somebody else at a place that `keep` spares
         return repair(workspace.path, record.roots, record.table)
 
     def _clear(self, workspace: Workspace, spec: SetupSpec) -> None:
         """Forget the slot and remove what was kept: setup starts from a clean checkout."""
         self._file(workspace).unlink(missing_ok=True)
-        for root in found_roots(workspace.path, spec.keep):
-            remove_tree(workspace.path / root)
+        _remove_roots(workspace.path, found_roots(workspace.path, spec.keep))
 
     def _note(self, workspace: Workspace, key: str, spec: SetupSpec, places: tuple[Path, ...]) -> None:
         roots = tuple(found_roots(workspace.path, spec.keep))
@@ -275,8 +275,14 @@ def _same(record: _Record, workspace: Workspace) -> bool:
 
 
 def _remove_roots(workspace: Path, roots: Iterable[str]) -> None:
+    """Remove kept folders, and the folders above them that held nothing else."""
     for root in roots:
-        remove_tree(workspace / root)
+        path = workspace / root
+        remove_tree(path)
+        with suppress(OSError):
+            while path.parent != workspace:
+                path = path.parent
+                path.rmdir()
 
 
 def _identity(file: Path) -> str:
