@@ -67,7 +67,9 @@ def check(plan: Plan, world: World | None = None) -> tuple[Problem, ...]:
 
 def survey(plan: Plan, world: World | None = None) -> Survey:
     """Check a plan and work out its waves, its critical path, its width and what takes turns."""
-    needs = {task.id: task.depends_on for task in plan.tasks}
+    needs: dict[str, tuple[str, ...]] = {}
+    for task in plan.tasks:
+        needs.setdefault(task.id, task.depends_on)
     problems = [*_names(plan), *_dependencies(plan, needs), *_paths(plan), *_texts(plan), *_sizes(plan)]
     if world is not None:
         problems += _programs(plan, world)

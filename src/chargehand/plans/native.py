@@ -10,10 +10,12 @@ from pydantic import ValidationError
 
 from chargehand.domain.problem import Problem
 from chargehand.plans.convert import plan_of, stated_of
-from chargehand.plans.document import MAX_BYTES, Document, no_collector, parse_json, parse_yaml
+from chargehand.plans.document import MAX_BYTES, Document, no_collector
 from chargehand.plans.faults import mend, problem_of
+from chargehand.plans.json_text import parse_json
 from chargehand.plans.loaded import LoadedPlan, Stated
 from chargehand.plans.models import PlanModel
+from chargehand.plans.yaml_text import parse_yaml
 
 __all__ = ["load_plan", "parse_plan", "read_text"]
 
