@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import click
@@ -42,7 +43,9 @@ def is_live(call: Call) -> bool:
 
 def print_header(call: Call, state: RunState, sandbox: str) -> None:
     """What will be done, before it is."""
-    call.out.note(*header_lines(state, Pen(colour=may_colour(call.out.stderr)), sandbox=sandbox), "")
+    width = get_terminal_size().columns if is_terminal(call.out.stderr) else None
+    pen = Pen(colour=may_colour(call.out.stderr), width=width)
+    call.out.note(*header_lines(state, pen, sandbox=sandbox), "")
 
 
 class Driver:

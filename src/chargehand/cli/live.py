@@ -11,11 +11,12 @@ from rich.live import Live
 from rich.text import Text
 
 from chargehand.cli.output import Output, may_colour
-from chargehand.cli.progress import event_line, spoken
+from chargehand.cli.progress import event_line, id_room, spoken
 from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.lines import Rank
 from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.text import clean_styled
+from chargehand.cli.terminal import Echo
 from chargehand.domain.events import Recorded
 from chargehand.domain.state import RunState
 
@@ -33,14 +34,8 @@ class LiveProgress:
     def __init__(self, out: Output, history: Iterable[Recorded] = (), *, now: Callable[[], float] = time.time) -> None:
         self._colour = may_colour(out.stderr)
         self._console = Console(file=out.stderr, no_color=not self._colour, highlight=False)
-        self._live = Live(
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-        )
+        self._live: Live | None = None
+        self._echo = Echo()
         self._board = Board()
         for recorded in history:
             self._board.take(recorded)
@@ -55,9 +50,10 @@ class LiveProgress:
         self._board.take(recorded)
         line = spoken(recorded, state)
         if line.rank is Rank.NOTABLE:
-            self.note(event_line(recorded.at, line, Pen(colour=self._colour)))
-        if not self._live.is_started:
-            self._live.start()
+            pen = Pen(colour=self._colour, width=self._console.width)
+            self.note(event_line(recorded.at, line, pen, ids=id_room(state)))
+        if self._live is None:
+            self._live = self._start()
         self._soon(0.0)
 
     def output(self, key: str, line: str) -> None:
@@ -70,13 +66,29 @@ class LiveProgress:
             self._console.print(Text.from_ansi(clean_styled(line)), soft_wrap=True)
 
     def pause(self) -> None:
-        """Take the display away."""
+        """Take the display away; the next event makes a new one below what was written meanwhile."""
         self._stop_timer()
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._echo.restore()
 
     def end(self) -> None:
         """Take the display away for good."""
         self.pause()
+
+    def _start(self) -> Live:
+        self._echo.silence()
+        live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            vertical_overflow="crop",
+        )
+        live.start()
+        return live
 
     # -- drawing ----------------------------------------------------------------------------------
 
@@ -92,7 +104,7 @@ class LiveProgress:
     def _draw(self) -> None:
         self._timer = None
         state = self._state
-        if state is None or not self._live.is_started:
+        if state is None or self._live is None:
             return
         size = self._console.size
         pen = Pen(colour=self._colour, width=size.width - 1)

@@ -13,10 +13,11 @@ from chargehand.domain.events import EffectIntended, Recorded
 from chargehand.domain.evolve import agent_of
 from chargehand.domain.state import RunState
 
-__all__ = ["PlainProgress", "Progress", "event_line", "spoken"]
+__all__ = ["PlainProgress", "Progress", "event_line", "id_room", "spoken"]
 
 _DETAIL = 300
 _WIDEST_ID = 24
+_WIDEST_WORD = 11
 
 
 class Progress(Protocol):
@@ -52,13 +53,18 @@ def spoken(recorded: Recorded, state: RunState) -> Line:
 
 
 def event_line(at: float, line: Line, pen: Pen, *, ids: int = 0) -> str:
-    """`hh:mm:ss task state reason detail`; `ids` is the room for the task's id."""
+    """`hh:mm:ss task state reason detail`, cut to the pen's width; `ids` is the room for the task's id."""
     style = STYLES.get(line.what) or STYLES.get(line.reason, "")
-    name = line.task or "(run)"
-    parts = [clock(at), name.ljust(ids), pen.draw(line.what, style)]
-    parts += [line.reason] * bool(line.reason)
-    parts += [shorten(one_line(line.detail), _DETAIL)] * bool(line.detail)
-    return " ".join(parts)
+    head = f"{clock(at)} {(line.task or '(run)').ljust(ids)} "
+    word = line.what.ljust(_WIDEST_WORD)
+    tail = one_line(f"{line.reason} {line.detail}")
+    room = _DETAIL if pen.width is None else max(0, pen.width - len(head) - len(word) - 1)
+    return f"{head}{pen.draw(word, style)} {shorten(tail, room)}".rstrip()
+
+
+def id_room(state: RunState) -> int:
+    """The room for task ids in lines below each other."""
+    return min(_WIDEST_ID, max(map(len, (*state.tasks, "(run)"))))
 
 
 class PlainProgress:
@@ -72,8 +78,7 @@ class PlainProgress:
         """Print the changes."""
         line = spoken(recorded, state)
         if line.rank >= Rank.CHANGE:
-            ids = min(_WIDEST_ID, max(map(len, state.tasks), default=0))
-            self._out.note(event_line(recorded.at, line, self._pen, ids=ids))
+            self._out.note(event_line(recorded.at, line, self._pen, ids=id_room(state)))
 
     def output(self, key: str, line: str) -> None:
         """What programs print stays in their files."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-import termios
 from collections.abc import Callable, Sequence
 
 from chargehand.cli.progress import Progress
 from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.summary import decision_lines
+from chargehand.cli.terminal import forget_typed, is_in_front
 from chargehand.domain.state import RunState
 from chargehand.domain.words import Decision
 
@@ -44,7 +43,7 @@ class Prompter:
         open_ones = state.decisions if state.waits_for_people and not state.interrupted else {}
         if self._asked is not None and self._asked.id not in open_ones:
             self._stop()
-        if self._asked is None and open_ones and not self._closed and _in_front():
+        if self._asked is None and open_ones and not self._closed and is_in_front():
             self._ask(state, next(iter(open_ones.values())))
 
     def close(self) -> None:
@@ -58,8 +57,7 @@ class Prompter:
         left = f" (1 of {len(state.decisions)})" if len(state.decisions) > 1 else ""
         self._progress.note("", f"Only your answer is missing{left}; Ctrl-C leaves the run for `chargehand resume`.")
         self._progress.note(*decision_lines(state, self._pen, only=decision.id))
-        with contextlib.suppress(termios.error):
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed before the question is no answer
+        forget_typed()  # what was typed before the question is no answer
         self._show_prompt(decision)
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._readable)
 
@@ -89,11 +87,3 @@ class Prompter:
         if self._asked is not None:
             self._asked = None
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-
-
-def _in_front() -> bool:
-    """Whether this process may read the terminal: a job in the background would be stopped for trying."""
-    try:
-        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except OSError:
-        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["set_out"]
 
 _SAID_LATER = frozenset({"unknown_agent", "no_agent", "profile_unavailable"})
+_SHOWN_WARNINGS = 5
 
 
 async def set_out(
@@ -82,7 +84,11 @@ def _ask(surveyed: Surveyed, plan: Plan) -> None:
 
 
 def _warn(call: Call, surveyed: Surveyed) -> None:
+    """What `check` would warn of, without its hints, and not more than fits above the header."""
     pen = Pen(colour=may_colour(sys.stderr))
-    for problem in surveyed.warnings:
-        if problem.code not in _SAID_LATER:
-            call.out.note(*problem_lines(problem, pen))
+    warnings = [problem for problem in surveyed.warnings if problem.code not in _SAID_LATER]
+    for problem in warnings[:_SHOWN_WARNINGS]:
+        call.out.note(*problem_lines(replace(problem, hint=""), pen))
+    if len(warnings) > _SHOWN_WARNINGS:
+        rest = count(len(warnings) - _SHOWN_WARNINGS, "more warning")
+        call.out.note(f"{rest}: chargehand check {surveyed.loaded.source}")

@@ -53,7 +53,7 @@ async def demo(call: Call, folder: Path | None, keep: bool, no_kill: bool) -> in
     pen = Pen(colour=may_colour(out.stderr))
     stage = await set_stage(folder, os.environ)
     try:
-        played = Demo(stage, os.environ, lambda line: out.note(f"  {line}"))
+        played = Demo(stage, os.environ, lambda line: out.note(f"  {line}".rstrip()))
         _introduce(out, pen, stage)
         code, killed = await played.start(kill=not no_kill)
         if killed is not None:

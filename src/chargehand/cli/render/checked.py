@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from chargehand.cli.render.pen import Pen, wrap
+from chargehand.cli.render.pen import Pen, block, hang
 from chargehand.cli.render.units import count
 from chargehand.domain.check import Survey
 from chargehand.domain.problem import Problem
@@ -38,9 +38,8 @@ def problem_lines(problem: Problem, pen: Pen) -> list[str]:
     """`error: file:line: message`, and the hint below it."""
     word, style = ("error", "bad") if problem.is_error else ("warning", "ask")
     place = f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: " if problem.file else ""
-    first, *rest = wrap(place + problem.message, None if pen.width is None else max(20, pen.width - 9))
-    lines = [f"{pen.draw(word, style)}: {first}", *(f"    {line}" for line in rest)]
-    return [*lines, f"    {pen.draw(problem.hint, 'quiet')}"] if problem.hint else lines
+    lines = hang(f"{pen.draw(word, style)}: ", place + problem.message, pen)
+    return [*lines, *(pen.draw(line, "quiet") for line in block(problem.hint, pen))]
 
 
 def _shape(found: Survey, pen: Pen, tasks: int) -> Iterable[str]:
@@ -55,21 +54,16 @@ def _shape(found: Survey, pen: Pen, tasks: int) -> Iterable[str]:
     lines += _named("  critical path: ", found.critical_path, pen, joint=" → ")
     for turn in found.serialised[:_MOST_TURNS]:
         how = "take turns" if turn.all_pairs else "take turns in part"
-        lines += _hang(f"  {how}: ", f"{_few(turn.tasks, ', ')}: they {turn.because}", pen)
+        lines += hang(f"  {how}: ", f"{_few(turn.tasks, ', ')}: they {turn.because}", pen)
     if len(found.serialised) > _MOST_TURNS:
         lines.append(f"  … and {len(found.serialised) - _MOST_TURNS} more groups take turns (--json has them)")
     return lines
 
 
 def _named(head: str, ids: Sequence[str], pen: Pen, *, joint: str = ", ") -> list[str]:
-    return _hang(head, _few(ids, joint), pen)
+    return hang(head, _few(ids, joint), pen)
 
 
 def _few(ids: Sequence[str], joint: str) -> str:
     more = f"{joint}… ({len(ids)} in all)" if len(ids) > _MOST_IDS else ""
     return joint.join(ids[:_MOST_IDS]) + more
-
-
-def _hang(head: str, text: str, pen: Pen) -> list[str]:
-    first, *rest = wrap(head + text, pen.width)
-    return [first, *(f"    {line.strip()}" for line in rest)]

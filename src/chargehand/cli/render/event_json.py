@@ -13,7 +13,7 @@ from chargehand.domain.effects import Effect
 from chargehand.domain.events import EffectIntended, Recorded
 from chargehand.domain.outcome import LandResult, MergeResult
 
-__all__ = ["event_document", "type_name"]
+__all__ = ["event_document", "plain", "type_name"]
 
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 _NAMED = Effect | MergeResult | LandResult
@@ -43,22 +43,23 @@ def event_document(recorded: Recorded, run: str) -> dict[str, Any]:
     for field in fields(event):
         value = getattr(event, field.name)
         if field.name not in document:
-            document[field.name] = _plain(value)
+            document[field.name] = plain(value)
         elif is_dataclass(value):
-            document[f"added_{field.name}"] = _plain(value)
+            document[f"added_{field.name}"] = plain(value)
     return document
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of the domain as JSON holds it."""
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
-        inner = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        inner = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         return {"type": type_name(type(value)), **inner} if isinstance(value, _NAMED) else inner
     if isinstance(value, frozenset):
-        return sorted(_plain(item) for item in value)
+        return sorted(plain(item) for item in value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not isfinite(value):
         return repr(value)
     return value

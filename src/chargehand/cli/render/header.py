@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from chargehand.cli.render.pen import Pen, shorten, table
-from chargehand.cli.render.summary import budget_line
-from chargehand.cli.render.units import count, short
+from chargehand.cli.render.pen import Pen, hang, shorten
+from chargehand.cli.render.units import count, duration, short
+from chargehand.domain.options import RunOptions
 from chargehand.domain.state import RunState
 
 __all__ = ["header_lines", "reviews_missing"]
 
 _REVIEWS = "off: this version has no reviews, so gates and evidence alone decide"
+_LABEL = 11
 
 
 def reviews_missing(state: RunState) -> bool:
@@ -24,16 +25,27 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str) -> list[str]:
     source = f" ({options.plan_file})" if options.plan_file else ""
     used = {task.agent or options.agent for task in plan.tasks}
     agents = [f"{a.name} ({shorten(a.command or a.kind, 60)})" for a in options.agents if a.name in used]
-    questions = "answered with their safe default" if state.unattended else "wait for you"
     rows = [
         ("plan", f"{plan.plan}{source}: {count(len(plan.tasks), 'task')} in {count(waves, 'wave')}"),
         ("base", short(state.base) + (f", to be accepted on {options.target}" if options.target else "")),
         ("branch", state.branch),
         ("agents", f"{', '.join(agents) or options.agent}; {count(options.jobs, 'slot')}"),
         ("sandbox", sandbox),
-        ("caps", budget_line(options)),
-        ("questions", questions),
+        ("caps", _caps(options)),
+        ("questions", "get their safe default" if state.unattended else "wait for you"),
     ]
     rows += [("only", ", ".join(options.only))] if options.only else []
     rows += [("reviews", _REVIEWS if reviews_missing(state) else "off")]
-    return [line.rstrip() for line in table(rows, Pen(colour=pen.colour))]
+    lines: list[str] = []
+    for label, text in rows:
+        lines += hang(f"  {label.ljust(_LABEL)}", text, pen, indent=_LABEL + 2)
+    return lines
+
+
+def _caps(options: RunOptions) -> str:
+    caps = options.caps
+    silent = f" ({duration(caps.attempt_idle_s)} of silence)" if caps.attempt_idle_s else ""
+    return (
+        f"{duration(caps.attempt_wall_s)} an attempt{silent}, {caps.task_attempts} attempts a task, "
+        f"{duration(caps.run_wall_s)} the run; tokens and money are not measured by this version"
+    )

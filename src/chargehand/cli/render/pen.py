@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 
 from chargehand.cli.render.text import clean
 
-__all__ = ["PLAIN", "Cell", "Pen", "one_line", "shorten", "table", "wrap"]
+__all__ = ["PLAIN", "Cell", "Pen", "block", "hang", "one_line", "shorten", "table", "wrap"]
 
 _CODES = {
     "good": "32",
@@ -20,6 +21,7 @@ _CODES = {
     "strong": "1",
 }
 _LEAST = 12
+_STYLE = re.compile(r"\x1b\[\d+m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,29 +60,51 @@ def shorten(text: str, cells: int) -> str:
     return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""
 
 
-def wrap(text: str, cells: int | None) -> list[str]:
-    """The lines of `text`, broken at blanks where they are longer than `cells`; a longer word is cut through."""
+def wrap(text: str, cells: int | None, *, taken: int = 0) -> list[str]:
+    """The lines of `text`, broken at blanks where they are longer than `cells`; a longer word is cut through.
+
+    `taken` cells of the first line belong to something else.
+    """
     lines: list[str] = []
     for line in clean(text).expandtabs(4).split("\n"):
-        lines += _broken(line, cells) if cells is not None and cell_len(line) > cells else [line.rstrip()]
+        used = 0 if lines else taken
+        fits = cells is None or cell_len(line) + used <= cells
+        lines += [line.rstrip()] if fits or cells is None else _broken(line, cells, used)
     return lines
 
 
-def _broken(line: str, cells: int) -> list[str]:
-    lines, current = [], ""
+def _broken(line: str, cells: int, taken: int) -> list[str]:
+    lines: list[str] = []
+    current, room = "", cells - taken
     for word in line.split(" "):
         grown = f"{current} {word}" if current else word
-        if cell_len(grown) <= cells:
+        if cell_len(grown) <= room:
             current = grown
             continue
-        if current:
+        if current or room < cells:
             lines.append(current)
+            room = cells
         current = word
         while cell_len(current) > cells > 1:
             head = set_cell_size(current, cells).rstrip()
             lines.append(head)
             current = current[len(head) :]
     return [*lines, current] if current else lines
+
+
+def hang(head: str, text: str, pen: Pen, *, indent: int = 4) -> list[str]:
+    """Text behind a head that may be styled, its further lines indented; empty lines are left out."""
+    taken = cell_len(_STYLE.sub("", head))
+    room = None if pen.width is None else max(_LEAST, pen.width - indent)
+    lines = wrap(text.strip(), room, taken=min(room or 0, max(0, taken - indent)))
+    kept = [line for line in lines[1:] if line.strip()]
+    return [(head + lines[0]).rstrip(), *(" " * indent + line for line in kept)]
+
+
+def block(text: str, pen: Pen, *, indent: int = 4) -> list[str]:
+    """Text as an indented block without empty lines."""
+    room = None if pen.width is None else max(_LEAST, pen.width - indent)
+    return [" " * indent + line for line in wrap(text.strip(), room) if line.strip()]
 
 
 def table(rows: Sequence[Sequence[Cell | str]], pen: Pen, *, indent: int = 2, gap: int = 2) -> list[str]:

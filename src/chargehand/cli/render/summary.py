@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from chargehand.cli.render.lines import STYLES
-from chargehand.cli.render.pen import Cell, Pen, one_line, shorten, table, wrap
+from chargehand.cli.render.pen import Cell, Pen, block, hang, table
 from chargehand.cli.render.units import amount, count, duration, short
-from chargehand.domain.options import RunOptions
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import run_state, why
 from chargehand.domain.words import Decision, TaskStatus
@@ -31,15 +28,13 @@ def summary_lines(state: RunState, pen: Pen, *, accepted: str = "") -> list[str]
     """The end of a run: a line a task, why each one that is not integrated is not, the branch, the next step."""
     word = run_state(state, held=False)
     lines = ["", *task_rows(state, pen), ""]
-    for record in state.tasks.values():
-        if record.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}:
-            lines += _explained(state, record, pen)
+    lines += _explanations(state, pen)
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
     lines.append(f"{pen.draw(word, STYLES.get(word, 'strong'))}: {_totals(state)}")
     if state.finished and state.finished.detail:
-        lines += _indented(state.finished.detail, pen)
-    return [*lines, *endings(state, word, accepted)]
+        lines += block(state.finished.detail, pen)
+    return [*lines, *endings(state, word, accepted=accepted)]
 
 
 def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[str]:
@@ -48,15 +43,17 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[s
     title = f"run {pen.draw(state.run, 'strong')}  {pen.draw(word, STYLES.get(word, 'live'))}"
     lines = [title, f"  plan {state.plan.plan}, branch {state.branch}, base {short(state.base)}"]
     lines += ["", *task_rows(state, pen), ""]
+    about: list[str] = []
     for record in state.tasks.values():
         if not record.is_over and record.status is not TaskStatus.AWAITING_DECISION:
-            lines += _hanging(f"  {record.id}: ", why(state, record.id, now), pen)
+            about += hang(f"{record.id}: ", why(state, record.id, now), pen)
         elif record.status in {TaskStatus.FAILED, TaskStatus.BLOCKED}:
-            lines += _explained(state, record, pen)
+            about += _explained(state, record, pen)
+    lines += [*about, ""] if about else []
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
     lines.append(_totals(state))
-    return lines + (endings(state, word, "") if word != "running" else [])
+    return lines + (endings(state, word, held=held) if word != "running" else [])
 
 
 def task_rows(state: RunState, pen: Pen) -> list[str]:
@@ -89,11 +86,19 @@ def decision_lines(state: RunState, pen: Pen, *, only: str = "") -> list[str]:
 
 def _decision(run: str, decision: Decision, pen: Pen) -> list[str]:
     about = f" ({decision.task})" if decision.task else ""
-    lines = _hanging(f"{pen.draw(decision.id, 'ask')}{about}: ", decision.question, pen)
-    lines += _indented(f"command: {decision.command}", pen) if decision.command else []
+    lines = hang(f"{pen.draw(decision.id, 'ask')}{about}: ", decision.question, pen)
+    lines += block(f"command: {decision.command}", pen) if decision.command else []
     for effect in decision.effects or decision.choices:
-        lines += _hanging("    - ", effect, pen)
+        lines += hang("    - ", effect, pen)
     return [*lines, f"  answer with: chargehand answer {decision.id} {'|'.join(decision.choices)} --run {run}", ""]
+
+
+def _explanations(state: RunState, pen: Pen) -> list[str]:
+    lines: list[str] = []
+    for record in state.tasks.values():
+        if record.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}:
+            lines += _explained(state, record, pen)
+    return [*lines, ""] if lines else []
 
 
 def _explained(state: RunState, record: TaskRecord, pen: Pen) -> list[str]:
@@ -103,20 +108,20 @@ def _explained(state: RunState, record: TaskRecord, pen: Pen) -> list[str]:
     reason = f" ({record.reason.value})" if record.reason else ""
     head = f"{pen.draw(record.id, STYLES.get(record.status.value, ''))} {record.status.value}{reason}: "
     detail = record.detail or why(state, record.id, state.last_at)
-    lines = _hanging(head, detail[:_SHOWN_DETAIL], pen)
+    lines = hang(head, detail[:_SHOWN_DETAIL], pen)
     if record.blocked_on is None and record.attempts:
         lines.append(f"  see: chargehand show {record.id} --log --run {state.run}")
     return lines
 
 
-def endings(state: RunState, word: str, accepted: str) -> list[str]:
-    """Where the work is, and what to type next."""
+def endings(state: RunState, word: str, *, accepted: str = "", held: bool = False) -> list[str]:
+    """Where the work is, and what to type next; a `held` run waits for answers, not for `resume`."""
     landed = [record for record in state.tasks.values() if record.landed]
     where = f"branch: {state.branch} at {short(state.head or state.base)} ({count(len(landed), 'task')} landed)"
     nexts = {
         "finished": [] if accepted else [f"chargehand accept {state.run}"],
         "failed": [f"chargehand log {state.run}"],
-        "waiting": [f"chargehand decisions {state.run}", f"chargehand resume {state.run}"],
+        "waiting": [] if held else [f"chargehand resume {state.run}"],
         "interrupted": [f"chargehand resume {state.run}"],
         "paused": [f"chargehand resume {state.run}"],
     }.get(word, [])
@@ -129,7 +134,7 @@ def _warnings(state: RunState, pen: Pen) -> list[str]:
     lines: list[str] = []
     for warning in state.warnings:
         about = f"{warning.task}: " if warning.task else ""
-        lines += _hanging(f"{pen.draw('warning', 'ask')} {warning.code}: ", about + warning.text, pen)
+        lines += hang(f"{pen.draw('warning', 'ask')} {warning.code}: ", about + warning.text, pen)
     return [*lines, ""] if lines else []
 
 
@@ -141,44 +146,3 @@ def _totals(state: RunState) -> str:
     parts.append(f"{duration(state.busy_s)} at work")
     used = amount(state.tokens, state.usd)
     return ", ".join([*parts, used] if used else parts)
-
-
-def budget_line(options: RunOptions) -> str:
-    """The caps of a run, as its header says them."""
-    caps = options.caps
-    parts = [
-        f"an attempt {duration(caps.attempt_wall_s)} (silent {duration(caps.attempt_idle_s)})",
-        f"the run {duration(caps.run_wall_s)}",
-        f"{caps.task_attempts} attempts a task",
-    ]
-    for tokens, usd, what in (
-        (caps.task_tokens, caps.task_usd, "a task"),
-        (caps.run_tokens, caps.run_usd, "a run"),
-    ):
-        if known := amount(tokens, usd):
-            parts.append(f"{known} {what}")
-    return "; ".join(parts)
-
-
-# -- layout ---------------------------------------------------------------------------------------
-
-
-def _hanging(head: str, text: str, pen: Pen, *, indent: int = 4) -> list[str]:
-    """Text behind a head, its further lines indented; white space at line ends and empty lines are left out."""
-    room = None if pen.width is None else max(20, pen.width - indent)
-    lines = [line for line in wrap(text.strip(), room) if line.strip()] or [""]
-    first = lines[0] if room is None or len(lines[0]) + indent < room else None
-    if first is None:
-        return [head.rstrip(), *(" " * indent + line for line in lines)]
-    return [head + first, *(" " * indent + line for line in lines[1:])]
-
-
-def _indented(text: str, pen: Pen, indent: int = 4) -> list[str]:
-    room = None if pen.width is None else max(20, pen.width - indent)
-    return [" " * indent + line for line in wrap(text.strip(), room) if line.strip()]
-
-
-def titles(items: Sequence[str] | Iterable[str], pen: Pen) -> str:
-    """Names in a row, cut to the width."""
-    text = one_line(", ".join(items))
-    return shorten(text, pen.width) if pen.width else text

@@ -1,0 +1,148 @@
+"""`chargehand show`: everything about one task (SPEC 10.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from chargehand.cli.call import Call, command, run_option
+
+if TYPE_CHECKING:
+    from chargehand.cli.stories import Story
+    from chargehand.domain.state import RunState, TaskRecord
+    from chargehand.wiring import Workshop
+
+__all__ = ["show"]
+
+_EXAMPLES = """
+chargehand show api               state, attempts, gates
+chargehand show api --diff        what the last attempt changed
+chargehand show api --log         what its program printed
+chargehand show api --brief       what the agent was told
+chargehand show api --log -n 1    of its first attempt
+"""
+_LOG_BYTES = 1 << 20
+
+
+@command("show", examples=_EXAMPLES)
+@click.argument("task")
+@click.option("--brief", "what", flag_value="brief", help="The brief, as the agent gets it.")
+@click.option("--diff", "what", flag_value="diff", help="The change, as a patch.")
+@click.option("--log", "what", flag_value="log", help="What the agent's program printed (the last MiB).")
+@click.option("--attempt", "-n", type=click.IntRange(min=1), metavar="N", help="Which attempt; default: the last.")
+@run_option
+async def show(call: Call, task: str, what: str | None, attempt: int | None, run: str | None) -> None:
+    """Show TASK: where it is and why, its attempts, its gates; or one part of it alone."""
+    from chargehand.cli.looking import task_of
+    from chargehand.cli.render.pen import Pen
+    from chargehand.cli.render.story import story_document, story_lines
+    from chargehand.cli.stories import tell_stories
+    from chargehand.domain.evolve import fold
+
+    workshop = await call.open()
+    name = workshop.service.newest(run)
+    events = workshop.service.events(name)
+    state = fold(events)
+    record = task_of(state, task)
+    stories = tell_stories(events, task)
+    now = workshop.clock.now()
+    if what is not None:
+        part = await _part(workshop, state, record, stories, what, attempt)
+        _print_part(call, name, part)
+    elif call.out.json:
+        call.out.document(story_document(state, record, stories, now))
+    else:
+        pen = Pen(colour=call.out.colour, width=call.out.width)
+        call.out.say(*story_lines(state, record, stories, pen, now))
+
+
+def _print_part(call: Call, run: str, part: dict[str, object]) -> None:
+    if call.out.json:
+        call.out.document({"run": run, **part})
+        return
+    text = next(value for key, value in part.items() if key in {"brief", "diff", "log"})
+    call.out.say(*str(text).splitlines())
+
+
+async def _part(
+    workshop: Workshop, state: RunState, record: TaskRecord, stories: list[Story], what: str, attempt: int | None
+) -> dict[str, object]:
+    from chargehand.cli.stories import pick
+
+    if what == "brief" and not stories and attempt is None:
+        return {"task": record.id, "attempt": None, "brief": _next_brief(state, record)}
+    story = pick(stories, record.id, attempt)
+    head: dict[str, object] = {"task": record.id, "attempt": story.number}
+    if what == "brief":
+        return head | {"brief": _brief(workshop, state, story)}
+    if what == "log":
+        return head | _log(workshop, state, story)
+    return head | await _diff(workshop, record, story, whole=attempt is None)
+
+
+def _brief(workshop: Workshop, state: RunState, story: Story) -> str:
+    """The file the agent was given; put together anew where it is gone."""
+    file = _folder(workshop, state, story) / "brief.md"
+    if file.is_file():
+        return file.read_text(encoding="utf-8", errors="replace")
+    from chargehand.domain.brief import compose
+    from chargehand.domain.evolve import fold
+
+    before = [recorded for recorded in workshop.service.events(state.run) if recorded.seq <= story.seq]
+    return compose(fold(before), story.effect).text
+
+
+def _next_brief(state: RunState, record: TaskRecord) -> str:
+    """What the agent would be told if the task started now."""
+    from chargehand.domain.brief import compose
+    from chargehand.domain.effects import StartAttempt
+    from chargehand.domain.ids import effect_key
+
+    number = record.attempts + 1
+    effect = StartAttempt(
+        key=effect_key(record.id, number, "attempt"),
+        task=record.id,
+        attempt=number,
+        role=record.role,
+        base=state.head or state.base,
+    )
+    return compose(state, effect).text
+
+
+def _log(workshop: Workshop, state: RunState, story: Story) -> dict[str, object]:
+    folder = _folder(workshop, state, story)
+    found = [file for file in (folder / "setup.log", folder / "stdout.log", folder / "stderr.log") if file.is_file()]
+    parts = [(file, text) for file in found if (text := _end(file))]
+    text = "".join(f"--- {file.name}\n{text.rstrip()}\n" if len(parts) > 1 else text for file, text in parts)
+    return {"log": text, "files": [str(file) for file in found]}
+
+
+def _end(file: Path) -> str:
+    with file.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - _LOG_BYTES))
+        text = stream.read().decode("utf-8", "replace")
+    return text if size <= _LOG_BYTES else f"[the first {size - _LOG_BYTES:,} bytes are in {file}]\n{text}"
+
+
+def _folder(workshop: Workshop, state: RunState, story: Story) -> Path:
+    return workshop.store.folder(state.run) / "attempts" / story.effect.task / str(story.number)
+
+
+async def _diff(workshop: Workshop, record: TaskRecord, story: Story, *, whole: bool) -> dict[str, object]:
+    """One attempt's change; without a number the whole change of the task, fixes included."""
+    from chargehand.domain.errors import UserError
+
+    sealed = story.result.sealed if story.result else None
+    if sealed is None:
+        why = story.result.seal_problem if story.result else "It is still running."
+        raise UserError(
+            f"Attempt {story.number} of {record.id} left nothing sealed. {why}".strip(),
+            code="nothing_sealed",
+            hint=f"See `chargehand show {record.id} --log`.",
+        )
+    base = record.origin if whole and record.origin and record.sealed == sealed else sealed.base
+    text = await workshop.diff(base, sealed.commit)
+    return {"base": base, "commit": sealed.commit, "diff": text}

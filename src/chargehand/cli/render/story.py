@@ -1,0 +1,119 @@
+"""A task and its attempts, as lines and as a document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chargehand.cli.render.event_json import plain
+from chargehand.cli.render.lines import STYLES
+from chargehand.cli.render.pen import Pen, block
+from chargehand.cli.render.units import amount, count, duration, iso, short
+from chargehand.cli.stories import Story
+from chargehand.domain.outcome import GateResult, GateStatus
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.view import document, why
+
+__all__ = ["story_document", "story_lines"]
+
+_TAIL_LINES = 15
+_MOST_FILES = 20
+
+
+def story_document(state: RunState, record: TaskRecord, stories: list[Story], now: float) -> dict[str, Any]:
+    """The document of `show`: the task's row of `status`, the task as planned, and its attempts."""
+    row = next(row for row in document(state, held=False)["tasks"] if row["id"] == record.id)
+    return {
+        "run": state.run,
+        "task": row,
+        "why": why(state, record.id, now),
+        "planned": plain(record.task),
+        "attempts": [_attempt_document(story) for story in stories],
+    }
+
+
+def _attempt_document(story: Story) -> dict[str, Any]:
+    result = story.result
+    return {
+        "attempt": story.number,
+        "role": story.effect.role.value,
+        "base": story.effect.base,
+        "started_at": iso(story.started_at),
+        "finished_at": iso(story.finished_at) if story.finished_at is not None else None,
+        "lost": story.lost or None,
+        "result": plain(result) if result else None,
+        "gates": [{"point": point.value, **plain(gate)} for point, gate in story.gates],
+        "sent_back": story.sent_back or None,
+        "failure": plain(story.failure) if story.failure else None,
+    }
+
+
+def story_lines(state: RunState, record: TaskRecord, stories: list[Story], pen: Pen, now: float) -> list[str]:
+    """`show` for people."""
+    word = record.status.value
+    lines = [f"{pen.draw(record.id, 'strong')}  {pen.draw(word, STYLES.get(word, ''))}  {record.task.title}"]
+    lines += block(why(state, record.id, now), pen, indent=2)
+    needs = record.task.depends_on
+    lines += [f"  depends on {', '.join(needs)}"] if needs else []
+    if record.files_changed:
+        more = len(record.files_changed) - _MOST_FILES
+        names = ", ".join(record.files_changed[:_MOST_FILES]) + (f", and {more} more" if more > 0 else "")
+        lines += block(f"changed: {names}", pen, indent=2)
+    lines += [f"  landed as {record.landed}"] if record.landed else []
+    for story in stories:
+        lines += ["", *_attempt_lines(story, pen, now)]
+    lines += _hints(state, record) if stories else []
+    return lines
+
+
+def _attempt_lines(story: Story, pen: Pen, now: float) -> list[str]:
+    took = duration((story.finished_at if story.finished_at is not None else now) - story.started_at)
+    head = f"attempt {story.number}, {story.effect.role.value}, from {short(story.effect.base)}, {took}"
+    lines = [pen.draw(head, "strong")]
+    if story.lost:
+        return [*lines, *block(f"lost: {story.lost}", pen, indent=2)]
+    if story.result is None:
+        return [*lines, "  it is running"]
+    lines += _result_lines(story, pen)
+    for point, gate in story.gates:
+        lines += _gate_lines(point.value, gate, pen)
+    if story.failure:
+        lines += block(f"sent back ({story.sent_back}): {story.failure.summary}", pen, indent=2)
+        for fact in story.failure.facts:
+            lines += block(f"- {fact}", pen, indent=4)
+    return lines
+
+
+def _result_lines(story: Story, pen: Pen) -> list[str]:
+    result = story.result
+    assert result is not None
+    end = result.exit
+    how = f"exit {end.code}" if end.code is not None else f"signal {end.signal}" if end.signal is not None else ""
+    lines = [f"  process: {end.kind.value}" + (f", {how}" if how else "")]
+    lines += block(end.detail, pen, indent=4) if end.detail else []
+    if result.report:
+        lines += block(f"report: {result.report.status.value} {result.report.summary}".rstrip(), pen, indent=2)
+    else:
+        lines += block(f"no report: {result.report_problem}", pen, indent=2)
+    if result.sealed:
+        lines.append(f"  sealed: {short(result.sealed.commit)}, {count(len(result.sealed.changes), 'path')} changed")
+    lines += block(f"not sealed: {result.seal_problem}", pen, indent=2) if result.seal_problem else []
+    for warning in result.warnings:
+        lines += block(f"warning: {warning}", pen, indent=2)
+    used = amount(result.usage.tokens, result.usage.usd)
+    return [*lines, f"  used: {used}"] if used else lines
+
+
+def _gate_lines(point: str, gate: GateResult, pen: Pen) -> list[str]:
+    style = {GateStatus.PASS: "good", GateStatus.SKIPPED: "quiet"}.get(gate.status, "bad")
+    head = f"  gate {gate.gate} ({point}): {pen.draw(gate.status.value, style)}, {gate.wall_s:.1f} s"
+    if gate.status in {GateStatus.PASS, GateStatus.SKIPPED}:
+        return [head]
+    lines = [head, *(block(gate.detail, pen, indent=4) if gate.detail else [])]
+    lines += [f"    $ {gate.command}"] if gate.command else []
+    for line in gate.tail.splitlines()[-_TAIL_LINES:]:
+        lines += block(f"| {line}", pen, indent=4)
+    return lines
+
+
+def _hints(state: RunState, record: TaskRecord) -> list[str]:
+    return ["", f"more: chargehand show {record.id} --run {state.run} --log | --diff | --brief"]
