@@ -13,7 +13,13 @@ from tests.repos import Repo
 
 
 @pytest.fixture
-def world(repo: Repo, tmp_path: Path) -> Iterator[World]:
+def runner() -> Iterator[asyncio.Runner]:
+    """One event loop for everything a test awaits."""
+    with asyncio.Runner() as made:
+        yield made
+
+
+@pytest.fixture
+def world(repo: Repo, tmp_path: Path, runner: asyncio.Runner) -> World:
     """The repository of `repo` with a pool beside it."""
-    with asyncio.Runner() as runner:
-        yield World(repo, tmp_path / "pool", runner)
+    return World(repo, tmp_path / "pool", runner)

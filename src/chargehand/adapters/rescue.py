@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chargehand.adapters.git.history import AgentStore
+from chargehand.adapters.git.raw import GITLINK, Raw
 from chargehand.adapters.git.refs import list_refs, read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import WorkTree
+from chargehand.adapters.lfs import LargeFiles
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.seal_rules import is_dropping
 
@@ -21,11 +24,13 @@ _MOST_NESTED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rescuer:
-    """Rescues one workspace, whatever state its `.git` is in."""
+    """Rescues one workspace, whatever state its `.git` is in; `modules` are its submodules, by path."""
 
     repository: Repository
     tree: WorkTree
     store: AgentStore
+    modules: Mapping[bytes, tuple[str, Rescuer]] = field(default_factory=dict)
+    large: LargeFiles | None = None
 
     async def rescue(self, base: str, prefix: str, message: str) -> str | None:
         """Commit everything not ignored under the next free `<prefix>/<n>`; None when nothing differs.
@@ -33,8 +38,9 @@ class Rescuer:
         The agent's commits become parents, those of other branches and of its stash too.
         """
         self.tree.unlock()
+        links = await self._modules(prefix, message)
         parents = await self._parents(base)
-        tree = await self._write(parents[0])
+        tree = await self._write(parents[0], links)
         if parents == (base,) and tree == await self.repository.tree(base):
             return None
         git = self.tree.git.on(**self.repository.identity.environment())
@@ -59,14 +65,29 @@ class Rescuer:
         first = (head,) if head is not None and head in sound else (base,)
         return (*first, *(end for end in sound if end not in first))
 
-    async def _write(self, commit: str) -> str:
+    async def _modules(self, prefix: str, message: str) -> list[Raw]:
+        """Rescue each submodule in its own repository; the rescue of the whole then points there."""
+        links = []
+        for path, (commit, rescuer) in self.modules.items():
+            if self.tree.kind(path) == stat.S_IFDIR:
+                ref = await rescuer.rescue(commit, prefix, message)
+                kept = None if ref is None else await rescuer.repository.ref(ref)
+                if kept is not None:
+                    links.append(Raw(old_mode=GITLINK, new_mode="", old=kept, new="", path=path))
+        return links
+
+    async def _write(self, commit: str, links: Sequence[Raw]) -> str:
         for _ in range(2):
             self.tree.stand_on(commit)
-            await self.tree.git.run("read-tree", "--reset", commit)
+            await self.tree.git.run("read-tree", "--reset", "-i", commit)
             pending = await self.tree.pending()
             paths = [path for path in pending.untracked if not is_dropping(os.fsdecode(path))]
             inside = [path for nested in pending.nested for path in self._files(nested)]
-            await self.tree.stage([*pending.tracked, *paths, *inside])
+            paths = [*pending.tracked, *paths, *inside]
+            pointers: list[Raw] = []
+            if self.large is not None:
+                paths, pointers = await self.large.turn(paths)
+            await self.tree.stage(paths, [*pointers, *links])
             tree = await self.tree.write_tree()
             if tree is not None:
                 return tree

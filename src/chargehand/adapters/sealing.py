@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chargehand.adapters.git.command import Git
@@ -19,6 +20,7 @@ from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
+from chargehand.adapters.lfs import LargeFiles
 from chargehand.adapters.seal_findings import placeholders
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
@@ -51,7 +53,8 @@ class _Start:
 class Sealer:
     """Seals one workspace; `folders` are the tracked folders of its base.
 
-    `index_touched`: the agent's own index is no longer the one it was given.
+    `index_touched`: the agent's own index is no longer the one it was given. `modules` are the sealers of its
+    submodules, by path, each with the commit it was filled with; `large` turns large files into pointers.
     """
 
     repository: Repository
@@ -59,6 +62,8 @@ class Sealer:
     store: AgentStore
     folders: tuple[bytes, ...] = ()
     index_touched: bool = True
+    modules: Mapping[bytes, tuple[str, Sealer]] = field(default_factory=dict)
+    large: LargeFiles | None = None
 
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
@@ -108,14 +113,12 @@ class Sealer:
             if again or start.commit != job.workspace.commit:
                 await self._reset(start.commit)
             pending = await self.tree.pending()
-            undo = await self._undo(job, start)
-            taken_back = {raw.path for raw in undo}
-            paths = [path for path in await self._wanted(job, start, pending) if path not in taken_back]
+            paths, entries = await self._to_stage(job, start, pending)
             nested = (*pending.nested, *self._planted())
-            if not paths and not undo and start.history is not None and start.history.tree and start.base_is_ancestor:
-                return _Written(tree=start.history.tree, nested=nested)
-            if paths or undo:
-                await self.tree.stage(paths, undo)
+            clean = start.history.tree if start.history is not None and start.base_is_ancestor else None
+            if not paths and not entries and clean is not None:
+                return _Written(tree=clean, nested=nested)
+            await self.tree.stage(paths, entries)
             tree = await self.tree.write_tree()
             if tree is not None:
                 return _Written(tree=tree, nested=nested)
@@ -123,19 +126,38 @@ class Sealer:
 
     async def _reset(self, commit: str) -> None:
         self.tree.stand_on(commit)
-        await self.tree.git.run("read-tree", "--reset", commit)
+        await self.tree.git.run("read-tree", "--reset", "-i", commit)
 
-    async def _undo(self, job: SealJob, start: _Start) -> tuple[Raw, ...]:
-        """What an agent committed although it is not part of the work: copies of ours, droppings, repositories."""
+    async def _to_stage(self, job: SealJob, start: _Start, pending: Pending) -> tuple[list[bytes], list[Raw]]:
+        """Paths to be taken from the workspace, and index entries to be set."""
+        committed = await self._committed(job, start)
+        entries = [raw for raw in committed if self._foreign(job, raw)]
+        taken_back = {raw.path for raw in entries}
+        paths = [path for path in await self._wanted(job, start, pending) if path not in taken_back]
+        if self.large is not None:
+            paths, pointers = await self.large.turn(paths, (raw.path for raw in committed))
+            entries += [raw for raw in pointers if raw.path not in taken_back]
+        for path, (commit, sealer) in self.modules.items():
+            if self.tree.kind(path) != stat.S_IFDIR:
+                paths.append(path)
+                continue
+            inner = replace(job.workspace, path=sealer.tree.path, commit=commit)
+            sealed = await sealer.seal(SealJob(workspace=inner, ref=job.ref, message=job.message))
+            if start.history is not None or sealed.commit != commit:
+                entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
+        return paths, entries
+
+    async def _committed(self, job: SealJob, start: _Start) -> tuple[Raw, ...]:
+        """What the agent's commits changed, taken together."""
         history = start.history
         if history is None or not start.base_is_ancestor:
             return ()
-        diff = history.single
-        if diff is None:
-            diff = await self.tree.diff(job.workspace.commit, history.head)
-        return tuple(raw for raw in diff if self._foreign(job, raw))
+        if history.single is not None:
+            return history.single
+        return await self.tree.diff(job.workspace.commit, history.head)
 
     def _foreign(self, job: SealJob, raw: Raw) -> bool:
+        """Whether an agent committed what is no part of the work: copies of ours, droppings, repositories."""
         path = path_text(raw.path)
         if path in job.inputs:
             return True

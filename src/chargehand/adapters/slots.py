@@ -125,6 +125,16 @@ class Pool:
             return []
         return sorted(found, key=lambda name: int(name[1:]))
 
+    def set_aside(self, slot: Slot) -> Path:
+        """Move everything in a slot to a folder that nothing deletes: it could not be rescued."""
+        kept = self.folder / "kept"
+        kept.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=kept, prefix=f"{slot.name}-"))
+        for part in (slot.work, slot.git_dir, slot.home / "note.json"):
+            if os.path.lexists(part):
+                part.rename(aside / part.name)
+        return aside
+
     def discard(self, path: Path) -> Path | None:
         """Move a folder (or whatever stands there) out of the way at once; to be deleted later."""
         if not os.path.lexists(path):

@@ -14,22 +14,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chargehand.adapters.git.command import Git, plain_environment
-from chargehand.adapters.git.history import AgentStore
-from chargehand.adapters.git.owned import agent_directory, own_directory
+from chargehand.adapters.checkout import Checkout
+from chargehand.adapters.git.layout import Layout, layout_of, tags_as_packed_refs
 from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.reading import read_texts, write_patch
+from chargehand.adapters.git.refs import is_plain_directory
 from chargehand.adapters.git.repository import Identity, Repository
-from chargehand.adapters.git.work import WorkTree
+from chargehand.adapters.lfs import LargeFiles, Missing
 from chargehand.adapters.rescue import Rescuer
 from chargehand.adapters.sealing import Sealer
 from chargehand.adapters.slots import Note, Pool, Slot, file_identity, open_up, remove_tree
+from chargehand.adapters.submodules import Module, find_modules, read_modules, write_modules
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Sealed
 from chargehand.domain.seal_rules import dropping_patterns
 from chargehand.ports import SealJob, Workspace
 
 __all__ = ["GitWorkspaces"]
+
+_DEPTH = 5  # submodules in submodules
 
 
 @dataclass(slots=True)
@@ -38,7 +42,7 @@ class _Known:
 
     packed_refs: bytes | None = None
     exclude: bytes | None = None
-    folders: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
 
 
 class GitWorkspaces:
@@ -68,6 +72,8 @@ class GitWorkspaces:
             await self._rescue_abandoned(slot)
             try:
                 await self._fill(slot, commit, branch, keep)
+            except Missing:
+                raise
             except (AdapterError, OSError):
                 if not await complete(self.repository, commit):
                     await self._start_over(slot)
@@ -104,22 +110,25 @@ class GitWorkspaces:
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything in the workspace under `job.ref`, with a git directory no agent can write."""
         slot = self._slot(job.workspace)
-        folders = await self._folders(job.workspace.commit)
-        tree = self._tree(slot)
-        store = self._store(slot, tree)
         note = slot.note()
-        sealer = Sealer(
-            repository=self.repository,
-            tree=tree,
-            store=store,
-            folders=folders,
-            index_touched=note is None or note.index != file_identity(slot.work / ".git" / "index"),
-        )
+        touched = note is None or note.index != file_identity(slot.work / ".git" / "index")
+        sealer = await self._sealer(self._checkout(slot), job.workspace.commit, index_touched=touched)
         return await sealer.seal(job)
 
     async def rescue(self, workspace: Workspace, prefix: str, message: str) -> str | None:
         """Keep tracked and untracked files under the next free ref `<prefix>/<n>`; None when nothing differs."""
-        return await self._rescuer(self._slot(workspace)).rescue(workspace.commit, prefix, message)
+        rescuer = self._rescuer(self._checkout(self._slot(workspace)))
+        return await rescuer.rescue(workspace.commit, prefix, message)
+
+    def object_stores(self, workspace: Workspace) -> tuple[Path, ...]:
+        """The folders of the user's objects that git in this workspace reads: a sandbox has to show them."""
+        pending = [self._checkout(self._slot(workspace))]
+        stores: dict[Path, None] = {}
+        while pending:
+            checkout = pending.pop()
+            stores.update(dict.fromkeys(checkout.repository.object_stores()))
+            pending += [module.checkout(checkout) for module in read_modules(checkout)]
+        return tuple(stores)
 
     # -- reading commits
 
@@ -135,49 +144,68 @@ class GitWorkspaces:
 
     async def _fill(self, slot: Slot, commit: str, branch: str, keep: Sequence[str]) -> None:
         exclude = self._exclude() + "".join(f"{pattern}\n" for pattern in keep).encode()
-        await asyncio.to_thread(self._ready, slot, exclude)
-        tree = self._tree(slot)
-        folders, _ = await asyncio.gather(self._folders(commit), tree.check_out(commit, keep))
-        for folder in folders:
-            planted = os.fsencode(slot.work) + b"/" + folder + b"/.git"
-            if os.path.lexists(planted):
-                await asyncio.to_thread(remove_tree, Path(os.fsdecode(planted)))
-        packed = await self._packed_refs()
-        await asyncio.to_thread(self._skeleton, slot, commit, branch, exclude, packed)
-
-    def _ready(self, slot: Slot, exclude: bytes) -> None:
+        checkout = self._checkout(slot)
         if slot.work.is_symlink() or (slot.work.exists() and not slot.work.is_dir()):
-            self._throw_away(slot.work)
-        slot.work.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(slot.work / ".git"):
-            self._throw_away(slot.work / ".git")
-        repository = self.repository
-        own_directory(
-            slot.git_dir,
-            repository.config,
-            repository.object_format,
-            work=slot.work,
-            shallow=repository.shallow_file,
+            await asyncio.to_thread(self._throw_away, slot.work)
+        large = LargeFiles.of(checkout)
+        if large is not None:
+            await large.let_go()
+        await self._check_out(checkout, commit, exclude, keep)
+        modules = await self._fill_modules(checkout, commit, branch, exclude)
+        if large is not None:
+            await large.fill()
+        packed = await self._packed_refs()
+        await asyncio.to_thread(
+            checkout.write_skeleton,
+            commit=commit,
+            branch=branch,
+            identity=self.identity,
             exclude=exclude,
-            attributes=self._attributes(),
+            packed_refs=packed,
+            extra=[line for module in modules for line in module.settings],
         )
 
-    def _skeleton(self, slot: Slot, commit: str, branch: str, exclude: bytes, packed: bytes) -> None:
-        repository = self.repository
-        agent_directory(
-            slot.work / ".git",
-            repository.config,
-            repository.object_format,
-            branch=branch,
-            commit=commit,
-            objects=repository.objects,
-            person=(self.identity.name, self.identity.email),
-            packed_refs=packed,
-            shallow=repository.shallow_file,
-            index=slot.git_dir / "index",
-            exclude=exclude,
-            attributes=self._attributes(),
+    async def _check_out(self, checkout: Checkout, commit: str, exclude: bytes, keep: Sequence[str] = ()) -> None:
+        """Exactly the files of a commit, without anything an agent planted."""
+        await asyncio.to_thread(checkout.work.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._throw_away, checkout.work / ".git")
+        await asyncio.to_thread(checkout.write_own, exclude)
+        layout, _ = await asyncio.gather(
+            self._layout(checkout.repository, commit), checkout.tree.check_out(commit, keep)
         )
+        root = os.fsencode(checkout.work)
+        planted = [root + b"/" + folder + b"/.git" for folder in layout.folders]
+        for path in planted:
+            if os.path.lexists(path):
+                await asyncio.to_thread(self._throw_away, Path(os.fsdecode(path)))
+
+    async def _fill_modules(
+        self, checkout: Checkout, commit: str, branch: str, exclude: bytes, depth: int = 0
+    ) -> tuple[Module, ...]:
+        """Fill the submodules the user has; a folder of one they have not is empty."""
+        links = (await self._layout(checkout.repository, commit)).links
+        modules: tuple[Module, ...] = ()
+        if links and depth < _DEPTH:
+            cache = self._pool.folder / "modules"
+            modules = await find_modules(checkout.repository, commit, links, cache, inside=depth > 0)
+        filled = {os.fsencode(module.path) for module in modules}
+        for path in links:
+            if path not in filled:
+                await asyncio.to_thread(self._empty, checkout.work / os.fsdecode(path))
+        for module in modules:
+            inner = module.checkout(checkout)
+            await self._check_out(inner, module.commit, exclude)
+            await self._fill_modules(inner, module.commit, branch, exclude, depth + 1)
+            await asyncio.to_thread(
+                inner.write_skeleton, commit=module.commit, branch=branch, identity=self.identity, exclude=exclude
+            )
+        write_modules(checkout, modules)
+        return modules
+
+    def _empty(self, folder: Path) -> None:
+        if not is_plain_directory(folder) or any(folder.iterdir()):
+            self._throw_away(folder)
+            folder.mkdir(parents=True)
 
     async def _start_over(self, slot: Slot) -> None:
         await asyncio.to_thread(open_up, slot.work)
@@ -190,14 +218,16 @@ class GitWorkspaces:
             remove_tree(aside)
 
     async def _rescue_abandoned(self, slot: Slot) -> None:
+        """Keep what a dead holder left; what cannot be rescued is set aside, never overwritten."""
         note = slot.note()
-        if note is None or not note.held or not slot.work.is_dir():
+        if note is None or not note.held or not os.path.lexists(slot.work):
             return
-        await self._rescuer(slot).rescue(
-            note.commit,
-            f"refs/chargehand/rescue/abandoned/{slot.name}",
-            f"What was left in workspace {slot.name} on {note.branch}\n",
-        )
+        prefix = f"{REF_ROOT}/rescue/abandoned/{slot.name}"
+        message = f"What was left in workspace {slot.name} on {note.branch}\n"
+        try:
+            await self._rescuer(self._checkout(slot)).rescue(note.commit, prefix, message)
+        except (AdapterError, OSError):
+            await asyncio.to_thread(self._pool.set_aside, slot)
 
     # -- what is behind a slot
 
@@ -206,45 +236,54 @@ class GitWorkspaces:
         if slot is None:
             raise AdapterError("workspaces", f"{workspace.slot} is in use by another process.", retryable=True)
         if not slot.work.is_dir() or not slot.git_dir.is_dir():
-            slot.give_back()
+            if workspace.slot not in self._held:
+                slot.give_back()
             raise AdapterError("workspaces", f"the workspace {workspace.path} is gone.")
         self._held[workspace.slot] = slot
         return slot
 
-    def _tree(self, slot: Slot) -> WorkTree:
-        repository = self.repository
-        env = plain_environment(repository.environ) | {"GIT_OBJECT_DIRECTORY": str(repository.objects)}
-        git = Git(cwd=slot.work, env=env)
-        where = ("--git-dir", str(slot.git_dir), "--work-tree", str(slot.work))
-        bound = Git(cwd=slot.work, env=env, options=(*git.options, *where))
-        return WorkTree(path=slot.work, git_dir=slot.git_dir, git=bound, zero=repository.zero)
+    def _checkout(self, slot: Slot) -> Checkout:
+        return Checkout(repository=self.repository, work=slot.work, git_dir=slot.git_dir, scratch=slot.home)
 
-    def _rescuer(self, slot: Slot) -> Rescuer:
-        tree = self._tree(slot)
-        return Rescuer(repository=self.repository, tree=tree, store=self._store(slot, tree))
-
-    def _store(self, slot: Slot, tree: WorkTree) -> AgentStore:
-        return AgentStore(
-            git_dir=slot.work / ".git", user_objects=self.repository.objects, git=tree.git, scratch=slot.home
+    async def _sealer(self, checkout: Checkout, commit: str, *, index_touched: bool = True) -> Sealer:
+        modules = {
+            os.fsencode(module.path): (
+                module.commit,
+                await self._sealer(module.checkout(checkout), module.commit),
+            )
+            for module in read_modules(checkout)
+        }
+        return Sealer(
+            repository=checkout.repository,
+            tree=checkout.tree,
+            store=checkout.store,
+            folders=(await self._layout(checkout.repository, commit)).folders,
+            index_touched=index_touched,
+            modules=modules,
+            large=LargeFiles.of(checkout),
         )
 
-    async def _folders(self, commit: str) -> tuple[bytes, ...]:
-        """The tracked folders of a commit: where a planted `.git` would outlive cleaning."""
-        if commit not in self._known.folders:
-            got = await self.repository.plumbing().run("ls-tree", "-r", "-d", "-z", "--name-only", commit)
-            self._known.folders[commit] = tuple(path for path in got.stdout.split(b"\0") if path)
-        return self._known.folders[commit]
+    def _rescuer(self, checkout: Checkout) -> Rescuer:
+        return Rescuer(
+            repository=checkout.repository,
+            tree=checkout.tree,
+            store=checkout.store,
+            modules={
+                os.fsencode(module.path): (module.commit, self._rescuer(module.checkout(checkout)))
+                for module in read_modules(checkout)
+            },
+            large=LargeFiles.of(checkout),
+        )
+
+    async def _layout(self, repository: Repository, commit: str) -> Layout:
+        if commit not in self._known.layouts:
+            self._known.layouts[commit] = await layout_of(repository.plumbing(), commit)
+        return self._known.layouts[commit]
 
     async def _packed_refs(self) -> bytes:
         """The user's tags, as a `packed-refs` file; read once."""
         if self._known.packed_refs is None:
-            fields = "--format=%(objectname) %(refname)%00%(*objectname)"
-            got = await self.repository.git().run("for-each-ref", fields, "refs/tags")
-            lines = [b"# pack-refs with: peeled fully-peeled sorted "]
-            for line in got.stdout.splitlines():
-                tag, _, peeled = line.partition(b"\0")
-                lines += [tag, *([b"^" + peeled] if peeled else [])]
-            self._known.packed_refs = b"\n".join([*lines, b""])
+            self._known.packed_refs = await tags_as_packed_refs(self.repository.git())
         return self._known.packed_refs
 
     def _exclude(self) -> bytes:
@@ -260,7 +299,3 @@ class GitWorkspaces:
             parts += [file.read_bytes() + b"\n" for file in files if file.is_file()]
             self._known.exclude = b"".join(parts)
         return self._known.exclude
-
-    def _attributes(self) -> bytes:
-        file = self.repository.common_dir / "info" / "attributes"
-        return file.read_bytes() if file.is_file() else b""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Commit", "Pending", "Raw", "parse_log", "parse_raw", "parse_status", "path_text"]
+__all__ = ["GITLINK", "Commit", "Pending", "Raw", "parse_log", "parse_raw", "parse_status", "path_text"]
 
 GITLINK = "160000"
 

@@ -12,7 +12,7 @@ from chargehand.adapters.git.command import Git, GitFailed, plain_environment, u
 from chargehand.adapters.git.owned import own_directory
 from chargehand.domain.errors import AdapterError, UserError
 
-__all__ = ["Identity", "Repository"]
+__all__ = ["Identity", "Repository", "parse_config"]
 
 _OLDEST = (2, 38)
 _ALTERNATES_DEPTH = 5
@@ -223,12 +223,13 @@ async def _locate(kind: type[Repository], git: Git, path: Path, environ: Mapping
         common_dir=common_dir,
         objects=common_dir / "objects",
         object_format=object_format,
-        config=_parse_config(listing.stdout),
+        config=parse_config(listing.stdout),
         environ=environ,
     )
 
 
-def _parse_config(data: bytes) -> dict[str, str]:
+def parse_config(data: bytes) -> dict[str, str]:
+    """The output of `config --list -z`; the last of several values counts."""
     values = {}
     for entry in os.fsdecode(data).split("\0"):
         key, found, value = entry.partition("\n")
