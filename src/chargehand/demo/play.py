@@ -20,7 +20,7 @@ from chargehand.demo.leftovers import Held
 from chargehand.demo.stage import Stage, child_environment
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError, UserError
-from chargehand.domain.events import MergeFinished, Recorded
+from chargehand.domain.events import EffectIntended, MergeFinished, Recorded
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import Conflict
 from chargehand.domain.state import RunState
@@ -31,6 +31,8 @@ __all__ = ["RUN", "Demo", "Killed"]
 
 RUN = "demo"
 _LANDINGS = 3
+_LATE = 5  # from here on any agent will do
+_AT_WORK_S = 0.25
 _GONE_WITHIN_S = 10.0
 
 
@@ -52,7 +54,7 @@ class Demo:
         self._show = show
 
     async def start(self, *, kill: bool) -> tuple[int, Killed | None]:
-        """Run the plan; with `kill`, SIGKILL it once a third task has landed while another is at work.
+        """Run the plan; with `kill`, SIGKILL it once three tasks have landed while another is at work.
 
         Answers with the exit code of the run, and what was seen when it was killed (None when it was not).
         """
@@ -110,9 +112,7 @@ class Demo:
         except (AdapterError, UserError):
             return None  # it is only just being created
         landed = sum(record.status is TaskStatus.INTEGRATED for record in state.tasks.values())
-        conflict = any(isinstance(r.event, MergeFinished) and isinstance(r.event.result, Conflict) for r in events)
-        at_work = any(isinstance(effect, StartAttempt) for effect in state.inflight.values())
-        if landed < _LANDINGS or not conflict or not at_work or process.returncode is not None:
+        if process.returncode is not None or not _is_the_moment(state, events, landed):
             return None
         held = Held.below(process.pid)
         try:
@@ -135,6 +135,19 @@ class Demo:
         return await asyncio.create_subprocess_exec(
             *argv, cwd=self.stage.project, env=env, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
         )
+
+
+def _is_the_moment(state: RunState, events: list[Recorded], landed: int) -> bool:
+    """Three have landed, a conflict is behind us, and an agent has been at work for a while."""
+    conflict = any(isinstance(r.event, MergeFinished) and isinstance(r.event.result, Conflict) for r in events)
+    starts = {
+        record.event.effect.key: record.at
+        for record in events
+        if isinstance(record.event, EffectIntended) and isinstance(record.event.effect, StartAttempt)
+    }
+    longest_s = max((events[-1].at - at for key, at in starts.items() if key in state.inflight), default=-1.0)
+    enough_s = _AT_WORK_S if landed < _LATE else 0.0
+    return conflict and landed >= _LANDINGS and longest_s >= enough_s
 
 
 def _text(line: bytes) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from chargehand.demo.play import Killed
@@ -34,8 +38,9 @@ class Result:
     def next_steps(self) -> tuple[str, ...]:
         """What to type next, in this order."""
         told = next((incident.task for incident in self.incidents), "")
-        show = (f"chargehand show {told} --log",) if told else ()
-        return (f"cd {self.stage.project}", "chargehand status", *show, "chargehand accept")
+        show = (f"show {told} --log",) if told else ()
+        name = _program()
+        return (f"cd {quote(str(self.stage.project))}", *(f"{name} {words}" for words in ("status", *show, "accept")))
 
     def document(self) -> dict[str, Any]:
         """The document of `demo --json`."""
@@ -60,3 +65,12 @@ class Result:
             "checkout_untouched": self.untouched,
             "next": list(self.next_steps),
         }
+
+
+def _program() -> str:
+    """What to type for `chargehand`: where the one that plays is not the one on PATH, its full path."""
+    own = Path(sys.executable).parent / "chargehand"
+    there = shutil.which("chargehand")
+    if there is not None and (not own.exists() or Path(there).resolve() == own.resolve()):
+        return "chargehand"
+    return quote(str(own)) if own.exists() else f"{quote(sys.executable)} -m chargehand"

@@ -72,10 +72,16 @@ def _incident(event: TaskRequeued, failure: Failure, claim: str, followed: str) 
         case IncidentKind.STRAY:
             what = f"{failure.summary} It reported “{claim}” all the same."
         case IncidentKind.RED_GATE:
-            what = f"It reported “{claim}”, but the gate said no. {failure.summary}"
+            what = f"It reported “{claim}”, but the gate said no. {failure.summary}{_complaint(failure)}"
         case _:
             what = failure.summary
     return Incident(kind=kind, task=event.task, what=what, followed=followed)
+
+
+def _complaint(failure: Failure) -> str:
+    """The line of the gate's output that names the error, where there is one."""
+    named = [line.strip() for line in failure.tail.splitlines() if line.partition(":")[0].endswith("Error")]
+    return f" ({named[-1]})" if named else ""
 
 
 def _followed(task: str, landed: dict[str, TaskIntegrated], rest: list[Event]) -> str:

@@ -1,0 +1,252 @@
+"""What Chargehand costs beside the work itself; every number against the floor of the same run.
+
+    make bench                       everything (about ten minutes)
+    make bench ARGS="--quick"        fewer repetitions and smaller sizes
+    make bench ARGS="--only git"     one part
+
+Ratios within one run mean something on any machine; seconds only on an idle one. The load is printed with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+if __package__ in {None, ""}:
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench.ours import a_place, chargehand, course_of, cpu_s, histogram, rss_mb, tree_of
+from bench.work import levels
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).parent.parent
+TASKS = levels()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured value; `most` is the goal (None: only for information)."""
+
+    part: str
+    what: str
+    value: float
+    unit: str
+    most: float | None = None
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """pass, miss, or nothing."""
+        return "" if self.most is None else "pass" if self.value <= self.most else "MISS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How thoroughly to measure, and where."""
+
+    repeats: int
+    quick: bool
+    folder: str | None
+
+
+def floor(how: How, *words: str) -> float:
+    """Seconds of the floor for the same work, in a process of its own."""
+    argv = [sys.executable, str(ROOT / "bench" / "floor.py"), *words]
+    argv += ["--dir", how.folder] if how.folder else []
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout)["wall_s"])
+
+
+# -- the parts ------------------------------------------------------------------------------------
+
+
+def overhead(how: How) -> Iterator[Row]:
+    """20 tasks whose agents take no time: all that is left is coordination, gates included."""
+    part, floors, runs, courses = "overhead", [], [], []
+    for _ in range(how.repeats):
+        floors.append(floor(how))
+        with a_place(how.folder, 200) as place:
+            wall_s, _ = chargehand(place.argv(TASKS, sleep_s=0, gate=True, jobs=4), place.env, place.folder)
+            runs.append(wall_s)
+            courses.append(course_of(place.folder / "state"))
+    ours_s, floor_s = median(runs), median(floors)
+    yield Row(part=part, what="20 × 0 s, the floor", value=floor_s, unit="s", note=_all(floors))
+    yield Row(part=part, what="20 × 0 s, chargehand run", value=ours_s, unit="s", note=_all(runs))
+    yield Row(part=part, what="against the floor", value=ours_s / floor_s, unit="×", most=1.3)
+    yield Row(part=part, what="a task, above the floor", value=(ours_s - floor_s) / 20 * 1000, unit="ms")
+    last = courses[-1]
+    for name, taken in sorted(last.steps_s.items()):
+        yield Row(part=part, what=f"median {name}", value=median(taken) * 1000, unit="ms", note=f"{len(taken)} of them")
+    yield Row(part=part, what="first to last event", value=last.wall_s, unit="s", note=f"{last.events} events")
+
+
+def waiting(how: How) -> Iterator[Row]:
+    """20 tasks of 5 s in 4 slots without gates: 25 s by the graph alone."""
+    part = "waiting"
+    floor_s = floor(how, "--sleep", "5", "--no-gate")
+    with a_place(how.folder, 200) as place:
+        wall_s, _ = chargehand(place.argv(TASKS, sleep_s=5, gate=False, jobs=4), place.env, place.folder)
+    yield Row(part=part, what="20 × 5 s, the floor", value=floor_s, unit="s")
+    yield Row(part=part, what="20 × 5 s, chargehand run", value=wall_s, unit="s", most=26.5)
+
+
+def git_processes(how: How) -> Iterator[Row]:
+    """How many git commands a task costs."""
+    part = "git"
+    with a_place(how.folder, 200) as place:
+        notes = place.count_git()
+        few, many = levels((4,)), levels((8, 8, 4))
+        counts = {}
+        for items in (few, many):
+            notes.write_text("")
+            chargehand(place.argv(items, sleep_s=0, gate=True, jobs=4), place.env, place.folder)
+            counts[len(items)] = histogram(notes)
+            (place.folder / "state").rename(place.folder / f"state-{len(items)}")
+            subprocess.run(
+                ["git", "branch", "-q", "-D", "chargehand/bench"], cwd=place.repository, env=place.env, check=True
+            )
+    extra = (counts[20] - counts[4]).total() / 16
+    names = ", ".join(f"{name} {count / 20:.1f}" for name, count in counts[20].most_common(12))
+    yield Row(part=part, what="a run of 20, by task", value=counts[20].total() / 20, unit="", note=names)
+    yield Row(part=part, what="each further task", value=extra, unit="", most=15)
+
+
+def scheduling(how: How) -> Iterator[Row]:
+    """The engine alone, on a journal in memory-backed storage where there is one: decisions, not disks."""
+    from bench.scheduling import schedule
+
+    part = "scheduling"
+    folder = how.folder or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    small, large = (200, 2000) if how.quick else (1000, 10000)
+    small_s, _ = schedule(small, folder)
+    large_s, events = schedule(large, folder)
+    yield Row(part=part, what=f"{small} tasks that do nothing", value=small_s, unit="s")
+    yield Row(part=part, what=f"{large} of them", value=large_s, unit="s", note=f"{events} events")
+    yield Row(part=part, what="ten times as many cost", value=large_s / small_s, unit="×", most=11)
+    yield Row(part=part, what="a task", value=large_s / large * 1000, unit="ms")
+
+
+def startup(how: How) -> Iterator[Row]:
+    """How long one waits for an answer."""
+    part = "startup"
+    with a_place(how.folder, 200) as place:
+        chargehand(place.argv(TASKS, sleep_s=0, gate=False, jobs=4), place.env, place.folder)
+        where = ["--repo", str(place.repository), "--state-dir", str(place.folder / "state")]
+        for what, words, most in (("--help", ["--help"], 0.25), ("status", ["status", *where], None)):
+            taken = []
+            for _ in range(how.repeats * 3):
+                began = time.perf_counter()
+                argv = [sys.executable, "-m", "chargehand", *words]
+                subprocess.run(argv, env=place.env, cwd=place.folder, check=True, capture_output=True)
+                taken.append(time.perf_counter() - began)
+            yield Row(part=part, what=what, value=median(taken), unit="s", most=most, note=f"best {min(taken):.3f}")
+
+
+def idle(how: How) -> Iterator[Row]:
+    """What it takes while four agents do nothing."""
+    part, watch_s = "idle", 5 if how.quick else 15
+    with a_place(how.folder, 200) as place:
+        argv = place.argv(levels((4,)), sleep_s=watch_s + 6, gate=False, jobs=4)
+        process = subprocess.Popen(
+            argv, env=place.env, cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            time.sleep(4)  # long enough for all four to sleep
+            tree = tree_of(process.pid)
+            helpers = [pid for pid, line in tree.items() if pid != process.pid and "python" in line]
+            before = {pid: cpu_s(pid) for pid in (process.pid, *helpers)}
+            time.sleep(watch_s)
+            used = {pid: cpu_s(pid) - before[pid] for pid in before}
+            own_mb, helpers_mb = rss_mb(process.pid), sum(rss_mb(pid) for pid in helpers)
+        finally:
+            process.communicate()
+    share = sum(used.values()) / watch_s * 100
+    asleep = sum("sleep" in line for line in tree.values())
+    yield Row(part=part, what="CPU, of one core", value=share, unit="%", most=1, note=f"{asleep} agents asleep")
+    yield Row(part=part, what="resident memory", value=own_mb, unit="MB", most=80)
+    yield Row(part=part, what="of its launchers", value=helpers_mb, unit="MB", note=f"{len(helpers)} processes")
+
+
+def sizes(how: How) -> Iterator[Row]:
+    """How the cost of a task grows with the repository; one slot, so that nothing overlaps."""
+    part = "sizes"
+    items = levels((12,))
+    for files in (200, 5000) if how.quick else (200, 5000, 50000):
+        with a_place(how.folder, files) as place:
+            chargehand(place.argv(items, sleep_s=0, gate=False, jobs=1), place.env, place.folder)
+            course = course_of(place.folder / "state")
+        ours = median(task - agent for task, agent in zip(course.tasks_s, course.agents_s, strict=True)) * 1000
+        most = 250.0 if files == 50000 else None
+        first = (course.tasks_s[0] - course.agents_s[0]) * 1000
+        note = f"the first, which makes the checkout: {first:.0f} ms"
+        yield Row(part=part, what=f"{files} files, ours a task", value=ours, unit="ms", most=most, note=note)
+
+
+PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
+    "overhead": overhead,
+    "waiting": waiting,
+    "git": git_processes,
+    "scheduling": scheduling,
+    "startup": startup,
+    "idle": idle,
+    "sizes": sizes,
+}
+
+
+# -- telling --------------------------------------------------------------------------------------
+
+
+def _all(values: list[float]) -> str:
+    return "/".join(f"{value:.2f}" for value in values)
+
+
+def show(row: Row) -> None:
+    goal = f"≤ {row.most:g} {row.unit}" if row.most is not None else ""
+    print(
+        f"{row.part:<11}{row.what:<30}{row.value:>10.3f} {row.unit:<3}{goal:<10}{row.verdict:<6}{row.note}", flush=True
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/run.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=list(PARTS), action="append", help="one part; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, smaller sizes")
+    parser.add_argument("--dir", help="where to work (default: the temporary folder)")
+    options = parser.parse_args()
+    how = How(repeats=1 if options.quick else 3, quick=options.quick, folder=options.dir)
+    facts = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+    }
+    print(", ".join(f"{name} {value}" for name, value in facts.items()), flush=True)
+    rows: list[Row] = []
+    for name in options.only or PARTS:
+        for row in PARTS[name](how):
+            rows.append(row)
+            show(row)
+    folder = ROOT / "bench" / "results"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{facts['at']}.json".replace(":", "")
+    document = {**facts, "rows": [{**asdict(row), "verdict": row.verdict} for row in rows]}
+    file.write_text(json.dumps(document, indent=1, ensure_ascii=False))
+    missed = [row for row in rows if row.verdict == "MISS"]
+    print(f"{len(missed)} of {sum(row.most is not None for row in rows)} goals missed; {file}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
