@@ -150,7 +150,7 @@ class World:
     def refs(self) -> dict[str, str]:
         """All refs of the repository."""
         lines = self.repo.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-        return dict(line.split(" ") for line in lines)  # type: ignore[arg-type]
+        return dict(line.split(" ") for line in lines)
 
     def checkout(self) -> dict[str, tuple[int, str]]:
         """Every file of the user's checkout outside `.git`, with mode and content, and the index."""
