@@ -163,12 +163,8 @@ class _Reader:
         )
 
     def _caps(self) -> Caps:
-        values: dict[str, Any] = {}
-        for field in Caps.__dataclass_fields__:
-            key = f"caps.{field.removesuffix('_s')}"
-            if key in self._found.values:
-                values[field] = self._found.values[key].value
-        return Caps(**values)
+        fields = Caps.__dataclass_fields__
+        return Caps(**{field: self._found.values[f"caps.{field.removesuffix('_s')}"].value for field in fields})
 
     def _notify(self) -> Notify:
         webhook = self.get("notify.webhook")
@@ -187,11 +183,11 @@ class _Reader:
     def _wrong(self, key: str, message: str, hint: str) -> None:
         source = self._found.values[key].source
         file, _, line = source.rpartition(":")
-        known = self._found.values[key].rank in {Rank.USER, Rank.PROJECT} and line.isdigit()
+        known = self._found.values[key].rank in {Rank.USER, Rank.PROJECT}
         self._found.problems.append(
             Problem(
                 code="bad_setting",
-                message=message,
+                message=message if known else f"{source}: {message}",
                 hint=hint,
                 file=file if known else None,
                 line=int(line) if known else None,

@@ -156,7 +156,7 @@ def _read_file(into: Gathered, path: Path, table: KeyPath, rank: Rank) -> None:
     try:
         data: Any = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        into.problems.append(_toml_problem(error, file))
+        into.problems.append(_toml_problem(error, file, text))
         return
     for part in table:
         data = data.get(part, {})
@@ -165,11 +165,11 @@ def _read_file(into: Gathered, path: Path, table: KeyPath, rank: Rank) -> None:
         into.take(key, value, source)
 
 
-def _toml_problem(error: Exception, file: str) -> Problem:
-    text = str(error) or "it is nested too deeply"
-    at = _AT.search(text)
-    message = f"This is not valid TOML: {_AT.sub('', text).rstrip('.')}."
-    line, column = (int(at[1]), int(at[2])) if at and at[1] else (None, None)
+def _toml_problem(error: Exception, file: str, text: str) -> Problem:
+    said = str(error)
+    at = _AT.search(said)
+    message = f"This is not valid TOML: {_AT.sub('', said).rstrip('.')}."
+    line, column = (int(at[1]), int(at[2])) if at and at[1] else (text.count("\n") + 1, None)
     return Problem(code="syntax", message=message, file=file, line=line, column=column)
 
 
@@ -225,8 +225,11 @@ def _read_environment(into: Gathered, env: Mapping[str, str]) -> tuple[Problem, 
         if option is not None:
             source = _Source(name=f"environment {name}", rank=Rank.ENVIRONMENT)
             _take_text(into, split_key(option.key), option, env[name], source)
-        elif hint := nearest(name, options):
+        elif hint := nearest(
+            name.removeprefix("CHARGEHAND_"), [known.removeprefix("CHARGEHAND_") for known in options]
+        ):
             message = f"The environment variable {name} is no setting; it is ignored."
+            hint = hint.replace("'", "'CHARGEHAND_", 1)
             warnings.append(Problem(code="unknown_variable", message=message, severity=Severity.WARNING, hint=hint))
     return tuple(warnings)
 
