@@ -71,11 +71,9 @@ async def _accept(call: Call, workshop: Workshop, state: RunState) -> Accepting:
     """`--accept`: land on the target when everything is green."""
     if not state.options.accept or state.finished is None or state.finished.verdict is not RunVerdict.FINISHED:
         return Accepting()
-    from chargehand.wiring.landing import accept
-
     call.out.note(f"everything is green: landing on {state.options.target or 'the current branch'}")
     try:
-        done = await accept(workshop, state.run, None, squash=False)
+        done = await workshop.accept(state.run, None, squash=False)
     except UserError as error:
         return Accepting(refused=f"{error.message} {error.hint}".strip())
     return Accepting(done=f"{done.target} is at {short(done.after)} ({done.how})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,17 +11,19 @@ from typing import TYPE_CHECKING
 from chargehand.cli.call import Call
 from chargehand.cli.render.checked import check_lines
 from chargehand.cli.render.pen import Pen
-from chargehand.domain.check import Survey
+from chargehand.domain.check import Survey, World, programs_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.checking import check_loaded, survey_document
+from chargehand.plans.detect import read_plan
+from chargehand.settings import Settings, load_settings, merge_into
 
 if TYPE_CHECKING:
     from chargehand.domain.plan import Plan
     from chargehand.plans.loaded import LoadedPlan
     from chargehand.wiring import Workshop
 
-__all__ = ["Surveyed", "print_check", "survey_plan"]
+__all__ = ["Surveyed", "print_check", "survey_alone", "survey_plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +50,37 @@ async def survey_plan(call: Call, workshop: Workshop, path: Path | None, base: s
     if path is None:
         call.out.note(f"taking {loaded.source}")
     subject = loaded.plan or loaded.draft
-    world = await workshop.world(subject, base or "HEAD") if subject else None
+    if subject is None:
+        return Surveyed(loaded=loaded, found=check_loaded(loaded))
+    commit = await workshop.repository.resolve(base or "HEAD")
+    found = check_loaded(loaded, await workshop.world(subject, commit))
+    ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
+    return Surveyed(loaded=loaded, found=replace(found, problems=(*found.problems, *ahead)))
+
+
+def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
+    """The same where there is no repository to run in: `check` still finds what is wrong with the plan."""
+    here = Path.cwd()
+    settings = load_settings(here, os.environ, call.sets, call.flags)
+    loaded = read_plan(path, here)
+    if loaded.plan is not None:
+        loaded = replace(loaded, plan=merge_into(loaded.plan, settings, loaded.stated))
+    subject = loaded.plan or loaded.draft
+    if subject is None:
+        return Surveyed(loaded=loaded, found=check_loaded(loaded))
+    named = programs_of(subject)
+    world = World(
+        programs=frozenset(name for name in named if shutil.which(name)),
+        files=frozenset(name.removeprefix("./") for name in named if "/" in name and (here / name).is_file()),
+    )
     found = check_loaded(loaded, world)
-    if subject is not None:
-        found = replace(found, problems=(*found.problems, *_ahead(workshop, subject, loaded.source)))
-    return Surveyed(loaded=loaded, found=found)
+    text = f"{why.message} `run` needs a repository with a commit."
+    missing = Problem(code=why.code, message=text, severity=Severity.WARNING, hint=why.hint)
+    ahead = _ahead(subject, settings, here, loaded.source)
+    return Surveyed(loaded=loaded, found=replace(found, problems=(*found.problems, *ahead, missing)))
 
 
-def _ahead(workshop: Workshop, plan: Plan, source: str) -> list[Problem]:
+def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Problem]:
     """What `run` would refuse here though the plan itself is sound: a warning, for others may have it."""
     from chargehand.wiring.starting import settle_agents
 
@@ -63,7 +90,7 @@ def _ahead(workshop: Workshop, plan: Plan, source: str) -> list[Problem]:
         found.append(Problem(code="profile_unavailable", message=text, severity=Severity.WARNING, file=source))
     try:
         if plan.tasks:
-            settle_agents(plan, workshop.settings, workshop.cwd)
+            settle_agents(plan, settings, cwd)
     except UserError as error:
         found.append(
             Problem(code=error.code, message=error.message, severity=Severity.WARNING, hint=error.hint, file=source)

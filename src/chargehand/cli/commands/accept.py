@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ import click
 from chargehand.cli.call import Call, command, run_argument
 
 if TYPE_CHECKING:
+    from chargehand.domain.state import RunState
     from chargehand.wiring.landing import Acceptance, Landing
 
 __all__ = ["accept"]
@@ -32,40 +32,37 @@ async def accept(call: Call, run: str | None, target: str | None, squash: bool, 
 
     The branch that is checked out is updated as `git merge` would, and refused where local changes overlap.
     """
-    from chargehand.wiring.landing import accept as land
-    from chargehand.wiring.landing import look_before
-
     workshop = await call.open()
     name = workshop.service.newest(run)
-    landing = await look_before(workshop, name, target)
+    landing = await workshop.accept_plan(name, target)
     if landing.commits and not yes:
-        _ask(call, landing, failed=workshop.service.look(name).state)
+        _ask(call, landing, workshop.service.look(name).state)
     if landing.moved and landing.commits:
         call.out.note(f"{landing.target} has moved since: the run gates run on the merge first.")
-    done = await land(workshop, name, target, squash=squash)
+    done = await workshop.accept(name, target, squash=squash)
     if call.out.json:
         call.out.document(_document(done))
     else:
         call.out.say(*_lines(done))
 
 
-def _ask(call: Call, landing: Landing, *, failed: object) -> None:
+def _ask(call: Call, landing: Landing, state: RunState) -> None:
     """Silence never approves: without a terminal to ask on, only --yes does [I9]."""
     from chargehand.cli.driving import may_ask
     from chargehand.cli.render.units import count
     from chargehand.domain.errors import UserError
+    from chargehand.domain.words import RunVerdict
 
     if not may_ask(call):
         text = f"Landing run {landing.run} on {landing.target} needs a yes, and there is no terminal to ask on."
         raise UserError(text, code="needs_yes", hint="Add --yes.")
-    state = getattr(failed, "finished", None)
-    if state is not None and state.verdict != "finished":
-        call.out.tell(f"run {landing.run} has {state.verdict}: {state.detail}")
+    end = state.finished
+    if end is not None and end.verdict is not RunVerdict.FINISHED:
+        call.out.tell(f"run {landing.run} has {end.verdict}: {end.detail}")
     shown = list(landing.files[:_SHOWN_FILES])
     more = len(landing.files) - len(shown)
     call.out.tell(*(f"  {path}" for path in shown), *([f"  and {more} more"] if more else []))
     question = f"Land {count(landing.commits, 'commit')} of run {landing.run} on {landing.target}?"
-    sys.stdout.flush()
     if not click.confirm(question, default=False, err=True):
         raise click.Abort
 

@@ -15,6 +15,7 @@ chargehand check plan.yaml          waves, critical path, and every problem
 chargehand check                    the one plan at the known places
 chargehand check plan.yaml --json   exit code 2 when there are errors
 """
+_NO_REPOSITORY = frozenset({"not_a_repository", "no_commit"})
 
 
 @command("check", examples=_EXAMPLES)
@@ -22,7 +23,13 @@ chargehand check plan.yaml --json   exit code 2 when there are errors
 @click.option("--base", metavar="REF", help="The commit a run would start from; default: HEAD.")
 async def check(call: Call, plan: Path | None, base: str | None) -> int:
     """Check PLAN: errors (exit code 2), warnings, waves, critical path, and what has to take turns."""
-    from chargehand.cli.surveying import print_check, survey_plan
+    from chargehand.cli.surveying import print_check, survey_alone, survey_plan
+    from chargehand.domain.errors import UserError
 
-    workshop = await call.open()
+    try:
+        workshop = await call.open()
+    except UserError as error:
+        if error.code not in _NO_REPOSITORY or call.repo is not None:
+            raise
+        return print_check(call, survey_alone(call, plan, error))
     return print_check(call, await survey_plan(call, workshop, plan, base))

@@ -22,10 +22,9 @@ async def clean(call: Call, dry_run: bool) -> None:
     Journals, sealed attempts, branches, and whatever an unfinished run needs stay.
     """
     from chargehand.cli.render.pen import Pen, table
-    from chargehand.wiring.housekeeping import clean as tidy
 
     workshop = await call.open()
-    done = await tidy(workshop, dry_run=dry_run)
+    done = await workshop.clean(dry_run=dry_run)
     if call.out.json:
         removed = [{"kind": kind, "name": name} for kind, name in done.removed]
         kept = [{"name": name, "why": why} for name, why in done.kept]

@@ -23,13 +23,12 @@ async def doctor(call: Call, plan: Path | None) -> int:
     """Look at everything a run needs; exit code 1 when something would make it fail."""
     from chargehand.cli.failing import PlanRefused
     from chargehand.cli.render.pen import Pen, wrap
-    from chargehand.wiring.examining import examine
 
     workshop = await call.open()
     loaded = workshop.load_plan(plan) if plan is not None else None
     if loaded is not None and loaded.plan is None:
         raise PlanRefused(loaded.problems)
-    findings = await examine(workshop, loaded.plan if loaded else None)
+    findings = await workshop.examine(loaded.plan if loaded else None)
     well = all(finding.ok is not False for finding in findings)
     if call.out.json:
         rows = [{"name": f.name, "ok": f.ok, "text": f.text, "hint": f.hint or None} for f in findings]

@@ -18,13 +18,19 @@ async def runs(call: Call) -> None:
     from chargehand.cli.render.lines import STYLES
     from chargehand.cli.render.pen import Cell, Pen, table
     from chargehand.cli.render.units import ago, iso
+    from chargehand.domain.errors import ChargehandError
     from chargehand.domain.view import run_state
     from chargehand.domain.words import TaskStatus
 
     workshop = await call.open()
     now = workshop.clock.now()
     rows, documents = [], []
-    for summary in workshop.service.runs():
+    for name in workshop.store.runs():
+        try:
+            summary = workshop.service.look(name)
+        except ChargehandError as error:  # one that cannot be read hides none of the others
+            call.out.tell(f"run {name} cannot be read: {error}")
+            continue
         state, word = summary.state, run_state(summary.state, held=summary.held)
         landed = sum(1 for record in state.tasks.values() if record.status is TaskStatus.INTEGRATED)
         documents.append(

@@ -95,7 +95,9 @@ def _result_lines(story: Story, pen: Pen) -> list[str]:
     else:
         lines += block(f"no report: {result.report_problem}", pen, indent=2)
     if result.sealed:
-        lines.append(f"  sealed: {short(result.sealed.commit)}, {count(len(result.sealed.changes), 'path')} changed")
+        number = len(result.sealed.changes)
+        what = f"{short(result.sealed.commit)}, {count(number, 'path')} changed" if number else "nothing changed"
+        lines.append(f"  sealed: {what}")
     lines += block(f"not sealed: {result.seal_problem}", pen, indent=2) if result.seal_problem else []
     for warning in result.warnings:
         lines += block(f"warning: {warning}", pen, indent=2)
