@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.process.spawn import on_exit, open_stdin, why_not
 from chargehand.adapters.process.spec import Captured
 from chargehand.domain.errors import AdapterError
@@ -78,7 +79,7 @@ class _Helper:
             )
         except OSError as error:
             self._close_pipes()
-            text = why_not(argv[0], error.errno or 0, cwd) if cwd.is_dir() else f"The folder {cwd} does not exist."
+            text = why_not(argv[0], error.errno or 0, cwd) if is_folder(cwd) else f"The folder {cwd} does not exist."
             raise AdapterError("process", text) from error
         finally:
             for descriptor in given:

@@ -7,8 +7,8 @@ child instead of the machine's. It kills what is left when the program has ended
 control socket is closed (which the kernel does when Chargehand dies, however that came about) and when it is
 told to by a signal. It forwards the exit status: the same code, or the same signal.
 
-`--setenv=NAME=VALUE` adds to the environment, `--unset=NAME` takes away, `--refuse=TEXT` starts nothing and says why; the options that restrict
-the program are those of `restrict.py`.
+`--setenv=NAME=VALUE` adds to the environment, `--unset=NAME` takes away, `--refuse=TEXT` starts nothing and says
+why; the options that restrict the program are those of `restrict.py`.
 
 On the control socket it tells one line: `exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be
 executed), and `left PID …` for processes that refused to be killed because they belong to somebody else.

@@ -15,6 +15,7 @@ from functools import cache
 from chargehand.adapters.process.budgets import Budgets
 from chargehand.adapters.process.leftovers import kill_leftovers
 from chargehand.adapters.process.output import CappedFile
+from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.process.spawn import Spawned, on_exit, refusal, spawn, why_not
 from chargehand.adapters.process.spec import EndKind, ProcessEnd, ProcessSpec
 from chargehand.adapters.process.tree import descendants, send, snapshot, stat_of
@@ -290,6 +291,6 @@ def _program(spec: ProcessSpec) -> str:
 
 
 def _why_no_launcher(spec: ProcessSpec, error: OSError) -> str:
-    if not spec.cwd.is_dir():
+    if not is_folder(spec.cwd):
         return f"The folder {spec.cwd} to start in does not exist."
     return why_not(spec.argv[0], error.errno or 0, spec.cwd)

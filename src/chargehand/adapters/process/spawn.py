@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.process.spec import MARKER_VARIABLE, ProcessSpec
 
 __all__ = ["Spawned", "launcher_prefix", "on_exit", "open_stdin", "refusal", "spawn", "why_not"]
@@ -152,7 +153,7 @@ def _wait_in_thread(loop: asyncio.AbstractEventLoop, pid: int, call: Callable[[]
 def why_not(program: str, number: int, cwd: Path) -> str:
     """A sentence about an argv that could not be executed."""
     path = Path(program) if "/" in program else None
-    if number == errno.ENOENT and path is not None and (cwd / path).exists():
+    if number == errno.ENOENT and path is not None and is_there(cwd / path):
         return f"{program} could not be executed: the interpreter that its first line names does not exist."
     if number in (errno.ENOENT, errno.ENOTDIR):
         where = "does not exist" if path is not None else "was not found on PATH"

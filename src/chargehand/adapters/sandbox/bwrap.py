@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
 from chargehand.adapters.sandbox.layout import Access, Entry, Layout
 from chargehand.adapters.sandbox.places import is_below
@@ -76,7 +77,7 @@ class Bubblewrap:
             yield from ("--ro-bind", path, path)
         elif entry.access is Access.WRITE:
             yield from ("--bind", path, path)
-        elif entry.path.is_dir():
+        elif is_folder(entry.path):
             yield from (*self._tmpfs_options(), "--tmpfs", path)
         else:
             yield from ("--dev-bind", "/dev/null", path)

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from chargehand.adapters.process import capture
+from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.process.restrict import SCOPE_ABI, abi
 from chargehand.adapters.sandbox.bwrap import Bubblewrap
 from chargehand.adapters.sandbox.landlock import Landlock
@@ -131,7 +132,7 @@ async def _why_not(sandbox: Sandbox) -> str:
         if done.code != 0:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             return f"{lines[-1].strip().rstrip('.')}." if lines else f"it ended with {done.code}."
-        return "" if (folder / "made").exists() else "what is written in the workspace does not arrive."
+        return "" if is_there(folder / "made") else "what is written in the workspace does not arrive."
 
 
 def _probe_folder(folder: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chargehand.adapters.process import launcher_prefix
+from chargehand.adapters.process.paths import is_file, is_folder, is_there
 from chargehand.adapters.sandbox.credentials import credential_files
 from chargehand.adapters.sandbox.layout import Access, Layout, outline
 from chargehand.adapters.sandbox.sockets import pathname_sockets
@@ -21,7 +22,7 @@ def layout_for(argv: Sequence[str], confinement: Confinement) -> Layout:
     found = outline(confinement)
     layout = found.layout
     open_tools(found, argv, confinement.env, confinement.workspace)
-    for root in [path for path, access in layout.rules.items() if access is Access.READ and path.is_dir()]:
+    for root in [path for path, access in layout.rules.items() if access is Access.READ and is_folder(path)]:
         for path in credential_files(root):
             if layout.access(path) is Access.READ:
                 layout.add(path, Access.NONE)
@@ -44,7 +45,7 @@ def find(program: str, confinement: Confinement) -> Path | None:
         places = [workspace / program]
     else:
         places = [folder / program for folder in search_path(confinement.env, workspace)]
-    return next((place for place in places if place.is_file() and os.access(place, os.X_OK)), None)
+    return next((place for place in places if is_file(place) and os.access(place, os.X_OK)), None)
 
 
 def why_not(argv: Sequence[str], confinement: Confinement, layout: Layout | None) -> str:
@@ -62,11 +63,11 @@ def why_missing(program: str, confinement: Confinement) -> str:
         if "/" not in program:
             return f"The program {program} was not found on PATH: install it or name it by its full path."
         path = confinement.workspace / program
-        if path.is_file():
+        if is_file(path):
             return f"The program {program} may not be executed: look at its permissions."
         return f"The program {program} does not exist: install it or correct its path."
     interpreter = shebang(found)
-    if interpreter and not (confinement.workspace / interpreter).exists():
+    if interpreter and not is_there(confinement.workspace / interpreter):
         return f"The program {program} could not be executed: its interpreter {interpreter} does not exist."
     return ""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.sandbox.credentials import holds_credential
 from chargehand.adapters.sandbox.places import (
     SYSTEM_ROOTS,
@@ -92,7 +93,7 @@ class Outline:
         """Bind a real path back read-only, unless it is seen anyway, is out of reach itself, or holds secrets."""
         if path in self.layout.rules or self.layout.access(path) is not Access.NONE:
             return
-        if path.exists() and not is_below(path, self.secret) and not holds_credential(path):
+        if is_there(path) and not is_below(path, self.secret) and not holds_credential(path):
             self.layout.add(path, Access.READ)
 
     def keep_links(self, path: Path) -> None:
@@ -119,7 +120,7 @@ def outline(confinement: Confinement) -> Outline:
     layout = Layout()
     hidden = [trail(path).real for path in confinement.hidden]
     for path in (*covered_homes(), *shared_folders(), *root_only(), *hidden):
-        if path not in SYSTEM_ROOTS and path.exists():
+        if path not in SYSTEM_ROOTS and is_there(path):
             layout.add(path, Access.NONE)
     for path in kept_back():
         if layout.access(path) is Access.NONE:
@@ -128,7 +129,7 @@ def outline(confinement: Confinement) -> Outline:
     wanted = [*((path, Access.WRITE) for path in writable), *((path, Access.READ) for path in confinement.readable)]
     for path, access in wanted:
         real = trail(path).real
-        if real.exists():
+        if is_there(real):
             layout.add(real, access)
         elif access is Access.WRITE:
             raise AdapterError("sandbox", f"{path} does not exist: it is made before a program is confined to it.")

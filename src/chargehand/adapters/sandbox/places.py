@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_folder, is_there
+
 __all__ = [
     "SYSTEM_ROOTS",
     "Trail",
@@ -88,14 +90,14 @@ def real_homes() -> tuple[Path, ...]:
         with suppress(KeyError):
             names.add(pwd.getpwuid(uid).pw_dir)
     homes = {trail(Path(name)).real for name in names if name.startswith("/")}
-    return tuple(sorted(home for home in homes if home.is_dir()))
+    return tuple(sorted(home for home in homes if is_folder(home)))
 
 
 def shared_folders() -> tuple[Path, ...]:
     """Folders that other programs of this machine write to and listen in, real paths."""
     names = ["/tmp", "/var/tmp", "/run", "/var/run", os.environ.get("XDG_RUNTIME_DIR", "")]  # noqa: S108
     found = {trail(Path(name)).real for name in names if name.startswith("/")}
-    return tuple(sorted(path for path in found - SYSTEM_ROOTS if path.is_dir()))
+    return tuple(sorted(path for path in found - SYSTEM_ROOTS if is_folder(path)))
 
 
 def covered_homes() -> tuple[Path, ...]:
@@ -113,7 +115,7 @@ def covered_homes() -> tuple[Path, ...]:
 def kept_back() -> tuple[Path, ...]:
     """Real paths inside the shared folders that stay readable."""
     found = (trail(Path(name)).real for name in KEPT_BACK)
-    return tuple(path for path in found if path.exists())
+    return tuple(path for path in found if is_there(path))
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_socket
+
 __all__ = ["pathname_sockets"]
 
 TABLE = Path("/proc/net/unix")
@@ -19,4 +21,4 @@ def pathname_sockets() -> tuple[Path, ...]:
         return ()
     names = {fields[PATH_FIELD] for line in lines if len(fields := line.split(None, PATH_FIELD)) > PATH_FIELD}
     paths = (Path(os.fsdecode(name)) for name in names if name.startswith(b"/"))
-    return tuple(sorted(path for path in paths if path.is_socket()))
+    return tuple(sorted(path for path in paths if is_socket(path)))

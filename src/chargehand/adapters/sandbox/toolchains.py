@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from chargehand.adapters.process.paths import is_file, is_folder, is_there
 from chargehand.adapters.sandbox.layout import Access, Outline
 from chargehand.adapters.sandbox.places import real_homes, trail
 
@@ -59,7 +60,7 @@ def home_variables(env: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for home in real_homes():
         for variable, folder, sign in MANAGERS:
-            if variable not in env and str(home / sign) in on_path and (home / folder).is_dir():
+            if variable not in env and str(home / sign) in on_path and is_folder(home / folder):
                 found.setdefault(variable, str(home / folder))
     return found
 
@@ -93,7 +94,7 @@ class _Tools:
 
     def open_folder(self, folder: Path) -> None:
         """A folder of programs, and the installation it belongs to."""
-        if not folder.is_dir() or not self._is_trusted(folder):
+        if not is_folder(folder) or not self._is_trusted(folder):
             return
         real = trail(folder).real
         self._outline.keep_links(folder)
@@ -114,7 +115,7 @@ class _Tools:
 
     def open_root(self, root: Path) -> None:
         """An installation that is known by its root."""
-        if not root.is_dir() or not self._is_trusted(root):
+        if not is_folder(root) or not self._is_trusted(root):
             return
         real = trail(root).real
         self._outline.keep_links(root)
@@ -139,7 +140,7 @@ class _Tools:
 
     def open_file(self, path: Path, *, whole_folder: bool = False) -> None:
         """A file with every link on the way to it."""
-        if not self._is_trusted(path) or self._layout.sees(path) or not path.exists():
+        if not self._is_trusted(path) or self._layout.sees(path) or not is_there(path):
             return
         real = trail(path).real
         self._outline.keep_links(path)
@@ -165,10 +166,10 @@ class _Tools:
         for root in folder.parents[:MOST_ANCESTORS]:
             if not self._outline.may_bind(root):
                 break
-            if (root / "pyvenv.cfg").is_file():
+            if is_file(root / "pyvenv.cfg"):
                 return root
         root = folder.parent
-        is_installed = folder.name in PROGRAM_FOLDERS and any((root / sign).exists() for sign in INSTALLATION_SIGNS)
+        is_installed = folder.name in PROGRAM_FOLDERS and any(is_there(root / sign) for sign in INSTALLATION_SIGNS)
         return root if is_installed and self._outline.may_bind(root) else None
 
     def _open_base(self, root: Path) -> None:
