@@ -266,16 +266,40 @@ def test_the_users_line_end_rules_apply(world: World, repo, tmp_path):
 
 
 def test_ignored_files_count_only_when_declared(world: World, repo):
-    repo.write(".gitignore", "*.log\nbuild/\n")
+    repo.write(".gitignore", "*.log\nbuild/\n*.o\n")
     repo.commit("ignore")
     workspace = world.acquire()
     agent = Agent(workspace, dict(repo.environ))
-    for path in ("a.log", "b.log", "build/deep/x.o", "build/y.o", "sub/c.log"):
+    for path in ("a.log", "b.log", "build/deep/x", "build/y", "sub/c.log", "src/app.o", "build/__pycache__/z"):
         agent.write(path, path)
     assert world.seal(workspace).changes == ()
+    assert world.seal(workspace, declared=["src/**", "sub/", "**/*.py", "src/"]).changes == ()
     assert kinds(world.seal(workspace, declared=["a.log"])) == {"a.log": A}
-    assert kinds(world.seal(workspace, declared=["build/"])) == {"a.log": A, "build/deep/x.o": A, "build/y.o": A}
-    assert "sub/c.log" in kinds(world.seal(workspace, declared=["*.log"]))
+    assert set(kinds(world.seal(workspace, declared=["build/"]))) == {"a.log", "build/deep/x", "build/y"}
+    assert set(kinds(world.seal(workspace, declared=["build/**", "sub/*.log"]))) >= {"build/y", "sub/c.log"}
+    assert "b.log" in kinds(world.seal(workspace, declared=["*.log"]))
+
+
+def test_a_wide_scope_takes_no_droppings_along(world: World, attempt):
+    workspace, agent = attempt
+    agent.write("src/__pycache__/app.pyc", "x")
+    agent.write("node_modules/a/b.js", "x")
+    agent.write("node_modules/c/d.js", "x")
+    assert world.seal(workspace, declared=["**", "src/**", "src/"]).changes == ()
+    assert kinds(world.seal(workspace, declared=["src/**", "node_modules/a/**"])) == {"node_modules/a/b.js": A}
+
+
+def test_names_with_brackets_are_declared_as_they_are(world: World, repo):
+    repo.write(".gitignore", "*.gen.tsx\n")
+    repo.commit("ignore")
+    workspace = world.acquire()
+    agent = Agent(workspace, dict(repo.environ))
+    agent.write("app/[id]/page.gen.tsx", "x")
+    agent.write("star*.gen.tsx", "x")
+    declared = ["app/[id]/page.gen.tsx", "star\\*.gen.tsx"]
+    sealed = world.seal(workspace, declared=declared)
+    assert set(kinds(sealed)) == {"app/[id]/page.gen.tsx", "star*.gen.tsx"}
+    assert sealed.present == ("star\\*.gen.tsx",)
 
 
 def test_a_file_the_agent_hides_with_gitignore_is_sealed_when_declared(world: World, attempt):
@@ -334,6 +358,7 @@ def test_present_tells_which_declared_files_exist(world: World, attempt):
     (agent.path / "link").symlink_to("src")
     declared = ["made.py", "missing.py", "src", "empty", "src/app.py", "link/app.py", "src/*.py", "../x", ".git/HEAD"]
     assert world.seal(workspace, declared=declared).present == ("made.py", "src", "src/app.py")
+    assert world.seal(workspace, declared=["src/", "empty/"]).present == ("src",)
 
 
 # -- the objects

@@ -22,9 +22,10 @@ from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.adapters.seal_findings import placeholders
+from chargehand.domain import scope
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
-from chargehand.domain.seal_rules import declared_globs, is_dropping, literals
+from chargehand.domain.seal_rules import counts, literals, named_paths, samples
 from chargehand.ports import SealJob
 
 __all__ = ["Sealer"]
@@ -163,18 +164,28 @@ class Sealer:
             return True
         if raw.old_mode != "000000":
             return False
-        return raw.new_mode == GITLINK or (is_dropping(path) and path not in literals(job.declared))
+        return raw.new_mode == GITLINK or not counts(job.declared, path)
 
     async def _wanted(self, job: SealJob, start: _Start, pending: Pending) -> list[bytes]:
-        named = [os.fsencode(path) for path in literals(job.declared)]
-        declared = {path for path in named if self.tree.kind(path) in FILES}
-        globs = declared_globs(job.declared)
-        if globs:
-            declared.update(await self.tree.ignored(globs))
-        inputs = {os.fsencode(path) for path in job.inputs}
         staged = await self.tree.staged(start.commit) if self.index_touched else ()
-        found = {path for path in (*pending.untracked, *staged) if not is_dropping(path_text(path))}
-        return sorted((declared | found | set(pending.tracked)) - inputs)
+        found = {path for path in (*pending.untracked, *staged) if counts(job.declared, path_text(path))}
+        inputs = {os.fsencode(path) for path in job.inputs}
+        return sorted((found | set(pending.tracked) | await self._declared(job)) - inputs)
+
+    async def _declared(self, job: SealJob) -> set[bytes]:
+        """The declared files, ignored or not."""
+        kinds = {path: self.tree.kind(os.fsencode(path)) for path in named_paths(job.declared)}
+        found = {os.fsencode(path) for path, kind in kinds.items() if kind in FILES}
+        made_up = samples(job.declared, [path for path, kind in kinds.items() if kind == stat.S_IFDIR])
+        if made_up:
+            ignored = await self.tree.are_ignored([os.fsencode(path) for path in made_up])
+            globs = [spec for path, spec in made_up.items() if os.fsencode(path) in ignored]
+            listed = await self.tree.ignored(globs) if globs else ()
+            texts = {path: path_text(path) for path in listed}
+            found |= {
+                path for path, text in texts.items() if scope.matches(job.declared, text) and counts(job.declared, text)
+            }
+        return found
 
     def _planted(self) -> tuple[bytes, ...]:
         root = os.fsencode(self.tree.path)
@@ -237,13 +248,15 @@ class Sealer:
         return target.is_absolute() or landing[:1] in ((os.pardir,), (".git",))
 
     async def _present(self, job: SealJob, tree: str) -> tuple[str, ...]:
-        found = {path: self.tree.kind(os.fsencode(path)) for path in literals(job.declared)}
+        spelled = literals(job.declared)
+        found = {path: self.tree.kind(os.fsencode(path)) for path in spelled.values()}
         folders = [path for path, kind in found.items() if kind == stat.S_IFDIR]
         listed: set[bytes] = set()
         if folders:
             args = ("ls-tree", "-z", "--name-only", "--full-tree", tree, "--", *folders)
             listed = set((await self.tree.git.run(*args)).stdout.split(b"\0"))
-        return tuple(path for path, kind in found.items() if kind in FILES or os.fsencode(path) in listed)
+        there = {path for path, kind in found.items() if kind in FILES or os.fsencode(path) in listed}
+        return tuple(spelling for spelling, path in spelled.items() if path in there)
 
     async def _claim(self, job: SealJob, start: _Start, commit: str) -> ClaimCheck:
         claim = (job.claim or "").strip().lower()

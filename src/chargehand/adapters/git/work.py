@@ -71,6 +71,12 @@ class WorkTree:
             got = await self.git.run(*args)
         return parse_status(got.stdout)
 
+    async def are_ignored(self, paths: Sequence[bytes]) -> set[bytes]:
+        """Which of these paths git would ignore, whether they exist or not."""
+        feed = b"".join(path + b"\0" for path in paths)
+        got = await self.git.run("check-ignore", "-z", "--no-index", "--stdin", stdin=feed, ok=(0, 1))
+        return {path for path in got.stdout.split(b"\0") if path}
+
     async def ignored(self, globs: Sequence[str]) -> tuple[bytes, ...]:
         """The untracked, ignored files that pathspecs select."""
         args = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *globs)
