@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shlex
 import sys
 import textwrap
@@ -29,6 +30,7 @@ from chargehand.domain.plan import Command, EnvSpec, SetupSpec
 from chargehand.ports import AttemptSpec, Check, GateJob
 from tests.repos import Repo
 
+PORTS = 22_000
 KINDS = ("bwrap", "landlock", "none")
 
 
@@ -64,14 +66,15 @@ class Execution:
     outer: Mapping[str, str] = field(default_factory=lambda: OUTER)
     lines: list[tuple[str, str]] = field(default_factory=list)
     scripts: int = 0
+    name: str = field(default_factory=lambda: f"r{secrets.token_hex(4)}")
 
     def __post_init__(self) -> None:
         self.state = self.root / "stäte dir"
-        self.folder = self.state / "runs" / "r1"
+        self.folder = self.state / "runs" / self.name
         self.folder.mkdir(parents=True)
         self.repository = asyncio.run(Repository.discover(self.repo.path, self.repo.environ))
         self.sandbox = asyncio.run(choose(self.kind)).sandbox
-        self.ports = Ports(first=22_000, blocks=100)
+        self.ports = Ports(first=PORTS, blocks=100, start=os.getpid())
 
     # -- what is built
 
@@ -141,7 +144,7 @@ class Execution:
     def spec(self, task: str = "t", **changes) -> AttemptSpec:
         made = AttemptSpec(
             key=f"{task}/1/attempt",
-            run="r1",
+            run=self.name,
             task=task,
             attempt=1,
             role=Role.IMPLEMENTER,
@@ -173,7 +176,7 @@ class Execution:
         head = commit or self.repo.head()
         made = GateJob(
             key="t/1/gates",
-            run="r1",
+            run=self.name,
             task="t",
             attempt=1,
             commit=head,
@@ -204,4 +207,15 @@ def setup(run: str, *, key: tuple[str, ...] = (), keep: tuple[str, ...] = ()) ->
 
 
 MakeExecution = Callable[..., Execution]
-__all__ = ["KINDS", "OUTER", "EnvSpec", "Execution", "MakeExecution", "available", "check", "setup", "try_to_choose"]
+__all__ = [
+    "KINDS",
+    "OUTER",
+    "PORTS",
+    "EnvSpec",
+    "Execution",
+    "MakeExecution",
+    "available",
+    "check",
+    "setup",
+    "try_to_choose",
+]

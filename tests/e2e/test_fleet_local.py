@@ -18,7 +18,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import ClaimCheck, ExitKind, ReportStatus, Role
 from chargehand.domain.plan import EnvSpec
-from tests.e2e.execution import OUTER, Execution, available, setup
+from tests.e2e.execution import OUTER, PORTS, Execution, available, setup
 from tests.repos import Repo
 
 SANDBOXES = available()
@@ -56,11 +56,11 @@ def test_a_full_attempt_ends_in_a_sealed_commit(each):
     assert sealed is not None
     assert (sealed.agent_commits, sealed.base_is_ancestor, sealed.claim) == (1, True, ClaimCheck.GOOD)
     repo = each.repo
-    assert repo.head("refs/chargehand/attempts/r1/t/1") == sealed.commit
+    assert repo.head(f"refs/chargehand/attempts/{each.name}/t/1") == sealed.commit
     assert repo.files(sealed.commit)["new.txt"] == "new"
     assert repo.files(sealed.commit)["src/app.py"].endswith("return 2")
     message = repo.git("log", "-1", "--format=%an <%ae>%n%B", sealed.commit)
-    assert message.startswith("Uma User <uma@example.org>\nt: A title of two lines\n\nChargehand-Run: r1\n")
+    assert message.startswith(f"Uma User <uma@example.org>\nt: A title of two lines\n\nChargehand-Run: {each.name}\n")
     assert result.output == "all good"
     assert result.log == "attempts/t/1/stdout.log"
     assert (each.folder / result.log).read_text() == "all good\n"
@@ -78,11 +78,9 @@ EXPECTED = {
     "GIT_COMMITTER_NAME": "Uma User",
     "GIT_COMMITTER_EMAIL": "uma@example.org",
     "UV_LINK_MODE": "copy",
-    "CHARGEHAND_RUN": "r1",
     "CHARGEHAND_TASK": "t",
     "CHARGEHAND_ATTEMPT": "1",
     "CHARGEHAND_ROLE": "implementer",
-    "CHARGEHAND_MARKER": "r1/t/1/attempt",
     "MODE": "test",
     "API_TOKEN": OUTER["API_TOKEN"],
 }
@@ -111,11 +109,13 @@ def test_the_environment_word_by_word(each):
     paths = {name: found.pop(name) for name in PATHS if name in found}
     port_base = int(found.pop("CHARGEHAND_PORT_BASE"))
     assert found.pop("CHARGEHAND_BASE") == spec.base
-    assert found == {**EXPECTED, **home_variables(OUTER)}
+    own = {"CHARGEHAND_RUN": each.name, "CHARGEHAND_MARKER": f"{each.name}/t/1/attempt"}
+    assert found == {**EXPECTED, **own, **home_variables(OUTER)}
     assert set(PATHS) - set(paths) <= set(home_variables(OUTER))
-    assert all(value.startswith(f"{each.state}/") for value in paths.values())
+    assert len(paths["TMPDIR"]) <= 75
+    assert all(value.startswith((f"{each.state}/", "/var/tmp/ch-")) for value in paths.values())
     assert cwd.startswith(str(each.state / "pool"))
-    assert (port_base - 22_000) % PORT_BLOCK == 0
+    assert (port_base - PORTS) % PORT_BLOCK == 0
 
 
 def test_the_folders_are_new_private_and_the_brief_is_only_read(each):
@@ -444,7 +444,7 @@ def test_cancelling_ends_every_process_and_seals_what_there_is(each, now):
     assert result.exit.kind is ExitKind.CANCELLED
     assert result.sealed is not None
     assert [change.path for change in result.sealed.changes] == ["work"]
-    assert not _processes_with("r1/t/1/attempt")
+    assert not _processes_with(f"{each.name}/t/1/attempt")
     assert each.left_behind() == []
 
 
@@ -473,7 +473,7 @@ def test_cancelled_while_being_set_up(best):
     result = asyncio.run(play())
     assert result.exit.kind is ExitKind.CANCELLED
     assert result.sealed is None
-    assert not _processes_with("r1/t/1/attempt")
+    assert not _processes_with(f"{best.name}/t/1/attempt")
     assert best.left_behind() == []
 
 
@@ -491,7 +491,7 @@ def test_cancelled_at_any_moment(best, pause_s):
         return await fleet.wait(spec.key)
 
     assert asyncio.run(play()).exit.kind is ExitKind.CANCELLED
-    assert not _processes_with("r1/t/1/attempt")
+    assert not _processes_with(f"{best.name}/t/1/attempt")
     assert best.left_behind() == []
 
 
@@ -506,8 +506,8 @@ def test_the_end_of_the_program_rescues_what_was_not_sealed(best):
         await fleet.close()
 
     asyncio.run(play())
-    assert best.repo.files("refs/chargehand/rescue/r1/t/1")["work"] == "unfinished"
-    assert not _processes_with("r1/t/1/attempt")
+    assert best.repo.files(f"refs/chargehand/rescue/{best.name}/t/1")["work"] == "unfinished"
+    assert not _processes_with(f"{best.name}/t/1/attempt")
     assert best.left_behind() == []
 
 
@@ -516,7 +516,7 @@ def test_a_failed_seal_is_rescued_and_told(best):
     result = best.attempt(agent, best.spec(ref="refs/heads/no such ref"))
     assert result.sealed is None
     assert result.seal_problem
-    assert best.repo.files("refs/chargehand/rescue/r1/t/1")["work"] == "x"
+    assert best.repo.files(f"refs/chargehand/rescue/{best.name}/t/1")["work"] == "x"
 
 
 def test_taking_up_a_run_ends_processes_and_rescues_workspaces(best):
@@ -538,12 +538,12 @@ def test_taking_up_a_run_ends_processes_and_rescues_workspaces(best):
     os.waitpid(child, 0)
 
     async def recover() -> Any:
-        return await best.fleet(agent).recover("r1")
+        return await best.fleet(agent).recover(best.name)
 
     told = asyncio.run(recover())
-    assert "Task crashed: what it left is kept in refs/chargehand/rescue/r1/crashed/1." in told
-    assert best.repo.files("refs/chargehand/rescue/r1/crashed/1")["work"] == "unfinished"
-    assert not _processes_with("r1/crashed/1/attempt")
+    assert f"Task crashed: what it left is kept in refs/chargehand/rescue/{best.name}/crashed/1." in told
+    assert best.repo.files(f"refs/chargehand/rescue/{best.name}/crashed/1")["work"] == "unfinished"
+    assert not _processes_with(f"{best.name}/crashed/1/attempt")
     assert best.left_behind() == []
     assert asyncio.run(recover()) == []
 

@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chargehand.adapters.gates import CommandGates
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus
 from chargehand.domain.plan import EnvSpec
-from chargehand.ports import Gates
-from chargehand.testing.contracts.gates import GatesContract
-from chargehand.testing.contracts.playing import Open
 from tests.e2e.execution import OUTER, Execution, available, check, setup
 from tests.repos import Repo
 
@@ -36,21 +30,6 @@ def each(request: pytest.FixtureRequest, repo: Repo, tmp_path: Path) -> Executio
 def best(repo: Repo, tmp_path: Path) -> Execution:
     """With the best sandbox that works here."""
     return Execution(repo, tmp_path, SANDBOXES[0])
-
-
-class TestCommandGates(GatesContract):
-    @pytest.fixture
-    def open_gates(self, best: Execution) -> Open[Gates]:
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[CommandGates]:
-            yield best.gates()
-
-        return opened
-
-    @pytest.fixture
-    def commit(self, best: Execution) -> tuple[str, str, str]:
-        head = best.repo.head()
-        return head, best.repo.git("rev-parse", "HEAD^{tree}"), head
 
 
 def one(execution: Execution, run: str | tuple[str, ...], **changes: Any) -> GateResult:
@@ -250,7 +229,7 @@ def test_the_same_failure_has_the_same_tail_in_another_checkout(best):
         return await asyncio.gather(*(gates.run(job) for job in jobs))
 
     tails = {results[0].tail for results in asyncio.run(play())}
-    assert tails == {"at . pid <pid> in <duration>\n<time>\n./tmp/x"}
+    assert tails == {"at . pid <pid> in <duration>\n<time>\n./x"}
 
 
 # -- setup and syntax in front --------------------------------------------------------------------
@@ -304,7 +283,7 @@ def test_cancelling_kills_the_tree_and_gives_the_checkout_back(each):
         async with asyncio.timeout(20):
             while not any("started" in line for _, line in each.lines):  # noqa: ASYNC110 - a list has no event
                 await asyncio.sleep(0.05)
-        pid_file.write_text("\n".join(_marked("r1/t/1/gates")))
+        pid_file.write_text("\n".join(_marked(f"{each.name}/t/1/gates")))
         await gates.cancel(job.key)
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -312,7 +291,7 @@ def test_cancelling_kills_the_tree_and_gives_the_checkout_back(each):
 
     asyncio.run(play())
     assert pid_file.read_text()
-    assert _marked("r1/t/1/gates") == []
+    assert _marked(f"{each.name}/t/1/gates") == []
     assert each.left_behind() == []
     assert [path.name for path in (each.state / "gates").glob("s*")] == ["s1"]
 

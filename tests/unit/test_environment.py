@@ -175,7 +175,7 @@ def test_a_block_with_a_port_in_use_is_passed_over():
 
 
 def test_rooms_are_new_private_and_emptied_whatever_was_left(tmp_path):
-    folders = PrivateFolders(tmp_path / "run time")
+    folders = PrivateFolders(tmp_path / "run time", tmp_path)
     one, two = folders.make(), folders.make()
     assert one.root != two.root
     for folder in (*one.writable, one.given):

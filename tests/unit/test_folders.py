@@ -79,6 +79,29 @@ def test_sweeping_leaves_an_empty_folder(tmp_path):
     assert list((tmp_path / "rooms").iterdir()) == []
 
 
+def test_a_temporary_folder_has_a_path_that_sockets_fit_in(tmp_path):
+    short = tmp_path / "s"
+    short.mkdir()
+    folders = PrivateFolders(tmp_path / ("long" * 20), short)
+    room, other = folders.make(), folders.make()
+    assert room.tmp.parent == short
+    assert room.tmp.stat().st_mode & 0o777 == 0o700
+    (room.tmp / "left").mkdir(mode=0)
+    (other.root / "tmp").unlink()
+    (other.root / "tmp").symlink_to(tmp_path)  # not ours: never removed
+    assert asyncio.run(folders.remove(room)) == ""
+    assert asyncio.run(folders.remove(other)) == ""
+    assert list(short.iterdir()) == [other.tmp]
+    folders.make()
+    other.tmp.rmdir()
+    asyncio.run(folders.sweep())
+    assert list(short.iterdir()) == []
+    assert list((tmp_path / ("long" * 20)).iterdir()) == []
+    assert PrivateFolders(tmp_path / ("long" * 20), tmp_path / "missing").make().tmp.name == "tmp"
+    assert PrivateFolders(Path("/tmp") / tmp_path.name, short).make().tmp.parent.parent == Path("/tmp") / tmp_path.name
+    remove_tree(Path("/tmp") / tmp_path.name)
+
+
 def test_a_room_that_cannot_be_made_is_an_error_with_its_place(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(AdapterError, match="Cannot make a private folder in"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from chargehand.adapters.attempt import Attempt, FleetParts
 from chargehand.adapters.process import kill_leftovers
@@ -28,7 +29,14 @@ class LocalFleet:
             return
         attempt = Attempt(self._parts, spec)
         self._attempts[spec.key] = attempt
-        self._tasks[spec.key] = asyncio.create_task(attempt.run(), name=f"attempt {spec.key}")
+        task = self._tasks[spec.key] = asyncio.create_task(attempt.run(), name=f"attempt {spec.key}")
+        task.add_done_callback(partial(self._ended, spec.key))
+
+    def _ended(self, key: str, task: asyncio.Task[AttemptResult]) -> None:
+        """Let go of everything but the result, and look at an error that perhaps nobody waits for."""
+        del self._attempts[key]
+        if not task.cancelled():
+            task.exception()
 
     async def wait(self, key: str) -> AttemptResult:
         """Wait for a submitted attempt; AdapterError for an unknown key, and when the world could not carry it out."""

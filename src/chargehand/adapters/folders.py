@@ -8,13 +8,15 @@ import os
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.domain.errors import AdapterError
 
 __all__ = ["PrivateFolders", "Room", "read_regular", "relative_parts", "remove_tree", "safe_name", "write_below"]
 
+_TMP_BYTES = 75
+_SHORT_PREFIX = "ch-"
 _NO_FOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -38,11 +40,13 @@ class Room:
 class PrivateFolders:
     """Makes and clears rooms below one folder that belongs to one run.
 
-    The folder should have a short path: sockets in TMPDIR may not be longer than 108 bytes.
+    Programs put sockets into TMPDIR, and the path of a socket is short (Python's own are 32 bytes longer than TMPDIR,
+    107 is the limit): where the folder is too deep, TMPDIR lies in `short` and a link in the room leads to it.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, short: Path = Path("/var/tmp")) -> None:  # noqa: S108 - a private folder in it
         self._root = root
+        self._short = short
 
     def make(self) -> Room:
         """A new room, readable by nobody else."""
@@ -57,11 +61,20 @@ class PrivateFolders:
                 out=root / "out",
                 given=root / "given",
             )
-            for folder in (*room.writable, room.given):
+            for folder in (room.home, room.scratch, room.out, room.given):
                 folder.mkdir(mode=0o700)
+            room = replace(room, tmp=self._tmp(room))
         except OSError as error:
             raise AdapterError("folders", f"Cannot make a private folder in {self._root}: {error}.") from error
         return room
+
+    def _tmp(self, room: Room) -> Path:
+        if len(os.fsencode(room.tmp)) > _TMP_BYTES and os.access(self._short, os.W_OK | os.X_OK):
+            made = Path(tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir=self._short))
+            room.tmp.symlink_to(made)
+            return made
+        room.tmp.mkdir(mode=0o700)
+        return room.tmp
 
     async def remove(self, room: Room) -> str:
         """Remove a room with everything in it, whatever modes and depths its user left behind.
@@ -69,7 +82,7 @@ class PrivateFolders:
         Answers why something stays, or an empty string: what came of an attempt does not depend on it.
         """
         try:
-            await asyncio.to_thread(remove_tree, room.root)
+            await asyncio.to_thread(self._remove, room.root)
         except AdapterError as error:
             return error.message
         return ""
@@ -81,7 +94,16 @@ class PrivateFolders:
     def _sweep(self) -> None:
         if self._root.is_dir():
             for entry in list(self._root.iterdir()):
-                remove_tree(entry)
+                self._remove(entry)
+
+    def _remove(self, root: Path) -> None:
+        """Remove a room; a TMPDIR elsewhere first, as long as something tells where it is."""
+        link = root / "tmp"
+        if link.is_symlink():
+            elsewhere = link.readlink()
+            if elsewhere.parent == self._short and elsewhere.name.startswith(_SHORT_PREFIX):
+                remove_tree(elsewhere)
+        remove_tree(root)
 
 
 def remove_tree(path: Path) -> None:

@@ -106,7 +106,7 @@ class _Site:
     @property
     def paths(self) -> tuple[str, ...]:
         """What differs from job to job and is to be left out of tails and test ids."""
-        found = (self.workspace.path, self.room.root)
+        found = (self.workspace.path, self.room.root, self.room.tmp)
         return tuple({str(path) for path in found} | {str(path.resolve()) for path in found})
 
 

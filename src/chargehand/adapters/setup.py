@@ -122,7 +122,7 @@ class Setup:
     async def _run_and_note(self, asked: SetupCall, key: str) -> SetupStep:
         step = await self._run(asked)
         if step.end is not None and step.end.kind is EndKind.EXITED and step.end.code == 0:
-            places = (asked.workspace.path.parent, asked.call.room.root)
+            places = (asked.workspace.path.parent, asked.call.room.root, asked.call.room.tmp)
             await asyncio.to_thread(self._note, asked.workspace, key, asked.spec, places)
         return step
 
