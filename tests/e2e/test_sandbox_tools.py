@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.adapters.process import EndKind
+from chargehand.adapters.process import EndKind, run
 from chargehand.adapters.sandbox import choice, choose, home_variables
 from chargehand.adapters.sandbox.bwrap import Bubblewrap
 from chargehand.adapters.sandbox.landlock import Landlock
@@ -310,6 +310,24 @@ def test_an_environment_that_an_agent_forged_opens_nothing(place, home):
     there = replace(place, env={"PATH": f"{venv / 'bin'}:{SYSTEM}", "VIRTUAL_ENV": str(venv)})
     assert not there.sees(home / "private" / "bin" / "secret")
     assert there.run(("tool",)).end.kind is EndKind.NOT_STARTED
+
+
+@pytest.mark.parametrize("kind", ["bwrap", "landlock", "none"])
+def test_a_library_that_an_agent_left_is_loaded_by_its_program_only(tmp_path, kind):
+    """I8: not by the launcher and not by bubblewrap, which run outside the sandbox."""
+    place = Place(folder=tmp_path, sandbox=sandbox_of(kind))
+    folder = place.confinement().workspace / "lib"
+    folder.mkdir()
+    loader = {"LD_LIBRARY_PATH": str(folder), "LD_DEBUG": "files", "GCONV_PATH": str(folder)}
+    there = replace(place, env=loader)
+    done = there.run("echo $LD_LIBRARY_PATH $GCONV_PATH", stderr=tmp_path / "loaded")
+    assert done.out == f"{folder} {folder}\n"
+    loaded = (tmp_path / "loaded").read_text(errors="replace")  # the loader tells what it loads, and for whom
+    assert "initialize program: sh" in loaded
+    assert "python" not in loaded
+    assert "bwrap" not in loaded
+    bare = asyncio.run(run(replace(there.spec("true", stderr=tmp_path / "e"), argv=("sh", "-c", "echo $GCONV_PATH"))))
+    assert (bare.code, there.out.read_text()) == (0, f"{folder}\n")
 
 
 # -- what is told --------------------------------------------------------------------------------------

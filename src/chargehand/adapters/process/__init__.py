@@ -3,7 +3,7 @@
 from chargehand.adapters.process.capture import capture
 from chargehand.adapters.process.leftovers import kill_leftovers
 from chargehand.adapters.process.running import Running, run, start
-from chargehand.adapters.process.spawn import launcher_prefix
+from chargehand.adapters.process.spawn import is_for_loader, launcher_prefix
 from chargehand.adapters.process.spec import MARKER_VARIABLE, Captured, EndKind, ProcessEnd, ProcessSpec
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ProcessSpec",
     "Running",
     "capture",
+    "is_for_loader",
     "kill_leftovers",
     "launcher_prefix",
     "run",

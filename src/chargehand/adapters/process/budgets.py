@@ -6,8 +6,11 @@ import asyncio
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from stat import S_ISDIR
 
 from chargehand.adapters.process.spec import EndKind, ProcessSpec
 from chargehand.adapters.process.tree import cpu_ticks
@@ -20,6 +23,8 @@ DISK_FIRST_S, DISK_LONGEST_S = 0.5, 10.0
 # Waiting programs use a little all the time (timers, a shell that polls): up to this share of one CPU is silence.
 IDLE_CPU_SHARE = 0.02
 MOST_FILES = 200_000
+# An empty file costs something, too: without this, any number of them would be free.
+INODE_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,15 +135,13 @@ class _Silence:
 
 
 def _walk(roots: Iterable[Path]) -> Iterator[os.stat_result]:
-    """The status of everything below `roots`, links not followed, a bounded number of files."""
-    left = MOST_FILES
+    """The status of everything below `roots`, links not followed."""
     waiting = [os.fspath(root) for root in roots]
-    while waiting and left > 0:
+    while waiting:
         folder = waiting.pop()
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    left -= 1
                     try:
                         yield entry.stat(follow_symlinks=False)
                         if entry.is_dir(follow_symlinks=False):
@@ -150,15 +153,13 @@ def _walk(roots: Iterable[Path]) -> Iterator[os.stat_result]:
 
 
 def newest_change(roots: Iterable[Path]) -> int:
-    """The newest change time below `roots` in nanoseconds, 0 when there is nothing."""
-    roots = tuple(roots)
+    """The newest change time below `roots` in nanoseconds, 0 when there is nothing; a bounded number of files."""
     newest = 0
+    roots = tuple(roots)
     for root in roots:
-        try:
+        with suppress(OSError):
             newest = max(newest, root.stat().st_ctime_ns)
-        except OSError:
-            continue
-    return max(newest, max((status.st_ctime_ns for status in _walk(roots)), default=0))
+    return max(newest, max((status.st_ctime_ns for status in islice(_walk(roots), MOST_FILES)), default=0))
 
 
 def disk_usage(roots: Iterable[Path], enough: int) -> int:
@@ -166,12 +167,12 @@ def disk_usage(roots: Iterable[Path], enough: int) -> int:
     used = 0
     seen: set[tuple[int, int]] = set()
     for status in _walk(roots):
-        if status.st_nlink > 1:
+        if status.st_nlink > 1 and not S_ISDIR(status.st_mode):
             identity = (status.st_dev, status.st_ino)
             if identity in seen:
                 continue
             seen.add(identity)
-        used += status.st_blocks * 512
+        used += status.st_blocks * 512 + INODE_BYTES
         if used > enough:
             break
     return used

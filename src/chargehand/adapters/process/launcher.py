@@ -10,8 +10,9 @@ told to by a signal. It forwards the exit status: the same code, or the same sig
 `--setenv=NAME=VALUE` adds to the environment, `--unset=NAME` takes away, `--refuse=TEXT` starts nothing and says
 why; the options that restrict the program are those of `restrict.py`.
 
-On the control socket it tells one line: `exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be
-executed), and `left PID …` for processes that refused to be killed because they belong to somebody else.
+A byte that comes over the control socket is a signal for the program's group. The launcher tells one line there:
+`exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be executed), and `left PID …` for processes
+that refused to be killed because they belong to somebody else.
 
 Start-up time is paid for every process, therefore few imports and no annotations that need any.
 """
@@ -163,9 +164,20 @@ def _watch(child: int, control: int, wake: int) -> int | None:
         if status is not None:
             return status
         if control in ready:
-            return None
+            orders = os.read(control, 64)
+            if not orders:
+                return None
+            for number in orders:
+                _signal_group(child, number)
         if wake in ready and any(number != _signal.SIGCHLD for number in os.read(wake, 4096)):
             return None
+
+
+def _signal_group(child: int, number: int) -> None:
+    try:
+        os.killpg(child, number)
+    except OSError:
+        return  # it has ended, or is not yet a group
 
 
 def _reap(child: int) -> int | None:

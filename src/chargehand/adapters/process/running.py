@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
-from chargehand.adapters.process.budgets import Budgets
+from chargehand.adapters.process.budgets import Breach, Budgets
 from chargehand.adapters.process.leftovers import kill_leftovers
 from chargehand.adapters.process.output import CappedFile
 from chargehand.adapters.process.paths import is_folder
@@ -180,9 +180,20 @@ class Running:
             await self._rest(budgets.pause_s(time.monotonic()))
             if self._is_over():
                 return
-            breach = await budgets.check(time.monotonic(), self._output_at)
+            breach = await self._look(budgets)
             if breach is not None and not self._is_over():
                 self._ask(ProcessEnd(kind=breach.kind, detail=breach.detail), now=breach.kind is EndKind.OVER_DISK)
+
+    async def _look(self, budgets: Budgets) -> Breach | None:
+        """Looking may mean many files: neither the end nor a wish waits for it."""
+        check = asyncio.ensure_future(budgets.check(time.monotonic(), self._output_at))
+        nudge = asyncio.ensure_future(self._nudge.wait())
+        try:
+            await asyncio.wait({check, nudge}, return_when=asyncio.FIRST_COMPLETED)
+            return check.result() if check.done() else None
+        finally:
+            nudge.cancel()
+            check.cancel()
 
     def _is_over(self) -> bool:
         return self._gone or self._wish is not None
@@ -210,7 +221,12 @@ class Running:
             await self._rest(KILL_PATIENCE_S)
 
     def _signal_tree(self, number: int) -> None:
-        send([stat for stat in descendants(self.pid, snapshot()) if stat.name not in WRAPPERS], number)
+        processes = snapshot()
+        if processes:
+            send([stat for stat in descendants(self.pid, processes) if stat.name not in WRAPPERS], number)
+        elif self._spawned is not None:  # no /proc here: the launcher knows at least the program's group
+            with suppress(OSError):
+                self._spawned.control.send(bytes([number]))
 
     def _tell_launcher_to_kill(self) -> None:
         if self._spawned is not None:

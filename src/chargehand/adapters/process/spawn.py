@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,12 @@ from pathlib import Path
 from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.process.spec import MARKER_VARIABLE, ProcessSpec
 
-__all__ = ["Spawned", "launcher_prefix", "on_exit", "open_stdin", "refusal", "spawn", "why_not"]
+__all__ = ["Spawned", "is_for_loader", "launcher_prefix", "on_exit", "open_stdin", "refusal", "spawn", "why_not"]
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 PIPE_BYTES = 1024 * 1024
+LOADER_PREFIXES = ("LD_", "DYLD_")
+LOADER_NAMES = frozenset({"GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH"})
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", None)
 
 
@@ -64,7 +66,7 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
         popen = subprocess.Popen(
             _with_control(spec, theirs.fileno()),
             cwd=spec.cwd,
-            env={**spec.env, MARKER_VARIABLE: marker},
+            env={**without_loader(spec.env), MARKER_VARIABLE: marker},
             stdin=stdin,
             stdout=give[0],
             stderr=subprocess.STDOUT if spec.stderr is None else give[1],
@@ -85,13 +87,30 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
     return Spawned(popen=popen, control=ours, outputs=tuple(keep))
 
 
+def without_loader(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` without what makes the dynamic loader run code of others.
+
+    The launcher and bubblewrap are started outside the sandbox: a library that an agent left where
+    `LD_LIBRARY_PATH` points must not be loaded into them [I8]. The program itself gets these variables.
+    """
+    return {name: value for name, value in env.items() if not is_for_loader(name)}
+
+
+def is_for_loader(name: str) -> bool:
+    """Whether a variable of the environment is read by the dynamic loader or makes the C library load code."""
+    return name.startswith(LOADER_PREFIXES) or name in LOADER_NAMES
+
+
 def _with_control(spec: ProcessSpec, control: int) -> list[str]:
     prefix = launcher_prefix()
-    wrapped = spec.argv[: len(prefix)] == prefix
-    rest = spec.argv[len(prefix) :] if wrapped else ("--", *spec.argv)
-    # Python sets this one for itself in a C locale; the program must not inherit it from the launcher.
-    unset = () if "LC_CTYPE" in spec.env else ("--unset=LC_CTYPE",)
-    return [*prefix, f"--control={control}", *unset, *rest]
+    options = [f"--control={control}"]
+    if "LC_CTYPE" not in spec.env:
+        # Python sets this one for itself in a C locale; the program must not inherit it from the launcher.
+        options.append("--unset=LC_CTYPE")
+    if spec.argv[: len(prefix)] == prefix:
+        return [*prefix, *options, *spec.argv[len(prefix) :]]
+    options += (f"--setenv={name}={value}" for name, value in spec.env.items() if is_for_loader(name))
+    return [*prefix, *options, "--", *spec.argv]
 
 
 def _pipe() -> tuple[int, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from chargehand.adapters.process import is_for_loader
 from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
 from chargehand.adapters.sandbox.layout import Access, Entry, Layout
@@ -51,9 +52,11 @@ class Bubblewrap:
             *NAMESPACES,
             *(("--unshare-net",) if closed else ()),
             *_capabilities(),
+            *_loader_variables(confinement),
             *("--", *argv),
         )
-        return launcher_argv(["--scope=abstract"] if self.scopes and not closed else [], command, confinement)
+        scope = ("--scope=abstract",) if self.scopes and not closed else ()
+        return launcher_argv(scope, command, confinement)
 
     def explain(self, program: str, confinement: Confinement) -> str:
         """Why a program cannot be executed inside (contract: `Sandbox.explain`)."""
@@ -78,15 +81,15 @@ class Bubblewrap:
         elif entry.access is Access.WRITE:
             yield from ("--bind", path, path)
         elif is_folder(entry.path):
-            yield from (*self._tmpfs_options(), "--tmpfs", path)
+            yield from (*self._tmpfs_options(entry.path), "--tmpfs", path)
         else:
             yield from ("--dev-bind", "/dev/null", path)
 
-    def _tmpfs_options(self) -> Iterator[str]:
+    def _tmpfs_options(self, path: Path) -> Iterator[str]:
         if self.has_size:
             yield from ("--size", str(TMPFS_BYTES))
         if self.has_perms:
-            yield from ("--perms", "1777")
+            yield from ("--perms", "1777" if path.name == "tmp" else "0755")
 
 
 @cache
@@ -105,6 +108,13 @@ def _kernel_mounts() -> tuple[str, ...]:
             elif not mode & stat.S_IROTH:
                 words += ("--dev-bind", "/dev/null", entry.path)
     return tuple(words)
+
+
+def _loader_variables(confinement: Confinement) -> Iterator[str]:
+    """Set by bubblewrap for the program, so that bubblewrap itself is not started with them."""
+    for name, value in confinement.env.items():
+        if is_for_loader(name):
+            yield from ("--setenv", name, value)
 
 
 def _capabilities() -> Iterator[str]:

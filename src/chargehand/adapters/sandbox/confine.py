@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from chargehand.adapters.process import launcher_prefix
+from chargehand.adapters.process import is_for_loader, launcher_prefix
 from chargehand.adapters.process.paths import is_file, is_folder, is_there
 from chargehand.adapters.sandbox.credentials import credential_files
 from chargehand.adapters.sandbox.layout import Access, Layout, outline
@@ -14,7 +14,7 @@ from chargehand.adapters.sandbox.sockets import pathname_sockets
 from chargehand.adapters.sandbox.toolchains import home_variables, open_tools, search_path, shebang
 from chargehand.adapters.sandbox.values import Confinement
 
-__all__ = ["launcher_argv", "layout_for", "why_not"]
+__all__ = ["launcher_argv", "layout_for", "loader_options", "why_not"]
 
 
 def layout_for(argv: Sequence[str], confinement: Confinement) -> Layout:
@@ -36,6 +36,11 @@ def launcher_argv(options: Sequence[str], argv: Sequence[str], confinement: Conf
     """The launcher in front of `argv`, with the variables that version managers need."""
     variables = (f"--setenv={name}={value}" for name, value in home_variables(confinement.env).items())
     return (*launcher_prefix(), *options, *variables, "--", *argv)
+
+
+def loader_options(confinement: Confinement) -> tuple[str, ...]:
+    """Variables of the dynamic loader, which the door keeps from the launcher and the program shall have."""
+    return tuple(f"--setenv={name}={value}" for name, value in confinement.env.items() if is_for_loader(name))
 
 
 def find(program: str, confinement: Confinement) -> Path | None:

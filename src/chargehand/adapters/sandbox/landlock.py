@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.adapters.process.restrict import NET_ABI
-from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
+from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, loader_options, why_not
 from chargehand.adapters.sandbox.layout import Access, Layout
 from chargehand.adapters.sandbox.values import Confinement
 
@@ -36,8 +36,9 @@ class Landlock:
         """The argv to start (contract: `Sandbox.wrap`)."""
         layout = layout_for(argv, confinement)
         why = why_not(argv, confinement, layout) or self._why_open(confinement)
-        options = [f"--refuse={why}"] if why else list(_options(layout, confinement))
-        return launcher_argv(options, argv, confinement)
+        if why:
+            return launcher_argv([f"--refuse={why}"], argv, confinement)
+        return launcher_argv([*loader_options(confinement), *_options(layout, confinement)], argv, confinement)
 
     def explain(self, program: str, confinement: Confinement) -> str:
         """Why a program cannot be executed inside (contract: `Sandbox.explain`)."""
