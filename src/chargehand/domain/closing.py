@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chargehand.domain.conclude import ask
+from itertools import count
+
+from chargehand.domain.asking import ask
 from chargehand.domain.effects import RunGates
 from chargehand.domain.events import (
     EffectIntended,
@@ -13,7 +15,7 @@ from chargehand.domain.events import (
     TaskEnded,
     WaveEnded,
 )
-from chargehand.domain.gating import GateVerdict, gate_failure, judge_gates
+from chargehand.domain.gating import GateVerdict, due_checks, gate_failure, judge_gates
 from chargehand.domain.outcome import GateResult
 from chargehand.domain.plan import GatePoint, Task
 from chargehand.domain.state import RunState
@@ -22,6 +24,9 @@ from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason
 __all__ = ["cancel_rest", "close_run", "close_wave", "interface_mismatches"]
 
 Events = tuple[Event, ...]
+
+_RUN_WAVE = 0
+"""Where the fix tasks of the run belong: to no wave of the plan."""
 
 _STOP_REASONS = {
     StopReason.BREAKER: Reason.BREAKER,
@@ -33,32 +38,36 @@ _STOP_REASONS = {
 }
 
 
+_WAVE = {
+    "continue": "continue: the next wave starts as things are",
+    "stop": "stop: the run starts nothing more",
+}
+
+
 # -- waves ----------------------------------------------------------------------------------------
 
 
 def close_wave(state: RunState) -> Events:
     """With `barrier: wave`: gates and interfaces of a wave whose tasks are all terminal, fixes, or a question."""
     wave = state.wave
-    if wave is None or state.stopped or state.inflight or state.wave_open.get(wave, 1):
+    if wave is None or state.stopped or state.inflight or state.decisions or state.wave_open.get(wave, 1):
         return ()
     if _answered(state, DecisionKind.WAVE):
         return (WaveEnded(wave=wave),)
-    problems = interface_mismatches(state, wave)
-    gates = state.plan.gates_on(GatePoint.WAVE)
-    if gates and not _is_current(state, GatePoint.WAVE):
+    if not _is_current(state, GatePoint.WAVE):
         return (_run_gates(state, GatePoint.WAVE),)
-    verdict = _verdict(state) if gates else GateVerdict()
+    verdict = _verdict(state, GatePoint.WAVE)
     if verdict.green:
         return tuple(GateMadeRequired(gate=gate) for gate in verdict.green)
+    problems = interface_mismatches(state, wave)
     if verdict.is_green and not problems:
         return (WaveEnded(wave=wave),)
     text = "; ".join([*problems, *_lines(verdict)])
-    if _may_fix(state, GatePoint.WAVE, state.options.policy.wave_fixes):
-        return (TaskAdded(task=_fix_task(state, f"Wave {wave}", text, verdict), point=GatePoint.WAVE, wave=wave),)
-    if state.decisions:
-        return ()
+    if (problems or verdict.red) and _may_fix(state, GatePoint.WAVE, wave):
+        task = _fix_task(state, f"Wave {wave}", text, verdict, GatePoint.WAVE)
+        return (TaskAdded(task=task, point=GatePoint.WAVE, wave=wave),)
     question = f"Wave {wave} is not green after {state.rounds[GatePoint.WAVE]} fix rounds: {text}"
-    return ask(state, "", DecisionKind.WAVE, Reason.GATE_RED, question, ("continue", "stop"), "stop")
+    return ask(state, "", DecisionKind.WAVE, Reason.GATE_RED, question, ("continue", "stop"), "stop", effects=_WAVE)
 
 
 def interface_mismatches(state: RunState, wave: int) -> list[str]:
@@ -108,37 +117,35 @@ def cancel_rest(state: RunState) -> Events:
 
 def close_run(state: RunState) -> Events:
     """All tasks are terminal: run gates on the final tree, at most some fix tasks, then the verdict."""
-    if state.open_tasks or state.inflight:
+    if state.open_tasks or state.inflight or state.decisions:
         return ()
-    lost = [r.id for r in state.tasks.values() if r.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}]
     if state.stopped is not None:
         return (RunFinished(verdict=RunVerdict.FAILED, detail=state.stopped.detail),)
-    if state.plan.gates_on(GatePoint.RUN) and not _is_current(state, GatePoint.RUN):
+    if not _is_current(state, GatePoint.RUN):
         return (_run_gates(state, GatePoint.RUN),)
-    verdict = _verdict(state)
+    verdict = _verdict(state, GatePoint.RUN)
     if verdict.green:
         return tuple(GateMadeRequired(gate=gate) for gate in verdict.green)
+    lost = [r.id for r in state.tasks.values() if r.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}]
     red = _red_at_the_end(state, verdict)
     if not red and not lost:
         return (RunFinished(verdict=RunVerdict.FINISHED),)
-    bound = state.options.policy.run_fixes
-    if verdict.red and red and not lost and _may_fix(state, GatePoint.RUN, bound):
-        text = "; ".join(_lines(verdict))
-        task = _fix_task(state, "Run", text, verdict)
-        return (TaskAdded(task=task, point=GatePoint.RUN, wave=0),)
+    if not lost and any(result in verdict.red for result in red) and _may_fix(state, GatePoint.RUN, _RUN_WAVE):
+        task = _fix_task(state, "Run", "; ".join(_lines(verdict)), verdict, GatePoint.RUN)
+        return (TaskAdded(task=task, point=GatePoint.RUN, wave=_RUN_WAVE),)
     detail = [f"{len(lost)} of {len(state.tasks)} tasks are not integrated: {', '.join(lost)}"] * bool(lost)
-    detail += [f"gate {gate} is red on the final tree" for gate in red]
+    detail += [f"gate {result.gate} is red on the final tree" for result in red]
     return (RunFinished(verdict=RunVerdict.FAILED, detail="; ".join(detail) + "."),)
 
 
-def _red_at_the_end(state: RunState, verdict: GateVerdict) -> list[str]:
+def _red_at_the_end(state: RunState, verdict: GateVerdict) -> list[GateResult]:
     """A gate red at the end counts, also when it was red on the base, unless the plan allows it (SPEC 3.1).
 
     A gate with test ids whose failures were all there before is not red.
     """
     advisory = [r for r in verdict.advisory if r.failed_tests is None]
     results: tuple[GateResult, ...] = (*verdict.red, *verdict.faults, *advisory)
-    return [r.gate for r in results if r.gate not in state.plan.allow_red]
+    return [r for r in results if r.gate not in state.plan.allow_red]
 
 
 # -- shared ---------------------------------------------------------------------------------------
@@ -162,36 +169,38 @@ def _run_gates(state: RunState, point: GatePoint) -> EffectIntended:
 
 def _is_current(state: RunState, point: GatePoint) -> bool:
     closing = state.closing
-    return closing is not None and closing.point is point and closing.commit == state.head
+    nothing_due = not due_checks(state.plan, point)
+    return nothing_due or (closing is not None and closing.point is point and closing.commit == state.head)
 
 
-def _verdict(state: RunState) -> GateVerdict:
-    return judge_gates(state.closing.results if state.closing else (), state.baseline_red)
+def _verdict(state: RunState, point: GatePoint) -> GateVerdict:
+    """What the last gates of a point say; nothing due is green."""
+    due = due_checks(state.plan, point)
+    results = state.closing.results if due and state.closing else ()
+    return judge_gates(results, state.baseline_red, due, state.head_tree)
 
 
 def _lines(verdict: GateVerdict) -> list[str]:
     return [f"gate {r.gate}: {r.detail or r.status}" for r in (*verdict.red, *verdict.faults)]
 
 
-def _may_fix(state: RunState, point: GatePoint, bound: int) -> bool:
-    """Another fix round: within the bound, and the last one landed something."""
-    last = [record for record in state.tasks.values() if record.fixes_gates_of is point]
-    return state.rounds[point] < bound and (not last or last[-1].status is TaskStatus.INTEGRATED)
+def _may_fix(state: RunState, point: GatePoint, wave: int) -> bool:
+    """Another fix round: within the bound, and the last one, if any, landed something."""
+    policy = state.options.policy
+    bound = policy.wave_fixes if point is GatePoint.WAVE else policy.run_fixes
+    fixes = [r for r in state.tasks.values() if r.fixes_gates_of is point and state.wave_of[r.id] == wave]
+    return state.rounds[point] < bound and all(fix.status is TaskStatus.INTEGRATED for fix in fixes)
 
 
 def _answered(state: RunState, kind: DecisionKind) -> bool:
     return any(decision.kind is kind and choice == "continue" for decision, choice in state.answers.values())
 
 
-def _fix_task(state: RunState, what: str, text: str, verdict: GateVerdict) -> Task:
+def _fix_task(state: RunState, what: str, text: str, verdict: GateVerdict, point: GatePoint) -> Task:
     """An unscoped task that gets the red gates as its description."""
-    number = 1 + sum(1 for record in state.tasks.values() if record.fixes_gates_of is not None)
-    name = f"fix-{number}"
-    while name in state.tasks:
-        number += 1
-        name = f"fix-{number}"
+    name = next(name for number in count(1) if (name := f"fix-{number}") not in state.tasks)
     description = text
     if verdict.red:
-        failure = gate_failure(verdict, state.baseline_red)
+        failure = gate_failure(verdict, state.baseline_red, point, due_checks(state.plan, point))
         description = "\n".join((text, *failure.facts, failure.tail))
     return Task(id=name, title=f"{what} gates are red: make them green", description=description)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from chargehand.domain.asking import ask, end, escalate
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
-    DecisionAsked,
-    DispatchStopped,
     Event,
     GateMadeRequired,
     GatesFinished,
@@ -16,13 +15,12 @@ from chargehand.domain.events import (
     LandFinished,
     MergeFinished,
     RequeueWhy,
-    TaskEnded,
     TaskIntegrated,
     TaskRequeued,
     WarningRaised,
 )
-from chargehand.domain.evidence import crash_of, find_failure, signature, stray_changes
-from chargehand.domain.gating import gate_failure, judge_gates
+from chargehand.domain.evidence import UNGATED, crash_of, find_failure, signature, stray_changes
+from chargehand.domain.gating import due_checks, gate_failure, judge_gates, tree_to_judge, verifies
 from chargehand.domain.outcome import (
     AttemptResult,
     BlockerKind,
@@ -36,24 +34,16 @@ from chargehand.domain.outcome import (
     Landed,
     Report,
     ReportStatus,
+    Role,
 )
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import Decision, DecisionKind, Failure, Reason, StopReason, TaskStatus
+from chargehand.domain.words import DecisionKind, Failure, Reason, TaskStatus
 
-__all__ = ["ask", "conclude", "escalate", "follow_answer"]
+__all__ = ["conclude"]
 
 Events = tuple[Event, ...]
 
-_CHOICES = {
-    "retry": "retry: another attempt, with this failure in its brief and fresh bounds",
-    "skip": "skip: leave the task out; tasks that depend on it are blocked",
-    "stop": "stop: the task is failed and the run starts nothing more",
-    "approve": "approve: the task starts",
-    "reject": "reject: the task is blocked",
-    "full": "full: go on, with full weight for every task that is left",
-    "continue": "continue: go on as things are",
-    "block": "block: the task is blocked",
-}
+_KICKBACK_CHOICES = {KickbackSignal.SCOPE_CREEP: ("full",), KickbackSignal.MISSING_CONTEXT: ("retry",)}
 
 
 def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
@@ -74,64 +64,6 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
             assert_never(outcome)
 
 
-# -- asking ---------------------------------------------------------------------------------------
-
-
-def ask(
-    state: RunState,
-    task: str,
-    kind: DecisionKind,
-    reason: Reason,
-    question: str,
-    choices: tuple[str, ...],
-    default: str,
-    *,
-    kept: str = "",
-) -> Events:
-    """A question to a human; its id is the next number of the run."""
-    decision = Decision(
-        id=f"d{state.asked + 1}",
-        task=task,
-        kind=kind,
-        reason=reason,
-        question=question,
-        choices=choices,
-        default=default,
-        effects=tuple(_CHOICES[choice] for choice in choices),
-        kept=kept,
-    )
-    return (DecisionAsked(decision=decision),)
-
-
-def escalate(state: RunState, record: TaskRecord, reason: Reason, text: str, *, kept: str = "") -> Events:
-    """retry | skip | stop; unattended the task is failed."""
-    kind = DecisionKind.ESCALATION
-    return ask(state, record.id, kind, reason, text, ("retry", "skip", "stop"), "fail", kept=kept)
-
-
-def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events:
-    """What an answer about a task does to it."""
-    match choice:
-        case "retry":
-            return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED, failure=record.failure),)
-        case "approve" | "full" | "continue":
-            return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
-        case "skip":
-            return (_end(record, TaskStatus.SKIPPED, Reason.HUMAN, decision.question),)
-        case "block" | "reject":
-            return (_end(record, TaskStatus.BLOCKED, decision.reason, decision.question),)
-        case "fail":
-            return (_end(record, TaskStatus.FAILED, decision.reason, decision.question),)
-        case _:  # stop
-            ended = _end(record, TaskStatus.FAILED, decision.reason, decision.question)
-            why = StopReason.KICKBACK if decision.kind is DecisionKind.KICKBACK else StopReason.HUMAN
-            return (ended, DispatchStopped(reason=why, detail=decision.question, tasks=(record.id,)))
-
-
-def _end(record: TaskRecord, status: TaskStatus, reason: Reason, detail: str) -> TaskEnded:
-    return TaskEnded(task=record.id, status=status, reason=reason, detail=detail)
-
-
 # -- attempts -------------------------------------------------------------------------------------
 
 
@@ -141,22 +73,22 @@ def _attempt(state: RunState, record: TaskRecord, result: AttemptResult, now: fl
 
 
 def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
-    end = result.exit
-    if end.kind in {ExitKind.CANCELLED, ExitKind.LOST}:
-        return (TaskRequeued(task=record.id, why=RequeueWhy.LOST),)
+    kind, detail = result.exit.kind, result.exit.detail
     if result.sealed is not None and result.sealed.config_changed:
         return _config_changed(state, record, result.sealed.config_changed)
-    if end.kind in {ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN}:
+    if kind in {ExitKind.CANCELLED, ExitKind.LOST}:
+        return (TaskRequeued(task=record.id, why=RequeueWhy.LOST),)
+    if kind in {ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN}:
         return _wait(state, record, result, now)
     if result.report is not None:
         return _reported(state, record, result, result.report)
-    match end.kind:
+    match kind:
         case ExitKind.ENV_MISSING:
-            return escalate(state, record, Reason.ENV_MISSING, end.detail)
+            return escalate(state, record, Reason.ENV_MISSING, f"The agent could not be run: {detail}")
         case ExitKind.OVER_BUDGET:
-            return escalate(state, record, Reason.BUDGET, end.detail)
+            return escalate(state, record, Reason.BUDGET, f"The attempt went over its budget: {detail}")
         case _:
-            failure = crash_of(end)
+            failure = crash_of(result.exit)
             return _failed(state, record, failure) if failure else _judge(state, record, result)
 
 
@@ -196,31 +128,41 @@ def _reported(state: RunState, record: TaskRecord, result: AttemptResult, report
 
 def _judge(state: RunState, record: TaskRecord, result: AttemptResult) -> Events:
     """Done, or no report but a change: the evidence decides [I6]."""
+    if _is_identical(record, result):
+        before = record.failure
+        assert before is not None  # a tree is remembered together with what was wrong with it
+        text = f"Two attempts left the identical tree. {before.summary}"
+        return escalate(state, record, before.reason, text, failure=before)
     failure = find_failure(record.task, state.plan, result, reviewed=False)
     if failure is not None:
         return _failed(state, record, failure)
     sealed = result.sealed
     assert sealed is not None
-    if sealed.tree != sealed.base_tree and sealed.tree in record.trees:
-        return escalate(state, record, Reason.IDENTICAL_TREE, "Two attempts left the identical tree.")
     stray = stray_changes(record.task, state.plan, sealed)
     if stray:
-        text = "A reviewer would have to judge changes outside the declared files: " + ", ".join(
-            change.path for change in stray
-        )
-        return escalate(state, record, Reason.REVIEW_NEEDED, text + ".")
+        paths = ", ".join(change.path for change in stray)
+        text = f"A reviewer would have to judge changes outside the declared files: {paths}."
+        effects = {"approve": "approve: the change is taken as it is, and gated"}
+        return escalate(state, record, Reason.REVIEW_NEEDED, text, effects=effects)
     warnings = [
         WarningRaised(
             code="checkout_changed",
             task=record.id,
-            text="Changed in your checkout during the attempt (perhaps by you): "
-            + ", ".join(sealed.checkout_changed),
+            text="Changed in your checkout during the attempt (perhaps by you): " + ", ".join(sealed.checkout_changed),
         )
     ] * bool(sealed.checkout_changed)
     if result.report is None:
         text = f"Judged on evidence alone: {result.report_problem or 'no report was written'}"
         warnings.append(WarningRaised(code="no_report", task=record.id, text=text))
     return (*warnings, *_concerns(state, record, result.report))
+
+
+def _is_identical(record: TaskRecord, result: AttemptResult) -> bool:
+    """The tree of an earlier attempt again. Where nothing changed, that is said of a fixer only: it began with one."""
+    sealed = result.sealed
+    if sealed is None or sealed.tree not in record.trees:
+        return False
+    return sealed.tree != sealed.base_tree or record.role is Role.FIXER
 
 
 def _concerns(state: RunState, record: TaskRecord, report: Report | None) -> Events:
@@ -231,7 +173,12 @@ def _concerns(state: RunState, record: TaskRecord, report: Report | None) -> Eve
         return (accepted,)
     text = "The agent doubts its own work: " + " | ".join(actionable)
     if record.tries.concern_fixes < state.options.policy.concern_fixes:
-        failure = Failure(reason=Reason.CONCERNS, summary=text, signature=signature(Reason.CONCERNS, *actionable))
+        failure = Failure(
+            reason=Reason.CONCERNS,
+            summary=text,
+            signature=signature(Reason.CONCERNS, *actionable),
+            severity=UNGATED,
+        )
         return (TaskRequeued(task=record.id, why=RequeueWhy.FIX, failure=failure),)
     return (WarningRaised(code="concerns", task=record.id, text=text), accepted)
 
@@ -240,35 +187,22 @@ def _failed(state: RunState, record: TaskRecord, failure: Failure) -> Events:
     """One retry with the failure in the brief; the same failure, a used-up bound or a worse result asks a human."""
     if failure.signature in record.signatures:
         text = f"The same failure twice: {failure.summary}"
-        return escalate(state, record, failure.reason, text, kept=_better(record, failure))
-    if record.tries.retries >= state.options.policy.retries:
-        return escalate(
-            state,
-            record,
-            failure.reason,
-            f"Failed again after {record.tries.retries} retry: {failure.summary}{_compare(record, failure)}",
-            kept=_better(record, failure),
-        )
-    return (TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure),)
-
-
-def _better(record: TaskRecord, failure: Failure) -> str:
-    if record.best is None or record.best[0] > failure.severity:
-        return ""
-    return record.best[1]
-
-
-def _compare(record: TaskRecord, failure: Failure) -> str:
-    if record.best is not None and record.best[0] < failure.severity:
-        return f" This was worse than the attempt before; that one is kept as {record.best[1][:12]}."
-    return ""
+    elif record.tries.retries >= state.options.policy.retries:
+        text = f"Failed again after {record.tries.retries} retry: {failure.summary}"
+    else:
+        return (TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure),)
+    kept = ""
+    if record.best is not None and record.best.severity < failure.severity:
+        kept = record.best.commit
+        text += f" This was worse than an attempt before; that one is kept as {kept[:12]}."
+    return escalate(state, record, failure.reason, text, kept=kept, failure=failure)
 
 
 def _needs_context(state: RunState, record: TaskRecord, result: AttemptResult, report: Report) -> Events:
     asked = "; ".join(report.missing_context) or report.summary or "nothing named"
     if record.tries.contexts >= state.options.policy.contexts:
         text = f"Context was asked for {record.tries.contexts + 1} times: {asked}"
-        return (_end(record, TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT, text),)
+        return (end(record, TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT, text),)
     known = {name for name, _ in record.context}
     if any(name not in known for name, _ in result.context):
         return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT),)
@@ -292,7 +226,7 @@ def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
         question = f"The agent says the task is too complex and should be split: {text}"
         choices = ("retry", "block", "stop")
         return ask(state, record.id, DecisionKind.SPLIT, Reason.TOO_COMPLEX, question, choices, "block")
-    return (_end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
+    return (end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
 
 
 def _kickback(state: RunState, record: TaskRecord, report: Report) -> Events:
@@ -300,9 +234,7 @@ def _kickback(state: RunState, record: TaskRecord, report: Report) -> Events:
     text = f"The agent returns the plan ({kickback.signal}): {kickback.details}"
     if kickback.recommendation:
         text += f" It recommends: {kickback.recommendation}"
-    choices: tuple[str, ...] = ("skip", "stop")
-    if kickback.signal is KickbackSignal.SCOPE_CREEP:
-        choices = ("full", *choices)
+    choices = (*_KICKBACK_CHOICES.get(kickback.signal, ()), "skip", "stop")
     return ask(state, record.id, DecisionKind.KICKBACK, Reason.KICKBACK, text, choices, "stop")
 
 
@@ -310,38 +242,43 @@ def _kickback(state: RunState, record: TaskRecord, report: Report) -> Events:
 
 
 def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished) -> Events:
-    verdict = judge_gates(outcome.results, state.baseline_red)
+    point = outcome.point
+    due = due_checks(state.plan, point, record.task if verifies(record, point) else None)
+    verdict = judge_gates(outcome.results, state.baseline_red, due, tree_to_judge(record, point))
     if verdict.faults:
         fault = verdict.faults[0]
         text = f"Gate {fault.gate} could not judge ({fault.fault}): {fault.detail}"
-        return escalate(state, record, Reason.LINE_FAULT, text)
+        effects = {"retry": "retry: the gates run again; what the attempt left is kept"}
+        return escalate(state, record, Reason.LINE_FAULT, text, effects=effects)
     if verdict.red:
-        return _failed(state, record, gate_failure(verdict, state.baseline_red))
-    passed = GatesPassed(task=record.id, attempt=record.attempts, point=outcome.point, green=verdict.green)
-    return (passed,)
+        return _failed(state, record, gate_failure(verdict, state.baseline_red, point, due))
+    return (GatesPassed(task=record.id, attempt=record.attempts, point=point, green=verdict.green),)
 
 
 def _merge(state: RunState, record: TaskRecord, result: Candidate | Conflict) -> Events:
     assert isinstance(result, Conflict)  # a candidate leaves nothing to conclude
     paths = ", ".join(result.paths)
-    if record.tries.conflicts >= state.options.policy.conflicts:
-        text = f"Conflicts with what landed before, {record.tries.conflicts + 1} times now: {paths}."
-        return escalate(state, record, Reason.CONFLICT, text)
     failure = Failure(
         reason=Reason.CONFLICT,
         summary=f"Conflicts with what landed in the meantime: {paths}.",
         signature=signature(Reason.CONFLICT, result.head, *result.paths),
         tail=result.detail,
+        severity=UNGATED,
     )
+    if record.tries.conflicts >= state.options.policy.conflicts:
+        text = f"Conflicts with what landed before, {record.tries.conflicts + 1} times now: {paths}."
+        return escalate(state, record, Reason.CONFLICT, text, failure=failure)
     return (TaskRequeued(task=record.id, why=RequeueWhy.CONFLICT, failure=failure),)
 
 
 def _land(state: RunState, record: TaskRecord, result: Landed | HeadMoved) -> Events:
     if isinstance(result, HeadMoved):
         where = f"is at {result.actual[:12]}" if result.actual else "is gone"
-        text = f"Branch {state.branch} was moved by somebody else: it {where}, expected {str(state.head)[:12]}."
+        ours = str(state.head)[:12]
+        text = f"Branch {state.branch} was moved by somebody else: it {where}, expected {ours}."
         kind, reason = DecisionKind.BRANCH_MOVED, Reason.BRANCH_MOVED
-        return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop")
+        again = f"retry: the branch is taken as it stands (made anew at {ours}, if it is gone), and merged into again"
+        return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop", effects={"retry": again})
     return (
         TaskIntegrated(task=record.id, attempt=record.attempts, commit=result.commit),
         *(GateMadeRequired(gate=gate) for gate in record.greened),

@@ -8,8 +8,12 @@ waves, dispatch, and finish.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
+
+from chargehand.domain.asking import follow_answer
 from chargehand.domain.closing import cancel_rest, close_run, close_wave
-from chargehand.domain.conclude import conclude, follow_answer
+from chargehand.domain.conclude import conclude
 from chargehand.domain.effects import Land, MergeCandidate, OpenBranch, RunCanary, RunGates
 from chargehand.domain.events import (
     DecisionAnswered,
@@ -20,6 +24,7 @@ from chargehand.domain.events import (
     TaskEnded,
 )
 from chargehand.domain.evolve import evolve
+from chargehand.domain.gating import due_checks, verifies
 from chargehand.domain.ids import effect_key
 from chargehand.domain.outcome import Candidate, GateStatus
 from chargehand.domain.plan import GatePoint
@@ -63,7 +68,7 @@ def decide(state: RunState, now: float) -> Events:
 
 
 def _go_on(state: RunState, now: float) -> Events:
-    if state.head is None or state.canary is None:
+    if state.must_open or state.canary is None:
         return _open(state)
     return (
         _stop_on_canary(state)
@@ -76,14 +81,17 @@ def _go_on(state: RunState, now: float) -> Events:
     )
 
 
-def wake_at(state: RunState) -> float | None:
-    """When the next timer is due, if any."""
-    return state.timers[0][0] if state.timers and not state.stopped else None
+def wake_at(state: RunState, now: float) -> float | None:
+    """When the next timer is due after `now`; those due already wait for something else, which is an event."""
+    if state.stopped or state.holds or state.interrupted:
+        return None
+    following = bisect_right(state.timers, now, key=itemgetter(0))
+    return state.timers[following][0] if following < len(state.timers) else None
 
 
-def is_stuck(state: RunState) -> bool:
-    """Nothing runs, nothing is due, nobody was asked, and the run is not over: a bug (SPEC I13)."""
-    waiting = state.inflight or state.decisions or state.timers or state.interrupted
+def is_stuck(state: RunState, now: float) -> bool:
+    """Nothing runs, nothing will be due, nobody was asked, and the run is not over: a bug (SPEC I13)."""
+    waiting = state.inflight or state.decisions or state.interrupted or wake_at(state, now) is not None
     return not waiting and state.finished is None
 
 
@@ -163,20 +171,24 @@ def _stop_on_budget(state: RunState) -> Events:
 
 
 def _open(state: RunState) -> Events:
-    """The branch, then the canary: nothing starts before both (SPEC 3.1)."""
-    if state.inflight:
+    """The branch, then the canary: nothing starts before both (SPEC 3.1).
+
+    A branch that somebody else moved is opened again once a human says so, beside whatever is under way.
+    """
+    effect: OpenBranch | RunCanary
+    if state.must_open:
+        key = effect_key("run", state.opened, "branch")
+        effect = OpenBranch(key=key, branch=state.branch, base=state.head or state.base)
+    else:
+        effect = RunCanary(key=effect_key("run", 0, "canary"), commit=state.base)
+    if effect.key in state.inflight:
         return ()
-    if state.head is None:
-        return (
-            EffectIntended(effect=OpenBranch(key="run/0/branch", branch=state.branch, base=state.base)),
-            *_deselect(state),
-        )
-    return (EffectIntended(effect=RunCanary(key="run/0/canary", commit=state.base)),)
+    return (*_deselect(state), EffectIntended(effect=effect))
 
 
 def _deselect(state: RunState) -> Events:
-    """With `only`: the tasks that are neither named nor needed by a named one."""
-    if not state.options.only:
+    """With `only`: the tasks that are neither named nor needed by a named one, before anything else happens."""
+    if not state.options.only or state.head is not None:
         return ()
     wanted: set[str] = set()
     todo = list(state.options.only)
@@ -187,8 +199,8 @@ def _deselect(state: RunState) -> Events:
             todo += state.tasks[task].task.depends_on
     return tuple(
         TaskEnded(task=task, status=TaskStatus.SKIPPED, reason=Reason.NOT_SELECTED)
-        for task in state.tasks
-        if task not in wanted
+        for task, record in state.tasks.items()
+        if task not in wanted and not record.is_over
     )
 
 
@@ -222,9 +234,8 @@ def _gate(state: RunState, record: TaskRecord) -> Event:
     """Verify and task gates on the sealed tree; where there are none, the syntax check joins the next gates."""
     sealed = record.sealed
     assert sealed is not None
-    plan = state.plan
-    own = bool(record.task.verify or plan.gates_on(GatePoint.TASK))
-    syntax = _has_syntax(record) and (own or not plan.gates_on(GatePoint.INTEGRATE))
+    own = due_checks(state.plan, GatePoint.TASK, record.task)
+    syntax = _has_syntax(record) and bool(own or not state.plan.gates_on(GatePoint.INTEGRATE))
     if not own and not syntax:
         return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK)
     return EffectIntended(
@@ -260,7 +271,7 @@ def _integrate(state: RunState, record: TaskRecord) -> Event:
         )
         return EffectIntended(effect=effect)
     if not record.candidate_green:
-        return _gate_candidate(state, record, candidate, sealed.tree)
+        return _gate_candidate(state, record, candidate)
     land = Land(
         key=effect_key(record.id, record.attempts, "land"),
         task=record.id,
@@ -271,24 +282,22 @@ def _integrate(state: RunState, record: TaskRecord) -> Event:
     return EffectIntended(effect=land)
 
 
-def _gate_candidate(state: RunState, record: TaskRecord, candidate: Candidate, sealed_tree: str) -> Event:
+def _gate_candidate(state: RunState, record: TaskRecord, candidate: Candidate) -> Event:
     """Integrate gates on the candidate; verify again only when its tree is another one than was verified."""
-    plan = state.plan
-    verify = candidate.tree != sealed_tree and bool(record.task.verify)
-    gates = plan.gates_on(GatePoint.INTEGRATE)
-    if not verify and not gates:
-        return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.INTEGRATE)
-    own = bool(record.task.verify or plan.gates_on(GatePoint.TASK))
+    point = GatePoint.INTEGRATE
+    verify = verifies(record, point)
+    if not due_checks(state.plan, point, record.task if verify else None):
+        return GatesPassed(task=record.id, attempt=record.attempts, point=point)
     return EffectIntended(
         effect=RunGates(
             key=effect_key(record.id, record.attempts, "integrate"),
             task=record.id,
             attempt=record.attempts,
-            point=GatePoint.INTEGRATE,
+            point=point,
             commit=candidate.commit,
             tree=candidate.tree,
             base=candidate.head,
             verify=verify,
-            syntax=not own and _has_syntax(record),
+            syntax=_has_syntax(record) and not due_checks(state.plan, GatePoint.TASK, record.task),
         )
     )

@@ -41,13 +41,18 @@ class RunCanary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAttempt:
-    """Run an agent on a task, from `base`, and seal what it leaves."""
+    """Run an agent on a task, from `base`, and seal what it leaves.
+
+    `launch` counts every start of the task, also of attempts that were lost and whose number is used again: no two
+    starts share a key or a ref.
+    """
 
     key: str
     task: str
     attempt: int
     role: Role
     base: str
+    launch: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

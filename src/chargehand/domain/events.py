@@ -208,7 +208,7 @@ class RequeueWhy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptAccepted:
-    """The evidence of an attempt is good: running -> gating."""
+    """The evidence of an attempt is good, or a human takes it as it is: running | awaiting_decision -> gating."""
 
     task: str
     attempt: int
@@ -216,9 +216,9 @@ class AttemptAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatesPassed:
-    """At TASK: gating -> integrating (reviewing, where reviews are on). At INTEGRATE: the candidate may land.
+    """At TASK: gating | awaiting_decision -> integrating (reviewing, where reviews are on).
 
-    `green` are gates that passed though they were red on the base.
+    At INTEGRATE no transition: the candidate may land. `green` are gates that passed though they were red on the base.
     """
 
     task: str
@@ -275,11 +275,12 @@ class DecisionAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionAnswered:
-    """An answer to exactly that question [I9]."""
+    """An answer to exactly that question [I9]; `note` is what a person adds for the agent."""
 
     id: str
     choice: str
     by: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

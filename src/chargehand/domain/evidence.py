@@ -10,7 +10,10 @@ from chargehand.domain.outcome import AgentExit, AttemptResult, Change, ChangeKi
 from chargehand.domain.plan import Plan, Scope, Task
 from chargehand.domain.words import Failure, Reason
 
-__all__ = ["crash_of", "find_failure", "signature", "stray_changes"]
+__all__ = ["UNGATED", "crash_of", "find_failure", "signature", "stray_changes"]
+
+UNGATED = 500
+"""The severity of a change whose evidence was good and that no gate has judged: nearer to the branch than none."""
 
 _NEVER_IN_SCOPE = frozenset({ChangeKind.SYMLINK_OUT, ChangeKind.NESTED_REPOSITORY})
 _ALLOWS_PLACEHOLDERS = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError|not implemented|placeholders?|stubs?)\b")

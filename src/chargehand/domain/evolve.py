@@ -35,6 +35,7 @@ from chargehand.domain.events import (
     WarningRaised,
     WaveEnded,
 )
+from chargehand.domain.evidence import UNGATED
 from chargehand.domain.outcome import AttemptResult, Candidate, ExitKind, GateStatus, Landed, Role
 from chargehand.domain.plan import GatePoint, Weight
 from chargehand.domain.state import TRANSITIONS, Best, IllegalTransition, RunState, TaskRecord, Tries
@@ -186,9 +187,7 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
 def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, object]:
     """What an ended attempt changes; one that is none leaves claim and evidence of the one before."""
     tries = record.tries
-    tries = replace(
-        tries, tokens=tries.tokens + (result.usage.tokens or 0), usd=tries.usd + (result.usage.usd or 0.0)
-    )
+    tries = replace(tries, tokens=tries.tokens + (result.usage.tokens or 0), usd=tries.usd + (result.usage.usd or 0.0))
     if result.exit.kind in _NO_ATTEMPT:
         return {"attempts": record.attempts - 1, "lost": record.lost + 1, "tries": tries}
     if result.exit.kind in _WAITS:
@@ -280,15 +279,15 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     tries = _count_try(record.tries, event.why, event.failure is not None)
     changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
     if event.why not in _AS_BEFORE:
-        fixes = event.why is RequeueWhy.FIX and record.sealed is not None
+        to_fix = record.sealed if event.why is RequeueWhy.FIX else None
         changes |= {
             "why": event.why,
-            "failure": event.failure,
+            "failure": event.failure or (record.failure if event.why is RequeueWhy.CONTEXT else None),
             "candidate": None,
             "candidate_green": False,
-            "role": Role.FIXER if fixes else Role.IMPLEMENTER,
-            "fix_base": record.sealed.commit if fixes and record.sealed else None,
-            "files_changed": record.files_changed if fixes else (),
+            "role": Role.FIXER if to_fix else Role.IMPLEMENTER,
+            "fix_base": to_fix.commit if to_fix else None,
+            "files_changed": (*record.files_changed, *(c.path for c in to_fix.changes)) if to_fix else (),
             **_learn(record, event.failure),
         }
     if event.why is RequeueWhy.ANSWERED:
@@ -309,8 +308,8 @@ def _learn(record: TaskRecord, failure: Failure | None) -> dict[str, object]:
     if sealed is not None:
         base = record.origin or sealed.base
         changes["previous"] = (base, sealed.commit)
-        if failure is not None and sealed.tree not in record.trees:
-            changes["trees"] = (*record.trees, sealed.tree)
+        if failure is not None and failure.severity <= UNGATED:  # only a tree whose evidence was good can come "again"
+            changes["trees"] = tuple(dict.fromkeys((*record.trees, sealed.tree)))
         if failure is not None and (record.best is None or failure.severity < record.best.severity):
             changes["best"] = Best(severity=failure.severity, base=base, commit=sealed.commit)
     if failure is not None:

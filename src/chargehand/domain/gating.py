@@ -1,4 +1,4 @@
-"""What gate results mean: baseline, new failures, faults (SPEC 3.1, 5)."""
+"""Which checks are due, and what their results mean: baseline, new failures, faults (SPEC 3.1, 5)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chargehand.domain.evidence import signature
-from chargehand.domain.outcome import GateResult, GateStatus
+from chargehand.domain.outcome import FaultKind, GateResult, GateStatus
+from chargehand.domain.plan import GatePoint, Plan, Task
+from chargehand.domain.state import TaskRecord
 from chargehand.domain.words import Failure, Reason
 
-__all__ = ["GateVerdict", "gate_failure", "judge_gates"]
+__all__ = ["GateVerdict", "due_checks", "gate_failure", "judge_gates", "tree_to_judge", "verifies", "verify_ids"]
+
+_STAGE = {GatePoint.TASK: 200, GatePoint.INTEGRATE: 100}
+"""Red as merged is nearer to the branch than red on its own tree."""
+
+
+# -- what is due ----------------------------------------------------------------------------------
+
+
+def verify_ids(task: Task) -> tuple[str, ...]:
+    """The ids of a task's own commands, in order."""
+    return tuple(f"verify-{number}" for number, _ in enumerate(task.verify, start=1))
+
+
+def due_checks(plan: Plan, point: GatePoint, task: Task | None = None) -> tuple[str, ...]:
+    """The ids of the checks of a point, in order: the verify commands of `task`, if any, then the gates."""
+    own = verify_ids(task) if task is not None else ()
+    return (*own, *(gate.id for gate in plan.gates_on(point)))
+
+
+def verifies(record: TaskRecord, point: GatePoint) -> bool:
+    """Whether the task's own commands belong to the checks: on a candidate only where its tree is a new one."""
+    return point is GatePoint.TASK or tree_to_judge(record, point) != tree_to_judge(record, GatePoint.TASK)
+
+
+def tree_to_judge(record: TaskRecord, point: GatePoint) -> str:
+    """The tree that the checks of a point are about."""
+    judged = record.sealed if point is GatePoint.TASK else record.candidate
+    assert judged is not None
+    return judged.tree
+
+
+# -- what it means --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +64,19 @@ class GateVerdict:
         return not self.red and not self.faults
 
 
-def judge_gates(results: Sequence[GateResult], baseline: Mapping[str, GateResult]) -> GateVerdict:
-    """Sort results by what they mean, given the gates that were red on the base."""
+def judge_gates(
+    results: Sequence[GateResult], baseline: Mapping[str, GateResult], due: Sequence[str], tree: str
+) -> GateVerdict:
+    """Sort results by what they mean, given the gates that were red on the base.
+
+    A result counts for its own tree only [I7], and a check that is due is green only by a result: silence is a fault.
+    """
     red: list[GateResult] = []
     faults: list[GateResult] = []
     advisory: list[GateResult] = []
     green: list[str] = []
-    for result in results:
+    judged = [result for result in results if result.tree == tree]
+    for result in judged:
         before = baseline.get(result.gate)
         if result.status is GateStatus.FAULT:
             faults.append(result)
@@ -44,7 +84,24 @@ def judge_gates(results: Sequence[GateResult], baseline: Mapping[str, GateResult
             (advisory if before is not None and not _is_worse(result, before) else red).append(result)
         elif result.status is GateStatus.PASS and before is not None:
             green.append(result.gate)
+    if not red and not faults:
+        faults += _silent(due, judged, tree)
     return GateVerdict(red=tuple(red), faults=tuple(faults), advisory=tuple(advisory), green=tuple(green))
+
+
+def _silent(due: Sequence[str], judged: Sequence[GateResult], tree: str) -> list[GateResult]:
+    ran = {result.gate for result in judged}
+    return [
+        GateResult(
+            gate=gate,
+            tree=tree,
+            status=GateStatus.FAULT,
+            fault=FaultKind.AMBIGUOUS,
+            detail="There is no result for this tree.",
+        )
+        for gate in due
+        if gate not in ran
+    ]
 
 
 def _is_worse(result: GateResult, before: GateResult) -> bool:
@@ -56,7 +113,9 @@ def _is_worse(result: GateResult, before: GateResult) -> bool:
     return bool(set(result.failed_tests) - set(before.failed_tests))
 
 
-def gate_failure(verdict: GateVerdict, baseline: Mapping[str, GateResult]) -> Failure:
+def gate_failure(
+    verdict: GateVerdict, baseline: Mapping[str, GateResult], point: GatePoint, due: Sequence[str]
+) -> Failure:
     """The failure that red gates are, for the next brief and for the same-failure rule."""
     first = verdict.red[0]
     names = ", ".join(result.gate for result in verdict.red)
@@ -72,5 +131,11 @@ def gate_failure(verdict: GateVerdict, baseline: Mapping[str, GateResult]) -> Fa
         signature=signature(Reason.GATE_RED, *(f"{r.gate}:{r.tail}" for r in verdict.red)),
         tail=first.tail,
         facts=tuple(facts),
-        severity=len(verdict.red),
+        severity=_STAGE.get(point, 0) + len(due) - _reached(verdict, due),
     )
+
+
+def _reached(verdict: GateVerdict, due: Sequence[str]) -> int:
+    """How many checks in a row are not red: what stands in front of the checks (setup, syntax) lets none count."""
+    red = {result.gate for result in verdict.red}
+    return next((number for number, check in enumerate(due) if check in red), 0)

@@ -31,9 +31,9 @@ def integration_branch(run: str) -> str:
     return f"chargehand/{run}"
 
 
-def attempt_ref(run: str, task: str, attempt: int) -> str:
-    """The ref that keeps what an attempt sealed."""
-    return f"{REF_ROOT}/attempts/{run}/{task}/{attempt}"
+def attempt_ref(run: str, task: str, launch: int) -> str:
+    """The ref that keeps what an attempt sealed, also when it was lost and its number is used again [I2]."""
+    return f"{REF_ROOT}/attempts/{run}/{task}/{launch}"
 
 
 def candidate_ref(run: str, task: str, attempt: int) -> str:

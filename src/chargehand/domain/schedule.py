@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
+from itertools import takewhile
 
 from chargehand.domain import scope
-from chargehand.domain.conclude import ask, escalate
+from chargehand.domain.asking import ask, escalate
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
 from chargehand.domain.evolve import agent_of
@@ -27,33 +29,44 @@ def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
             text = f"Task {task} ({record.task.title}) asks for a yes before it starts."
             kind, reason = DecisionKind.START, Reason.NEEDS_HUMAN
             return ask(state, task, kind, reason, text, ("approve", "reject"), "reject")
-        if record.attempts >= state.options.caps.task_attempts:
-            text = f"The task used up its {record.attempts} attempts."
-            return escalate(state, record, Reason.ATTEMPTS, text)
+        if used_up := _used_up(state, record):
+            return escalate(state, record, *used_up, failure=record.failure)
         if not _obstacle(state, record):
             return (_start(state, record),)
     return ()
 
 
 def _candidates(state: RunState, now: float) -> Iterator[str]:
-    for not_before, task in state.timers:
-        if not_before > now:
-            break
-        yield task
-    for _, _, task in state.ready:
-        yield task
+    """The tasks that may start, best first: those that are ready, and those whose time has come."""
+    due = takewhile(lambda timer: timer[0] <= now, state.timers)
+    waited = sorted((*state.priority[task], task) for _, task in due)
+    return (task for _, _, task in merge(waited, state.ready))
+
+
+def _used_up(state: RunState, record: TaskRecord) -> tuple[Reason, str] | None:
+    """Which cap of the task forbids another attempt, if any [I10]."""
+    caps, tries = state.options.caps, record.tries
+    if tries.attempts >= caps.task_attempts:
+        return Reason.ATTEMPTS, f"The task used up its {tries.attempts} attempts."
+    if caps.task_tokens is not None and tries.tokens > caps.task_tokens:
+        return Reason.BUDGET, f"The task used {tries.tokens} of its {caps.task_tokens} tokens."
+    if caps.task_usd is not None and tries.usd > caps.task_usd:
+        return Reason.BUDGET, f"The task used {tries.usd:.2f} of its {caps.task_usd:.2f} USD."
+    return None
 
 
 def _start(state: RunState, record: TaskRecord) -> EffectIntended:
     assert state.head is not None
     attempt = record.attempts + 1
+    launch = attempt + record.lost
     return EffectIntended(
         effect=StartAttempt(
-            key=effect_key(record.id, attempt, "attempt"),
+            key=effect_key(record.id, attempt, f"attempt-{launch}" if record.lost else "attempt"),
             task=record.id,
             attempt=attempt,
             role=record.role,
             base=record.fix_base or state.head,
+            launch=launch,
         )
     )
 
@@ -78,6 +91,8 @@ def _obstacle(state: RunState, record: TaskRecord) -> str:
 
 def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
     """Why a waiting task does not run, in words (SPEC I12)."""
+    if state.interrupted:
+        return "the run was interrupted; `chargehand resume` goes on"
     if state.stopped is not None:
         return f"the run starts nothing more ({state.stopped.reason}: {state.stopped.detail})"
     if state.held is not None:

@@ -6,7 +6,8 @@ budgets allow; an attempt runs (running); what the attempt left is gated on its 
 reviews are on (reviewing), merged and gated as merged (integrating), and landed (integrated). Every step leaves an
 unjudged outcome in the record (`unjudged`), and `decide` draws one conclusion from it: forward, back to waiting with
 a failure for the next brief, to a human (awaiting_decision), or to an end with a reason. A slot and a lease last from
-dispatch to integrated or terminal; awaiting a decision gives both up.
+dispatch to integrated or terminal; awaiting a decision gives both up. A human's answer can also send a sealed change on
+(to gating or integrating): it needs no agent, so it takes neither again, and merging finds what collides.
 
 `ready`, `timers`, `attention`, `queue` and `live` are indexes over the records: one event costs what it changes, not
 what exists.
@@ -37,7 +38,7 @@ from chargehand.domain.outcome import Candidate, GateResult, Report, Role, Seale
 from chargehand.domain.plan import Barrier, GatePoint, Plan, Task, Weight
 from chargehand.domain.words import TERMINAL, Decision, DecisionKind, Failure, Reason, TaskStatus
 
-__all__ = ["TRANSITIONS", "IllegalTransition", "RunState", "TaskRecord", "Tries", "Unjudged"]
+__all__ = ["TRANSITIONS", "Best", "IllegalTransition", "RunState", "TaskRecord", "Tries", "Unjudged"]
 
 _S = TaskStatus
 _ENDS = frozenset({_S.AWAITING_DECISION, _S.FAILED, _S.BLOCKED, _S.SKIPPED, _S.CANCELLED})
@@ -48,7 +49,7 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _S.GATING: frozenset({_S.WAITING, _S.REVIEWING, _S.INTEGRATING}) | _ENDS,
     _S.REVIEWING: frozenset({_S.WAITING, _S.INTEGRATING}) | _ENDS,
     _S.INTEGRATING: frozenset({_S.WAITING, _S.INTEGRATED}) | _ENDS,
-    _S.AWAITING_DECISION: frozenset({_S.WAITING, _S.INTEGRATING}) | (_ENDS - {_S.AWAITING_DECISION}),
+    _S.AWAITING_DECISION: frozenset({_S.WAITING, _S.GATING, _S.INTEGRATING}) | (_ENDS - {_S.AWAITING_DECISION}),
     _S.INTEGRATED: frozenset(),
     _S.FAILED: frozenset(),
     _S.BLOCKED: frozenset(),
@@ -65,8 +66,14 @@ class IllegalTransition(ChargehandError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
-    """How often a task was sent back, by cause; each has a bound of its own in the policy."""
+    """What a task has used up since it began, or since a human said retry; each has a bound in policy or caps.
 
+    `attempts` are those that count, in all roles; `waits` are rate limits in a row.
+    """
+
+    attempts: int = 0
+    tokens: int = 0
+    usd: float = 0.0
     retries: int = 0
     contexts: int = 0
     blocked_contexts: int = 0
@@ -76,13 +83,21 @@ class Tries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The least bad change of a task so far, and how bad it was."""
+
+    severity: int
+    base: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
     """Everything known about one task.
 
-    `attempts` counts started processes except cancelled and lost ones, and numbers them; `previous` is (base,
-    commit) of the last judged change; `best` the least bad attempt so far, as (severity, commit); `origin` is the
-    base of the whole change, `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of
-    decisions a human already said yes to.
+    `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `previous` is (base,
+    commit) of the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
+    `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to.
     """
 
     task: Task
@@ -91,6 +106,7 @@ class TaskRecord:
     detail: str = ""
     blocked_on: str | None = None
     attempts: int = 0
+    lost: int = 0
     tries: Tries = Tries()
     role: Role = Role.IMPLEMENTER
     why: RequeueWhy | None = None
@@ -103,7 +119,7 @@ class TaskRecord:
     origin: str | None = None
     fix_base: str | None = None
     previous: tuple[str, str] | None = None
-    best: tuple[int, str] | None = None
+    best: Best | None = None
     failure: Failure | None = None
     signatures: tuple[str, ...] = ()
     trees: tuple[str, ...] = ()
@@ -159,6 +175,8 @@ class RunState:
     blocked: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     orphaned: dict[str, str] = field(default_factory=dict)
     # the branch and its gates
+    must_open: bool = True
+    opened: int = 0
     head: str | None = None
     base_tree: str = ""
     head_tree: str = ""
@@ -172,7 +190,7 @@ class RunState:
     decisions: dict[str, Decision] = field(default_factory=dict)
     answers: dict[str, tuple[Decision, str]] = field(default_factory=dict)
     asked: int = 0
-    held: str | None = None
+    holds: dict[str, None] = field(default_factory=dict)
     # the end
     stopped: DispatchStopped | None = None
     interrupted: bool = False
@@ -252,6 +270,12 @@ class RunState:
         return self.wave_of[task_id] if declared else 0
 
     @property
+    def held(self) -> str | None:
+        """The question that holds the whole run, the oldest of several."""
+        return next(iter(self.holds), None)
+
+    @property
     def waits_for_people(self) -> bool:
-        """Only decisions are left: nothing runs and nothing is due."""
-        return bool(self.decisions) and not self.inflight and self.finished is None
+        """Only decisions are left: nothing runs, and no timer would start anything."""
+        due = self.timers and not self.holds
+        return bool(self.decisions) and not self.inflight and not due and self.finished is None

@@ -137,7 +137,8 @@ class Failure:
     """What went wrong in an attempt, as the next brief tells it and as the bounds compare it.
 
     `signature` is the normalised identity of the failure; `tail` at most 50 lines; `facts` lines for a human;
-    `severity` ranks attempts: the number of red checks, far more when there was nothing to check.
+    `severity` ranks attempts, the least is the best: it grows with the checks still to pass before the branch, and
+    stays at its default where there was nothing worth checking.
     """
 
     reason: Reason
@@ -152,7 +153,8 @@ class Failure:
 class Decision:
     """A question put to a human. `default` is what `--unattended` answers; `effects` says what each choice does.
 
-    `kept` is the commit of the better attempt where a later one was worse.
+    `kept` is the commit of the better attempt where a later one was worse; `failure` is what the next attempt is told
+    when the answer is another one (None: the question itself).
     """
 
     id: str
@@ -165,3 +167,4 @@ class Decision:
     effects: tuple[str, ...] = ()
     command: str = ""
     kept: str = ""
+    failure: Failure | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chargehand.domain.brief import compose
 from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunGates, StartAttempt
+from chargehand.domain.gating import verify_ids
 from chargehand.domain.ids import attempt_ref, candidate_ref
 from chargehand.domain.plan import GatePoint, GateSpec
 from chargehand.domain.state import RunState
@@ -30,7 +31,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         wall_s=task.limits.wall_s or caps.attempt_wall_s,
         idle_s=caps.attempt_idle_s if task.limits.idle_s is None else task.limits.idle_s,
         previous=record.previous,
-        ref=attempt_ref(state.run, task.id, effect.attempt),
+        ref=attempt_ref(state.run, task.id, effect.launch),
         declared=task.files.writes if task.files else (),
         reads=task.files.read if task.files else (),
         env=state.plan.env,
@@ -60,8 +61,9 @@ def gate_job(state: RunState, effect: RunGates) -> GateJob:
     checks: list[Check] = []
     if effect.verify:
         wall_s = state.options.caps.gate_wall_s
-        verify = state.tasks[effect.task].task.verify
-        checks += [Check(id=f"verify-{n}", run=c, wall_s=wall_s) for n, c in enumerate(verify, start=1)]
+        task = state.tasks[effect.task].task
+        named = zip(verify_ids(task), task.verify, strict=True)
+        checks += [Check(id=name, run=command, wall_s=wall_s) for name, command in named]
     checks += [_check(state, gate) for gate in state.plan.gates_on(effect.point)]
     return GateJob(
         key=effect.key,
@@ -75,7 +77,8 @@ def gate_job(state: RunState, effect: RunGates) -> GateJob:
         setup=state.plan.setup,
         env=state.plan.env,
         syntax=effect.syntax,
-        stop_early=effect.point in {GatePoint.TASK, GatePoint.INTEGRATE},
+        # One red check is enough, but one that was red on the base says nothing about those behind it.
+        stop_early=bool(effect.task) and not any(check.id in state.baseline_red for check in checks),
     )
 
 

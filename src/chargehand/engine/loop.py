@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from chargehand.domain.decide import is_stuck, settle, wake_at
@@ -34,7 +35,8 @@ class Engine:
         self.state = state
         self._ports = ports
         self._observe = observe
-        self._inbound: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
+        self._inbound: list[Event | BaseException] = []
+        self._arrived = asyncio.Event()
         self._look_into_inbox = True
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancelling: set[asyncio.Task[None]] = set()
@@ -55,23 +57,28 @@ class Engine:
                 decided = settle(self.state, now)
                 self._tell(self._append(decided, now))
                 self._start(decided)
-                if self._is_over(wait_for_people):
+                if self._is_over(wait_for_people, now):
                     return self.state
-                incoming = await self._next()
+                await self._wait(now)
+                incoming = self._take()
         finally:
             await self._end_everything()
 
     def interrupt(self, by: str, *, now: bool = False) -> None:
         """Stop cleanly: start nothing more and end what is live; `now` kills it at once."""
         if not self.state.interrupted:
-            self._inbound.put_nowait(RunInterrupted(by=by))
+            self._put(RunInterrupted(by=by))
         for effect in list(self.state.inflight.values()):
             self._cancel(effect, now=now)
 
     def nudge(self) -> None:
         """Somebody left a request in the inbox."""
         self._look_into_inbox = True
-        self._inbound.put_nowait(None)
+        self._arrived.set()
+
+    def _put(self, item: Event | BaseException) -> None:
+        self._inbound.append(item)
+        self._arrived.set()
 
     # -- one turn ---------------------------------------------------------------------------------
 
@@ -105,7 +112,7 @@ class Engine:
         for request in self._ports.inbox.pending():
             decision = self.state.decisions.get(request.decision)
             if request.kind == "answer" and decision and request.choice in decision.choices:
-                answer = DecisionAnswered(id=decision.id, choice=request.choice, by=request.by)
+                answer = DecisionAnswered(id=decision.id, choice=request.choice, by=request.by, note=request.note)
                 self._record([answer], now)
             self._ports.inbox.settle(request.id)
 
@@ -122,35 +129,35 @@ class Engine:
             outcome = EffectLost(key=effect.key, detail="It was told to stop.")
         except Exception as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
             outcome = error
-        self._inbound.put_nowait(outcome)
+        self._put(outcome)
 
-    async def _next(self) -> list[Event]:
-        """Wait for whatever comes in, or for the next timer; then take all that is there."""
-        due = wake_at(self.state)
-        timeout_s = None if due is None else max(0.0, due - self._ports.clock.now())
-        try:
-            received = [await asyncio.wait_for(self._inbound.get(), timeout_s)]
-        except TimeoutError:
-            return []
-        while not self._inbound.empty():
-            received.append(self._inbound.get_nowait())
-        events: list[Event] = []
+    async def _wait(self, now: float) -> None:
+        """Until something has come in, or the next timer is due."""
+        due = wake_at(self.state, now)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if due is None else max(0.0, due - self._ports.clock.now())):
+                await self._arrived.wait()
+
+    def _take(self) -> list[Event]:
+        """All that has come in; what came beside an error is recorded before the error is raised."""
+        received, self._inbound = self._inbound, []
+        self._arrived.clear()
+        events = [item for item in received if not isinstance(item, BaseException)]
+        for event in events:
+            self._tasks.pop(getattr(event, "key", ""), None)
         for item in received:
             if isinstance(item, BaseException):
                 self._record(events, self._ports.clock.now())
                 raise item
-            if item is not None:
-                events.append(item)
-                self._tasks.pop(getattr(item, "key", ""), None)
         return events
 
-    def _is_over(self, wait_for_people: bool) -> bool:
+    def _is_over(self, wait_for_people: bool, now: float) -> bool:
         state = self.state
         if state.finished is not None or (state.interrupted and not state.inflight):
             return True
-        if state.waits_for_people and wake_at(state) is None:
+        if state.waits_for_people:
             return not wait_for_people
-        if is_stuck(state):
+        if is_stuck(state, now):
             raise Stuck(f"Run {state.run} cannot move at event {state.seq}: {state.open_tasks} tasks are open.")
         return False
 
@@ -159,17 +166,24 @@ class Engine:
     def _cancel(self, effect: Effect, *, now: bool) -> None:
         """Attempts and gates are ended; merging and landing take milliseconds and are waited for."""
         if isinstance(effect, StartAttempt):
-            self._cancelling.add(task := asyncio.create_task(self._ports.fleet.cancel(effect.key, now=now)))
+            self._cancelling.add(task := asyncio.create_task(self._cancel_attempt(effect.key, now=now)))
             task.add_done_callback(self._cancelling.discard)
         elif isinstance(effect, RunGates | RunCanary) and effect.key in self._tasks:
             self._tasks[effect.key].cancel()
 
+    async def _cancel_attempt(self, key: str, *, now: bool) -> None:
+        try:
+            await self._ports.fleet.cancel(key, now=now)
+        except Exception as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
+            self._put(error)
+
     async def _end_everything(self) -> None:
         """When the loop is left by an error: nothing of ours goes on behind its back [I11]."""
         left = {key: task for key, task in self._tasks.items() if not task.done()}
-        for key in left:
-            if isinstance(self.state.inflight.get(key), StartAttempt):
-                await self._ports.fleet.cancel(key, now=True)
+        live = [key for key in left if isinstance(self.state.inflight.get(key), StartAttempt)]
+        await asyncio.gather(
+            *(self._ports.fleet.cancel(key, now=True) for key in live), *self._cancelling, return_exceptions=True
+        )
         for task in left.values():
             task.cancel()
-        await asyncio.gather(*left.values(), *self._cancelling, return_exceptions=True)
+        await asyncio.gather(*left.values(), return_exceptions=True)

@@ -1,0 +1,134 @@
+"""Questions to people, and what an answer about a task does to it (SPEC 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chargehand.domain.events import (
+    AttemptAccepted,
+    DecisionAsked,
+    DispatchStopped,
+    Event,
+    GatesPassed,
+    RequeueWhy,
+    TaskEnded,
+    TaskRequeued,
+)
+from chargehand.domain.evidence import signature
+from chargehand.domain.plan import GatePoint
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import Decision, DecisionKind, Failure, Reason, StopReason, TaskStatus
+
+__all__ = ["ask", "end", "escalate", "follow_answer"]
+
+Events = tuple[Event, ...]
+
+_EFFECTS = {
+    "retry": "retry: another attempt, with this failure in its brief and fresh bounds",
+    "skip": "skip: leave the task out; tasks that depend on it are blocked",
+    "stop": "stop: the task is failed and the run starts nothing more",
+    "approve": "approve: the task starts",
+    "reject": "reject: the task is blocked",
+    "full": "full: go on, with full weight for every task that is left",
+    "continue": "continue: go on as things are",
+    "block": "block: the task is blocked",
+}
+
+_STOPS = {DecisionKind.KICKBACK: StopReason.KICKBACK, DecisionKind.BRANCH_MOVED: StopReason.BRANCH_MOVED}
+
+_STANDING = frozenset({Reason.LINE_FAULT, Reason.BRANCH_MOVED})
+"""Questions about the world, not about the change: `retry` tries the world again and keeps the change."""
+
+
+def ask(
+    state: RunState,
+    task: str,
+    kind: DecisionKind,
+    reason: Reason,
+    question: str,
+    choices: tuple[str, ...],
+    default: str,
+    *,
+    kept: str = "",
+    failure: Failure | None = None,
+    effects: Mapping[str, str] | None = None,
+) -> Events:
+    """A question to a human; its id is the next number of the run. `effects` says what a choice does here."""
+    said = {**_EFFECTS, **(effects or {})}
+    decision = Decision(
+        id=f"d{state.asked + 1}",
+        task=task,
+        kind=kind,
+        reason=reason,
+        question=question,
+        choices=choices,
+        default=default,
+        effects=tuple(said[choice] for choice in choices),
+        kept=kept,
+        failure=failure,
+    )
+    return (DecisionAsked(decision=decision),)
+
+
+def escalate(
+    state: RunState,
+    record: TaskRecord,
+    reason: Reason,
+    text: str,
+    *,
+    kept: str = "",
+    failure: Failure | None = None,
+    effects: Mapping[str, str] | None = None,
+) -> Events:
+    """retry | skip | stop, and `approve` where `effects` explains it; unattended the task is failed."""
+    approvable = effects is not None and "approve" in effects
+    choices = (*(("approve",) if approvable else ()), "retry", "skip", "stop")
+    kind = DecisionKind.ESCALATION
+    return ask(state, record.id, kind, reason, text, choices, "fail", kept=kept, failure=failure, effects=effects)
+
+
+def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events:
+    """What an answer about a task does to it."""
+    starts = decision.kind is DecisionKind.START
+    match choice:
+        case "approve" if starts:
+            return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
+        case "approve":
+            return (_take_on(record),)
+        case "retry" if decision.reason in _STANDING:
+            return (_take_on(record),)
+        case "retry" | "full":
+            return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED, failure=_lesson(decision)),)
+        case "skip":
+            return (end(record, TaskStatus.SKIPPED, Reason.HUMAN, decision.question),)
+        case "block" | "reject":
+            return (end(record, TaskStatus.BLOCKED, decision.reason, decision.question),)
+        case "fail":
+            return (end(record, TaskStatus.FAILED, decision.reason, decision.question),)
+        case _:  # stop
+            ended = end(record, TaskStatus.FAILED, decision.reason, decision.question)
+            why = _STOPS.get(decision.kind, StopReason.HUMAN)
+            return (ended, DispatchStopped(reason=why, detail=decision.question, tasks=(record.id,)))
+
+
+def _take_on(record: TaskRecord) -> Event:
+    """The sealed change stands and goes on from where it was: its own gates, or merging."""
+    if record.candidate is None:
+        return AttemptAccepted(task=record.id, attempt=record.attempts)
+    return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK)
+
+
+def _lesson(decision: Decision) -> Failure:
+    """What the next attempt is told: without it, it would get the same input again."""
+    if decision.failure is not None:
+        return decision.failure
+    return Failure(
+        reason=decision.reason,
+        summary=decision.question,
+        signature=signature(decision.reason, decision.question),
+    )
+
+
+def end(record: TaskRecord, status: TaskStatus, reason: Reason, detail: str) -> TaskEnded:
+    """The end of a task, with its reason [I12]."""
+    return TaskEnded(task=record.id, status=status, reason=reason, detail=detail)
