@@ -44,7 +44,7 @@ _MODERN_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False
 class Model(_BaseModel):
     """A mapping with a fixed set of keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _refuse(message: str) -> PydanticCustomError:
