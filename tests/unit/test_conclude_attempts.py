@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chargehand.domain.events import AttemptAccepted, RequeueWhy, TaskRequeued, WarningRaised
@@ -48,12 +50,12 @@ def test_done_with_good_evidence_goes_to_the_gates():
     """Row `DONE, evidence good` [I6]."""
     play = one_task(plan={"gates": [a_gate("lint", GatePoint.TASK)]})
     play.attempt("a")
-    assert play["a"].status is TaskStatus.GATING
+    assert play.task("a").status is TaskStatus.GATING
     play.gates("a")
-    assert play["a"].status is TaskStatus.INTEGRATING
+    assert play.task("a").status is TaskStatus.INTEGRATING
     play.integrate("a")
-    assert play["a"].status is TaskStatus.INTEGRATED
-    assert play["a"].landed == play.branch == play.state.head
+    assert play.task("a").status is TaskStatus.INTEGRATED
+    assert play.task("a").landed == play.branch == play.state.head
     assert play.state.finished.verdict is RunVerdict.FINISHED
 
 
@@ -68,7 +70,7 @@ def test_no_report_but_a_change_is_judged_on_its_evidence():
     """3.6: a missing report counts as failed only when nothing changed [I6]."""
     play = one_task()
     play.attempt("a", done(None))
-    assert play["a"].status is TaskStatus.INTEGRATING
+    assert play.task("a").status is TaskStatus.INTEGRATING
     assert [w.code for w in play.state.warnings] == ["no_report"]
     assert "no report was written" in play.state.warnings[0].text
 
@@ -85,7 +87,7 @@ def test_a_valid_report_beats_exit_code_signal_and_timeout():
     ):
         play = one_task()
         play.attempt("a", done(end=end))
-        assert play["a"].status is TaskStatus.INTEGRATING, end
+        assert play.task("a").status is TaskStatus.INTEGRATING, end
 
 
 # -- DONE_WITH_CONCERNS ---------------------------------------------------------------------------
@@ -97,26 +99,26 @@ def test_an_actionable_concern_gets_one_fix(kind):
     play = one_task()
     doubts = (Concern(text="is it?", kind=kind),)
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=doubts))
-    first = play["a"].sealed
-    assert (play["a"].role, play["a"].base) == (Role.FIXER, first.commit)
-    assert play["a"].failure.reason is Reason.CONCERNS
-    assert "is it?" in play["a"].failure.summary
+    first = play.task("a").sealed
+    assert (play.task("a").role, play.task("a").base) == (Role.FIXER, first.commit)
+    assert play.task("a").failure.reason is Reason.CONCERNS
+    assert "is it?" in play.task("a").failure.summary
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=doubts))
-    assert play["a"].status is TaskStatus.INTEGRATING
+    assert play.task("a").status is TaskStatus.INTEGRATING
     assert [w.code for w in play.state.warnings] == ["concerns"]
 
 
 def test_an_info_concern_is_recorded_and_the_task_goes_on():
     play = one_task()
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="fyi", kind=ConcernKind.INFO),)))
-    assert play["a"].status is TaskStatus.INTEGRATING
-    assert play["a"].report.concerns[0].text == "fyi"
+    assert play.task("a").status is TaskStatus.INTEGRATING
+    assert play.task("a").report.concerns[0].text == "fyi"
 
 
 def test_concerns_of_a_report_that_says_done_are_information():
     play = one_task()
     play.attempt("a", done(concerns=(Concern(text="x"),)))
-    assert play["a"].status is TaskStatus.INTEGRATING
+    assert play.task("a").status is TaskStatus.INTEGRATING
 
 
 def test_the_whole_change_of_a_fixer_is_shown_to_the_next_attempt():
@@ -124,8 +126,8 @@ def test_the_whole_change_of_a_fixer_is_shown_to_the_next_attempt():
     play = one_task()
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="x"),), changes=["one"]))
     play.attempt("a", done(STATUS.FAILED, changes=["two"]))
-    assert play["a"].role is Role.IMPLEMENTER
-    assert play["a"].previous == (play.state.head, play["a"].sealed.commit)
+    assert play.task("a").role is Role.IMPLEMENTER
+    assert play.task("a").previous == (play.state.head, play.task("a").sealed.commit)
 
 
 def test_a_fixer_that_changes_nothing_escalates():
@@ -133,14 +135,14 @@ def test_a_fixer_that_changes_nothing_escalates():
     play = one_task()
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="x"),), content="same"))
     play.attempt("a", done(changes=[], seal={"tree": "tree(same)", "base_tree": "tree(same)"}))
-    assert play.decision.question.startswith("Two attempts left the identical tree. The agent doubts")
+    assert play.asked().question.startswith("Two attempts left the identical tree. The agent doubts")
 
 
 def test_files_of_the_change_and_of_its_fix_are_counted_together():
     play = one_task()
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="x"),), changes=["one"]))
     play.attempt("a", done(changes=["two"]))
-    assert play["a"].files_changed == ("one", "two")
+    assert play.task("a").files_changed == ("one", "two")
 
 
 # -- NEEDS_CONTEXT --------------------------------------------------------------------------------
@@ -151,12 +153,12 @@ def test_context_is_given_twice_then_the_task_is_blocked():
     play = one_task()
     for round_ in (1, 2):
         play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[(f"f{round_}", "text")], changes=[]))
-        assert play["a"].status is TaskStatus.RUNNING
-        assert play["a"].context[-1] == (f"f{round_}", "text")
+        assert play.task("a").status is TaskStatus.RUNNING
+        assert play.task("a").context[-1] == (f"f{round_}", "text")
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f3", "text")], missing_context=("f3",), changes=[]))
-    assert (play["a"].status, play["a"].reason) == (TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT)
-    assert "f3" in play["a"].detail
-    assert play["a"].attempts == 3
+    assert (play.task("a").status, play.task("a").reason) == (TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT)
+    assert "f3" in play.task("a").detail
+    assert play.task("a").attempts == 3
 
 
 def test_context_that_nobody_has_is_asked_for():
@@ -164,10 +166,10 @@ def test_context_that_nobody_has_is_asked_for():
     attended, unattended = two_runs()
     for play in (attended, unattended):
         play.attempt("a", done(STATUS.NEEDS_CONTEXT, missing_context=("which port?",), changes=[]))
-    assert attended.decision.kind is DecisionKind.CONTEXT
-    assert attended.decision.choices == ("retry", "block", "stop")
-    assert "which port?" in attended.decision.question
-    assert (unattended["a"].status, unattended["a"].reason) == (TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT)
+    assert attended.asked().kind is DecisionKind.CONTEXT
+    assert attended.asked().choices == ("retry", "block", "stop")
+    assert "which port?" in attended.asked().question
+    assert (unattended.task("a").status, unattended.task("a").reason) == (TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT)
 
 
 def test_the_same_context_again_is_nothing_new():
@@ -175,26 +177,26 @@ def test_the_same_context_again_is_nothing_new():
     play = one_task()
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f", "text")], changes=[]))
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f", "text")], summary="still missing", changes=[]))
-    assert play.decision.kind is DecisionKind.CONTEXT
-    assert "still missing" in play.decision.question
+    assert play.asked().kind is DecisionKind.CONTEXT
+    assert "still missing" in play.asked().question
 
 
 def test_context_is_kept_once():
     play = one_task()
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f", "text")], changes=[]))
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f", "text"), ("g", "text")], changes=[]))
-    assert play["a"].context == (("f", "text"), ("g", "text"))
+    assert play.task("a").context == (("f", "text"), ("g", "text"))
 
 
 def test_a_human_gives_the_context_in_words():
     """What a person answers reaches the agent: without it, `retry` would be the same input again."""
     play = one_task()
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, missing_context=("which port?",), changes=[]))
-    question = play.decision.id
+    question = play.asked().id
     play.answer("retry", note="Port 8080.")
-    assert play["a"].status is TaskStatus.RUNNING
-    assert play["a"].context == ((f"the answer to {question}", "Port 8080."),)
-    assert "which port?" in play["a"].failure.summary
+    assert play.task("a").status is TaskStatus.RUNNING
+    assert play.task("a").context == ((f"the answer to {question}", "Port 8080."),)
+    assert "which port?" in play.task("a").failure.summary
 
 
 # -- BLOCKED --------------------------------------------------------------------------------------
@@ -205,11 +207,11 @@ def test_blocked_for_context_is_redispatched_once():
     play = one_task()
     blocker = Blocker(text="no schema", kind=BlockerKind.CONTEXT)
     play.attempt("a", done(STATUS.BLOCKED, blocker=blocker, context=[("schema", "text")], changes=[]))
-    assert play["a"].status is TaskStatus.RUNNING
-    assert play["a"].context == (("schema", "text"),)
-    assert "no schema" in play["a"].failure.summary
+    assert play.task("a").status is TaskStatus.RUNNING
+    assert play.task("a").context == (("schema", "text"),)
+    assert "no schema" in play.task("a").failure.summary
     play.attempt("a", done(STATUS.BLOCKED, blocker=blocker, changes=[]))
-    assert (play["a"].status, play["a"].reason) == (TaskStatus.BLOCKED, Reason.AGENT_BLOCKED)
+    assert (play.task("a").status, play.task("a").reason) == (TaskStatus.BLOCKED, Reason.AGENT_BLOCKED)
 
 
 def test_too_complex_asks_for_a_split():
@@ -217,9 +219,9 @@ def test_too_complex_asks_for_a_split():
     attended, unattended = two_runs()
     for play in (attended, unattended):
         play.attempt("a", done(STATUS.BLOCKED, blocker=Blocker(text="huge", kind=BlockerKind.TOO_COMPLEX)))
-    assert attended.decision.kind is DecisionKind.SPLIT
-    assert "huge" in attended.decision.question
-    assert (unattended["a"].status, unattended["a"].reason) == (TaskStatus.BLOCKED, Reason.TOO_COMPLEX)
+    assert attended.asked().kind is DecisionKind.SPLIT
+    assert "huge" in attended.asked().question
+    assert (unattended.task("a").status, unattended.task("a").reason) == (TaskStatus.BLOCKED, Reason.TOO_COMPLEX)
 
 
 @pytest.mark.parametrize("blocker", [None, Blocker(text="no licence")])
@@ -228,18 +230,18 @@ def test_blocked_otherwise_blocks_the_task_and_its_dependants(blocker):
     play = Play(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "b")))
     play.begin()
     play.attempt("a", done(STATUS.BLOCKED, blocker=blocker, summary="no licence"))
-    assert [(play[t].status, play[t].reason, play[t].blocked_on) for t in "abc"] == [
+    assert [(play.task(t).status, play.task(t).reason, play.task(t).blocked_on) for t in "abc"] == [
         (TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, None),
         (TaskStatus.BLOCKED, Reason.BLOCKED_ON, "a"),
         (TaskStatus.BLOCKED, Reason.BLOCKED_ON, "a"),
     ]
-    assert play["a"].detail == "no licence"
+    assert play.task("a").detail == "no licence"
     assert play.state.finished.verdict is RunVerdict.FAILED
 
 
 # -- FAILED, evidence bad, invalid report, crash ----------------------------------------------------
 
-BAD = {
+BAD: dict[str, Any] = {
     "FAILED": (done(STATUS.FAILED, summary="no idea"), Reason.AGENT_FAILED),
     "nothing changed": (done(changes=[]), Reason.NO_CHANGE),
     "invalid report": (done(None, changes=[]), Reason.INVALID_REPORT),
@@ -260,9 +262,9 @@ def test_a_failure_is_retried_once_with_the_failure_in_the_brief(name):
     answer, reason = BAD[name]
     play = one_task()
     play.attempt("a", answer)
-    assert (play["a"].status, play["a"].role) == (TaskStatus.RUNNING, Role.IMPLEMENTER)
-    assert play["a"].failure.reason is reason
-    assert play["a"].attempts == 2
+    assert (play.task("a").status, play.task("a").role) == (TaskStatus.RUNNING, Role.IMPLEMENTER)
+    assert play.task("a").failure.reason is reason
+    assert play.task("a").attempts == 2
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -273,11 +275,11 @@ def test_the_same_failure_twice_escalates(name):
     for play in (attended, unattended):
         play.attempt("a", answer)
         play.attempt("a", answer)
-    assert attended.decision.reason is reason
-    assert attended.decision.choices == ("retry", "skip", "stop")
-    assert attended.decision.question.startswith("The same failure twice")
-    assert (unattended["a"].status, unattended["a"].reason) == (TaskStatus.FAILED, reason)
-    assert unattended["a"].attempts == 2
+    assert attended.asked().reason is reason
+    assert attended.asked().choices == ("retry", "skip", "stop")
+    assert attended.asked().question.startswith("The same failure twice")
+    assert (unattended.task("a").status, unattended.task("a").reason) == (TaskStatus.FAILED, reason)
+    assert unattended.task("a").attempts == 2
 
 
 def test_two_different_failures_use_the_retry_up():
@@ -285,8 +287,8 @@ def test_two_different_failures_use_the_retry_up():
     play = one_task()
     play.attempt("a", crashed())
     play.attempt("a", done(STATUS.FAILED, summary="gave up"))
-    assert play.decision.question.startswith("Failed again after 1 retry")
-    assert play["a"].attempts == 2
+    assert play.asked().question.startswith("Failed again after 1 retry")
+    assert play.task("a").attempts == 2
 
 
 def test_retry_answered_starts_afresh_told_of_the_last_failure():
@@ -295,11 +297,11 @@ def test_retry_answered_starts_afresh_told_of_the_last_failure():
     play.attempt("a", crashed())
     play.attempt("a", done(STATUS.FAILED, summary="gave up"))
     play.answer("retry")
-    assert "gave up" in play["a"].failure.summary
-    assert play["a"].why is RequeueWhy.ANSWERED
+    assert "gave up" in play.task("a").failure.summary
+    assert play.task("a").why is RequeueWhy.ANSWERED
     play.attempt("a", crashed())
-    assert play["a"].status is TaskStatus.RUNNING
-    assert play["a"].attempts == 4
+    assert play.task("a").status is TaskStatus.RUNNING
+    assert play.task("a").attempts == 4
 
 
 def test_skip_answered_leaves_the_task_out():
@@ -307,7 +309,7 @@ def test_skip_answered_leaves_the_task_out():
     play.attempt("a", crashed())
     play.attempt("a", crashed())
     play.answer("skip")
-    assert (play["a"].status, play["a"].reason) == (TaskStatus.SKIPPED, Reason.HUMAN)
+    assert (play.task("a").status, play.task("a").reason) == (TaskStatus.SKIPPED, Reason.HUMAN)
     assert play.state.finished.verdict is RunVerdict.FINISHED
 
 
@@ -318,11 +320,11 @@ def test_stop_answered_fails_the_task_and_stops_the_run():
     play.attempt("a", crashed())
     assert play.running == ["b"]
     play.answer("stop")
-    assert play["a"].status is TaskStatus.FAILED
+    assert play.task("a").status is TaskStatus.FAILED
     assert play.state.stopped.reason is StopReason.HUMAN
     play.attempt("b", done())
     play.integrate("b")
-    assert play["b"].status is TaskStatus.INTEGRATED, "what was live is let end"
+    assert play.task("b").status is TaskStatus.INTEGRATED, "what was live is let end"
     assert play.state.finished.verdict is RunVerdict.FAILED
 
 
@@ -332,9 +334,9 @@ def test_an_identical_tree_twice_escalates():
     play.attempt("a", done(content="same"))
     play.gates("a", failed("tests", tail="one"))
     play.attempt("a", done(content="same"))
-    assert play.decision.question == "Two attempts left the identical tree. Red: tests."
-    assert play.decision.reason is Reason.GATE_RED
-    assert play.decision.failure.tail == "one"
+    assert play.asked().question == "Two attempts left the identical tree. Red: tests."
+    assert play.asked().reason is Reason.GATE_RED
+    assert play.asked().failure.tail == "one"
 
 
 def test_the_failure_is_still_told_when_context_was_asked_for_in_between():
@@ -342,7 +344,7 @@ def test_the_failure_is_still_told_when_context_was_asked_for_in_between():
     play.attempt("a")
     play.gates("a", "tests")
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f", "text")], changes=[]))
-    assert play["a"].failure.reason is Reason.GATE_RED
+    assert play.task("a").failure.reason is Reason.GATE_RED
 
 
 def test_the_tree_of_an_attempt_that_was_not_judged_may_come_again():
@@ -350,7 +352,7 @@ def test_the_tree_of_an_attempt_that_was_not_judged_may_come_again():
     play = one_task()
     play.attempt("a", done(None, end=AgentExit(kind=ExitKind.EXITED, code=1), content="same"))
     play.attempt("a", done(content="same"))
-    assert play["a"].status is TaskStatus.INTEGRATING
+    assert play.task("a").status is TaskStatus.INTEGRATING
 
 
 def test_an_empty_change_may_come_twice_where_it_is_allowed():
@@ -358,7 +360,7 @@ def test_an_empty_change_may_come_twice_where_it_is_allowed():
     play.attempt("a", done(changes=[]))
     play.gates("a", "tests")
     play.attempt("a", done(changes=[]))
-    assert play["a"].status is TaskStatus.GATING
+    assert play.task("a").status is TaskStatus.GATING
 
 
 GATES = [a_gate("lint", GatePoint.TASK), a_gate("unit", GatePoint.TASK), a_gate("tests", GatePoint.INTEGRATE)]
@@ -368,39 +370,39 @@ def test_a_worse_retry_keeps_the_better_commit():
     """Row `worse than before`: a gate that passed fails; the better attempt's state is kept, and somebody is asked."""
     play = one_task(plan={"gates": GATES})
     play.attempt("a")
-    better = play["a"].sealed
+    better = play.task("a").sealed
     play.gates("a", "unit")
     play.attempt("a")
     play.gates("a", "lint")
-    assert play.decision.kept == better.commit
-    assert "worse" in play.decision.question
-    assert play["a"].commit == better.commit
+    assert play.asked().kept == better.commit
+    assert "worse" in play.asked().question
+    assert play.task("a").commit == better.commit
     play.answer("retry")
-    assert play["a"].previous == (better.base, better.commit)
+    assert play.task("a").previous == (better.base, better.commit)
 
 
 def test_a_retry_that_gets_as_far_as_the_gates_is_better_than_no_evidence():
     play = one_task(plan={"gates": GATES})
     play.attempt("a", crashed())
     play.attempt("a")
-    second = play["a"].sealed.commit
+    second = play.task("a").sealed.commit
     play.gates("a", "unit")
-    assert play.decision.kept == ""
-    assert play["a"].commit == second
+    assert play.asked().kept == ""
+    assert play.task("a").commit == second
 
 
 def test_a_retry_that_falls_back_behind_the_merge_is_worse():
     """Red as merged is nearer to landing than red on its own tree."""
     play = one_task(plan={"gates": GATES})
     play.attempt("a")
-    first = play["a"].sealed.commit
+    first = play.task("a").sealed.commit
     play.gates("a")
     play.merge("a")
     play.gates("a", "tests")
-    assert play["a"].status is TaskStatus.RUNNING, "a red integrate gate uses the same retry"
+    assert play.task("a").status is TaskStatus.RUNNING, "a red integrate gate uses the same retry"
     play.attempt("a")
     play.gates("a", "lint")
-    assert play.decision.kept == first
+    assert play.asked().kept == first
 
 
 def test_a_red_integrate_gate_uses_the_same_retry():
@@ -410,8 +412,8 @@ def test_a_red_integrate_gate_uses_the_same_retry():
     play.gates("a")
     play.merge("a")
     play.gates("a", "tests")
-    assert play.decision.reason is Reason.GATE_RED
-    assert play["a"].attempts == 2
+    assert play.asked().reason is Reason.GATE_RED
+    assert play.task("a").attempts == 2
 
 
 # -- KICKBACK -------------------------------------------------------------------------------------
@@ -427,19 +429,19 @@ def test_a_kickback_holds_the_run_until_somebody_decides(signal):
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), jobs=2)
     play.begin()
     play.attempt("a", kick(signal))
-    assert play.decision.kind is DecisionKind.KICKBACK
-    assert "it is wrong" in play.decision.question
-    assert "think" in play.decision.question
+    assert play.asked().kind is DecisionKind.KICKBACK
+    assert "it is wrong" in play.asked().question
+    assert "think" in play.asked().question
     assert play.running == ["b"]
     play.attempt("b")
     assert not play.state.inflight, "nothing is dispatched, nothing lands"
-    assert play["b"].status is TaskStatus.GATING
-    assert ("full" in play.decision.choices) is (signal is KickbackSignal.SCOPE_CREEP)
-    assert ("retry" in play.decision.choices) is (signal is KickbackSignal.MISSING_CONTEXT)
+    assert play.task("b").status is TaskStatus.GATING
+    assert ("full" in play.asked().choices) is (signal is KickbackSignal.SCOPE_CREEP)
+    assert ("retry" in play.asked().choices) is (signal is KickbackSignal.MISSING_CONTEXT)
     play.answer("skip")
-    assert play["a"].status is TaskStatus.SKIPPED
+    assert play.task("a").status is TaskStatus.SKIPPED
     play.integrate("b")
-    assert play["b"].status is TaskStatus.INTEGRATED
+    assert play.task("b").status is TaskStatus.INTEGRATED
     assert play.running == ["c"]
 
 
@@ -447,11 +449,11 @@ def test_a_kickback_unattended_stops_the_run():
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), jobs=2, unattended=True)
     play.begin()
     play.attempt("a", kick(KickbackSignal.NEEDS_SPLIT))
-    assert play["a"].reason is Reason.KICKBACK
+    assert play.task("a").reason is Reason.KICKBACK
     assert play.state.stopped.reason is StopReason.KICKBACK
     play.through("b")
-    assert play["b"].status is TaskStatus.INTEGRATED, "integrated work stays"
-    assert (play["c"].status, play["c"].reason) == (TaskStatus.CANCELLED, Reason.KICKBACK)
+    assert play.task("b").status is TaskStatus.INTEGRATED, "integrated work stays"
+    assert (play.task("c").status, play.task("c").reason) == (TaskStatus.CANCELLED, Reason.KICKBACK)
     assert play.state.finished.verdict is RunVerdict.FAILED
 
 
@@ -460,8 +462,8 @@ def test_scope_creep_full_raises_the_weight_of_the_rest():
     play.attempt("a", kick(KickbackSignal.SCOPE_CREEP))
     play.answer("full")
     assert play.state.weight is Weight.FULL
-    assert play["a"].status is TaskStatus.RUNNING
-    assert "it is wrong" in play["a"].failure.summary, "never the same input again"
+    assert play.task("a").status is TaskStatus.RUNNING
+    assert "it is wrong" in play.task("a").failure.summary, "never the same input again"
 
 
 def test_two_kickbacks_hold_until_both_are_answered():
@@ -480,8 +482,8 @@ def test_two_kickbacks_hold_until_both_are_answered():
 def test_a_kickback_without_details_is_an_incomplete_spec():
     play = one_task()
     play.attempt("a", done(STATUS.KICKBACK, summary="something is off"))
-    assert "spec_incomplete" in play.decision.question
-    assert "something is off" in play.decision.question
+    assert "spec_incomplete" in play.asked().question
+    assert "something is off" in play.asked().question
 
 
 # -- the end of the process -------------------------------------------------------------------------
@@ -495,11 +497,11 @@ def test_what_another_attempt_cannot_mend_escalates_at_once(kind, reason):
     attended, unattended = two_runs()
     for play in (attended, unattended):
         play.attempt("a", ended(kind, detail="what happened"))
-    assert attended.decision.reason is reason
-    assert "what happened" in attended.decision.question
-    assert (unattended["a"].status, unattended["a"].reason) == (TaskStatus.FAILED, reason)
+    assert attended.asked().reason is reason
+    assert "what happened" in attended.asked().question
+    assert (unattended.task("a").status, unattended.task("a").reason) == (TaskStatus.FAILED, reason)
     attended.answer("retry")
-    assert "what happened" in attended["a"].failure.summary
+    assert "what happened" in attended.task("a").failure.summary
 
 
 @pytest.mark.parametrize("kind", [ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN])
@@ -508,14 +510,14 @@ def test_a_rate_limit_waits_until_the_stated_reset(kind):
     play = Play(a_plan(a_task("a"), a_task("b")), jobs=1)
     play.begin()
     play.attempt("a", ended(kind, retry_at=play.now + 500))
-    assert play["a"].not_before == play.now + 500
+    assert play.task("a").not_before == play.now + 500
     assert play.running == ["b"]
     play.through("b")
     play.pass_time(499)
     assert play.running == []
     play.pass_time(1)
     assert play.running == ["a"]
-    assert play["a"].tries.retries == 0
+    assert play.task("a").tries.retries == 0
 
 
 def test_a_rate_limit_without_a_reset_backs_off():
@@ -524,18 +526,18 @@ def test_a_rate_limit_without_a_reset_backs_off():
     waits = []
     for _ in range(7):
         play.attempt("a", ended(ExitKind.RATE_LIMITED))
-        waits.append(play["a"].not_before - play.now)
+        waits.append(play.task("a").not_before - play.now)
         play.pass_time(waits[-1])
     assert waits == [30, 60, 120, 240, 480, 900, 900]
     play.attempt("a", crashed())
     play.attempt("a", ended(ExitKind.PROVIDER_DOWN))
-    assert play["a"].not_before - play.now == 30
+    assert play.task("a").not_before - play.now == 30
 
 
 def test_a_reset_in_the_past_is_due_now():
     play = one_task()
     play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now - 5))
-    assert play["a"].status is TaskStatus.RUNNING
+    assert play.task("a").status is TaskStatus.RUNNING
 
 
 def test_rate_limits_do_not_use_up_the_attempts():
@@ -544,7 +546,7 @@ def test_rate_limits_do_not_use_up_the_attempts():
     for _ in range(40):
         play.attempt("a", ended(ExitKind.RATE_LIMITED))
         play.pass_time(900)
-    assert play["a"].status is TaskStatus.RUNNING
+    assert play.task("a").status is TaskStatus.RUNNING
 
 
 def not_an_attempt(kind: ExitKind):
@@ -556,9 +558,9 @@ def test_a_fixer_that_was_not_an_attempt_is_a_fixer_again(kind):
     """Row `cancelled, lost worker`: redispatched, as it was."""
     play = one_task()
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="x"),)))
-    before = play["a"]
+    before = play.task("a")
     play.attempt("a", not_an_attempt(kind))
-    after = play["a"]
+    after = play.task("a")
     for name in ("role", "base", "fix_base", "origin", "failure", "previous", "sealed", "report", "best", "why"):
         assert getattr(after, name) == getattr(before, name), name
     assert after.tries.concern_fixes == before.tries.concern_fixes
@@ -568,10 +570,10 @@ def test_a_fixer_that_was_not_an_attempt_is_a_fixer_again(kind):
 def test_a_lost_attempt_is_not_one_but_its_key_is_not_used_again(kind):
     """`attempts` does not count it; a second start must not be taken for the first [I4], nor overwrite its ref [I2]."""
     play = one_task()
-    first = play.state.inflight[play["a"].inflight]
+    first = play.state.inflight[play.task("a").inflight]
     play.attempt("a", not_an_attempt(kind))
-    second = play.state.inflight[play["a"].inflight]
-    assert play["a"].attempts == first.attempt == second.attempt == 1
+    second = play.state.inflight[play.task("a").inflight]
+    assert play.task("a").attempts == first.attempt == second.attempt == 1
     assert first.key != second.key
     assert (first.launch, second.launch) == (1, 2)
 
@@ -580,10 +582,10 @@ def test_a_lost_worker_may_be_lost_often():
     play = one_task()
     keys = set()
     for _ in range(30):
-        keys.add(play["a"].inflight)
+        keys.add(play.task("a").inflight)
         play.attempt("a", ended(ExitKind.LOST))
     assert len(keys) == 30
-    assert (play["a"].status, play["a"].attempts) == (TaskStatus.RUNNING, 1)
+    assert (play.task("a").status, play.task("a").attempts) == (TaskStatus.RUNNING, 1)
 
 
 @pytest.mark.parametrize("kind", [ExitKind.EXITED, ExitKind.CANCELLED, ExitKind.RATE_LIMITED])
@@ -592,10 +594,10 @@ def test_changed_hooks_or_configuration_hold_the_run(kind):
     attended, unattended = two_runs()
     for play in (attended, unattended):
         play.attempt("a", done(seal={"config_changed": ("hooks/pre-commit",)}, end=AgentExit(kind=kind, code=0)))
-    assert attended.decision.kind is DecisionKind.CONFIG_CHANGED
+    assert attended.asked().kind is DecisionKind.CONFIG_CHANGED
     assert attended.state.held
-    assert "hooks/pre-commit" in attended.decision.question
-    assert unattended["a"].reason is Reason.CONFIG_CHANGED
+    assert "hooks/pre-commit" in attended.asked().question
+    assert unattended.task("a").reason is Reason.CONFIG_CHANGED
     assert unattended.state.finished.verdict is RunVerdict.FAILED
     attended.answer("retry")
     assert attended.running == ["a"]
@@ -609,13 +611,13 @@ def test_a_task_has_a_number_of_attempts_in_all_roles():
     play = one_task(caps=Caps(task_attempts=2))
     play.attempt("a", done(STATUS.NEEDS_CONTEXT, context=[("f", "")], changes=[]))
     play.attempt("a", crashed())
-    assert play.decision.reason is Reason.ATTEMPTS
+    assert play.asked().reason is Reason.ATTEMPTS
     play.answer("retry")
     assert play.running == ["a"]
     play.attempt("a", crashed())
     assert play.running == ["a"]
     play.attempt("a", done(STATUS.FAILED))
-    assert play.decision.reason is Reason.AGENT_FAILED
+    assert play.asked().reason is Reason.AGENT_FAILED
 
 
 @pytest.mark.parametrize("usage", [Usage(tokens=11), Usage(usd=1.5)])
@@ -625,8 +627,8 @@ def test_a_task_has_a_budget(usage):
     attended, unattended = two_runs(caps=caps)
     for play in (attended, unattended):
         play.attempt("a", done(STATUS.FAILED, usage=usage))
-    assert attended.decision.reason is Reason.BUDGET
-    assert unattended["a"].reason is Reason.BUDGET
+    assert attended.asked().reason is Reason.BUDGET
+    assert unattended.task("a").reason is Reason.BUDGET
     attended.answer("retry")
     assert attended.running == ["a"]
 
@@ -635,7 +637,7 @@ def test_a_task_that_succeeds_over_its_budget_lands():
     play = one_task(caps=Caps(task_tokens=10))
     play.attempt("a", done(usage=Usage(tokens=11)))
     play.integrate("a")
-    assert play["a"].status is TaskStatus.INTEGRATED
+    assert play.task("a").status is TaskStatus.INTEGRATED
 
 
 # -- scope: review ----------------------------------------------------------------------------------
@@ -647,29 +649,29 @@ def test_a_stray_change_under_scope_review_is_a_question():
     attended, unattended = two_runs(task=task)
     for play in (attended, unattended):
         play.attempt("a", done(changes=["src/a.py", "src/b.py"]))
-    assert attended.decision.reason is Reason.REVIEW_NEEDED
-    assert attended.decision.choices == ("approve", "retry", "skip", "stop")
-    assert "src/b.py" in attended.decision.question
-    assert unattended["a"].status is TaskStatus.FAILED
-    taken = attended["a"].sealed.commit
+    assert attended.asked().reason is Reason.REVIEW_NEEDED
+    assert attended.asked().choices == ("approve", "retry", "skip", "stop")
+    assert "src/b.py" in attended.asked().question
+    assert unattended.task("a").status is TaskStatus.FAILED
+    taken = attended.task("a").sealed.commit
     events = attended.answer("approve")
     assert AttemptAccepted(task="a", attempt=1) in events
     attended.integrate("a")
-    assert attended["a"].status is TaskStatus.INTEGRATED
-    assert attended["a"].commit == taken
-    assert attended["a"].attempts == 1
+    assert attended.task("a").status is TaskStatus.INTEGRATED
+    assert attended.task("a").commit == taken
+    assert attended.task("a").attempts == 1
 
 
 def test_out_of_scope_under_strict_is_a_failure():
     play = one_task(task={"files": Files(modify=("src/a.py",))})
     play.attempt("a", done(changes=["src/a.py", "src/b.py"]))
-    assert play["a"].failure.reason is Reason.OUT_OF_SCOPE
+    assert play.task("a").failure.reason is Reason.OUT_OF_SCOPE
 
 
 def test_a_link_out_is_never_in_scope():
     play = one_task()
     play.attempt("a", done(seal={"changes": (Change(path="link", kind=ChangeKind.SYMLINK_OUT),)}))
-    assert play["a"].failure.reason is Reason.OUT_OF_SCOPE
+    assert play.task("a").failure.reason is Reason.OUT_OF_SCOPE
 
 
 def test_requeues_are_facts_of_the_journal():
