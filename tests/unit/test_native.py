@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,7 @@ def test_what_is_required_is_enough() -> None:
     assert loaded.plan == Plan(plan="p", tasks=(Task(id="a", title="A"),))
     assert loaded.plan.tasks[0].files is None
     assert loaded.stated == Stated(keys=frozenset({"chargehand", "plan", "tasks"}))
+    assert parse_plan(FULL, "p.yaml").stated.gates == 2
 
 
 def test_json_and_yaml_read_the_same() -> None:
@@ -607,6 +609,32 @@ def test_a_plan_without_the_required_is_checked_too(text: str) -> None:
     assert loaded.draft is not None
     assert loaded.plan is None
     assert check_loaded(loaded).problems
+
+
+def test_what_settings_added_has_no_place_in_the_file_of_the_plan() -> None:
+    loaded = parse_plan(small("gates: [{id: g, run: [nope]}]"), "p.yaml")
+    assert loaded.plan is not None
+    more = (GateSpec(id="h", run=Command(argv=("nix",))), GateSpec(id="verify", run=Command(argv=("nope",))))
+    setup = SetupSpec(run=Command(argv=("nop",)))
+    joined = replace(loaded, plan=replace(loaded.plan, gates=(*loaded.plan.gates, *more), setup=setup))
+    found = check_loaded(joined, World())
+    assert [(p.code, p.file, p.line) for p in found.problems if p.code in {"missing_program", "bad_id"}] == [
+        ("missing_program", "p.yaml", 3),
+        ("bad_id", None, None),
+        ("missing_program", None, None),
+        ("missing_program", None, None),
+    ]
+
+
+def test_ten_thousand_tasks_are_read_and_checked() -> None:
+    task = "- id: t{0}\n  title: Task {0}\n  depends_on: [{1}]\n  files: {{create: [src/m{0}.py], test: [t/*{0}.py]}}\n"
+    tasks = "".join(task.format(n, f"t{n // 2}" if n else "") for n in range(10_000))
+    loaded = parse_plan(f"chargehand: 1\nplan: p\ntasks:\n{tasks}", "p.yaml")
+    found = check_loaded(loaded, World())
+    assert loaded.plan is not None
+    assert len(loaded.plan.tasks) == 10_000
+    assert len(found.critical_path) == 15
+    assert found.problems[0].line == 3
 
 
 def test_the_document_of_check() -> None:

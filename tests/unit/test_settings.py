@@ -373,6 +373,7 @@ def test_names_of_options() -> None:
         ("[env.set]\nX = 1", 2, "bad_setting", "Expected text", "quotes"),
         ("[agents.a]\ncommand = 'x --key sk-ant-aaaaaaaaaaaaaaaaaaaaaaaa'", 2, "bad_setting", "secret", "env.pass"),
         ("[notify]\nwebhook = 'env:NOPE'", 2, "bad_setting", "environment variable NOPE", ""),
+        ("[commands]\ntest = ['x', \"a\\u0000\"]", 2, "bad_setting", "NUL", "Remove it."),
         ("a = ", 1, "syntax", "This is not valid TOML: Invalid value.", ""),
         ("jobs = 1\njobs = 2", 2, "syntax", "not valid TOML", ""),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 from chargehand.domain.check import Survey, World, survey
 from chargehand.domain.problem import Path, Problem
 from chargehand.plans.document import no_collector
-from chargehand.plans.loaded import LoadedPlan
+from chargehand.plans.loaded import LoadedPlan, Stated
 
 __all__ = ["check_loaded", "survey_document"]
 
@@ -33,7 +33,16 @@ def check_loaded(loaded: LoadedPlan, world: World | None = None) -> Survey:
         broken = {_whole(problem.path) for problem in errors}
         warn = all(problem.code in _HARMLESS for problem in errors)
         problems = [p for p in problems if (warn or p.is_error) and not _within(p.path, broken)]
-    return replace(found, problems=(*loaded.problems, *loaded.placed(problems)))
+    ours = [problem for problem in problems if not _is_elsewhere(problem.path, loaded.stated)]
+    others = [problem for problem in problems if _is_elsewhere(problem.path, loaded.stated)]
+    return replace(found, problems=(*loaded.problems, *loaded.placed(ours), *others))
+
+
+def _is_elsewhere(path: Path, stated: Stated) -> bool:
+    """Whether what is at the path came from the settings: it has no place in the plan's file."""
+    if path[:1] == ("gates",) and len(path) > 1 and isinstance(path[1], int):
+        return path[1] >= stated.gates
+    return path[:1] in {("setup",), ("env",)} and path[0] not in stated.keys
 
 
 def _whole(path: Path) -> Path:

@@ -181,7 +181,11 @@ def stated_of(model: PlanModel) -> Stated:
     for task in model.tasks or ():
         for key in _task_keys(task):
             tasks.setdefault(key, set()).add(task.id)
-    return Stated(keys=frozenset(_plan_keys(model)), tasks={key: frozenset(ids) for key, ids in tasks.items()})
+    return Stated(
+        keys=frozenset(_plan_keys(model)),
+        tasks={key: frozenset(ids) for key, ids in tasks.items()},
+        gates=len(model.gates or ()),
+    )
 
 
 def _plan_keys(model: PlanModel) -> Iterator[str]:

@@ -26,11 +26,12 @@ class Stated:
 
     `keys` are dotted keys of the plan (`barrier`, `features.holistic`, `defaults.weight`, …). `tasks` has for each
     key of a task that `defaults` could give (agent, reviewer, model, weight, mode, limits.wall, …) the ids of the
-    tasks that state it themselves.
+    tasks that state it themselves. `gates` is the number of its own gates; those of the settings come after them.
     """
 
     keys: frozenset[str] = frozenset()
     tasks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    gates: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

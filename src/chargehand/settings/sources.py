@@ -75,6 +75,7 @@ class Gathered:
             return
         try:
             value = adapt(option, raw)
+            _refuse_nul(raw)
             _refuse_name(path)
             _refuse_secret(path, value)
         except Refused as no:
@@ -83,6 +84,12 @@ class Gathered:
             self.problems.append(source.problem("bad_setting", message, no.hint, inner))
             return
         self.values[key] = Value(key=key, value=value, shown=_shown(raw), source=source.place(path), rank=source.rank)
+
+
+def _refuse_nul(raw: Any) -> None:
+    texts = raw if isinstance(raw, list) else [raw]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise Refused("It contains a NUL, which no program can be given.", "Remove it.")
 
 
 def _refuse_name(path: KeyPath) -> None:
