@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -11,15 +10,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.work import AGENT, Item, environment, make_repository, plan_of
 
-__all__ = ["Course", "Place", "a_place", "chargehand", "course_of", "cpu_s", "rss_mb", "tree_of"]
+__all__ = ["Course", "Place", "Taken", "a_place", "course_of", "cpu_s", "histogram", "rss_mb", "take", "tree_of"]
 
 RUN = "bench"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -83,15 +81,29 @@ class Course:
     events: int
 
 
-def chargehand(argv: Sequence[str], env: dict[str, str], cwd: Path) -> tuple[float, dict[str, Any]]:
-    """Run it to its end; seconds of the whole process, and its document. A run that fails ends the benchmark."""
-    began = time.perf_counter()
-    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    wall_s = time.perf_counter() - began
-    if done.returncode:
-        raise SystemExit(f"{shlex.join(argv)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
-    document: dict[str, Any] = json.loads(done.stdout)
-    return wall_s, document
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What a process took: seconds, and seconds of CPU of its own (of what it started, only a part can be told)."""
+
+    wall_s: float
+    cpu_s: float
+    out: str
+
+
+def take(argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Taken:
+    """Run a command to its end and measure it; one that fails ends the benchmark."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        began = time.perf_counter()
+        process = subprocess.Popen(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        wall_s, used_s = time.perf_counter() - began, cpu_s(process.pid)
+        process.wait()
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            said = (out.read() + err.read())[-4000:]
+            raise SystemExit(f"{shlex.join(argv)} ended with {process.returncode}:\n{said}")
+        return Taken(wall_s=wall_s, cpu_s=used_s, out=out.read())
 
 
 def course_of(state: Path) -> Course:

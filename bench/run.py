@@ -16,7 +16,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,8 @@ from statistics import median
 if __package__ in {None, ""}:
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.ours import a_place, chargehand, course_of, cpu_s, histogram, rss_mb, tree_of
-from bench.work import levels
+from bench.ours import Place, Taken, a_place, course_of, cpu_s, histogram, rss_mb, take, tree_of
+from bench.work import Item, git, levels
 
 __all__ = ["main"]
 
@@ -60,12 +60,16 @@ class How:
     folder: str | None
 
 
-def floor(how: How, *words: str) -> float:
-    """Seconds of the floor for the same work, in a process of its own."""
+def floor(how: How, *words: str) -> tuple[float, float]:
+    """Seconds of the floor for the same work, and of its own CPU; in a process of its own."""
     argv = [sys.executable, str(ROOT / "bench" / "floor.py"), *words]
-    argv += ["--dir", how.folder] if how.folder else []
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout)["wall_s"])
+    done = json.loads(take([*argv, "--dir", how.folder] if how.folder else argv).out)
+    return float(done["wall_s"]), float(done["cpu_s"])
+
+
+def ours(place: Place, items: tuple[Item, ...], *, sleep_s: float = 0, gate: bool = False, jobs: int = 4) -> Taken:
+    """`chargehand run` for the same work."""
+    return take(place.argv(items, sleep_s=sleep_s, gate=gate, jobs=jobs), place.env, place.folder)
 
 
 # -- the parts ------------------------------------------------------------------------------------
@@ -73,30 +77,31 @@ def floor(how: How, *words: str) -> float:
 
 def overhead(how: How) -> Iterator[Row]:
     """20 tasks whose agents take no time: all that is left is coordination, gates included."""
-    part, floors, runs, courses = "overhead", [], [], []
+    part, floors, runs = "overhead", [], []
     for _ in range(how.repeats):
         floors.append(floor(how))
         with a_place(how.folder, 200) as place:
-            wall_s, _ = chargehand(place.argv(TASKS, sleep_s=0, gate=True, jobs=4), place.env, place.folder)
-            runs.append(wall_s)
-            courses.append(course_of(place.folder / "state"))
-    ours_s, floor_s = median(runs), median(floors)
-    yield Row(part=part, what="20 × 0 s, the floor", value=floor_s, unit="s", note=_all(floors))
-    yield Row(part=part, what="20 × 0 s, chargehand run", value=ours_s, unit="s", note=_all(runs))
+            runs.append(ours(place, TASKS, gate=True))
+            course = course_of(place.folder / "state")
+    floor_s, floor_cpu_s = (median(values) for values in zip(*floors, strict=True))
+    ours_s, ours_cpu_s = median(run.wall_s for run in runs), median(run.cpu_s for run in runs)
+    yield Row(part=part, what="20 × 0 s, the floor", value=floor_s, unit="s", note=_all(wall for wall, _ in floors))
+    yield Row(part=part, what="20 × 0 s, chargehand run", value=ours_s, unit="s", note=_all(r.wall_s for r in runs))
     yield Row(part=part, what="against the floor", value=ours_s / floor_s, unit="×", most=1.3)
     yield Row(part=part, what="a task, above the floor", value=(ours_s - floor_s) / 20 * 1000, unit="ms")
-    last = courses[-1]
-    for name, taken in sorted(last.steps_s.items()):
+    yield Row(part=part, what="its own CPU, the floor", value=floor_cpu_s, unit="s", note="without what it starts")
+    yield Row(part=part, what="its own CPU, chargehand run", value=ours_cpu_s, unit="s", note="start-up included")
+    for name, taken in sorted(course.steps_s.items()):
         yield Row(part=part, what=f"median {name}", value=median(taken) * 1000, unit="ms", note=f"{len(taken)} of them")
-    yield Row(part=part, what="first to last event", value=last.wall_s, unit="s", note=f"{last.events} events")
+    yield Row(part=part, what="first to last event", value=course.wall_s, unit="s", note=f"{course.events} events")
 
 
 def waiting(how: How) -> Iterator[Row]:
     """20 tasks of 5 s in 4 slots without gates: 25 s by the graph alone."""
     part = "waiting"
-    floor_s = floor(how, "--sleep", "5", "--no-gate")
+    floor_s, _ = floor(how, "--sleep", "5", "--no-gate")
     with a_place(how.folder, 200) as place:
-        wall_s, _ = chargehand(place.argv(TASKS, sleep_s=5, gate=False, jobs=4), place.env, place.folder)
+        wall_s = ours(place, TASKS, sleep_s=5).wall_s
     yield Row(part=part, what="20 × 5 s, the floor", value=floor_s, unit="s")
     yield Row(part=part, what="20 × 5 s, chargehand run", value=wall_s, unit="s", most=26.5)
 
@@ -110,12 +115,10 @@ def git_processes(how: How) -> Iterator[Row]:
         counts = {}
         for items in (few, many):
             notes.write_text("")
-            chargehand(place.argv(items, sleep_s=0, gate=True, jobs=4), place.env, place.folder)
+            ours(place, items, gate=True)
             counts[len(items)] = histogram(notes)
             (place.folder / "state").rename(place.folder / f"state-{len(items)}")
-            subprocess.run(
-                ["git", "branch", "-q", "-D", "chargehand/bench"], cwd=place.repository, env=place.env, check=True
-            )
+            git(place.repository, "branch", "-q", "-D", "chargehand/bench", env=place.env)
     extra = (counts[20] - counts[4]).total() / 16
     names = ", ".join(f"{name} {count / 20:.1f}" for name, count in counts[20].most_common(12))
     yield Row(part=part, what="a run of 20, by task", value=counts[20].total() / 20, unit="", note=names)
@@ -141,15 +144,11 @@ def startup(how: How) -> Iterator[Row]:
     """How long one waits for an answer."""
     part = "startup"
     with a_place(how.folder, 200) as place:
-        chargehand(place.argv(TASKS, sleep_s=0, gate=False, jobs=4), place.env, place.folder)
+        ours(place, TASKS)
         where = ["--repo", str(place.repository), "--state-dir", str(place.folder / "state")]
         for what, words, most in (("--help", ["--help"], 0.25), ("status", ["status", *where], None)):
-            taken = []
-            for _ in range(how.repeats * 3):
-                began = time.perf_counter()
-                argv = [sys.executable, "-m", "chargehand", *words]
-                subprocess.run(argv, env=place.env, cwd=place.folder, check=True, capture_output=True)
-                taken.append(time.perf_counter() - began)
+            argv = [sys.executable, "-m", "chargehand", *words]
+            taken = [take(argv, place.env, place.folder).wall_s for _ in range(how.repeats * 3)]
             yield Row(part=part, what=what, value=median(taken), unit="s", most=most, note=f"best {min(taken):.3f}")
 
 
@@ -184,13 +183,13 @@ def sizes(how: How) -> Iterator[Row]:
     items = levels((12,))
     for files in (200, 5000) if how.quick else (200, 5000, 50000):
         with a_place(how.folder, files) as place:
-            chargehand(place.argv(items, sleep_s=0, gate=False, jobs=1), place.env, place.folder)
+            ours(place, items, jobs=1)
             course = course_of(place.folder / "state")
-        ours = median(task - agent for task, agent in zip(course.tasks_s, course.agents_s, strict=True)) * 1000
+        task_ms = median(task - agent for task, agent in zip(course.tasks_s, course.agents_s, strict=True)) * 1000
         most = 250.0 if files == 50000 else None
         first = (course.tasks_s[0] - course.agents_s[0]) * 1000
         note = f"the first, which makes the checkout: {first:.0f} ms"
-        yield Row(part=part, what=f"{files} files, ours a task", value=ours, unit="ms", most=most, note=note)
+        yield Row(part=part, what=f"{files} files, ours a task", value=task_ms, unit="ms", most=most, note=note)
 
 
 PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
@@ -207,7 +206,7 @@ PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
 # -- telling --------------------------------------------------------------------------------------
 
 
-def _all(values: list[float]) -> str:
+def _all(values: Iterable[float]) -> str:
     return "/".join(f"{value:.2f}" for value in values)
 
 
