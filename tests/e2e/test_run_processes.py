@@ -88,11 +88,11 @@ def test_nothing_outlives_its_attempt(world: World, how: str):
     pid.write_text(str(world.landed("pid.txt")))
     if world.sandbox != "bwrap":  # in a pid namespace the number means nothing outside
         assert not alive(pid)
-    assert not _marked(world.run)
+    assert not _marked(world.folder)
 
 
-def _marked(run: str) -> list[int]:
-    """Processes that carry the mark of a run."""
+def _marked(folder: Path) -> list[int]:
+    """Processes of a run whose private folders lie below `folder`."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -100,7 +100,7 @@ def _marked(run: str) -> list[int]:
                 environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if f"CHARGEHAND_RUN={run}\0".encode() in environment:
+            if f"CHARGEHAND_RESULT={folder}".encode() in environment:
                 found.append(int(entry.name))
     return found
 

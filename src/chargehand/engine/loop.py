@@ -39,7 +39,8 @@ class Engine:
         self._arrived = asyncio.Event()
         self._look_into_inbox = True
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._cancelling: set[asyncio.Task[None]] = set()
+        self._ending: dict[tuple[str, bool], asyncio.Task[None]] = {}
+        self._kills = False
 
     async def run(self, first: Sequence[Event] = (), *, wait_for_people: bool = False) -> RunState:
         """Record `first`, then go round until nothing is left to do; answers with the state.
@@ -47,9 +48,9 @@ class Engine:
         Raises `Stuck` for a state nothing can move (a bug), and whatever a port raised that is not an outcome; in
         both cases everything under way is ended first and its intents stay in the journal.
         """
-        incoming: list[Event] = list(first)
         self._ports.inbox.listen(self.nudge)
         try:
+            incoming = [*first, *self._take()]
             while True:
                 now = self._ports.clock.now()
                 self._record(incoming, now)
@@ -57,6 +58,7 @@ class Engine:
                 decided = settle(self.state, now)
                 self._tell(self._append(decided, now))
                 self._start(decided)
+                self._end_live()
                 if self._is_over(wait_for_people, now):
                     return self.state
                 await self._wait(now)
@@ -66,10 +68,8 @@ class Engine:
 
     def interrupt(self, by: str, *, now: bool = False) -> None:
         """Stop cleanly: start nothing more and end what is live; `now` kills it at once."""
-        if not self.state.interrupted:
-            self._put(RunInterrupted(by=by))
-        for effect in list(self.state.inflight.values()):
-            self._cancel(effect, now=now)
+        self._kills = self._kills or now
+        self._put(RunInterrupted(by=by))
 
     def nudge(self) -> None:
         """Somebody left a request in the inbox."""
@@ -163,17 +163,20 @@ class Engine:
 
     # -- ending -----------------------------------------------------------------------------------
 
-    def _cancel(self, effect: Effect, *, now: bool) -> None:
-        """Attempts and gates are ended; merging and landing take milliseconds and are waited for."""
-        if isinstance(effect, StartAttempt):
-            self._cancelling.add(task := asyncio.create_task(self._cancel_attempt(effect.key, now=now)))
-            task.add_done_callback(self._cancelling.discard)
-        elif isinstance(effect, RunGates | RunCanary) and effect.key in self._tasks:
-            self._tasks[effect.key].cancel()
+    def _end_live(self) -> None:
+        """Once interrupted, attempts and gates are ended; merging and landing take milliseconds and are waited for."""
+        if not self.state.interrupted:
+            return
+        for key, effect in self.state.inflight.items():
+            if isinstance(effect, StartAttempt | RunGates | RunCanary) and (key, self._kills) not in self._ending:
+                self._ending[key, self._kills] = asyncio.create_task(self._end(effect, now=self._kills))
 
-    async def _cancel_attempt(self, key: str, *, now: bool) -> None:
+    async def _end(self, effect: StartAttempt | RunGates | RunCanary, *, now: bool) -> None:
         try:
-            await self._ports.fleet.cancel(key, now=now)
+            if isinstance(effect, StartAttempt):
+                await self._ports.fleet.cancel(effect.key, now=now)
+            else:
+                await self._ports.gates.cancel(effect.key)
         except Exception as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
             self._put(error)
 
@@ -182,7 +185,7 @@ class Engine:
         left = {key: task for key, task in self._tasks.items() if not task.done()}
         live = [key for key in left if isinstance(self.state.inflight.get(key), StartAttempt)]
         await asyncio.gather(
-            *(self._ports.fleet.cancel(key, now=True) for key in live), *self._cancelling, return_exceptions=True
+            *(self._ports.fleet.cancel(key, now=True) for key in live), *self._ending.values(), return_exceptions=True
         )
         for task in left.values():
             task.cancel()
