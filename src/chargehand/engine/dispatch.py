@@ -99,13 +99,22 @@ async def _attempt(ports: Ports, effect: StartAttempt, spec: AttemptSpec) -> Eve
     try:
         await ports.fleet.submit(spec)
         result = await ports.fleet.wait(spec.key)
-        names = context_names(result.report, spec.reads)
-        if names:
-            found = await ports.workspaces.read(spec.base, names, _CONTEXT_CHARS)
-            result = replace(result, context=tuple(found.items()))
     except AdapterError as error:
         result = AttemptResult(exit=AgentExit(kind=ExitKind.ENV_MISSING, detail=str(error)))
+    result = await _with_context(ports, spec, result)
     return AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+
+
+async def _with_context(ports: Ports, spec: AttemptSpec, result: AttemptResult) -> AttemptResult:
+    """What a report asks for, as far as the repository has it; what was done stands even when it cannot be read."""
+    names = context_names(result.report, spec.reads)
+    if not names:
+        return result
+    try:
+        found = await ports.workspaces.read(spec.base, names, _CONTEXT_CHARS)
+    except AdapterError as error:
+        return replace(result, warnings=(*result.warnings, f"The context it asked for could not be read: {error}"))
+    return replace(result, context=tuple(found.items()))
 
 
 def context_names(report: Report | None, reads: tuple[str, ...]) -> tuple[str, ...]:

@@ -49,7 +49,11 @@ class Service:
         if event.options.review:
             text = "This version has no reviews: gates alone decide what lands."
             first.append(WarningRaised(code="reviews_unavailable", text=text))
-        held.journal.append(first, self._clock.now())
+        try:
+            held.journal.append(first, self._clock.now())
+        except BaseException:
+            held.release()
+            raise
         return held
 
     def take_up(self, run: str) -> OpenRun:
@@ -70,13 +74,13 @@ class Service:
         `on_engine` receives the engine for interrupts; `unattended` changes the run's setting from here on.
         """
         try:
-            state = fold(list(held.journal.read()))
+            state = fold(_begun(held.run, list(held.journal.read())))
             if state.finished is not None:
                 return state
             ports = await self._build(held, state)
             first: list[Event] = [
-                *await recover(ports, state),
                 RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
+                *await recover(ports, state),
             ]
             engine = Engine(ports, state, observe)
             if on_engine:
@@ -97,14 +101,7 @@ class Service:
 
     def events(self, run: str) -> list[Recorded]:
         """The journal of a run."""
-        events = self._store.read(run)
-        if not events:
-            raise UserError(
-                f"Run {run} was created but never started.",
-                code="run_empty",
-                hint="Remove it with `chargehand clean`.",
-            )
-        return events
+        return _begun(run, self._store.read(run))
 
     def newest(self, run: str | None) -> str:
         """The run that is meant: the one named, else the newest."""
@@ -123,8 +120,11 @@ class Service:
 
     # -- answering --------------------------------------------------------------------------------
 
-    def answer(self, run: str, decision: str, choice: str, by: str) -> None:
-        """Leave an answer in the run's inbox; it is checked against the question before it is taken."""
+    def answer(self, run: str, decision: str, choice: str, by: str, note: str = "") -> None:
+        """Leave an answer in the run's inbox; it is checked against the question before it is taken.
+
+        `note` is told to the agent of the task in question.
+        """
         state = self.look(run).state
         asked = state.decisions.get(decision)
         if asked is None:
@@ -138,7 +138,17 @@ class Service:
                 code="unknown_choice",
                 hint=f"Choose one of: {', '.join(asked.choices)}.",
             )
-        request = Request(id=uuid.uuid4().hex, kind="answer", decision=decision, choice=choice, by=by)
+        request = Request(id=uuid.uuid4().hex, kind="answer", decision=decision, choice=choice, by=by, note=note)
         inbox = self._store.inbox(run)
         inbox.put(request)
         inbox.close()
+
+
+def _begun(run: str, events: list[Recorded]) -> list[Recorded]:
+    if not events:
+        raise UserError(
+            f"Run {run} was created but never started.",
+            code="run_empty",
+            hint="Remove it with `chargehand clean`.",
+        )
+    return events
