@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chargehand.cli.call import Call
-from chargehand.cli.render.header import reviews_missing
 from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.summary import summary_lines
 from chargehand.domain.view import document, exit_code
@@ -14,7 +13,7 @@ from chargehand.domain.view import document, exit_code
 if TYPE_CHECKING:
     from chargehand.domain.state import RunState
 
-__all__ = ["Accepting", "conclude", "run_document"]
+__all__ = ["Accepting", "conclude"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,26 +24,11 @@ class Accepting:
     refused: str = ""
 
 
-_REVIEWS = {
-    "code": "reviews_unavailable",
-    "task": None,
-    "text": "This version has no reviews: gates and evidence alone decided.",
-}
-
-
-def run_document(state: RunState, *, held: bool) -> dict[str, Any]:
-    """The document of `run`, `resume` and `status`."""
-    made = document(state, held=held)
-    if reviews_missing(state) and all(row["code"] != _REVIEWS["code"] for row in made["warnings"]):
-        made["warnings"] = [*made["warnings"], _REVIEWS]
-    return made
-
-
 def conclude(call: Call, state: RunState, accepting: Accepting | None = None) -> int:
     """Print where the run stands and answer with the exit code; an `--accept` that was refused makes it 1."""
     accepting = accepting or Accepting()
     if call.out.json:
-        made = run_document(state, held=False)
+        made = document(state, held=False)
         if accepting.refused:
             refused = {"code": "not_accepted", "task": None, "text": accepting.refused}
             made["warnings"] = [*made["warnings"], refused]

@@ -28,6 +28,7 @@ __all__ = ["set_out"]
 
 _SAID_LATER = frozenset({"unknown_agent", "no_agent", "profile_unavailable"})
 _SHOWN_WARNINGS = 5
+_REVIEWERS = ("reviewer", "reviewer_command")
 
 
 async def set_out(
@@ -57,7 +58,7 @@ async def set_out(
     held = workshop.service.start(event)
     try:
         call.out.tell(f"run {held.run}")
-        _warn(call, surveyed)
+        _warn(call, surveyed, reviews=event.options.review)
     except BaseException:
         held.release()
         raise
@@ -83,12 +84,16 @@ def _ask(surveyed: Surveyed, plan: Plan) -> None:
         raise click.Abort
 
 
-def _warn(call: Call, surveyed: Surveyed) -> None:
+def _warn(call: Call, surveyed: Surveyed, *, reviews: bool) -> None:
     """What `check` would warn of, without its hints, and not more than fits above the header."""
     pen = Pen(colour=may_colour(sys.stderr))
     warnings = [problem for problem in surveyed.warnings if problem.code not in _SAID_LATER]
     for problem in warnings[:_SHOWN_WARNINGS]:
         call.out.note(*problem_lines(replace(problem, hint=""), pen))
+    if not reviews and any(call.flags.get(key) for key in _REVIEWERS):
+        call.out.note(
+            f"{pen.draw('warning', 'ask')}: no reviews are wanted, so the reviewer that was given is not used."
+        )
     if len(warnings) > _SHOWN_WARNINGS:
         rest = count(len(warnings) - _SHOWN_WARNINGS, "more warning")
         call.out.note(f"{rest}: chargehand check {surveyed.loaded.source}")

@@ -36,13 +36,13 @@ async def status(call: Call, run: str | None, watch: bool) -> None:
 
 
 def _print(call: Call, workshop: Workshop, run: str) -> None:
-    from chargehand.cli.endings import run_document
     from chargehand.cli.render.pen import Pen
     from chargehand.cli.render.summary import status_lines
+    from chargehand.domain.view import document
 
     summary = workshop.service.look(run)
     if call.out.json:
-        call.out.document(run_document(summary.state, held=summary.held))
+        call.out.document(document(summary.state, held=summary.held))
         return
     pen = Pen(colour=call.out.colour, width=call.out.width)
     call.out.say(*status_lines(summary.state, pen, workshop.clock.now(), held=summary.held))

@@ -7,15 +7,10 @@ from chargehand.cli.render.units import count, duration, short
 from chargehand.domain.options import RunOptions
 from chargehand.domain.state import RunState
 
-__all__ = ["header_lines", "reviews_missing"]
+__all__ = ["header_lines"]
 
 _REVIEWS = "off: this version has no reviews, so gates and evidence alone decide"
 _LABEL = 11
-
-
-def reviews_missing(state: RunState) -> bool:
-    """Whether the plan and the flags ask for reviews, which this version does not have."""
-    return state.options.review and state.plan.features.code_review
 
 
 def header_lines(state: RunState, pen: Pen, *, sandbox: str) -> list[str]:
@@ -35,7 +30,7 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str) -> list[str]:
         ("questions", "get their safe default" if state.unattended else "wait for you"),
     ]
     rows += [("only", ", ".join(options.only))] if options.only else []
-    rows += [("reviews", _REVIEWS if reviews_missing(state) else "off")]
+    rows += [("reviews", _REVIEWS if options.review else "off")]
     lines: list[str] = []
     for label, text in rows:
         lines += hang(f"  {label.ljust(_LABEL)}", text, pen, indent=_LABEL + 2)
