@@ -562,3 +562,14 @@ def test_a_base_that_does_not_exist_is_an_error_of_the_port(best):
     with pytest.raises(AdapterError):
         best.attempt("report()", best.spec(base="0" * 39 + "1"))
     assert best.left_behind() == []
+
+
+def test_a_workspace_that_its_agent_removed_is_told(repo, tmp_path):
+    none = Execution(repo, tmp_path, "none")
+    result = none.attempt("import shutil; shutil.rmtree(os.getcwd()); report()")
+    assert result.report is not None
+    assert result.sealed is None
+    assert "is gone" in result.seal_problem
+    again = none.attempt("pathlib.Path('work').write_text('x'); report()", none.spec("u"))
+    assert again.sealed is not None
+    assert [change.path for change in again.sealed.changes] == ["work"]
