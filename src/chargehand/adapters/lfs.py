@@ -108,14 +108,11 @@ class LargeFiles:
 
     # -- at sealing
 
-    async def turn(self, paths: Sequence[bytes], committed: Iterable[bytes] = ()) -> tuple[list[bytes], list[Raw]]:
-        """Split changed paths: those to be staged as they are, and pointers for those that LFS keeps.
-
-        `committed` are paths of the agent's commits: they may hold content where a pointer belongs.
-        """
+    async def turn(self, paths: Sequence[bytes]) -> tuple[list[bytes], list[Raw]]:
+        """Split changed paths: those to be staged as they are, and pointers for those that LFS keeps."""
         record = self._read_record()
         plain = [path for path in paths if os.fsdecode(path) not in record]
-        filtered = await self._filtered([*plain, *committed])
+        filtered = await self._filtered(plain)
         candidates = dict.fromkeys([*(os.fsencode(name) for name in record), *filtered])
         return await self._pointers([path for path in plain if path not in filtered], candidates, record)
 

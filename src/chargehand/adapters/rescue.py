@@ -78,8 +78,7 @@ class Rescuer:
 
     async def _write(self, commit: str, links: Sequence[Raw]) -> str:
         for _ in range(2):
-            self.tree.stand_on(commit)
-            await self.tree.git.run("read-tree", "--reset", "-i", commit)
+            await self.tree.rewind(commit)
             pending = await self.tree.pending()
             paths = [path for path in pending.untracked if not is_dropping(os.fsdecode(path))]
             inside = [path for nested in pending.nested for path in self._files(nested)]

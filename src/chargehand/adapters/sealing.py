@@ -1,16 +1,17 @@
 """Fixes what an agent left in a workspace under a ref, and says what it is (SPEC 3.7, items 1 to 3).
 
-The order matters. The agent's commits come first: when they are sound they are brought into the user's
-repository and the runtime's index moves to the last of them, so that what remains is only what was not
-committed. Then everything that remains is staged, our rules taken out, and written as a tree. Where that
-tree is the agent's own, its commit is the result; else one commit of ours goes on top.
+The agent's commits come first: when they are sound they are brought into the user's repository. Then every
+path that differs from the base, or that a commit touched, is taken from the workspace as it stands into the
+runtime's index, by our rules of what counts, and written as a tree. Where that tree is the agent's own, its
+commit is the result; else one commit of ours goes on top.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class _Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Start:
-    """What the index is moved to before the rest is staged: the base, or the agent's last commit."""
+    """What the result stands on: the base, or the agent's last commit where its history is sound."""
 
     commit: str
     history: History | None
@@ -110,42 +111,57 @@ class Sealer:
     # -- the tree
 
     async def _write(self, job: SealJob, start: _Start) -> _Written:
+        base = job.workspace.commit
+        committed = await self._committed(job, start)
         for again in (False, True):
-            if again or start.commit != job.workspace.commit:
-                await self._reset(start.commit)
+            if again:
+                await self.tree.rewind(base)
             pending = await self.tree.pending()
-            paths, entries = await self._to_stage(job, start, pending)
+            if pending.staged:  # sealed before
+                await self.tree.rewind(base)
+                pending = await self.tree.pending()
+            paths, entries = await self._to_stage(job, start, pending, committed)
             nested = (*pending.nested, *self._planted())
-            clean = start.history.tree if start.history is not None and start.base_is_ancestor else None
-            if not paths and not entries and clean is not None:
-                return _Written(tree=clean, nested=nested)
-            await self.tree.stage(paths, entries)
-            tree = await self.tree.write_tree()
+            tree = await self._settled(base, start, committed, paths, entries)
+            if tree is None:
+                await self.tree.stage(paths, entries)
+                tree = await self.tree.write_tree()
             if tree is not None:
                 return _Written(tree=tree, nested=nested)
         raise AdapterError("git", "objects of the workspace vanish while it is sealed.", retryable=True)
 
-    async def _reset(self, commit: str) -> None:
-        self.tree.stand_on(commit)
-        await self.tree.git.run("read-tree", "--reset", "-i", commit)
+    async def _settled(
+        self, base: str, start: _Start, committed: Sequence[Raw], paths: Sequence[bytes], entries: Sequence[Raw]
+    ) -> str | None:
+        """The tree, where there is nothing to write down: nothing changed, or all of it is committed."""
+        if entries or not {raw.path for raw in committed} >= set(paths):
+            return None
+        if start.history is None or not start.base_is_ancestor:
+            return None if paths else await self.repository.tree(base)
+        if len(paths) < len(committed) or not await asyncio.to_thread(self._all_as_committed, committed):
+            return None
+        return start.history.tree
 
-    async def _to_stage(self, job: SealJob, start: _Start, pending: Pending) -> tuple[list[bytes], list[Raw]]:
-        """Paths to be taken from the workspace, and index entries to be set."""
-        committed = await self._committed(job, start)
-        entries = [raw for raw in committed if self._foreign(job, raw)]
-        taken_back = {raw.path for raw in entries}
-        paths = [path for path in await self._wanted(job, start, pending) if path not in taken_back]
+    def _all_as_committed(self, committed: Sequence[Raw]) -> bool:
+        zero = self.repository.zero
+        return all(self.tree.is_as(raw, zero) for raw in committed)
+
+    async def _to_stage(
+        self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[Raw]
+    ) -> tuple[list[bytes], list[Raw]]:
+        """Paths to be taken from the workspace into the index of the base, and index entries to be set."""
+        own = [raw.path for raw in committed if not self._foreign(job, raw)]
+        paths = await self._wanted(job, start, pending, own)
+        entries: list[Raw] = []
         if self.large is not None:
-            paths, pointers = await self.large.turn(paths, (raw.path for raw in committed))
-            entries += [raw for raw in pointers if raw.path not in taken_back]
+            paths, entries = await self.large.turn(paths)
         for path, (commit, sealer) in self.modules.items():
             if self.tree.kind(path) != stat.S_IFDIR:
                 paths.append(path)
                 continue
             inner = replace(job.workspace, path=sealer.tree.path, commit=commit)
             sealed = await sealer.seal(SealJob(workspace=inner, ref=job.ref, message=job.message))
-            if start.history is not None or sealed.commit != commit:
-                entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
+            entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
         return paths, entries
 
     async def _committed(self, job: SealJob, start: _Start) -> tuple[Raw, ...]:
@@ -166,26 +182,26 @@ class Sealer:
             return False
         return raw.new_mode == GITLINK or not counts(job.declared, path)
 
-    async def _wanted(self, job: SealJob, start: _Start, pending: Pending) -> list[bytes]:
+    async def _wanted(self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[bytes]) -> list[bytes]:
         staged = await self.tree.staged(start.commit) if self.index_touched else ()
         found = {path for path in (*pending.untracked, *staged) if counts(job.declared, path_text(path))}
-        inputs = {os.fsencode(path) for path in job.inputs}
-        return sorted((found | set(pending.tracked) | await self._declared(job)) - inputs)
+        found.update(pending.tracked, committed)
+        found |= await self._declared(job, found)
+        return sorted(found - {os.fsencode(path) for path in job.inputs})
 
-    async def _declared(self, job: SealJob) -> set[bytes]:
-        """The declared files, ignored or not."""
+    async def _declared(self, job: SealJob, known: Collection[bytes]) -> set[bytes]:
+        """The declared files that git ignores."""
         kinds = {path: self.tree.kind(os.fsencode(path)) for path in named_paths(job.declared)}
-        found = {os.fsencode(path) for path, kind in kinds.items() if kind in FILES}
+        files = {os.fsencode(path) for path, kind in kinds.items() if kind in FILES} - set(known)
         made_up = samples(job.declared, [path for path, kind in kinds.items() if kind == stat.S_IFDIR])
-        if made_up:
-            ignored = await self.tree.are_ignored([os.fsencode(path) for path in made_up])
-            globs = [spec for path, spec in made_up.items() if os.fsencode(path) in ignored]
-            listed = await self.tree.ignored(globs) if globs else ()
-            texts = {path: path_text(path) for path in listed}
-            found |= {
-                path for path, text in texts.items() if scope.matches(job.declared, text) and counts(job.declared, text)
-            }
-        return found
+        if not files and not made_up:
+            return set()
+        # A file that is not ignored would be known, unless it is tracked and unchanged.
+        ignored = await self.tree.are_ignored([*files, *(os.fsencode(path) for path in made_up)])
+        globs = [spec for path, spec in made_up.items() if os.fsencode(path) in ignored]
+        texts = {path: path_text(path) for path in (await self.tree.ignored(globs) if globs else ())}
+        fitting = {path for path, text in texts.items() if scope.matches(job.declared, text)}
+        return (files & ignored) | {path for path in fitting if counts(job.declared, texts[path])}
 
     def _planted(self) -> tuple[bytes, ...]:
         root = os.fsencode(self.tree.path)

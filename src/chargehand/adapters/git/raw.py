@@ -37,11 +37,12 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """What differs between an index and its work tree."""
+    """What differs between an index and its work tree; `staged`: the index is not that of its commit."""
 
     tracked: tuple[bytes, ...]
     untracked: tuple[bytes, ...]
     nested: tuple[bytes, ...]
+    staged: bool = False
 
 
 def path_text(path: bytes) -> str:
@@ -93,18 +94,21 @@ def _commit(header: list[str], touched: list[Raw]) -> Commit:
 
 
 def parse_status(data: bytes) -> Pending:
-    """The output of `status --porcelain=v2 -z --no-renames`; only what the work tree says."""
+    """The output of `status --porcelain=v2 -z --no-renames`."""
     tracked: list[bytes] = []
     untracked: list[bytes] = []
     nested: list[bytes] = []
+    staged = False
     for entry in data.split(b"\0"):
         if entry.startswith(b"? "):
             path = entry[2:]
             (nested if path.endswith(b"/") else untracked).append(path.rstrip(b"/"))
         elif entry.startswith(b"1 "):
             words = entry.split(b" ", 8)
+            staged = staged or words[1][:1] != b"."
             if words[1][1:2] != b".":
                 tracked.append(words[8])
         elif entry.startswith(b"u "):
+            staged = True
             tracked.append(entry.split(b" ", 10)[10])
-    return Pending(tracked=tuple(tracked), untracked=tuple(untracked), nested=tuple(nested))
+    return Pending(tracked=tuple(tracked), untracked=tuple(untracked), nested=tuple(nested), staged=staged)

@@ -7,13 +7,14 @@ recycled, and no agent can reach it, so flags set on an agent's own index hide n
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.git.command import Git, GitFailed
+from chargehand.adapters.git.command import MIB, Git, GitFailed
 from chargehand.adapters.git.raw import Pending, Raw, parse_raw, parse_status
 from chargehand.adapters.git.refs import is_plain_directory
 from chargehand.adapters.slots import open_up
@@ -21,6 +22,7 @@ from chargehand.adapters.slots import open_up
 __all__ = ["FILES", "WorkTree"]
 
 FILES = (stat.S_IFREG, stat.S_IFLNK)
+_COMPARED = 16 * MIB
 
 _RACE = ("invalid object", "unable to read", "not a valid object", "bad object")
 
@@ -54,6 +56,11 @@ class WorkTree:
     def stand_on(self, commit: str) -> None:
         """Tell the runtime's git directory which commit its index belongs to."""
         (self.git_dir / "HEAD").write_text(f"{commit}\n", encoding="ascii")
+
+    async def rewind(self, commit: str) -> None:
+        """Bring the index to a commit without touching a file; what it knows of unchanged files stays."""
+        self.stand_on(commit)
+        await self.git.run("read-tree", "--reset", "-i", commit)
 
     def unlock(self) -> None:
         """Remove the lock of a git that was killed; only the holder of the slot may."""
@@ -100,6 +107,25 @@ class WorkTree:
         args = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", old, new)
         return parse_raw((await self.git.run(*args)).stdout)
 
+    def is_as(self, raw: Raw, zero: str) -> bool:
+        """Whether a path of the workspace is byte for byte what a difference made of it; in doubt, no."""
+        kind = self.kind(raw.path)
+        path = os.fsencode(self.path) + b"/" + raw.path
+        if raw.new_mode == "000000":
+            return kind not in FILES
+        try:
+            if raw.new_mode == "120000" and kind == stat.S_IFLNK:
+                return _blob_name(os.readlink(path), zero) == raw.new  # noqa: PTH115 (a Path is not byte for byte)
+            if raw.new_mode not in ("100644", "100755") or kind != stat.S_IFREG:
+                return False
+            found = os.lstat(path)
+            executable = bool(found.st_mode & stat.S_IXUSR)
+            if found.st_size > _COMPARED or executable != (raw.new_mode == "100755"):
+                return False
+            return _blob_name(Path(os.fsdecode(path)).read_bytes(), zero) == raw.new
+        except OSError:
+            return False
+
     def kind(self, path: bytes) -> int | None:
         """The type bits of a path of the workspace; None when it is not there, or reached through a link."""
         full = os.fsencode(self.path)
@@ -117,18 +143,34 @@ class WorkTree:
 
     async def stage(self, paths: Iterable[bytes], restore: Iterable[Raw] = ()) -> None:
         """Bring paths of the workspace into the index; `restore` entries go back to their old state."""
-        present: list[bytes] = []
-        gone: list[bytes] = []
+        plain: list[bytes] = []
+        lines: list[bytes] = []
         for path in paths:
-            (present if self.kind(path) in FILES else gone).append(path)
-        lines = [b"0 %s\t%s" % (self.zero.encode(), path) for path in gone]
+            if self.kind(path) in FILES or self._is_gone(path):
+                plain.append(path)
+            else:
+                lines.append(b"0 %s\t%s" % (self.zero.encode(), path))
         for raw in restore:
             mode = raw.old_mode.lstrip("0") or "0"
             lines.append(f"{mode} {raw.old}\t".encode() + raw.path)
         if lines:
             await self.git.run("update-index", "-z", "--index-info", stdin=b"\0".join([*lines, b""]))
-        if present:
-            await self._add(present)
+        if plain:
+            await self._add(plain)
+
+    def _is_gone(self, path: bytes) -> bool:
+        """Whether nothing is there, and no link on the way."""
+        full = os.fsencode(self.path)
+        for part in path.split(b"/"):
+            full = full + b"/" + part
+            try:
+                if not stat.S_ISDIR(os.lstat(full).st_mode):
+                    return False
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
+        return False
 
     async def _add(self, paths: list[bytes]) -> None:
         args = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
@@ -150,3 +192,8 @@ class WorkTree:
             if any(sign in error.stderr for sign in _RACE):
                 return None
             raise
+
+
+def _blob_name(data: bytes, zero: str) -> str:
+    digest = hashlib.sha256 if len(zero) == 64 else hashlib.sha1
+    return digest(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
