@@ -92,7 +92,11 @@ def test_red_only_when_merged_uses_the_same_retry(world: World):
 
 def test_greenfield_a_gate_red_on_the_base_is_advisory_until_first_green(world: World):
     gate = {"id": "tests", "run": ["test", "-f", "b.txt"], "on": ["integrate", "run"]}
-    tasks: list[dict[str, Any]] = [task("a"), task("b", "a"), {**task("c", "b"), "files": {"create": ["c.txt"], "modify": ["b.txt"]}}]
+    tasks: list[dict[str, Any]] = [
+        task("a"),
+        task("b", "a"),
+        {**task("c", "b"), "files": {"create": ["c.txt"], "modify": ["b.txt"]}},
+    ]
     scenario = {"a": good("a"), "b": good("b"), "c": [write("c.txt"), {"delete": "b.txt"}, DONE]}
     world.play(tasks, scenario, gates=[gate])
     assert [world.outcome(name)[0] for name in "abc"] == ["integrated", "integrated", "failed"]
@@ -162,15 +166,15 @@ def test_an_unusable_report_is_judged_on_evidence(world: World, kind: str):
     """I6: with a change the evidence decides; without one the attempt failed."""
     scenario = {"a": [write("a.txt"), BAD_REPORTS[kind]], "b": [BAD_REPORTS[kind]]}
     world.play([task("a"), task("b")], scenario, sets=["caps.report_grace=1s"])
-    assert world.outcome("a") == ("integrated", "integrated")
-    assert world.outcome("b") == ("failed", "invalid_report")
+    assert world.outcome("a") == ("integrated", "integrated"), world.task("a")["detail"]
+    assert world.outcome("b") == ("failed", "invalid_report"), world.task("b")["detail"]
     assert any(warning["task"] == "a" for warning in world.document["warnings"])
 
 
 def test_no_report_at_all_is_judged_on_evidence(world: World):
     world.play([task("a"), task("b")], {"a": [write("a.txt")], "b": [{"print": "hello"}]})
-    assert world.outcome("a") == ("integrated", "integrated")
-    assert world.outcome("b") == ("failed", "invalid_report")
+    assert world.outcome("a") == ("integrated", "integrated"), world.task("a")["detail"]
+    assert world.outcome("b") == ("failed", "invalid_report"), world.task("b")["detail"]
 
 
 def test_a_report_in_the_final_message_counts(world: World):

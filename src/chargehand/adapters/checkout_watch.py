@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chargehand.adapters.git.command import Git, plain_environment
@@ -48,11 +48,13 @@ class CheckoutWatch:
     """Looks at the user's repository before and after an attempt; leaves out what Chargehand itself moves."""
 
     repository: Repository
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     async def snapshot(self) -> Snapshot:
         """Refs, work tree, hooks and configuration as they are now."""
         refs = await self._refs()
-        status = await self._status()
+        async with self._one_at_a_time:  # all looks share one git directory
+            status = await self._status()
         settings = await asyncio.to_thread(self._settings)
         return Snapshot(checkout={**refs, **status}, settings=settings)
 
