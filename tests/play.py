@@ -263,15 +263,15 @@ class Play:
             )
         )
 
-    def merge(self, task: str, conflict: Sequence[str] = ()) -> list[Any]:
-        """The candidate of a task is built, or does not merge."""
+    def merge(self, task: str, conflict: Sequence[str] = (), tree: str = "") -> list[Any]:
+        """The candidate of a task is built (with a tree of its own, unless told), or does not merge."""
         effect = self.effect(MergeCandidate, task)
         result: Candidate | Conflict
         if conflict:
             result = Conflict(head=effect.head, paths=tuple(conflict), detail="both sides")
         else:
             commit = f"merge({effect.head},{effect.commit})"
-            result = Candidate(commit=commit, tree=tree_of(commit), head=effect.head)
+            result = Candidate(commit=commit, tree=tree or tree_of(commit), head=effect.head)
         return self.record(MergeFinished(key=effect.key, task=task, attempt=effect.attempt, result=result))
 
     def land(self, task: str, *, moved: str | None = "", **_: Any) -> list[Any]:

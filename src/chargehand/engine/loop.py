@@ -127,7 +127,7 @@ class Engine:
             outcome: Event | BaseException = await call
         except asyncio.CancelledError:
             outcome = EffectLost(key=effect.key, detail="It was told to stop.")
-        except Exception as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
+        except BaseException as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
             outcome = error
         self._put(outcome)
 
