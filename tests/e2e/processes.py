@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,6 +104,15 @@ def alive(word: str) -> list[int]:
                 continue
             if word.encode() in words:
                 found.append(int(folder.name))
+    return found
+
+
+def until_alive(word: str, least: int = 1) -> list[int]:
+    """The processes with this word, once there are enough: nothing tells when a fork has become its program."""
+    deadline = time.monotonic() + 20
+    while len(found := alive(word)) < least:
+        assert time.monotonic() < deadline, f"{len(found)} of {least} processes"
+        time.sleep(0.01)
     return found
 
 

@@ -15,7 +15,7 @@ import pytest
 from chargehand.adapters.process import EndKind, ProcessSpec, capture, run, start
 from chargehand.adapters.sandbox.none import NoSandbox
 from chargehand.domain.errors import AdapterError
-from tests.e2e.processes import KINDS, PATH, Place, alive, nap, sandbox_of, wait_gone
+from tests.e2e.processes import KINDS, PATH, Place, alive, nap, sandbox_of, until_alive, wait_gone
 
 ENV = {"PATH": PATH}
 MIB = 1024 * 1024
@@ -268,7 +268,7 @@ def test_cancelling_run_kills_the_tree_first(place):
     async def scenario() -> Any:
         task = asyncio.create_task(run(place.spec(f"setsid sleep {word} & echo ready > ready; wait")))
         await asyncio.to_thread((place.workspace / "ready").read_text)
-        assert alive(word)
+        until_alive(word)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

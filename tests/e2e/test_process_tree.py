@@ -13,7 +13,7 @@ import pytest
 from chargehand.adapters.process import EndKind, kill_leftovers, running, start
 from chargehand.adapters.process.tree import snapshot, stat_of
 from chargehand.adapters.sandbox.none import NoSandbox
-from tests.e2e.processes import DETACHED, KINDS, ROOT, Place, alive, nap, ready_fifo, sandbox_of, wait_gone
+from tests.e2e.processes import DETACHED, KINDS, ROOT, Place, alive, nap, ready_fifo, sandbox_of, until_alive, wait_gone
 
 HOLDING = tuple(kind for kind in KINDS if kind != "none")
 
@@ -49,13 +49,11 @@ def test_nothing_outlives_a_program_that_is_stopped(place, now, monkeypatch):
     async def scenario() -> Any:
         process = await start(place.spec(f"{script}\nsleep 0.3; {tell}; trap '' INT TERM; while :; do sleep 0.1; done"))
         await asyncio.to_thread(ready)
-        before = len(alive(word))
+        until_alive(word, len(DETACHED))
         await process.stop(now=now)
-        return before, alive(word)
+        return alive(word)
 
-    before, after = asyncio.run(scenario())
-    assert before >= len(DETACHED)
-    assert after == []
+    assert asyncio.run(scenario()) == []
 
 
 def test_a_tree_that_forks_while_it_is_killed_is_killed(place):
@@ -113,8 +111,7 @@ def test_nothing_outlives_chargehand_itself(place):
     driver = start_driver(place, f"{script}\nsleep 0.3; {tell}; trap '' INT TERM HUP; sleep {word}")
     try:
         ready()
-        doomed = alive(word)
-        assert len(doomed) > len(DETACHED)
+        doomed = until_alive(word, len(DETACHED) + 2)
     finally:
         driver.kill()
         driver.wait()
@@ -248,8 +245,7 @@ def test_what_a_leftover_started_goes_with_it(tmp_path):
     with subprocess.Popen(["sh", "-c", script], env=environment, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        while not alive(word):
-            pass  # between fork and exec
+        until_alive(word)
         killed = kill_leftovers(marker)
         assert parent.pid in killed
         assert alive(word) == []
