@@ -17,7 +17,7 @@ from chargehand import __version__
 from chargehand.cli.output import Output, may_colour
 from chargehand.cli.render.event_json import event_document
 from chargehand.cli.render.pen import Pen
-from chargehand.cli.render.text import to_json
+from chargehand.cli.render.text import clean, to_json
 from chargehand.cli.session import Session
 from chargehand.domain.errors import AdapterError, RunLocked, UserError
 from chargehand.domain.problem import Problem
@@ -98,9 +98,9 @@ def _print(out: Output, document: dict[str, Any]) -> None:
     pen = Pen(colour=may_colour(out.stderr))
     for row in document.get("errors") or [document["error"]]:
         place = f"{row['file']}:{row['line']}: " if row["line"] else f"{row['file']}: " if row["file"] else ""
-        out.tell(f"{pen.draw('error', 'bad')}: {place}{row['message']}")
+        out.tell(f"{pen.draw('error', 'bad')}: {clean(place + row['message'])}")
         if row["hint"]:
-            out.tell(f"{pen.draw('hint', 'quiet')}: {row['hint']}")
+            out.tell(f"{pen.draw('hint', 'quiet')}: {clean(row['hint'])}")
 
 
 # -- crashes --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shutil import get_terminal_size
 from typing import Any, TextIO
 
-from chargehand.cli.render.text import clean_styled, to_json
+from chargehand.cli.render.text import clean, clean_styled, to_json
 
 __all__ = ["Output", "is_terminal", "may_colour"]
 
@@ -49,6 +49,10 @@ class Output:
         if not self.json:
             self._write(self.stdout, lines)
 
+    def text(self, text: str) -> None:
+        """Text of others, such as a log or a patch, as far as a screen may show it."""
+        self.say(*clean(text).removesuffix("\n").split("\n"))
+
     def note(self, *lines: str) -> None:
         """What helps a person on the way; nothing with `--quiet`."""
         if not self.quiet:
@@ -70,10 +74,12 @@ class Output:
 
     @staticmethod
     def _write(stream: TextIO, lines: Iterable[str]) -> None:
-        text = "".join(f"{_each(line)}\n" for line in lines)
-        stream.write(text)
+        tidy = _tidy if may_colour(stream) else clean
+        stream.write("".join(f"{tidy(line)}\n" for line in lines))
         stream.flush()
 
 
-def _each(line: str) -> str:
-    return "\n".join(clean_styled(part) for part in line.split("\n"))
+def _tidy(line: str) -> str:
+    """A line with our styles; whatever they were, they end with it."""
+    kept = "\n".join(clean_styled(part) for part in line.split("\n"))
+    return f"{kept}\x1b[0m" if "\x1b" in kept and not kept.endswith("\x1b[0m") else kept

@@ -64,7 +64,7 @@ async def showing(call: Call, name: str) -> None:
     if call.out.json:
         call.out.document({"name": name, "text": text})
     else:
-        call.out.say(*text.splitlines())
+        call.out.text(text)
 
 
 @command("restore", examples=_EXAMPLES)

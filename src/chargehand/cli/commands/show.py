@@ -62,8 +62,7 @@ def _print_part(call: Call, run: str, part: dict[str, object]) -> None:
     if call.out.json:
         call.out.document({"run": run, **part})
         return
-    text = next(value for key, value in part.items() if key in {"brief", "diff", "log"})
-    call.out.say(*str(text).splitlines())
+    call.out.text(str(next(value for key, value in part.items() if key in {"brief", "diff", "log"})))
 
 
 async def _part(

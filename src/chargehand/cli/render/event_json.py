@@ -10,7 +10,7 @@ from typing import Any
 
 from chargehand.cli.render.units import iso
 from chargehand.domain.effects import Effect
-from chargehand.domain.events import EffectIntended, Recorded
+from chargehand.domain.events import DecisionAsked, EffectIntended, Recorded
 from chargehand.domain.outcome import LandResult, MergeResult
 
 __all__ = ["event_document", "plain", "type_name"]
@@ -30,7 +30,11 @@ def event_document(recorded: Recorded, run: str) -> dict[str, Any]:
     One of several possible values carries a `type` of its own.
     """
     event = recorded.event
-    about = event.effect if isinstance(event, EffectIntended) else event
+    about: object = event
+    if isinstance(event, EffectIntended):
+        about = event.effect
+    elif isinstance(event, DecisionAsked):
+        about = event.decision
     task = getattr(about, "task", None)
     document: dict[str, Any] = {
         "seq": recorded.seq,
