@@ -181,6 +181,47 @@ def test_a_spoilt_source_is_not_copied(best):
     assert runs(best) > 1
 
 
+def test_a_source_that_is_being_changed_is_not_copied(best):
+    """While one slot's check rewrites what setup made, another slot starts: it gets what setup makes [I7]."""
+    spec = setup(MAKE, keep=("lib",))
+    one(best, spec)
+
+    async def play() -> Any:
+        gates = best.gates()
+        spoil = best.job(check("echo evil > lib/x; echo spoilt; sleep 600"), setup=spec, key="t/1/spoil")
+        running = asyncio.ensure_future(gates.run(spoil))
+        async with asyncio.timeout(20):
+            while not any("spoilt" in line for _, line in best.lines):  # noqa: ASYNC110 - a list has no event
+                await asyncio.sleep(0.05)
+        results = await gates.run(best.job(check("cat lib/x"), setup=spec, key="t/2/look"))
+        await gates.cancel(spoil.key)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return results[-1].tail
+
+    assert asyncio.run(play()) == "made"
+    assert runs(best) == 2
+
+
+def test_a_copy_that_fails_leaves_nothing_half_done(best):
+    spec = setup(COUNT + "mkdir -p a/lib && echo made > a/lib/x", keep=("a/lib",))
+    one(best, spec, "cat a/lib/x")
+    best.repo.write("a", "a file where the folder was")
+    best.repo.commit("in the way")
+
+    async def play() -> Any:
+        gates = best.gates()
+        jobs = [
+            best.job(check("sleep 0.5"), setup=spec, key=f"t/{n}/gates", commit=rev) for n, rev in enumerate(commits)
+        ]
+        return await asyncio.gather(*(gates.run(job) for job in jobs))
+
+    commits = [best.repo.head("HEAD^"), best.repo.head()]
+    good, bad = asyncio.run(play())
+    assert good[-1].status is GateStatus.PASS
+    assert [(result.gate, result.status) for result in bad] == [("setup", GateStatus.FAIL)]
+
+
 def test_records_that_cannot_be_read_count_for_nothing(best):
     spec = setup(MAKE, keep=("lib",))
     one(best, spec)

@@ -65,6 +65,7 @@ def test_removing_what_is_not_there_or_no_folder(tmp_path):
     remove_tree(tmp_path / "missing")
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path)
+    remove_tree(tmp_path / "file" / "below")
     remove_tree(tmp_path / "file")
     remove_tree(tmp_path / "link")
     assert list(tmp_path.iterdir()) == []

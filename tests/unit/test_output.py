@@ -71,6 +71,12 @@ def test_redacting_text_and_files(tmp_path: Path):
     redactor.file(tmp_path / "missing.log")
 
 
+def test_a_secret_of_several_lines(tmp_path: Path):
+    (tmp_path / "log").write_text("before\n-----KEY\nabcdef\nEND-----\nafter\n")
+    Redactor(["-----KEY\nabcdef\nEND-----"]).file(tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "before\n[redacted]\nafter\n"
+
+
 def test_a_file_without_secrets_is_left_alone(tmp_path: Path):
     log = tmp_path / "log"
     log.write_text("nothing here")

@@ -125,13 +125,14 @@ def _remove(path: Path) -> None:
     if _is_folder(path):
         shutil.rmtree(path)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -141,7 +142,7 @@ def _take_apart(path: Path) -> None:
     Paths stay short all the time, so neither recursion nor the length of a path is a limit.
     """
     if not _is_folder(path):
-        path.unlink(missing_ok=True)
+        _remove(path)
         return
     count = 0
     waiting = [path]
