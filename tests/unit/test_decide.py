@@ -156,7 +156,7 @@ def test_a_candidate_of_the_same_tree_without_gates_lands_at_once():
     play.gates("a")
     events = play.merge("a", tree=play.task("a").sealed.tree)
     assert GatesPassed(task="a", attempt=1, point=GatePoint.INTEGRATE) in events
-    assert play.effect(Land, "a")
+    assert play.effect(Land, "a").head == BASE
 
 
 def test_a_result_for_another_tree_does_not_count():

@@ -18,6 +18,7 @@ from chargehand.domain.events import (
 from chargehand.domain.gating import GateVerdict, due_checks, gate_failure, judge_gates
 from chargehand.domain.outcome import GateResult
 from chargehand.domain.plan import GatePoint, Task
+from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
 
@@ -71,29 +72,23 @@ def close_wave(state: RunState) -> Events:
 
 
 def interface_mismatches(state: RunState, wave: int) -> list[str]:
-    """Interfaces that a later task consumes and a task of this wave reports in another form.
+    """Interfaces that a later task consumes in one form and a task of this wave reports in another.
 
-    An interface is named by what stands before the first bracket, colon, arrow or space; the rest is its form.
+    The form is the text without spaces; where the consumer gives no signature, any form will do.
     """
     offered: dict[str, tuple[str, str]] = {}
     for task, number in state.wave_of.items():
         record = state.tasks[task]
         if number == wave and record.status is TaskStatus.INTEGRATED and record.report:
             for text in record.report.interfaces:
-                offered[_name(text)] = (task, _form(text))
+                offered[interface_name(text)] = (task, _form(text))
     problems = []
     for task, number in state.wave_of.items():
         for text in state.tasks[task].task.interfaces.consumes if number > wave else ():
-            producer, form = offered.get(_name(text), ("", ""))
+            producer, form = offered.get(interface_name(text), ("", ""))
             if producer and "(" in text and form != _form(text):
                 problems.append(f"{task} consumes `{text}`, but {producer} reports `{form}`")
     return problems
-
-
-def _name(interface: str) -> str:
-    for mark in "([:- ":
-        interface = interface.split(mark, 1)[0]
-    return interface.strip()
 
 
 def _form(interface: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from heapq import merge
 from itertools import takewhile
 
@@ -12,7 +13,7 @@ from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
 from chargehand.domain.evolve import agent_of
 from chargehand.domain.ids import effect_key
-from chargehand.domain.plan import Mode
+from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason
 
@@ -73,20 +74,30 @@ def _start(state: RunState, record: TaskRecord) -> EffectIntended:
 
 def _obstacle(state: RunState, record: TaskRecord) -> str:
     """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
-    sequential = record.task.mode is Mode.SEQUENTIAL
-    for other in state.live:
-        if sequential or state.tasks[other].task.mode is Mode.SEQUENTIAL:
-            return f"runs alone, and {other} is live"
     agent = agent_of(state, record)
     bound = next((a.jobs for a in state.options.agents if a.name == agent), None)
     if bound is not None and state.agents_live[agent] >= bound:
         return f"agent {agent} has no free slot ({bound})"
-    writes = record.task.files.writes if record.task.files else ()
     for other in state.live:
-        files = state.tasks[other].task.files
-        if files and writes and scope.overlaps(writes, files.writes):
-            return f"{other} holds a lease on the same files"
+        if why := _clash(record.task, state.tasks[other].task):
+            return f"{why}, and {other} is live"
     return ""
+
+
+def _clash(task: Task, other: Task) -> str:
+    """Why two tasks cannot be live together; empty when they can."""
+    if Mode.SEQUENTIAL in {task.mode, other.mode}:
+        return "one of the two runs alone"
+    if task.files and other.files and scope.overlaps(task.files.writes, other.files.writes):
+        return "both have a lease on the same files"
+    if not _products(task.interfaces.produces).isdisjoint(_products(other.interfaces.produces)):
+        return "both produce the same interface"
+    return ""
+
+
+@lru_cache(maxsize=16384)
+def _products(interfaces: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(scope.interface_name(text) for text in interfaces)
 
 
 def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
