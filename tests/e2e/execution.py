@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import secrets
 import shlex
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
@@ -74,6 +76,9 @@ class Execution:
         self.folder.mkdir(parents=True)
         self.repository = asyncio.run(Repository.discover(self.repo.path, self.repo.environ))
         self.sandbox = asyncio.run(choose(self.kind)).sandbox
+        self.short = Path("/var/tmp") / f"cht-{os.getpid()}-{self.name}"
+        self.short.mkdir()
+        atexit.register(shutil.rmtree, self.short, ignore_errors=True)
         self.ports = Ports(first=PORTS, blocks=100, start=os.getpid())
 
     # -- what is built
@@ -98,7 +103,7 @@ class Execution:
             confined=confined,
             agents={agent.name: make_agent(agent) for agent in agents},
             environment=environment,
-            folders=PrivateFolders(self.state / "x"),
+            folders=PrivateFolders(self.state / "x", self.short),
             ports=self.ports,
             setup=Setup(confined=confined, state=self.state / "setup" / "agents", peers=(self.gates_setup,)),
             folder=self.folder,
@@ -119,7 +124,7 @@ class Execution:
             workspaces=GitWorkspaces(self.repository, self.state / "gates"),
             confined=confined,
             environment=environment,
-            folders=PrivateFolders(self.state / "y"),
+            folders=PrivateFolders(self.state / "y", self.short),
             ports=self.ports,
             setup=Setup(confined=confined, state=self.gates_setup),
             changed=lambda base, commit: changed_paths(self.repository, base, commit),
@@ -192,7 +197,7 @@ class Execution:
 
     def left_behind(self) -> list[str]:
         """What private folders are left."""
-        return [str(path) for name in ("x", "y") for path in (self.state / name).glob("*")]
+        return [str(path) for place in (self.state / "x", self.state / "y", self.short) for path in place.glob("*")]
 
 
 def check(run: str | tuple[str, ...], **changes) -> Check:

@@ -113,7 +113,7 @@ def test_the_environment_word_by_word(each):
     assert found == {**EXPECTED, **own, **home_variables(OUTER)}
     assert set(PATHS) - set(paths) <= set(home_variables(OUTER))
     assert len(paths["TMPDIR"]) <= 75
-    assert all(value.startswith((f"{each.state}/", "/var/tmp/ch-")) for value in paths.values())
+    assert all(value.startswith((f"{each.state}/", f"{each.short}/ch-")) for value in paths.values())
     assert cwd.startswith(str(each.state / "pool"))
     assert (port_base - PORTS) % PORT_BLOCK == 0
 
@@ -556,6 +556,19 @@ def test_an_unknown_key_is_an_error_of_the_port(best):
 
     with pytest.raises(AdapterError, match="There is no attempt nobody"):
         asyncio.run(play())
+
+
+def test_a_run_folder_that_cannot_be_written_is_an_error_of_the_port(best, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(AdapterError, match="could not be carried out"):
+        best.attempt("report()", folder=tmp_path / "file")
+    assert best.left_behind() == []
+
+
+def test_a_scenario_that_cannot_be_read_is_told(best):
+    result = best.attempt(AgentDef(name="fake", kind="scripted", command="missing.yaml", cwd=str(best.root)))
+    assert result.exit.kind is ExitKind.ENV_MISSING
+    assert "missing.yaml" in result.exit.detail
 
 
 def test_a_base_that_does_not_exist_is_an_error_of_the_port(best):
