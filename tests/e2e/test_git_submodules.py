@@ -51,11 +51,12 @@ def test_submodules_are_filled_from_what_the_user_has(world: World, library: Rep
     assert agent.git("submodule", "status", "--recursive").split()[0] == link(world.repo, "HEAD")
     assert agent.git("log", "--format=%s", cwd=workspace.path / "vendor/lib") == "library"
     assert world.seal(workspace).changes == ()
-    stores = world.workspaces.object_stores(workspace)
+    stores = world.repository.object_stores()
     assert [store.relative_to(world.repo.path / ".git").as_posix() for store in stores] == [
         "objects",
         "modules/the/library/objects",
         "modules/the/library/modules/in ner/objects",
+        "chargehand/modules",
     ]
 
 

@@ -434,3 +434,33 @@ def test_added_lines_that_look_unfinished_are_told(world: World, repo):
     assert world.seal(workspace).placeholders == expected
     agent.commit("all")
     assert world.seal(workspace).placeholders == expected
+
+
+def test_branches_and_a_stash_beside_the_result_are_kept(world: World, attempt):
+    """I2: they are not part of the result, and still not lost."""
+    workspace, agent = attempt
+    agent.git("switch", "-q", "-c", "aside")
+    agent.write("aside.txt", "a\n")
+    aside = agent.commit("aside")
+    agent.git("switch", "-q", "task")
+    agent.write("README.md", "stashed\n")
+    agent.git("stash", "-q")
+    agent.write("work.txt", "w\n")
+    agent.commit("work")
+    for _ in range(2):
+        assert kinds(world.seal(workspace)) == {"work.txt": A}
+        refs = world.repo.git("for-each-ref", "--format=%(objectname)", "refs/chargehand/rescue/run/task").split()
+        assert len(refs) == 2
+        assert aside in refs
+
+
+def test_no_rescue_is_made_where_nothing_is_beside_the_result(world: World, attempt):
+    workspace, agent = attempt
+    agent.git("branch", "same")
+    agent.write("work.txt", "w\n")
+    agent.commit("work")
+    agent.git("branch", "old", "HEAD~1")
+    agent.git("branch", "also")
+    agent.git("checkout", "-q", "--detach")
+    world.seal(workspace)
+    assert world.repo.git("for-each-ref", "refs/chargehand/rescue") == ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import AdapterError
 from chargehand.ports import Workspace
 from tests.e2e.gitworld import REF, Agent, World, kinds
@@ -251,3 +252,41 @@ def test_a_huge_difference_is_summarised(world: World, repo, tmp_path):
     text = (tmp_path / "patch").read_text()
     assert "too large" in text
     assert "huge.txt" in text
+
+
+def test_a_bottomless_folder_is_removed(world: World):
+    workspace = world.acquire()
+    here = os.open(workspace.path, os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("deep", dir_fd=here)
+        there = os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = there
+    os.close(here)
+    (workspace.path / "a.txt").write_text("a\n")
+    assert list(kinds(world.seal(workspace))) == ["a.txt"]
+    world.release(workspace)
+    assert listing(world.acquire(branch="next")) == {"README.md", "src", "src/app.py"}
+    assert not any((world.pool / "trash").rglob("deep"))
+
+
+def test_what_cannot_be_rescued_is_set_aside(world: World, repo):
+    """I2: a slot with work in it is never overwritten, even when its rescue fails."""
+    workspace = world.acquire()
+    (workspace.path / "precious.txt").write_text("p\n")
+    world.workspaces._held.pop(workspace.slot).give_back()
+    shutil.rmtree(workspace.path.parent / "git")
+    again = World(repo, world.pool, world.runner).acquire(branch="next")
+    assert again.slot == workspace.slot
+    assert [path.read_text() for path in (world.pool / "kept").rglob("precious.txt")] == ["p\n"]
+
+
+def test_what_a_gate_left_is_not_rescued(world: World, repo, tmp_path):
+    gates = GitWorkspaces(world.repository, tmp_path / "gates", precious=False)
+    base = repo.head()
+    workspace = world.run(gates.acquire(base, branch="gate"))
+    (workspace.path / "output.txt").write_text("o\n")
+    gates._held.pop(workspace.slot).give_back()
+    again = GitWorkspaces(world.repository, tmp_path / "gates", precious=False)
+    assert not (world.run(again.acquire(base, branch="gate")).path / "output.txt").exists()
+    assert repo.git("for-each-ref", "refs/chargehand") == ""

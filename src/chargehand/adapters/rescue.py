@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chargehand.adapters.git.command import Git
 from chargehand.adapters.git.history import AgentStore
 from chargehand.adapters.git.raw import GITLINK, Raw
-from chargehand.adapters.git.refs import list_refs, read_head
+from chargehand.adapters.git.refs import list_refs, read_head, read_ref
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import WorkTree
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.seal_rules import is_dropping
 
-__all__ = ["Rescuer"]
+__all__ = ["Rescuer", "keep_under", "other_ends", "sound_ends"]
 
 _MOST_NESTED = 20_000
 
@@ -46,22 +47,17 @@ class Rescuer:
         git = self.tree.git.on(**self.repository.identity.environment())
         flags = (word for parent in parents for word in ("-p", parent))
         commit = await git.text("commit-tree", tree, *flags, stdin=message.encode())
-        return await self._keep(prefix, commit)
+        return await keep_under(self.repository, prefix, commit)
 
     async def _parents(self, base: str) -> tuple[str, ...]:
         """What the rescue stands on: the agent's head where it can be read, else the base; then its other ends."""
         git_dir = self.tree.path / ".git"
         head = read_head(git_dir).commit
-        others = {**list_refs(git_dir, "refs/heads"), "stash": _stash(git_dir)}
-        ends = dict.fromkeys(oid for oid in (head, *others.values()) if oid is not None and oid != base)
+        ends = [end for end in dict.fromkeys((head, *other_ends(git_dir))) if end is not None and end != base]
         reader = self.store.reader()
         if reader is None or not ends:
             return (base,)
-        sound = []
-        for end in ends:
-            new = await reader.run("rev-list", "--max-count=1", end, f"^{base}", ok=(0, 128))
-            if new.stdout.strip() and await self.store.bring_in(reader, base, (end,)):
-                sound.append(end)
+        sound = await sound_ends(self.store, reader, base, ends)
         first = (head,) if head is not None and head in sound else (base,)
         return (*first, *(end for end in sound if end not in first))
 
@@ -106,15 +102,34 @@ class Rescuer:
                 break
         return found
 
-    async def _keep(self, prefix: str, commit: str) -> str:
-        listing = await self.repository.git().text("for-each-ref", "--format=%(refname)", f"{prefix}/")
-        numbers = [int(name.rpartition("/")[2]) for name in listing.split() if name.rpartition("/")[2].isdigit()]
-        number = max(numbers, default=0) + 1
-        why = "chargehand: rescue"
-        while not await self.repository.set_ref(f"{prefix}/{number}", commit, self.repository.zero, why=why):
-            number += 1
-        return f"{prefix}/{number}"
+
+def other_ends(git_dir: Path) -> list[str]:
+    """The commits that branches and the stash of an agent's repository name."""
+    refs = {**list_refs(git_dir, "refs/heads"), "stash": read_ref(git_dir, "refs/stash")}
+    return list(dict.fromkeys(oid for oid in refs.values() if oid is not None))
 
 
-def _stash(git_dir: Path) -> str | None:
-    return list_refs(git_dir, "refs").get("refs/stash")
+async def sound_ends(store: AgentStore, reader: Git, base: str, ends: Sequence[str]) -> list[str]:
+    """Those commits that are new and whose objects could be brought into the user's repository."""
+    sound = []
+    for end in ends:
+        new = await reader.run("rev-list", "--max-count=1", "--end-of-options", end, f"^{base}", ok=(0, 128))
+        if new.stdout.strip() and await store.bring_in(reader, base, (end,)):
+            sound.append(end)
+    return sound
+
+
+async def keep_under(repository: Repository, prefix: str, commit: str, *, once: bool = False) -> str:
+    """Point the next free `<prefix>/<n>` at a commit (`once`: unless one of them does already); the ref."""
+    fields = "--format=%(objectname) %(refname)"
+    lines = (await repository.git().text("for-each-ref", fields, f"{prefix}/")).splitlines()
+    numbers = {}
+    for oid, ref in (line.split(" ", 1) for line in lines):
+        if once and oid == commit:
+            return ref
+        last = ref.rpartition("/")[2]
+        numbers[int(last) if last.isdecimal() else 0] = ref
+    number = max(numbers, default=0) + 1
+    while not await repository.set_ref(f"{prefix}/{number}", commit, repository.zero, why="chargehand: rescue"):
+        number += 1
+    return f"{prefix}/{number}"

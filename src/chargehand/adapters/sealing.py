@@ -22,9 +22,11 @@ from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
 from chargehand.adapters.lfs import LargeFiles
+from chargehand.adapters.rescue import keep_under, other_ends, sound_ends
 from chargehand.adapters.seal_findings import placeholders
 from chargehand.domain import scope
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
 from chargehand.domain.seal_rules import counts, literals, named_paths, samples
 from chargehand.ports import SealJob
@@ -77,6 +79,7 @@ class Sealer:
         commit = await self._commit(job, start, written.tree, base_tree)
         diff = await self._diff(start, commit, base_tree, written.tree)
         await self.repository.set_ref(job.ref, commit, why=f"chargehand: seal {job.workspace.slot}")
+        await self._keep_ends(job, start)
         changes = self._changes(job, diff, written.nested, start.history)
         return Sealed(
             base=base,
@@ -107,6 +110,14 @@ class Sealer:
         if not await self.store.bring_in(reader, base, (head,)):
             return _Start(commit=base, history=None, reader=reader)
         return _Start(commit=head, history=history, agent_commits=count, reader=reader)
+
+    async def _keep_ends(self, job: SealJob, start: _Start) -> None:
+        """Other branches and a stash of the agent become rescues: they are no part of the result, but work (I2)."""
+        known = {job.workspace.commit, *(made.oid for made in (start.history.commits if start.history else ()))}
+        ends = [end for end in other_ends(self.tree.path / ".git") if end not in known]
+        if ends and start.reader is not None:
+            for end in await sound_ends(self.store, start.reader, job.workspace.commit, ends):
+                await keep_under(self.repository, _rescue_prefix(job.ref), end, once=True)
 
     # -- the tree
 
@@ -294,3 +305,9 @@ class Sealer:
         oid = got.stdout.decode().strip()
         known = await git.run("merge-base", "--is-ancestor", oid, job.workspace.commit, ok=(0, 1, 128))
         return ClaimCheck.OLD if known.code == 0 else ClaimCheck.UNREACHABLE
+
+
+def _rescue_prefix(ref: str) -> str:
+    """Where what an attempt left beside its result is kept: with the rescues of its task."""
+    where = ref.removeprefix(f"{REF_ROOT}/").removeprefix("attempts/").rpartition("/")[0]
+    return f"{REF_ROOT}/rescue/{where or 'other/task'}"

@@ -148,18 +148,16 @@ class Pool:
 
 def open_up(root: Path) -> None:
     """Give ourselves access to everything below `root` again; follows no link."""
-    if not is_plain_directory(root):
-        return
-    _allow(root, stat.S_IRWXU)
-    for folder, folders, files in os.walk(root):
-        for name in folders:
-            path = Path(folder, name)
-            if not path.is_symlink():
-                _allow(path, stat.S_IRWXU)
-        for name in files:
-            path = Path(folder, name)
-            if not path.is_symlink():
-                _allow(path, stat.S_IRUSR | stat.S_IWUSR)
+    pending = [root] if is_plain_directory(root) else []
+    while pending:
+        folder = pending.pop()
+        _allow(folder, stat.S_IRWXU)
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                elif not entry.is_symlink():
+                    _allow(Path(entry.path), stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _allow(path: Path, bits: int) -> None:
@@ -170,11 +168,29 @@ def _allow(path: Path, bits: int) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete whatever stands at `path`, unreadable folders included; follows no link."""
+    """Delete whatever stands at `path`, unreadable and bottomless folders included; follows no link."""
     if not is_plain_directory(path):
         path.unlink(missing_ok=True)
         return
-    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)
     if os.path.lexists(path):
-        open_up(path)
-        shutil.rmtree(path)
+        _flatten(path)
+
+
+def _flatten(root: Path) -> None:
+    """Delete a folder by moving each folder in it beside it: neither depth nor length of a path matters."""
+    pending, number = [root], 0
+    while pending:
+        folder = pending.pop()
+        _allow(folder, stat.S_IRWXU)
+        for entry in list(os.scandir(folder)):
+            if entry.is_dir(follow_symlinks=False):
+                number += 1
+                beside = root.with_name(f"{root.name}.{number}")
+                _allow(Path(entry.path), stat.S_IRWXU)
+                Path(entry.path).rename(beside)
+                pending.append(beside)
+            else:
+                Path(entry.path).unlink()
+        folder.rmdir()

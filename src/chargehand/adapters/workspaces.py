@@ -48,8 +48,10 @@ class _Known:
 class GitWorkspaces:
     """Implements `ports.Workspaces` for a repository; slots live in `pool`, outside every work tree."""
 
-    def __init__(self, repository: Repository, pool: Path) -> None:
+    def __init__(self, repository: Repository, pool: Path, *, precious: bool = True) -> None:
+        """`precious`: what a dead holder left in a slot is work of an agent, not of a gate."""
         self.repository = repository
+        self._precious = precious
         name = (repository.root or repository.common_dir).name.removesuffix(".git")
         self._pool = Pool(pool, re.sub(r"[^A-Za-z0-9._-]", "-", name).strip(".-") or "work")
         self._held: dict[str, Slot] = {}
@@ -67,7 +69,7 @@ class GitWorkspaces:
 
         A slot that its holder left behind is rescued first, under `refs/chargehand/rescue/abandoned/<slot>`.
         """
-        slot = await asyncio.to_thread(self._pool.take)
+        slot = self._pool.take()  # not in a thread: a cancelled call would leave it taken
         try:
             await self._rescue_abandoned(slot)
             try:
@@ -119,16 +121,6 @@ class GitWorkspaces:
         """Keep tracked and untracked files under the next free ref `<prefix>/<n>`; None when nothing differs."""
         rescuer = self._rescuer(self._checkout(self._slot(workspace)))
         return await rescuer.rescue(workspace.commit, prefix, message)
-
-    def object_stores(self, workspace: Workspace) -> tuple[Path, ...]:
-        """The folders of the user's objects that git in this workspace reads: a sandbox has to show them."""
-        pending = [self._checkout(self._slot(workspace))]
-        stores: dict[Path, None] = {}
-        while pending:
-            checkout = pending.pop()
-            stores.update(dict.fromkeys(checkout.repository.object_stores()))
-            pending += [module.checkout(checkout) for module in read_modules(checkout)]
-        return tuple(stores)
 
     # -- reading commits
 
@@ -186,7 +178,7 @@ class GitWorkspaces:
         links = (await self._layout(checkout.repository, commit)).links
         modules: tuple[Module, ...] = ()
         if links and depth < _DEPTH:
-            cache = self._pool.folder / "modules"
+            cache = self.repository.fetched_modules
             modules = await find_modules(checkout.repository, commit, links, cache, inside=depth > 0)
         filled = {os.fsencode(module.path) for module in modules}
         for path in links:
@@ -220,7 +212,7 @@ class GitWorkspaces:
     async def _rescue_abandoned(self, slot: Slot) -> None:
         """Keep what a dead holder left; what cannot be rescued is set aside, never overwritten."""
         note = slot.note()
-        if note is None or not note.held or not os.path.lexists(slot.work):
+        if not self._precious or note is None or not note.held or not os.path.lexists(slot.work):
             return
         prefix = f"{REF_ROOT}/rescue/abandoned/{slot.name}"
         message = f"What was left in workspace {slot.name} on {note.branch}\n"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git, GitFailed, plain_environment, user_environment
 from chargehand.adapters.git.owned import own_directory
+from chargehand.adapters.git.stores import module_folders, with_alternates
 from chargehand.domain.errors import AdapterError, UserError
 
 __all__ = ["Identity", "Repository", "parse_config"]
 
 _OLDEST = (2, 38)
-_ALTERNATES_DEPTH = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,19 +97,22 @@ class Repository:
                 return match[1]
         return None
 
+    @property
+    def fetched_modules(self) -> Path:
+        """Where submodules lie that the user registered but has not filled."""
+        return self.common_dir / "chargehand" / "modules"
+
     def object_stores(self) -> tuple[Path, ...]:
-        """Every folder objects are read from: the repository's own, then its alternates."""
-        stores = [self.objects]
-        for _, store in zip(range(100), stores, strict=False):
-            try:
-                lines = (store / "info" / "alternates").read_bytes().splitlines()
-            except OSError:
-                continue
-            for line in lines:
-                if line and not line.startswith(b"#"):
-                    other = Path(os.path.normpath(store / os.fsdecode(line)))
-                    if other not in stores:
-                        stores.append(other)
+        """Every folder that git in a workspace reads objects from: a sandbox has to show them.
+
+        The repository's own, those of its submodules, the alternates of all of them, and the folder in which
+        submodules appear that are fetched later.
+        """
+        modules = module_folders(self.root, (self.git_dir, self.common_dir))
+        stores = with_alternates([self.objects, *(folder / "objects" for folder in modules)])
+        if self.root is None or any(key.startswith("submodule.") for key in self.config):
+            self.fetched_modules.mkdir(parents=True, exist_ok=True)
+            stores.append(self.fetched_modules)
         return tuple(stores)
 
     # -- calling git
