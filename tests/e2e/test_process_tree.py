@@ -173,8 +173,23 @@ def test_a_stopped_launcher_does_not_save_its_tree(plain, monkeypatch):
     assert asyncio.run(scenario()) == []
 
 
-def test_a_signal_to_the_own_group_spares_the_launcher(plain):
-    assert plain.run("trap 'exit 6' TERM; kill 0; sleep 5").end.code == 6
+def test_a_signal_to_the_own_group_spares_what_is_above(place):
+    """Many scripts end with `kill 0`; neither the launcher nor bubblewrap may be hit by it."""
+    assert place.run("trap 'exit 6' TERM; kill 0; sleep 5").end.code == 6
+
+
+def test_nothing_but_the_three_streams_is_handed_on(place):
+    """No socket of ours, with which a program could speak in the launcher's name."""
+    done = place.run((sys.executable, "-c", "import os; print(sorted(os.listdir('/proc/self/fd'))[:-1])"))
+    assert done.out == "['0', '1', '2']\n"
+
+
+def test_when_the_end_is_told_everything_is_gone(place):
+    """I11, many times in a row: the program ends at once and leaves much behind."""
+    word = nap(place.folder)
+    for _ in range(10):
+        place.run(f"for i in 1 2 3 4 5 6 7 8; do setsid sleep {word} & done; exit 0")
+        assert alive(word) == []
 
 
 def test_a_signal_to_the_launcher_ends_the_tree(plain):

@@ -388,6 +388,22 @@ def test_a_bubblewrap_that_confines_nothing_is_not_taken(monkeypatch, tmp_path):
         asyncio.run(choose("bwrap"))
 
 
+def test_a_sandbox_that_cannot_be_made_is_no_failure_of_the_program(tmp_path):
+    place = Place(folder=tmp_path, sandbox=replace(sandbox_of("bwrap"), program="/no/bwrap"))  # type: ignore[type-var]
+    end = place.run("true").end
+    assert (end.kind, end.detail) == (
+        EndKind.NOT_STARTED,
+        "The program /no/bwrap does not exist: install it or name it by its full path.",
+    )
+    good = Place(folder=tmp_path, sandbox=sandbox_of("bwrap"))
+    spec = good.spec("true")
+    spoilt = tuple("/no/such/place" if word == str(good.workspace) else word for word in spec.argv)
+    end = asyncio.run(run(replace(spec, argv=spoilt)))
+    assert end.kind is EndKind.NOT_STARTED
+    assert end.detail.startswith("The sandbox could not be made: Can't find source path /no/such/place")
+    assert good.run("echo 'bwrap: not me'; echo more; exit 1").end.kind is EndKind.EXITED
+
+
 def test_no_sandbox_is_announced_loudly():
     found = asyncio.run(choose("none"))
     assert isinstance(found.sandbox, NoSandbox)

@@ -7,6 +7,9 @@ child instead of the machine's. It kills what is left when the program has ended
 control socket is closed (which the kernel does when Chargehand dies, however that came about) and when it is
 told to by a signal. It forwards the exit status: the same code, or the same signal.
 
+With `--exec` it becomes the program instead, which must be bubblewrap: that one holds its descendants in a pid
+namespace, dies with its parent, and tells on the control socket what the first process in there is.
+
 `--setenv=NAME=VALUE` adds to the environment, `--unset=NAME` takes away, `--refuse=TEXT` starts nothing and says
 why; the options that restrict the program are those of `restrict.py`.
 
@@ -49,10 +52,15 @@ def main(args: list[str]) -> None:
         elif option.startswith("--refuse="):
             os.write(2, os.fsencode(option[9:]) + b"\n")
             os._exit(NOT_EXECUTED)
-        else:
+        elif option != "--exec":
             restrictions.append(option)
+    libc = _libc()
+    if "--exec" in options:
+        _become(argv, restrictions, control, libc, 0)
     wake = _catch_signals()
-    libc = _prepare()
+    if libc is not None:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # type: ignore[attr-defined]
+        libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGTERM), 0, 0, 0)  # type: ignore[attr-defined]
     if control >= 0 and _ended(control):
         os._exit(NOT_EXECUTED)
     me = os.getpid()
@@ -86,16 +94,13 @@ def _noop(_number: int, _frame: object) -> None:
     """Wake the loop."""
 
 
-def _prepare() -> object:
-    """Become the subreaper of all that will be started."""
+def _libc() -> object:
+    """The C library; ctypes is imported only where it is of use."""
     if not sys.platform.startswith("linux"):
         return None
     import ctypes
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGTERM), 0, 0, 0)
-    return libc
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _ended(control: int) -> bool:
@@ -105,17 +110,22 @@ def _ended(control: int) -> bool:
 
 
 def _become(argv: list[str], restrictions: list[str], control: int, libc: object, launcher: int) -> None:
-    """The child: leave the launcher's session, take the restrictions on, become the program."""
+    """Take the restrictions on and become the program; `launcher` is the pid of the one above, 0 without one."""
     number = 0
     try:
-        os.setsid()  # a program that signals its own group must not hit the launcher
-        for name in ("SIGPIPE", "SIGXFSZ"):  # ignored by Python, and that would be inherited
+        # Ignored signals are inherited, those that Python ignores and those that our parents did.
+        for name in (*ENDING_SIGNALS, "SIGCHLD", "SIGPIPE", "SIGXFSZ"):
             _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0)  # type: ignore[attr-defined]
-            if os.getppid() != launcher:
-                os._exit(NOT_EXECUTED)
+        if launcher:
+            os.setsid()  # a program that signals its own group must not hit the launcher
+        if os.getppid() != launcher if launcher else control >= 0 and _ended(control):
+            os._exit(NOT_EXECUTED)  # orphaned before the death signal was asked for
+        if not launcher and control >= 0:
+            os.set_inheritable(control, True)
+            argv[1:1] = ["--info-fd", str(control)]
         if restrictions:
             _restrict(restrictions, libc)
         number = _exec(argv)

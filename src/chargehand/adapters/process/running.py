@@ -7,18 +7,16 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
 from chargehand.adapters.process.budgets import Breach, Budgets
-from chargehand.adapters.process.leftovers import kill_leftovers
+from chargehand.adapters.process.family import Family
 from chargehand.adapters.process.output import CappedFile
 from chargehand.adapters.process.paths import is_folder
-from chargehand.adapters.process.spawn import Spawned, on_exit, refusal, spawn, why_not
+from chargehand.adapters.process.spawn import is_direct, refusal, spawn, why_not
 from chargehand.adapters.process.spec import EndKind, ProcessEnd, ProcessSpec
-from chargehand.adapters.process.tree import descendants, send, snapshot, stat_of
 from chargehand.domain.errors import AdapterError
 
 __all__ = ["Running", "run", "start"]
@@ -28,8 +26,6 @@ TERM_PATIENCE_S = 5.0
 KILL_PATIENCE_S = 2.0
 READ_BYTES = 256 * 1024
 DRAIN_READS = 16
-# bubblewrap takes the inside down with itself: only SIGKILL is ever meant for it.
-WRAPPERS = frozenset({"bwrap"})
 
 
 async def start(spec: ProcessSpec) -> Running:
@@ -62,11 +58,9 @@ class Running:
         self._gone = False
         self._now = False
         self._wish: ProcessEnd | None = None
-        self._status = b""
         self._files: list[CappedFile] = []
-        self._spawned: Spawned | None = None
+        self._family: Family | None = None
         self._task: asyncio.Task[None] | None = None
-        self._forget_exit: Callable[[], None] = lambda: None
         self.pid = 0
         self.started_at = 0.0
 
@@ -106,21 +100,19 @@ class Running:
             self._close_files()
             raise AdapterError("process", f"{error.filename} could not be written: {error.strerror}.") from error
         try:
-            self._spawned = spawned = spawn(spec, self._marker)
+            spawned = spawn(spec, self._marker)
         except ValueError as error:
             self._not_started(f"{spec.argv[0]} could not be started: {error}.")
             return
         except OSError as error:
             self._not_started(_why_no_launcher(spec, error))
             return
-        self.pid = spawned.popen.pid
-        stat = stat_of(self.pid)
-        self.started_at = float(stat.started) if stat else 0.0
         loop = asyncio.get_running_loop()
         for descriptor, file in zip(spawned.outputs, self._files, strict=True):
             loop.add_reader(descriptor, self._read, descriptor, file)
-        self._forget_exit = on_exit(self.pid, self._on_exit)
-        self._task = loop.create_task(self._supervise(spawned), name=f"process {self.pid}")
+        self._family = family = Family(spawned, self._on_gone)
+        self.pid, self.started_at = family.pid, float(family.started)
+        self._task = loop.create_task(self._supervise(family, spawned.outputs), name=f"process {self.pid}")
 
     def _not_started(self, detail: str) -> None:
         self._close_files()
@@ -146,7 +138,7 @@ class Running:
             file.write(view[:count])
         return True
 
-    def _on_exit(self) -> None:
+    def _on_gone(self) -> None:
         self._gone = True
         self._nudge.set()
 
@@ -158,19 +150,18 @@ class Running:
 
     # -- the supervisor --------------------------------------------------------------------------------
 
-    async def _supervise(self, spawned: Spawned) -> None:
+    async def _supervise(self, family: Family, outputs: tuple[int, ...]) -> None:
         try:
             try:
                 await self._watch()
-                await self._bring_down()
+                await self._bring_down(family)
             except asyncio.CancelledError:  # the loop is being closed
                 self._ask(ProcessEnd(kind=EndKind.CANCELLED, detail="Chargehand was closed."), now=True)
-                await self._bring_down()
-            await self._finish(spawned)
+                await self._bring_down(family)
+            await self._finish(family, outputs)
         except BaseException as error:
-            # Whoever waits must not wait for ever; closing the socket ends the tree.
-            spawned.control.close()
-            if not self._ended.done():
+            family.abandon()
+            if not self._ended.done():  # whoever waits must not wait for ever
                 self._ended.set_exception(AdapterError("process", f"The supervisor failed: {error!r}."))
             raise
 
@@ -204,56 +195,28 @@ class Running:
             async with asyncio.timeout(seconds):
                 await self._nudge.wait()
 
-    async def _bring_down(self) -> None:
+    async def _bring_down(self, family: Family) -> None:
         if self._gone:
             self._wish = None  # it was quicker than the wish
         for number, patience_s in ((signal.SIGINT, INT_PATIENCE_S), (signal.SIGTERM, TERM_PATIENCE_S)):
             deadline = time.monotonic() + patience_s
             if not self._gone and not self._now:
-                self._signal_tree(number)
+                family.signal(number)
             while not self._gone and not self._now and time.monotonic() < deadline:
                 await self._rest(deadline - time.monotonic())
         if not self._gone:
-            self._tell_launcher_to_kill()
+            family.kill()
             await self._rest(KILL_PATIENCE_S)
         while not self._gone:  # the launcher itself was stopped or is starved
-            self._kill_directly()
+            family.kill_directly()
             await self._rest(KILL_PATIENCE_S)
-
-    def _signal_tree(self, number: int) -> None:
-        processes = snapshot()
-        if processes:
-            send([stat for stat in descendants(self.pid, processes) if stat.name not in WRAPPERS], number)
-        elif self._spawned is not None:  # no /proc here: the launcher knows at least the program's group
-            with suppress(OSError):
-                self._spawned.control.send(bytes([number]))
-
-    def _tell_launcher_to_kill(self) -> None:
-        if self._spawned is not None:
-            with suppress(OSError):
-                self._spawned.control.shutdown(1)
-
-    def _kill_directly(self) -> None:
-        processes = snapshot()
-        own = processes.get(self.pid)
-        if own is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            return
-        send([*descendants(self.pid, processes), own], signal.SIGKILL)
 
     # -- the end ---------------------------------------------------------------------------------------
 
-    async def _finish(self, spawned: Spawned) -> None:
-        self._read_status(spawned)
-        if not self._status.startswith((b"exit", b"signal", b"failed")):
-            # The launcher was killed by somebody: what it had under it is on its own now.
-            await asyncio.to_thread(kill_leftovers, self._marker)
-        spawned.popen.wait()
-        self._forget_exit()
-        spawned.control.close()
+    async def _finish(self, family: Family, outputs: tuple[int, ...]) -> None:
+        code = await family.close(self._marker)
         loop = asyncio.get_running_loop()
-        for descriptor, file in zip(spawned.outputs, self._files, strict=True):
+        for descriptor, file in zip(outputs, self._files, strict=True):
             loop.remove_reader(descriptor)
             for _ in range(DRAIN_READS):  # somebody outside the tree may hold the pipe: take only what is there
                 if not self._read(descriptor, file):
@@ -264,27 +227,20 @@ class Running:
         else:
             self._close_files()
         if not self._ended.done():
-            self._ended.set_result(self._end(spawned.popen.returncode))
+            self._ended.set_result(self._end(family.told(), code))
 
-    def _read_status(self, spawned: Spawned) -> None:
-        with suppress(OSError):
-            while data := spawned.control.recv(4096):
-                self._status += data
-
-    def _end(self, returncode: int) -> ProcessEnd:
-        lines = dict(line.partition(" ")[::2] for line in self._status.decode().splitlines())
+    def _end(self, told: dict[str, str], returncode: int) -> ProcessEnd:
         end = self._wish or ProcessEnd(kind=EndKind.EXITED)
-        code = int(lines["exit"]) if "exit" in lines else None
-        fatal = int(lines["signal"]) if "signal" in lines else None
+        code, fatal = (returncode, None) if returncode >= 0 else (None, -returncode)
+        if "exit" in told or "signal" in told:
+            code = int(told["exit"]) if "exit" in told else None
+            fatal = int(told["signal"]) if "signal" in told else None
         details = [end.detail, *(file.problem for file in self._files)]
-        if "failed" in lines:
-            number = int(lines["failed"])
-            end, code = replace(end, kind=EndKind.NOT_STARTED), None
-            details = [why_not(_program(self._spec), number, self._spec.cwd)]
-        elif code is None and fatal is None:
-            code, fatal = (returncode, None) if returncode >= 0 else (None, -returncode)
-        if "left" in lines:
-            details.append(f"These processes belong to another user and could not be ended: {lines['left']}.")
+        why = self._why_not_started(told, code)
+        if why:
+            end, code, details = replace(end, kind=EndKind.NOT_STARTED), None, [why]
+        if "left" in told:
+            details.append(f"These processes belong to another user and could not be ended: {told['left']}.")
         return replace(
             end,
             code=code,
@@ -293,6 +249,14 @@ class Running:
             dropped_bytes=sum(file.dropped for file in self._files),
             detail=" ".join(filter(None, details)),
         )
+
+    def _why_not_started(self, told: dict[str, str], code: int | None) -> str:
+        if "failed" in told:
+            return why_not(_program(self._spec), int(told["failed"]), self._spec.cwd)
+        printed = [file for file in self._files if file.recent]
+        if code == 1 and is_direct(self._spec.argv) and len(printed) == 1:
+            return _complaint(printed[0])
+        return ""
 
 
 @cache
@@ -304,6 +268,13 @@ def _buffer() -> bytearray:
 def _program(spec: ProcessSpec) -> str:
     argv = spec.argv
     return argv[argv.index("--") + 1] if "--" in argv[:-1] and argv[1:3] == ("-I", "-S") else argv[0]
+
+
+def _complaint(file: CappedFile) -> str:
+    """What bubblewrap says when it cannot make the sandbox: one line, its own, and nothing else was printed."""
+    lines = file.recent.decode(errors="replace").splitlines()
+    is_its_own = len(lines) == 1 and lines[0].startswith("bwrap: ")
+    return f"The sandbox could not be made: {lines[0].removeprefix('bwrap: ').rstrip('.')}." if is_its_own else ""
 
 
 def _why_no_launcher(spec: ProcessSpec, error: OSError) -> str:

@@ -19,7 +19,17 @@ from pathlib import Path
 from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.process.spec import MARKER_VARIABLE, ProcessSpec
 
-__all__ = ["Spawned", "is_for_loader", "launcher_prefix", "on_exit", "open_stdin", "refusal", "spawn", "why_not"]
+__all__ = [
+    "Spawned",
+    "is_direct",
+    "is_for_loader",
+    "launcher_prefix",
+    "on_exit",
+    "open_stdin",
+    "refusal",
+    "spawn",
+    "why_not",
+]
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 PIPE_BYTES = 1024 * 1024
@@ -35,20 +45,31 @@ def launcher_prefix() -> tuple[str, ...]:
 
 def refusal(argv: Sequence[str]) -> str:
     """Why a sandbox refuses to start this argv, or an empty string."""
-    prefix = launcher_prefix()
-    if tuple(argv[: len(prefix)]) != prefix:
-        return ""
-    options = argv[len(prefix) : argv.index("--")]
+    options = _options(argv)
     return next((option.removeprefix("--refuse=") for option in options if option.startswith("--refuse=")), "")
+
+
+def is_direct(argv: Sequence[str]) -> bool:
+    """Whether the launcher becomes the program (bubblewrap) instead of staying above it."""
+    return "--exec" in _options(argv)
+
+
+def _options(argv: Sequence[str]) -> Sequence[str]:
+    prefix = launcher_prefix()
+    return argv[len(prefix) : argv.index("--")] if tuple(argv[: len(prefix)]) == prefix else ()
 
 
 @dataclass(slots=True, kw_only=True)
 class Spawned:
-    """A started launcher: our ends of its output pipes, and the socket whose end means "kill everything"."""
+    """A started launcher: our ends of its output pipes, and the socket whose end means "kill everything".
+
+    `is_direct`: it becomes bubblewrap, and the socket tells what that has to say.
+    """
 
     popen: subprocess.Popen[bytes]
     control: socket.socket
     outputs: tuple[int, ...]
+    is_direct: bool
 
 
 def spawn(spec: ProcessSpec, marker: str) -> Spawned:
@@ -84,7 +105,7 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
         for descriptor in give:
             os.close(descriptor)
     ours.setblocking(False)
-    return Spawned(popen=popen, control=ours, outputs=tuple(keep))
+    return Spawned(popen=popen, control=ours, outputs=tuple(keep), is_direct=is_direct(spec.argv))
 
 
 def without_loader(env: Mapping[str, str]) -> dict[str, str]:

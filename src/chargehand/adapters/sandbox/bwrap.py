@@ -18,7 +18,10 @@ from chargehand.adapters.sandbox.values import Confinement
 
 __all__ = ["ROOT_CAPABILITIES", "Bubblewrap"]
 
-NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent")
+NAMESPACES = (
+    *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+    *("--die-with-parent", "--new-session"),
+)
 # Run as root, the program keeps what file ownership needs and nothing that could undo a mount.
 ROOT_CAPABILITIES = ("CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP")
 DEVICES = (Path("/dev"), Path("/proc"))
@@ -56,7 +59,7 @@ class Bubblewrap:
             *("--", *argv),
         )
         scope = ("--scope=abstract",) if self.scopes and not closed else ()
-        return launcher_argv(scope, command, confinement)
+        return launcher_argv(["--exec", *scope], command, confinement)
 
     def explain(self, program: str, confinement: Confinement) -> str:
         """Why a program cannot be executed inside (contract: `Sandbox.explain`)."""
