@@ -227,7 +227,21 @@ def test_reading_and_patching(world: World, repo, tmp_path):
     repo.write("binary.bin", b"\0\1")
     repo.write("latin.txt", b"caf\xe9\n")
     head = repo.commit("more")
-    paths = ["new\nline.txt", "src", "src/app.py", "binary.bin", "nope", "no\npe", "big.txt", "latin.txt", "-x", ""]
+    paths = [
+        "new\nline.txt",
+        "src",
+        "src/app.py",
+        "binary.bin",
+        "nope",
+        "no\npe",
+        "big.txt",
+        "latin.txt",
+        "-x",
+        "",
+        "./README.md",
+        "../x",
+        "/etc",
+    ]
     texts = world.run(world.workspaces.read(head, paths, 100))
     assert texts == {
         "new\nline.txt": "odd\n",

@@ -112,11 +112,14 @@ class Sealer:
         return _Start(commit=head, history=history, agent_commits=count, reader=reader)
 
     async def _keep_ends(self, job: SealJob, start: _Start) -> None:
-        """Other branches and a stash of the agent become rescues: they are no part of the result, but work (I2)."""
-        known = {job.workspace.commit, *(made.oid for made in (start.history.commits if start.history else ()))}
-        ends = [end for end in other_ends(self.tree.path / ".git") if end not in known]
+        """Work that is no part of the result becomes rescues: other branches, a stash, a rewritten history (I2)."""
+        history = start.history
+        sound = history is not None and start.base_is_ancestor
+        known = {job.workspace.commit, *(made.oid for made in (history.commits if history and sound else ()))}
+        heads = [history.head] if history is not None and not sound else []
+        ends = [end for end in (*heads, *other_ends(self.tree.path / ".git")) if end not in known]
         if ends and start.reader is not None:
-            for end in await sound_ends(self.store, start.reader, job.workspace.commit, ends):
+            for end in await sound_ends(self.store, start.reader, job.workspace.commit, list(dict.fromkeys(ends))):
                 await keep_under(self.repository, _rescue_prefix(job.ref), end, once=True)
 
     # -- the tree

@@ -12,12 +12,13 @@ from chargehand.domain.errors import AdapterError
 __all__ = ["read_blobs", "read_texts", "write_patch"]
 
 _LARGEST = 16 * MIB
+_NOWHERE = frozenset({"", ".", ".."})  # git reads such a name as relative to a work tree
 _DIFF = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 
 
 async def read_texts(git: Git, commit: str, paths: Sequence[str], limit: int) -> dict[str, str]:
     """The files of a commit that exist and are text, each cut at `limit` characters; huge ones are left out."""
-    wanted = [path for path in dict.fromkeys(paths) if "\0" not in path]
+    wanted = [path for path in dict.fromkeys(paths) if "\0" not in path and _NOWHERE.isdisjoint(path.split("/"))]
     names = [f"{commit}:{path}".encode("utf-8", "surrogateescape") for path in wanted]
     listing = await git.run("cat-file", "--batch-check", "-z", stdin=b"".join(name + b"\0" for name in names))
     fit = {}
