@@ -114,7 +114,7 @@ def _task_id(group: tuple[str, ...], package: Package, taken: Iterable[str]) -> 
     shortest = min(group, key=lambda name: (name.count("."), name))
     tops = {name.partition(".")[0] for name in package.files}
     inside = shortest.partition(".")[2] if len(tops) == 1 else shortest
-    name = re.sub(r"[^A-Za-z0-9._-]", "-", inside or "package").lstrip("._-")[:60] or "module"
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", inside or "package").strip("._-")[:60] or "module"
     count, found = 1, name
     while found in taken:
         count += 1
@@ -159,7 +159,7 @@ def _behind(task: str, after: Mapping[str, tuple[str, ...]]) -> set[str]:
 
 
 def plan_of(
-    rebuild: Rebuild, *, python: str, setup: dict[str, Any], deselect: tuple[str, ...], gate: bool
+    rebuild: Rebuild, *, python: str, setup: dict[str, Any] | None, deselect: tuple[str, ...], gate: bool
 ) -> dict[str, Any]:
     """The plan file. `python` runs the tests; `deselect` are arguments for pytest; `gate`: there are tests to run."""
     pytest = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
@@ -186,7 +186,7 @@ def plan_of(
         "goal": f"The modules of {package.name} are written again, file by file, in the order of their imports.",
         "features": {"code_review": False, "holistic": False},
         "env": {"set": {"PYTHONDONTWRITEBYTECODE": "1", **({"PYTHONPATH": package.root} if package.root else {})}},
-        "setup": setup,
+        **({"setup": setup} if setup else {}),
         "gates": [tests] if gate else [],
         "tasks": tasks,
     }

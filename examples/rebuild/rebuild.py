@@ -14,8 +14,6 @@ import argparse
 import json
 import os
 import shlex
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,14 +21,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 if __package__ in {None, ""}:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from examples.rebuild.checking import Tests, alone, call, copy_without, make_python, make_wheels, run_tests
 from examples.rebuild.compare import differences
 from examples.rebuild.derive import Rebuild, derive, find_package, plan_of
-from examples.rebuild.sdist import fetch, unpack
+from examples.rebuild.sdist import Fetched, fetch, local, unpack
 
 __all__ = ["main"]
 
@@ -38,34 +36,18 @@ HERE = Path(__file__).resolve().parent
 RUN = "rebuild"
 _PERSON = {"NAME": "Rebuild", "EMAIL": "rebuild@localhost"}
 _IDENTITY = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _PERSON.items()}
-_NO_TESTS = 5  # pytest's exit code when it found none
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tests:
-    """How the original's own tests come out: `passed` of them, and those that fail before anybody did anything."""
+class Tools:
+    """`python` has what the tests need; `install` are its arguments to get that in another environment."""
 
-    passed: int
-    failing: tuple[str, ...]
-
-    @property
-    def deselect(self) -> tuple[str, ...]:
-        """Arguments that leave the failing ones out."""
-        return tuple(word for test in self.failing for word in ("--deselect", test))
+    python: Path
+    install: tuple[str, ...] = ()
 
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def call(
-    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None, ok: Sequence[int] = (0,)
-) -> subprocess.CompletedProcess[str]:
-    """Run a program that must end with one of `ok`."""
-    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode not in ok:
-        raise SystemExit(f"{shlex.join(argv)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
-    return done
 
 
 def git(where: Path, *args: str) -> str:
@@ -77,71 +59,10 @@ def git(where: Path, *args: str) -> str:
 # -- before ---------------------------------------------------------------------------------------
 
 
-def make_wheels(requires: Sequence[str], folder: Path) -> list[str]:
-    """Download what the tests need, once; answers with the command that installs it without any network."""
-    wheels = folder / "wheels"
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    call([*pip, "wheel", "--wheel-dir", str(wheels), "pytest", *requires], cwd=folder)
-    install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-index", "--find-links", str(wheels)]
-    return [*install, "pytest", *requires]
-
-
-def make_python(folder: Path, install: Sequence[str]) -> Path:
-    """A virtual environment of our own, to see how the original's tests come out."""
-    call([sys.executable, "-m", "venv", "venv"], cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    call([str(python), *install], cwd=folder)
-    return python
-
-
-def run_tests(python: Path, where: Path, rebuild: Rebuild, deselect: Sequence[str] = ()) -> Tests:
-    """The package's own tests in a folder."""
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "junit.xml"
-        words = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "junit_family=xunit1", f"--junit-xml={file}"]
-        env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(where / rebuild.package.root)}
-        call([str(python), "-m", "pytest", *words, *deselect], cwd=where, env=env, ok=(0, 1, _NO_TESTS))
-        cases = list(ET.parse(file).getroot().iter("testcase"))
-    failing = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    names = tuple(_node(case) for case in failing)
-    return Tests(passed=len(cases) - len(failing), failing=names)
-
-
-def _node(case: ET.Element) -> str:
-    """The id by which pytest deselects a test."""
-    file, name = case.get("file", ""), case.get("name", "")
-    inside = case.get("classname", "").removeprefix(file.removesuffix(".py").replace("/", ".")).strip(".")
-    return "::".join(filter(None, [file, *inside.split("."), name]))
-
-
-def alone(rebuild: Rebuild, original: Path, python: Path, folder: Path) -> tuple[dict[str, tuple[str, ...]], int]:
-    """The test files of each task that pass where only it and what it waits for exist; how many did not."""
-    kept: dict[str, tuple[str, ...]] = {}
-    dropped = 0
-    missing = {path for files in rebuild.tasks.values() for path in files}
-    for task, paths in rebuild.tests.items():
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            there = {path for name in rebuild.behind(task) for path in rebuild.tasks[name]}
-            copy_without(original, Path(place), missing - there)
-            env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(place) / rebuild.package.root)}
-            words = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts="]
-            green = tuple(
-                path for path in paths if not call([*words, path], cwd=Path(place), env=env, ok=range(256)).returncode
-            )
-        dropped += len(paths) - len(green)
-        if green:
-            kept[task] = green
-    return kept, dropped
-
-
-def copy_without(original: Path, target: Path, left_out: set[str]) -> None:
-    """Copy a folder, permissions and links included, but for some files."""
-    for path in sorted(original.rglob("*")):
-        name = path.relative_to(original).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            (target / name).mkdir(parents=True, exist_ok=True)
-        elif name not in left_out:
-            shutil.copy2(path, target / name, follow_symlinks=False)
+def make_tools(requires: Sequence[str], folder: Path) -> Tools:
+    """Fetch what the tests need, once, and install it in an environment of our own."""
+    install = make_wheels(requires, folder)
+    return Tools(python=make_python(folder, install), install=tuple(install))
 
 
 def make_repository(original: Path, folder: Path, rebuild: Rebuild) -> Path:
@@ -158,14 +79,15 @@ def make_repository(original: Path, folder: Path, rebuild: Rebuild) -> Path:
 # -- the run --------------------------------------------------------------------------------------
 
 
-def write_plan(
-    rebuild: Rebuild, folder: Path, install: Sequence[str], deselect: tuple[str, ...], *, tests: bool
-) -> None:
+def write_plan(rebuild: Rebuild, folder: Path, tools: Tools, before: Tests) -> None:
     """plan.json and tasks.json."""
-    python = ".venv/bin/python"
-    make = f"python3 -m venv .venv && {shlex.join([python, *install])}"
-    setup: dict[str, Any] = {"run": make, "key": ["PKG-INFO"], "keep": [".venv"]}
-    plan = plan_of(rebuild, python=python, setup=setup, deselect=deselect, gate=tests)
+    setup: dict[str, Any] | None = None
+    python = str(tools.python)
+    if tools.install:
+        python = ".venv/bin/python"
+        make = f"python3 -m venv .venv && {shlex.join([python, *tools.install])}"
+        setup = {"run": make, "key": ["PKG-INFO"], "keep": [".venv"]}
+    plan = plan_of(rebuild, python=python, setup=setup, deselect=before.deselect, gate=before.passed > 0)
     (folder / "plan.json").write_text(json.dumps(plan, indent=1))
     (folder / "tasks.json").write_text(json.dumps(rebuild.tasks, indent=1))
 
@@ -174,7 +96,8 @@ def run(folder: Path, original: Path, repository: Path, jobs: int) -> dict[str, 
     """`chargehand run`; its document."""
     agent = [sys.executable, str(HERE / "agent.py"), str(original), str(folder / "tasks.json")]
     words = ["--repo", str(repository), "--run-id", RUN, "--jobs", str(jobs), "--unattended", "--json", "--yes"]
-    reading = json.dumps([str(original), str(folder / "tasks.json"), str(folder / "wheels")])
+    needed = (original, folder / "tasks.json", folder / "wheels")
+    reading = json.dumps([str(path) for path in needed if path.exists()])
     places = ["--state-dir", str(folder / "state"), "--set", f"sandbox.read={reading}"]
     argv = [sys.executable, "-m", "chargehand", "run", str(folder / "plan.json"), *words, *places]
     env = {**os.environ, **_IDENTITY}
@@ -199,30 +122,22 @@ def unfinished(document: Mapping[str, Any]) -> list[str]:
 # -- all of it ------------------------------------------------------------------------------------
 
 
-def rebuild_package(requirement: str, folder: Path, jobs: int) -> int:
+def rebuild_package(fetched: Fetched, folder: Path, jobs: int, python: Path | None) -> int:
     """Everything; 0 when the tree is identical and the tests are as green as the original's."""
-    name = requirement.partition("==")[0].strip()
-    fetched = fetch(requirement, folder / "sdist")
     original = unpack(fetched.file, folder / "original")
-    say(f"{name} {fetched.version}: {fetched.file.name}, sha256 {fetched.sha256[:16]}")
-    package = find_package(original, name)
+    say(f"{fetched.name} {fetched.version}: {fetched.file.name}, sha256 {fetched.sha256[:16]}")
+    package = find_package(original, fetched.name)
     rebuild = derive(original, package)
-    edges = sum(map(len, rebuild.after.values()))
-    say(f"  {len(package.files)} modules, {len(rebuild.tasks)} tasks, {edges} dependencies")
-    for cycle in rebuild.grouping.cycles:
-        say(f"  one task, for they import each other: {', '.join(cycle)}")
-    for module, target in rebuild.grouping.cut:
-        say(f"  disregarded, to break a tangle: {module} imports {target}")
-    install = make_wheels(package.requires, folder)
-    python = make_python(folder, install)
-    before = run_tests(python, original, rebuild)
+    tell_plan(rebuild)
+    tools = Tools(python=python) if python else make_tools(package.requires, folder)
+    before = run_tests(tools.python, original, rebuild)
     say(f"  its own tests: {before.passed} pass here, {len(before.failing)} fail and are left out")
-    green, dropped = alone(rebuild, original, python, folder)
+    green, dropped = alone(rebuild, original, tools.python, folder)
     rebuild = replace(rebuild, tests=green)
     said = f"; {dropped} need more" if dropped else ""
     say(f"  {sum(map(len, green.values()))} test files pass as soon as their task is done{said}")
     repository = make_repository(original, folder, rebuild)
-    write_plan(rebuild, folder, install, before.deselect, tests=before.passed > 0)
+    write_plan(rebuild, folder, tools, before)
     began = time.monotonic()
     document = run(folder, original, repository, jobs)
     took_s = time.monotonic() - began
@@ -230,7 +145,17 @@ def rebuild_package(requirement: str, folder: Path, jobs: int) -> int:
     say(f"  run: {document['state']}, {landed} of {len(rebuild.tasks)} tasks landed in {took_s:.0f} s")
     for line in unfinished(document):
         say(f"    {line}")
-    return judge(folder, original, document, rebuild, python, before)
+    return judge(folder, original, document, rebuild, tools.python, before)
+
+
+def tell_plan(rebuild: Rebuild) -> None:
+    """What the import graph came to, cycles and cuts included."""
+    edges = sum(map(len, rebuild.after.values()))
+    say(f"  {len(rebuild.package.files)} modules, {len(rebuild.tasks)} tasks, {edges} dependencies")
+    for cycle in rebuild.grouping.cycles:
+        say(f"  one task, for they import each other: {', '.join(cycle)}")
+    for module, target in rebuild.grouping.cut:
+        say(f"  disregarded, to break a tangle: {module} imports {target}")
 
 
 def judge(
@@ -253,16 +178,19 @@ def judge(
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="rebuild.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("package", help="NAME or NAME==VERSION")
+    parser.add_argument("package", help="NAME, NAME==VERSION, or the path of a source distribution (.tar.gz)")
     parser.add_argument("--dir", type=Path, help="a new folder to work in (default: a temporary one, which is kept)")
     parser.add_argument("--jobs", type=int, default=4, help="tasks at a time (default 4)")
+    parser.add_argument("--python", type=Path, help="has pytest and what the tests need; default: it is made")
     options = parser.parse_args()
     folder = options.dir.resolve() if options.dir else Path(tempfile.mkdtemp(prefix="rebuild-"))
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         parser.error(f"{folder} is not empty.")
     try:
-        return rebuild_package(options.package, folder, options.jobs)
+        found = local if options.package.endswith(".tar.gz") else fetch
+        fetched = found(options.package, folder / "sdist")
+        return rebuild_package(fetched, folder, options.jobs, options.python and options.python.absolute())
     except (LookupError, ValueError, OSError) as error:
         say(f"rebuild.py: {error}")
         return 2

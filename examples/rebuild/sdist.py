@@ -8,12 +8,13 @@ configuration. They are no public interface of pip; this works with pip 22 to 25
 from __future__ import annotations
 
 import hashlib
+import logging
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Fetched", "fetch", "unpack"]
+__all__ = ["Fetched", "fetch", "local", "unpack"]
 
 _MOST_BYTES = 200 * 1024 * 1024
 
@@ -22,6 +23,7 @@ _MOST_BYTES = 200 * 1024 * 1024
 class Fetched:
     """A source distribution on disk; `sha256` is that of the file."""
 
+    name: str
     file: Path
     version: str
     sha256: str
@@ -29,35 +31,47 @@ class Fetched:
 
 def fetch(requirement: str, folder: Path) -> Fetched:
     """Download the source distribution of `NAME` or `NAME==VERSION`; LookupError where there is none."""
-    found, session = _find(requirement)
+    from pip._internal.commands import create_command
+
+    logging.getLogger("pip").setLevel(logging.ERROR)
+    command: Any = create_command("download")
+    options, _ = command.parse_args(["--quiet", "--no-deps", "--no-binary", ":all:", requirement])
+    with command.main_context():
+        session = command.get_default_session(options)
+        finder = command._build_package_finder(options=options, session=session)
+        found = _best(finder, requirement)
+        answer = session.get(found.link.url_without_fragment, headers={"Accept-Encoding": "identity"})
+        answer.raise_for_status()
+        data: bytes = answer.content
     link = found.link
-    if not link.filename.endswith(".tar.gz"):
-        raise LookupError(f"{requirement}: {link.filename} is no .tar.gz, which is all that is unpacked here.")
-    answer = session.get(link.url_without_fragment, headers={"Accept-Encoding": "identity"})
-    answer.raise_for_status()
-    data: bytes = answer.content
-    wanted = link.hash if link.hash_name else None
-    if wanted and hashlib.new(link.hash_name, data).hexdigest() != wanted:
+    if link.hash_name and hashlib.new(link.hash_name, data).hexdigest() != link.hash:
         raise LookupError(f"{requirement}: {link.filename} is not what the index says it is ({link.hash_name}).")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / Path(link.filename).name
     file.write_bytes(data)
-    return Fetched(file=file, version=str(found.version), sha256=hashlib.sha256(data).hexdigest())
+    return Fetched(name=str(found.name), file=file, version=str(found.version), sha256=hashlib.sha256(data).hexdigest())
 
 
-def _find(requirement: str) -> tuple[Any, Any]:
-    from pip._internal.commands import create_command
+def local(path: str, folder: Path) -> Fetched:
+    """A source distribution that is here already."""
+    source = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / source.name
+    file.write_bytes(source.read_bytes())
+    name, _, version = source.name.removesuffix(".tar.gz").rpartition("-")
+    return Fetched(name=name, file=file, version=version, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def _best(finder: Any, requirement: str) -> Any:
     from pip._internal.req.constructors import install_req_from_line
 
-    command: Any = create_command("download")
-    options, _ = command.parse_args(["--quiet", "--no-deps", "--no-binary", ":all:", requirement])
-    session = command.get_default_session(options)
-    finder = command._build_package_finder(options=options, session=session)
     wanted = install_req_from_line(requirement)
     best = finder.find_best_candidate(wanted.name, wanted.specifier).best_candidate
     if best is None:
         raise LookupError(f"The package index has no source distribution of {requirement}.")
-    return best, session
+    if not best.link.filename.endswith(".tar.gz"):
+        raise LookupError(f"{requirement}: {best.link.filename} is no .tar.gz, which is all that is unpacked here.")
+    return best
 
 
 def unpack(file: Path, folder: Path) -> Path:
