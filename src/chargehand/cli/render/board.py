@@ -96,7 +96,7 @@ def _row(board: Board, state: RunState, record: TaskRecord, now: float) -> tuple
 def _remark(board: Board, record: TaskRecord) -> str:
     if record.id in board.lines:
         return board.lines[record.id]
-    if record.status is TaskStatus.INTEGRATED:
+    if record.status is TaskStatus.INTEGRATED or record.status in _MOVING:
         return record.task.title
     reason = record.reason.value if record.reason else ""
     return f"{reason}: {record.detail}" if reason and record.detail else reason or record.detail or record.task.title

@@ -31,7 +31,7 @@ def summary_lines(state: RunState, pen: Pen, *, accepted: str = "") -> list[str]
     lines += _explanations(state, pen)
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
-    lines.append(f"{pen.draw(word, STYLES.get(word, 'strong'))}: {_totals(state)}")
+    lines += hang(f"{pen.draw(word, STYLES.get(word, 'strong'))}: ", _totals(state), pen)
     if state.finished and state.finished.detail:
         lines += block(state.finished.detail, pen)
     return [*lines, *endings(state, word, accepted=accepted)]
@@ -52,7 +52,7 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[s
     lines += [*about, ""] if about else []
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
-    lines.append(_totals(state))
+    lines += hang("", _totals(state), pen)
     return lines + (endings(state, word, held=held) if word != "running" else [])
 
 

@@ -1,0 +1,219 @@
+"""How runs, tasks and plans are drawn for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from rich.cells import cell_len
+
+from chargehand.cli.output import Output
+from chargehand.cli.progress import event_line, id_room, spoken
+from chargehand.cli.prompts import chosen
+from chargehand.cli.render.board import Board, board_lines
+from chargehand.cli.render.checked import check_lines
+from chargehand.cli.render.header import header_lines
+from chargehand.cli.render.lines import Rank
+from chargehand.cli.render.pen import PLAIN, Pen
+from chargehand.cli.render.story import story_document, story_lines
+from chargehand.cli.render.summary import decision_lines, status_lines, summary_lines
+from chargehand.cli.stories import pick, tell_stories
+from chargehand.domain.errors import UserError
+from chargehand.domain.outcome import GateStatus, ReportStatus
+from chargehand.domain.plan import Command, GateSpec, Task
+from chargehand.plans.checking import check_loaded
+from chargehand.plans.native import parse_plan
+from chargehand.testing.fakes import attempt_result
+from tests.unit.played import play
+
+FAILS = partial(attempt_result, status=ReportStatus.FAILED, summary="no idea")
+
+
+def plain_task(name: str, *needs: str, title: str = "") -> Task:
+    return Task(id=name, title=title or f"The {name}", depends_on=needs)
+
+
+# -- the end of a run -----------------------------------------------------------------------------
+
+
+def test_a_green_run_says_where_it_is_and_how_to_take_it():
+    state, _ = play(plain_task("a"), plain_task("b", "a"))
+    lines = summary_lines(state, PLAIN)
+    text = "\n".join(lines)
+    assert "✓  a  integrated" in text
+    assert "branch: chargehand/r-1 at" in text
+    assert lines[-1] == "next: chargehand accept r-1"
+    assert "chargehand accept" not in "\n".join(summary_lines(state, PLAIN, accepted="main is at x"))
+
+
+def test_what_failed_says_why_and_where_to_look():
+    state, _ = play(plain_task("a"), plain_task("b", "a"), outcomes={"a": FAILS}, unattended=True)
+    text = "\n".join(summary_lines(state, PLAIN))
+    assert "a failed (" in text
+    assert "no idea" in text
+    assert "chargehand show a --log --run r-1" in text
+    assert "b blocked (blocked_on)" in text
+    assert "next: chargehand log r-1" in text
+
+
+def test_a_waiting_run_shows_each_question_with_its_answers():
+    state, _ = play(plain_task("a"), outcomes={"a": FAILS})
+    text = "\n".join(summary_lines(state, PLAIN))
+    assert "d1 (a): " in text
+    assert "- retry: another attempt" in text
+    assert "answer with: chargehand answer d1 retry|skip|stop --run r-1" in text
+    assert "next: chargehand resume r-1" in text
+    held = "\n".join(status_lines(state, PLAIN, 1000.0, held=True))
+    assert "chargehand resume" not in held
+    assert decision_lines(state, PLAIN, only="d2") == []
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_nothing_is_wider_than_the_terminal_but_what_is_to_be_copied(width: int):
+    state, _ = play(plain_task("a", title="漢字 " * 30), outcomes={"a": FAILS})
+    for line in summary_lines(state, Pen(width=width)):
+        assert cell_len(line) <= width or "chargehand" in line, line
+
+
+# -- the header -----------------------------------------------------------------------------------
+
+
+def test_the_header_names_caps_sandbox_agents_and_missing_reviews():
+    state, _ = play(plain_task("a"), review=True, target="main", jobs=2, only=("a",))
+    text = "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none."))
+    for part in (
+        *("p: 1 task in 1 wave", "main", "chargehand/r-1", "agent (agent --do); 2 slots", "Sandbox: none."),
+        *("30m an attempt (5m of silence), 16 attempts a task, 12h the run", "this version has no reviews", "only"),
+    ):
+        assert part in text
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+def test_each_change_of_state_is_a_line():
+    state, events = play(plain_task("a"))
+    lines = [spoken(recorded, state) for recorded in events]
+    drawn = [event_line(0.0, line, PLAIN, ids=id_room(state))[9:] for line in lines if line.rank >= Rank.CHANGE]
+    words = [line.split()[1] for line in drawn if line.startswith("a ")]
+    assert words == ["running", "gating", "integrating", "integrated"]
+    assert "a     running     attempt 1 by agent, from" in "\n".join(drawn)
+
+
+def test_a_line_is_cut_to_the_terminal():
+    state, events = play(plain_task("a"), outcomes={"a": FAILS}, unattended=True)
+    for recorded in events:
+        assert cell_len(event_line(0.0, spoken(recorded, state), Pen(width=60), ids=5)) <= 60
+
+
+# -- the board ------------------------------------------------------------------------------------
+
+
+def board_of(count: int, rows: int, width: int = 80) -> list[str]:
+    state, events = play(*[plain_task(f"t{n}") for n in range(count)], outcomes={"t1": FAILS})
+    board = Board()
+    for recorded in events:
+        board.take(recorded)
+    board.print("t2/1/attempt", "漢字" * 40)
+    return board_lines(board, state, Pen(width=width), 1010.0, rows=rows)
+
+
+def test_the_board_has_a_line_a_task_open_questions_and_sums():
+    lines = board_of(3, rows=20)
+    assert [line.split()[1] for line in lines[:3]] == ["t0", "t1", "t2"]
+    assert "? d1 waits: chargehand answer d1 retry|skip|stop" in lines[3]
+    assert "0 of 4 slots · 2 of 3 tasks over" in lines[-1]
+
+
+@pytest.mark.parametrize("rows", [5, 8, 24])
+def test_many_tasks_are_counted_where_there_is_no_room(rows: int):
+    lines = board_of(60, rows=rows)
+    assert len(lines) <= max(rows, 5)
+    assert any("… and " in line and "integrated" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [20, 30, 60])
+def test_the_board_fits_a_narrow_terminal(width: int):
+    assert all(cell_len(line) <= width for line in board_of(3, rows=20, width=width))
+
+
+# -- a task ---------------------------------------------------------------------------------------
+
+
+def test_the_story_of_a_task():
+    gate = GateSpec(id="tests", run=Command(argv=("make", "test")), on=frozenset({"task"}))  # type: ignore[arg-type]
+    state, events = play(
+        plain_task("a"),
+        outcomes={("a", 1): FAILS},
+        gates={("a", 2, "tests"): GateStatus.FAIL},
+        plan={"gates": (gate,)},
+        unattended=True,
+    )
+    stories = tell_stories(events, "a")
+    assert [story.number for story in stories] == [1, 2]
+    assert stories[0].sent_back == "retry"
+    assert [(point.value, result.status.value) for point, result in stories[1].gates] == [("task", "fail")]
+    text = "\n".join(story_lines(state, state.tasks["a"], stories, PLAIN, 1000.0))
+    assert "report: FAILED no idea" in text
+    assert "gate tests (task): fail" in text
+    document = story_document(state, state.tasks["a"], stories, 1000.0)
+    assert [attempt["attempt"] for attempt in document["attempts"]] == [1, 2]
+
+
+def test_picking_an_attempt():
+    _, events = play(plain_task("a"))
+    stories = tell_stories(events, "a")
+    assert pick(stories, "a", None).number == pick(stories, "a", 1).number == 1
+    with pytest.raises(UserError, match="has no attempt 7"):
+        pick(stories, "a", 7)
+    with pytest.raises(UserError, match="no attempt yet"):
+        pick([], "a", None)
+
+
+# -- plans ----------------------------------------------------------------------------------------
+
+PLAN = """\
+chargehand: 1
+plan: todo
+tasks:
+  - {id: a, title: A, files: {create: [x]}, verify: [[test, -f, x]]}
+  - {id: b, title: B, files: {modify: [x]}, verify: [[test, -f, x]]}
+  - {id: c, title: C, depends_on: [a, b], files: {create: [y]}, verify: [[test, -f, y]]}
+"""
+
+
+def test_check_shows_waves_turns_and_problems_with_their_places():
+    loaded = parse_plan(PLAN, "plan.yaml")
+    text = "\n".join(check_lines(loaded, check_loaded(loaded), PLAIN))
+    assert "3 tasks in 2 waves" in text
+    assert "wave 1: a, b" in text
+    assert "take turns: a, b: they may change x" in text
+    assert "no errors" in text
+    broken = parse_plan(PLAN.replace("[a, b]", "[a, z]"), "plan.yaml")
+    lines = check_lines(broken, check_loaded(broken), PLAIN)
+    assert any(line.startswith("error: plan.yaml:6: ") for line in lines)
+    assert lines[-1].startswith("1 error")
+
+
+# -- small things ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("retry", "retry"), ("RE\n", "retry"), ("s", None), ("sk", "skip"), ("", None), (" ", None), ("no", None)],
+)
+def test_an_answer_is_a_choice_or_a_beginning_only_it_has(text: str, choice: str | None):
+    """I9: an empty line is no answer."""
+    assert chosen(text, ("retry", "skip", "stop")) == choice
+
+
+def test_output_keeps_documents_alone_on_stdout(capsys: pytest.CaptureFixture[str]):
+    out = Output(json=True)
+    out.say("for people")
+    out.note("on the way")
+    out.document({"a": 1})
+    seen = capsys.readouterr()
+    assert (seen.out, seen.err) == ('{\n  "a": 1\n}\n', "on the way\n")
+    replace(out, quiet=True).note("unheard")
+    assert capsys.readouterr().err == ""
