@@ -101,10 +101,8 @@ def is_stuck(state: RunState, now: float) -> bool:
 def _conclude(state: RunState, now: float) -> Events:
     for task in state.attention:
         record = state.tasks[task]
-        if record.decision is not None:
-            if record.decision in state.answers:
-                return follow_answer(record, *state.answers[record.decision])
-            continue
+        if record.decision is not None:  # a task that awaits one gets attention by the answer
+            return follow_answer(record, *state.answers[record.decision])
         if events := conclude(state, record, now):
             return events
     return ()
@@ -197,8 +195,9 @@ def _deselect(state: RunState) -> Events:
         if task not in wanted:
             wanted.add(task)
             todo += state.tasks[task].task.depends_on
+    text = "It is neither among the tasks that were selected nor needed by one of them."
     return tuple(
-        TaskEnded(task=task, status=TaskStatus.SKIPPED, reason=Reason.NOT_SELECTED)
+        TaskEnded(task=task, status=TaskStatus.SKIPPED, reason=Reason.NOT_SELECTED, detail=text)
         for task, record in state.tasks.items()
         if task not in wanted and not record.is_over
     )
@@ -221,8 +220,6 @@ def _stop_on_canary(state: RunState) -> Events:
 def _advance(state: RunState) -> Events:
     for task in state.attention:
         record = state.tasks[task]
-        if record.inflight is not None or record.unjudged is not None:
-            continue
         if record.status is TaskStatus.GATING:
             return (_gate(state, record),)
         if record.status is TaskStatus.INTEGRATING and state.queue[0] == task:

@@ -247,6 +247,8 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
                 state,
                 record,
                 TaskStatus.GATING,
+                reason=None,
+                detail="",
                 commit=record.sealed.commit,
                 files_changed=tuple(changed),
                 trees=tuple(dict.fromkeys((*record.trees, record.sealed.tree))),
@@ -259,7 +261,8 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
         case TaskRequeued():
             _requeue(state, record, event)
         case TaskIntegrated():
-            _move(state, record, TaskStatus.INTEGRATED, reason=Reason.INTEGRATED, landed=event.commit)
+            said = record.report.summary if record.report else ""
+            _move(state, record, TaskStatus.INTEGRATED, reason=Reason.INTEGRATED, detail=said, landed=event.commit)
             _release_dependents(state, record.id)
         case TaskEnded():
             _move(
@@ -278,6 +281,8 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
 def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     tries = _count_try(record.tries, event.why, event.failure is not None)
     changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
+    if event.why is RequeueWhy.WAIT:
+        changes |= {"reason": Reason.RATE_LIMITED, "detail": "The provider asked to wait."}
     if event.why not in _AS_BEFORE:
         to_fix = record.sealed if event.why is RequeueWhy.FIX else None
         changes |= {
@@ -303,7 +308,7 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
 
 def _learn(record: TaskRecord, failure: Failure | None) -> dict[str, object]:
     """What is kept of a judged attempt: its patch, and for the bounds its tree, its failure and how bad it was."""
-    changes: dict[str, object] = {}
+    changes: dict[str, object] = {"reason": None, "detail": ""}
     sealed = record.sealed
     if sealed is not None:
         base = record.origin or sealed.base
@@ -386,11 +391,10 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
         state.asked += 1
         if decision.task:
             record = state.tasks[decision.task]
-            if record.status is not TaskStatus.AWAITING_DECISION:
-                changes: dict[str, object] = {"reason": decision.reason, "detail": decision.question}
-                if decision.kept:
-                    changes["commit"] = decision.kept
-                record = _move(state, record, TaskStatus.AWAITING_DECISION, **changes)
+            changes: dict[str, object] = {"reason": decision.reason, "detail": decision.question}
+            if decision.kept:
+                changes["commit"] = decision.kept
+            record = _move(state, record, TaskStatus.AWAITING_DECISION, **changes)
             state.tasks[record.id] = replace(record, decision=decision.id)
         if decision.kind in HOLDS:
             state.holds[decision.id] = None

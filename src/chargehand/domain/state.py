@@ -228,18 +228,15 @@ class RunState:
         return state
 
     def add(self, task: Task, remaining: int, order: int) -> None:
-        """Take a task in: waiting, and ready when nothing holds it back."""
+        """Take a task in: waiting, and ready when it depends on nothing; what it depends on is not integrated yet."""
         self.tasks[task.id] = TaskRecord(task=task)
         self.priority[task.id] = (-remaining, order)
         self.open_tasks += 1
         wave = self.wave_of.setdefault(task.id, 0)
         self.wave_open[wave] = self.wave_open.get(wave, 0) + 1
-        unmet = 0
+        self.unmet[task.id] = len(task.depends_on)
         for dependency in task.depends_on:
-            if self.tasks.get(dependency) is None or self.tasks[dependency].status is not TaskStatus.INTEGRATED:
-                self.dependents[dependency].append(task.id)
-                unmet += 1
-        self.unmet[task.id] = unmet
+            self.dependents[dependency].append(task.id)
         self.offer(task.id)
 
     def offer(self, task_id: str) -> None:

@@ -106,9 +106,17 @@ def why(state: RunState, task_id: str, now: float) -> str:
         decision = state.decisions[record.decision]
         return f"It waits for your answer to {decision.id} ({' | '.join(decision.choices)}): {decision.question}"
     if record.status in _PROGRESS:
-        text = _PROGRESS[record.status].format(n=record.attempts)
-        if record.status is TaskStatus.INTEGRATING and state.queue and state.queue[0] != task_id:
-            text = f"it waits its turn to land, behind {state.queue[0]}"
-        return f"It is {record.status.value}: {text}."
+        return f"It is {record.status.value}: {_progress(state, record)}."
     reason = record.reason.value if record.reason else "no reason recorded"
     return f"It is {record.status.value} ({reason}): {record.detail}"
+
+
+def _progress(state: RunState, record: TaskRecord) -> str:
+    if record.inflight is None and not record.is_over:
+        if state.interrupted:
+            return "the run was interrupted; `chargehand resume` goes on"
+        if state.held is not None:
+            return f"it goes on when decision {state.held} is answered"
+        if state.queue and state.queue[0] != record.id:
+            return f"it waits its turn to land, behind {state.queue[0]}"
+    return _PROGRESS[record.status].format(n=record.attempts)
