@@ -118,6 +118,23 @@ def test_a_conflicts_detail_is_capped(world: World, repo):
         assert text in conflict.detail
 
 
+def test_a_merge_that_the_repository_wants_as_a_union_is_one(world: World, repo):
+    repo.write(".gitattributes", "CHANGES merge=union\nREADME.md merge=evil\n")
+    repo.write("CHANGES", "# Changes\n")
+    base = repo.commit("attributes")
+    ours = attempt(world, base, {"CHANGES": "# Changes\n- ours\n"})
+    theirs = attempt(world, base, {"CHANGES": "# Changes\n- theirs\n"}, f"{REF}0")
+    candidate = world.merge(ours, theirs)
+    assert isinstance(candidate, Candidate)
+    assert repo.files(candidate.commit)["CHANGES"].split("\n") == ["# Changes", "- ours", "- theirs"]
+    still = world.merge(
+        attempt(world, base, {"README.md": "ours\n"}, f"{REF}1"),
+        attempt(world, base, {"README.md": "theirs\n"}, f"{REF}2"),
+    )
+    assert isinstance(still, Conflict)
+    assert still.paths == ("README.md",)
+
+
 def test_files_and_folders_that_collide_are_a_conflict(world: World, repo):
     base = repo.head()
     ours = attempt(world, base, {"thing": "file\n"})

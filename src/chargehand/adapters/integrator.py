@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 from chargehand.adapters.git.command import Git
 from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.reading import read_texts
 from chargehand.adapters.git.repository import Repository
+from chargehand.adapters.process import Captured
 from chargehand.domain.outcome import Candidate, Conflict, HeadMoved, Landed, LandResult, MergeResult
 from chargehand.ports import LandJob, MergeJob, Opened
 
@@ -17,6 +21,8 @@ __all__ = ["GitIntegrator", "merge_trees"]
 CONVENTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", "CONTRIBUTING.md", ".github/copilot-instructions.md")
 """Files in which repositories keep what their authors expect of a change (SPEC 3.4)."""
 
+_MERGE = ("merge-tree", "--write-tree", "-z", "--messages")
+_ATTRIBUTES = ".gitattributes"
 _DETAIL = 6000
 _SIDE = 1200
 _HUNK = re.compile(
@@ -75,7 +81,9 @@ async def merge_trees(
 
     `labels` name the two sides in the detail of a conflict.
     """
-    got = await git.run("merge-tree", "--write-tree", "-z", "--messages", ours, theirs, ok=(0, 1))
+    got = await git.run(*_MERGE, ours, theirs, ok=(0, 1))
+    if got.code == 1:
+        got = await _by_attributes(git, ours, theirs) or got
     tree, _, rest = got.stdout.partition(b"\0")
     if got.code == 0:
         return tree.decode("ascii")
@@ -84,6 +92,20 @@ async def merge_trees(
     for commit, label in zip((ours, theirs), labels, strict=True):
         detail = detail.replace(commit, label)
     return Conflict(head=ours, paths=tuple(path_text(path) for path in paths), detail=detail[:_DETAIL])
+
+
+async def _by_attributes(git: Git, ours: str, theirs: str) -> Captured | None:
+    """Merge again as the repository's own `.gitattributes` ask (`merge=union`, say); None when they ask nothing.
+
+    Our git directory knows no driver that runs a program, so only those built into git can be meant.
+    """
+    text = (await read_texts(git, ours, [_ATTRIBUTES], 1_000_000)).get(_ATTRIBUTES, "")
+    if "merge" not in text:
+        return None
+    with tempfile.TemporaryDirectory(dir=git.cwd, prefix="attributes-") as folder:
+        Path(folder, _ATTRIBUTES).write_text(text, encoding="utf-8")
+        inside = replace(git.on(GIT_WORK_TREE=folder), cwd=Path(folder))
+        return await inside.run("-c", "core.bare=false", *_MERGE, ours, theirs, ok=(0, 1))
 
 
 def _conflicted(rest: bytes) -> tuple[bytes, ...]:
