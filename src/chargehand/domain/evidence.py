@@ -25,8 +25,8 @@ _CLAIMS = {
 
 
 def signature(*parts: str) -> str:
-    """The identity of a failure: equal parts give equal signatures."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    """The identity of a failure: equal parts give equal signatures; names of files may hold any bytes."""
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def stray_changes(task: Task, plan: Plan, sealed: Sealed) -> tuple[Change, ...]:
