@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from chargehand.adapters.confined import mark_of
 from chargehand.adapters.environment import PORT_BLOCK
 from chargehand.adapters.sandbox import home_variables
 from chargehand.domain.errors import AdapterError
@@ -109,7 +110,7 @@ def test_the_environment_word_by_word(each):
     paths = {name: found.pop(name) for name in PATHS if name in found}
     port_base = int(found.pop("CHARGEHAND_PORT_BASE"))
     assert found.pop("CHARGEHAND_BASE") == spec.base
-    own = {"CHARGEHAND_RUN": each.name, "CHARGEHAND_MARKER": f"{each.name}/t/1/attempt"}
+    own = {"CHARGEHAND_RUN": each.name, "CHARGEHAND_MARKER": f"{mark_of(each.folder)}/t/1/attempt"}
     assert found == {**EXPECTED, **own, **home_variables(OUTER)}
     assert set(PATHS) - set(paths) <= set(home_variables(OUTER))
     assert len(paths["TMPDIR"]) <= 75
@@ -444,7 +445,7 @@ def test_cancelling_ends_every_process_and_seals_what_there_is(each, now):
     assert result.exit.kind is ExitKind.CANCELLED
     assert result.sealed is not None
     assert [change.path for change in result.sealed.changes] == ["work"]
-    assert not _processes_with(f"{each.name}/t/1/attempt")
+    assert not _processes_with(f"{mark_of(each.folder)}/t/1/attempt")
     assert each.left_behind() == []
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chargehand.adapters.confined import mark_of
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus
 from chargehand.domain.plan import EnvSpec
@@ -283,7 +284,7 @@ def test_cancelling_kills_the_tree_and_gives_the_checkout_back(each):
         async with asyncio.timeout(20):
             while not any("started" in line for _, line in each.lines):  # noqa: ASYNC110 - a list has no event
                 await asyncio.sleep(0.05)
-        pid_file.write_text("\n".join(_marked(f"{each.name}/t/1/gates")))
+        pid_file.write_text("\n".join(_marked(f"{mark_of(each.folder)}/t/1/gates")))
         await gates.cancel(job.key)
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -291,7 +292,7 @@ def test_cancelling_kills_the_tree_and_gives_the_checkout_back(each):
 
     asyncio.run(play())
     assert pid_file.read_text()
-    assert _marked(f"{each.name}/t/1/gates") == []
+    assert _marked(f"{mark_of(each.folder)}/t/1/gates") == []
     assert each.left_behind() == []
     assert [path.name for path in (each.state / "gates").glob("s*")] == ["s1"]
 

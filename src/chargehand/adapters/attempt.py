@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chargehand.adapters.checkout_watch import CheckoutWatch, Snapshot
-from chargehand.adapters.confined import Call, Confined, tell_lines
+from chargehand.adapters.confined import Call, Confined, mark_of, tell_lines
 from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders, Room, read_regular, safe_name, write_below
 from chargehand.adapters.output import Redactor, last_state, read_end
@@ -101,7 +101,7 @@ class Attempt:
         self._name = f"attempts/{safe_name(spec.task)}/{spec.attempt}"
         self._files = parts.folder / self._name
         self._redactor = Redactor(parts.environment.secrets(spec.env))
-        self._marker = f"{spec.run}/{spec.key}"
+        self._marker = f"{mark_of(parts.folder)}/{spec.key}"
         self._warnings: list[str] = []
         self._cancelled = False
         self._now = False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ from chargehand.adapters.sandbox import Confinement, Sandbox
 from chargehand.adapters.text import clean_text
 from chargehand.domain.plan import Command
 
-__all__ = ["LINE_PAUSE_S", "Call", "Confined", "substitute", "tell_lines"]
+__all__ = ["LINE_PAUSE_S", "Call", "Confined", "mark_of", "substitute", "tell_lines"]
 
 LINE_PAUSE_S = 0.2
 """How often at most a listener is told the last line of output."""
@@ -24,6 +26,11 @@ SANDBOX_TRIES = 3
 
 _NAMES = "JUNIT|TREE|BASE|SCRATCH|PORT_BASE"
 _VARIABLE = re.compile(rf"\$(?:\{{(CHARGEHAND_(?:{_NAMES}))\}}|(CHARGEHAND_(?:{_NAMES}))(?![A-Za-z0-9_]))")
+
+
+def mark_of(folder: Path) -> str:
+    """What marks every process of a run: its folder, since runs of other repositories may have the same id."""
+    return hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:24]
 
 
 def substitute(command: Command, env: Mapping[str, str]) -> tuple[str, ...]:

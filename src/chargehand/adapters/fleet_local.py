@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 
 from chargehand.adapters.attempt import Attempt, FleetParts
+from chargehand.adapters.confined import mark_of
 from chargehand.adapters.process import kill_leftovers
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import integration_branch, rescue_prefix
@@ -55,7 +56,7 @@ class LocalFleet:
         """After a crash: end what still runs for `run`, rescue what its workspaces hold; what was done, in words."""
         parts = self._parts
         done: list[str] = []
-        killed = await asyncio.to_thread(kill_leftovers, run)
+        killed = await asyncio.to_thread(kill_leftovers, mark_of(parts.folder))
         if killed:
             done.append(f"Ended {len(killed)} processes that were left of run {run}.")
         for workspace in await asyncio.to_thread(parts.workspaces.abandoned):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chargehand.adapters.confined import Call, Confined, substitute, tell_lines
+from chargehand.adapters.confined import Call, Confined, mark_of, substitute, tell_lines
 from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders, Room, safe_name
 from chargehand.adapters.git import Repository
@@ -207,7 +207,7 @@ class _Job:
             stdout=self._logs / f"{safe_name(check.id if check else 'syntax')}.log",
             wall_s=check.wall_s if check else _SYNTAX_S,
             idle_s=check.idle_s if check else None,
-            marker=f"{job.run}/{job.key}",
+            marker=f"{mark_of(parts.folder)}/{job.key}",
             attend=None if tell is None else lambda running: tell_lines(running, partial(tell, job.key)),
         )
 

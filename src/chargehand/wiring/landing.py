@@ -69,7 +69,8 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
 
     async def gates(prepared: accepting.Prepared) -> str:
         tested.extend(await _test_merge(shop, state, prepared))
-        verdict = judge_gates(tested, state.baseline_red)
+        due = [gate.id for gate in state.plan.gates_on(GatePoint.RUN)]
+        verdict = judge_gates(tested, state.baseline_red, due, prepared.tree)
         red = [r.gate for r in (*verdict.red, *verdict.faults) if r.gate not in state.plan.allow_red]
         return f"red on the merge with {target}: {', '.join(red)}" if red else ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
 from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.notify import TerminalBell
+from chargehand.adapters.sandbox import Sandbox
 from chargehand.adapters.setup import Setup
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import UserError
@@ -33,11 +35,11 @@ __all__ = ["build_ports", "gates_alone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shared:
-    """What fleet and gates of one run have in common."""
+class _Site:
+    """What fleet and gates of one run are both made of; their caches are apart, so that no agent feeds a gate."""
 
-    confined: Confined
-    environment: Environment
+    sandbox: Sandbox
+    hidden: tuple[Path, ...]
     folders: PrivateFolders
     blocks: PortBlocks
     folder: Path
@@ -45,13 +47,13 @@ class _Shared:
 
 async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
     """Everything the engine works with; `UserError` when the sandbox that was asked for does not work here."""
-    shared = await _shared(shop, state, held.folder)
+    site = await _site(shop, state, held.folder)
     workspaces = GitWorkspaces(shop.repository, shop.places.agents)
     return Ports(
         journal=held.journal,
         inbox=held.inbox,
-        fleet=_fleet(shop, state, shared, workspaces),
-        gates=_gates(shop, state, shared),
+        fleet=_fleet(shop, state, site, workspaces),
+        gates=_gates(shop, state, site),
         integrator=GitIntegrator(shop.repository),
         workspaces=workspaces,
         notifier=TerminalBell(enabled=shop.settings.notify.bell),
@@ -62,11 +64,10 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
 @asynccontextmanager
 async def gates_alone(shop: Workshop, state: RunState) -> AsyncIterator[CommandGates]:
     """Gates of a run that nobody drives, for `accept`."""
-    shared = await _shared(shop, state, shop.store.folder(state.run))
-    yield _gates(shop, state, shared)
+    yield _gates(shop, state, await _site(shop, state, shop.store.folder(state.run)))
 
 
-async def _shared(shop: Workshop, state: RunState, folder: Path) -> _Shared:
+async def _site(shop: Workshop, state: RunState, folder: Path) -> _Site:
     options, repository, places = state.options, shop.repository, shop.places
     if options.network == "meter":
         hint = "Set sandbox.network to open or none."
@@ -75,57 +76,69 @@ async def _shared(shop: Workshop, state: RunState, folder: Path) -> _Shared:
     hidden = {repository.git_dir, repository.common_dir, places.state}
     if repository.root is not None:
         hidden.add(repository.root)
-    who = repository.identity
-    environment = Environment(outer=shop.environ, identity=Identity(name=who.name, email=who.email), cache=places.cache)
-    confined = Confined(
+    mark = crc32(os.fsencode(folder))
+    return _Site(
         sandbox=choice.sandbox,
         hidden=tuple(sorted(hidden)),
-        readable=(*repository.object_stores(), *(shop.cwd / path for path in options.sandbox_read)),
+        folders=PrivateFolders(places.private / f"{mark:08x}"),
+        blocks=PortBlocks(start=mark),
+        folder=folder,
+    )
+
+
+def _environment(shop: Workshop, kind: str) -> Environment:
+    who = shop.repository.identity
+    identity = Identity(name=who.name, email=who.email)
+    return Environment(outer=shop.environ, identity=identity, cache=shop.places.cache / kind)
+
+
+def _confined(shop: Workshop, state: RunState, site: _Site, environment: Environment) -> Confined:
+    options = state.options
+    return Confined(
+        sandbox=site.sandbox,
+        hidden=site.hidden,
+        readable=(*shop.repository.object_stores(), *(shop.cwd / path for path in options.sandbox_read)),
         writable=(*environment.cache, *(shop.cwd / path for path in options.sandbox_write)),
         network=options.network,
         output_bytes=options.caps.output_bytes,
         disk_bytes=options.caps.disk_bytes,
     )
-    return _Shared(
-        confined=confined,
-        environment=environment,
-        folders=PrivateFolders(places.private / f"{crc32(state.run.encode()):08x}"),
-        blocks=PortBlocks(start=crc32(state.run.encode())),
-        folder=folder,
-    )
 
 
-def _fleet(shop: Workshop, state: RunState, shared: _Shared, workspaces: GitWorkspaces) -> LocalFleet:
-    caps = state.options.caps
-    watch = CheckoutWatch(repository=shop.repository) if shared.confined.sandbox.kind == "none" else None
+def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspaces) -> LocalFleet:
+    caps, places = state.options.caps, shop.places
+    environment = _environment(shop, "agents")
+    confined = _confined(shop, state, site, environment)
     parts = FleetParts(
         workspaces=workspaces,
-        confined=shared.confined,
+        confined=confined,
         agents={definition.name: make_agent(definition) for definition in state.options.agents},
-        environment=shared.environment,
-        folders=shared.folders,
-        ports=shared.blocks,
-        setup=Setup(confined=shared.confined, state=shop.places.agents / "setup", peers=[shop.places.gates / "setup"]),
-        folder=shared.folder,
+        environment=environment,
+        folders=site.folders,
+        ports=site.blocks,
+        setup=Setup(confined=confined, state=places.agents / "setup", peers=[places.gates / "setup"]),
+        folder=site.folder,
         setup_wall_s=caps.setup_wall_s,
         grace_s=caps.report_grace_s,
         on_output=shop.on_output,
-        watch=watch,
+        watch=CheckoutWatch(repository=shop.repository) if site.sandbox.kind == "none" else None,
     )
     return LocalFleet(parts)
 
 
-def _gates(shop: Workshop, state: RunState, shared: _Shared) -> CommandGates:
+def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:
     repository = shop.repository
+    environment = _environment(shop, "gates")
+    confined = _confined(shop, state, site, environment)
     parts = GateParts(
         workspaces=GitWorkspaces(repository, shop.places.gates),
-        confined=shared.confined,
-        environment=shared.environment,
-        folders=shared.folders,
-        ports=shared.blocks,
-        setup=Setup(confined=shared.confined, state=shop.places.gates / "setup"),
+        confined=confined,
+        environment=environment,
+        folders=site.folders,
+        ports=site.blocks,
+        setup=Setup(confined=confined, state=shop.places.gates / "setup"),
         changed=lambda base, commit: changed_paths(repository, base, commit),
-        folder=shared.folder,
+        folder=site.folder,
         setup_wall_s=state.options.caps.setup_wall_s,
         on_output=shop.on_output,
     )
