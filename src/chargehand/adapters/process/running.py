@@ -95,7 +95,9 @@ class Running:
             self._not_started(why or "There is no program to start.")
             return
         try:
-            self._files = [CappedFile(path, spec.output_bytes) for path in (spec.stdout, spec.stderr) if path]
+            for path in (spec.stdout, spec.stderr):
+                if path is not None:
+                    self._files.append(CappedFile(path, spec.output_bytes))
         except OSError as error:
             self._close_files()
             raise AdapterError("process", f"{error.filename} could not be written: {error.strerror}.") from error

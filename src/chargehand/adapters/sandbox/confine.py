@@ -10,6 +10,7 @@ from chargehand.adapters.process import is_for_loader, launcher_prefix
 from chargehand.adapters.process.paths import is_file, is_folder, is_there
 from chargehand.adapters.sandbox.credentials import credential_files
 from chargehand.adapters.sandbox.layout import Access, Layout, outline
+from chargehand.adapters.sandbox.places import trail
 from chargehand.adapters.sandbox.sockets import pathname_sockets
 from chargehand.adapters.sandbox.toolchains import home_variables, open_tools, search_path, shebang
 from chargehand.adapters.sandbox.values import Confinement
@@ -26,7 +27,7 @@ def layout_for(argv: Sequence[str], confinement: Confinement) -> Layout:
         for path in credential_files(root):
             if layout.access(path) is Access.READ:
                 layout.add(path, Access.NONE)
-    for path in pathname_sockets():
+    for path in (trail(path).real for path in pathname_sockets()):
         if layout.access(path) is not Access.NONE:
             layout.add(path, Access.NONE)
     return layout

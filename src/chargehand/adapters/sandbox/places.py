@@ -34,6 +34,7 @@ SYSTEM_ROOTS = frozenset(
         "/sbin", "/snap", "/sys", "/usr", "/usr/local", "/usr/share", "/var", "/var/lib",
     )
 )  # fmt: skip
+SHARED_FOLDERS = ("/tmp", "/var/tmp", "/run", "/var/run", "/var/mail", "/var/spool/mail")  # noqa: S108
 # Root owns the files it must not show: what an ordinary user could not read there is out of reach.
 ROOT_ONLY_BELOW = ("/", "/boot", "/etc", "/etc/*", "/home", "/mnt", "/opt", "/srv", "/var", "/var/*")
 # Parts of /run that programs need and that hold no secret: name resolution, and the system itself on NixOS.
@@ -95,7 +96,7 @@ def real_homes() -> tuple[Path, ...]:
 
 def shared_folders() -> tuple[Path, ...]:
     """Folders that other programs of this machine write to and listen in, real paths."""
-    names = ["/tmp", "/var/tmp", "/run", "/var/run", os.environ.get("XDG_RUNTIME_DIR", "")]  # noqa: S108
+    names = [*SHARED_FOLDERS, os.environ.get("XDG_RUNTIME_DIR", "")]
     found = {trail(Path(name)).real for name in names if name.startswith("/")}
     return tuple(sorted(path for path in found - SYSTEM_ROOTS if is_folder(path)))
 
