@@ -7,6 +7,7 @@ import pytest
 from chargehand.domain.effects import MergeCandidate, RunGates
 from chargehand.domain.events import (
     AttemptAccepted,
+    DispatchStopped,
     EffectLost,
     RequeueWhy,
     RunFinished,
@@ -17,10 +18,10 @@ from chargehand.domain.events import (
     TaskRequeued,
 )
 from chargehand.domain.evolve import evolve, fold
-from chargehand.domain.outcome import ExitKind, GateStatus
+from chargehand.domain.outcome import ExitKind, GateStatus, Usage
 from chargehand.domain.plan import Barrier, GatePoint
 from chargehand.domain.state import TRANSITIONS, IllegalTransition
-from chargehand.domain.words import HOLDS, TERMINAL, Reason, RunVerdict, TaskStatus
+from chargehand.domain.words import HOLDS, TERMINAL, Reason, RunVerdict, StopReason, TaskStatus
 from tests.play import Play, a_gate, a_plan, a_task, done, ended, passed
 
 
@@ -131,8 +132,6 @@ def test_a_lost_attempt_frees_its_slot_and_starts_again():
 
 
 def test_usage_is_added_up_where_it_was_measured():
-    from chargehand.domain.outcome import Usage
-
     play = begun(a_task("a"), a_task("b"))
     play.attempt("a", done(usage=Usage(tokens=3)))
     assert (play.state.tokens, play.state.usd) == (3, None)
@@ -186,9 +185,6 @@ def test_questions_that_hold_the_run_are_few():
 
 def test_the_first_stop_counts():
     play = begun()
-    from chargehand.domain.events import DispatchStopped
-    from chargehand.domain.words import StopReason
-
     evolve(play.state, DispatchStopped(reason=StopReason.BUDGET, detail="one"), play.now)
     evolve(play.state, DispatchStopped(reason=StopReason.HUMAN, detail="two"), play.now)
     assert play.state.stopped.detail == "one"

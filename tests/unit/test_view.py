@@ -5,6 +5,7 @@ from __future__ import annotations
 from chargehand.domain.events import DecisionAnswered, RunInterrupted, WarningRaised
 from chargehand.domain.evolve import evolve
 from chargehand.domain.outcome import ExitKind, ReportStatus, Usage
+from chargehand.domain.plan import GatePoint
 from chargehand.domain.view import document, exit_code, run_state, sealed_commit, why
 from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, ended, failed
 
@@ -154,8 +155,6 @@ def test_why_answers_for_every_state():
 
 
 def test_why_of_the_gates():
-    from chargehand.domain.plan import GatePoint
-
     play = Play(a_plan(a_task("a"), gates=[a_gate("g", GatePoint.TASK)]))
     play.begin()
     play.attempt("a")

@@ -17,6 +17,8 @@ from chargehand.domain.state import RunState, TaskRecord
 __all__ = ["Brief", "compose"]
 
 _CHARS_PER_TOKEN = 4
+_LEAST_CHARS = 200
+_CUT = "\n[cut: the section was too long]"
 
 _ROLES = {
     Role.IMPLEMENTER: "You are the implementer of one task of a larger plan. Work only in the current directory.",
@@ -168,26 +170,24 @@ def _conventions_text(state: RunState) -> str:
 
 
 def _fit(task: Task, sections: list[_Section], cap: int) -> Brief:
-    """Shorten the least important sections first, until the brief fits."""
-    over = sum(len(s.body) + len(s.title) + 40 for s in sections) - cap * _CHARS_PER_TOKEN
-    cut: list[str] = []
+    """Shorten the least important sections first, until the brief fits; role and report are never cut."""
     shortened: dict[str, str] = {}
-    for section in sorted(sections, key=lambda s: -s.rank):
-        if over <= 0 or section.rank == 0:
+    text = _render(task, sections, shortened)
+    for section in sorted((s for s in sections if s.rank), key=lambda s: -s.rank):
+        over = len(text) - cap * _CHARS_PER_TOKEN
+        if over <= 0:
             break
-        keep = max(200, len(section.body) - over)
+        keep = max(_LEAST_CHARS, len(section.body) - over - len(_CUT) - len(section.title) - 40)
         if keep < len(section.body):
-            shortened[section.title] = section.body[:keep] + "\n[cut: the section was too long]"
-            over -= len(section.body) - keep
-            cut.append(section.title)
-    text = _render(task, sections, shortened, cut)
-    return Brief(text=text, tokens=len(text) // _CHARS_PER_TOKEN, cut=tuple(cut))
+            shortened[section.title] = section.body[:keep] + _CUT
+            text = _render(task, sections, shortened)
+    return Brief(text=text, tokens=len(text) // _CHARS_PER_TOKEN, cut=tuple(shortened))
 
 
-def _render(task: Task, sections: list[_Section], shortened: dict[str, str], cut: list[str]) -> str:
+def _render(task: Task, sections: list[_Section], shortened: dict[str, str]) -> str:
     lines = [f"# Task {task.id}", ""]
-    if cut:
-        lines += [f"Cut to fit the size limit: {', '.join(cut)}.", ""]
+    if shortened:
+        lines += [f"Cut to fit the size limit: {', '.join(shortened)}.", ""]
     for section in sections:
         body = shortened.get(section.title, section.body)
         lines += [f"## {section.title}", ""]
