@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
 from tests.e2e.world import DONE, World, write
 from tests.repos import Repo
@@ -152,7 +153,7 @@ def test_an_interrupt_ends_cleanly_and_resumes(world: World):
 
     def stop(recorded: Any, state: Any, engine: Any) -> None:
         effect = getattr(recorded.event, "effect", None)
-        if type(effect).__name__ == "StartAttempt" and effect.task == "b":
+        if isinstance(effect, StartAttempt) and effect.task == "b":
             engine.interrupt("test")
 
     world.play(tasks, hang, observe=stop)

@@ -45,7 +45,7 @@ async def set_out(
 ) -> int:
     """Read, check, ask where somebody is there to be asked, start, drive; answers with the exit code."""
     workshop = await call.open()
-    surveyed = await survey_plan(call, workshop, path, base)
+    surveyed = await survey_plan(call, workshop, path, base, quiet=not dry_run)
     if dry_run:
         return print_check(call, surveyed)
     plan = _checked(surveyed)
@@ -57,7 +57,9 @@ async def set_out(
         _ask(surveyed, plan)
     held = workshop.service.start(event)
     try:
-        call.out.tell(f"run {held.run}")
+        call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
+        if path is None:
+            call.out.note(f"taking {surveyed.loaded.source}")
         _warn(call, surveyed, reviews=event.options.review)
     except BaseException:
         held.release()

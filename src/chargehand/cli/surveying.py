@@ -44,10 +44,12 @@ class Surveyed:
         return tuple(problem for problem in self.found.problems if not problem.is_error)
 
 
-async def survey_plan(call: Call, workshop: Workshop, path: Path | None, base: str | None = None) -> Surveyed:
-    """Read and check the plan that is meant; without a path it says which one it took."""
+async def survey_plan(
+    call: Call, workshop: Workshop, path: Path | None, base: str | None = None, *, quiet: bool = False
+) -> Surveyed:
+    """Read and check the plan that is meant; without a path it says which one it took, unless `quiet`."""
     loaded = workshop.load_plan(path)
-    if path is None:
+    if path is None and not quiet:
         call.out.note(f"taking {loaded.source}")
     subject = loaded.plan or loaded.draft
     if subject is None:
