@@ -170,6 +170,7 @@ def test_a_stale_lock_is_an_error_that_may_be_tried_again(world: World, repo):
     candidate = world.merge(base, attempt(world, base, {"a.txt": "a\n"}))
     assert isinstance(candidate, Candidate)
     (repo.path / ".git" / "refs" / "heads" / "chargehand" / "run.lock").write_text("")
-    with pytest.raises(AdapterError, match="lock"):
+    with pytest.raises(AdapterError, match="lock") as refused:
         world.land(RUN, base, candidate.commit)
+    assert refused.value.retryable
     assert repo.head(RUN) == base

@@ -252,7 +252,7 @@ def test_line_ends_and_bytes_stay_exact(world: World, attempt):
 
 
 def test_the_users_line_end_rules_apply(world: World, repo, tmp_path):
-    repo.git("config", "core.autocrlf", "true")
+    repo.git("config", "core.autocrlf", "yes")
     second = type(world)(repo, tmp_path / "pool2", world.runner)
     workspace = second.acquire()
     assert (workspace.path / "README.md").read_bytes() == b"A project.\r\n"

@@ -42,8 +42,13 @@ def test_an_exclude_file_of_the_agent_hides_nothing(world: World, attempt):
     assert kinds(world.seal(workspace)) == {"stray.txt": A}
 
 
-def test_forged_times_hide_nothing(world: World, attempt):
-    workspace, agent = attempt
+def test_forged_times_hide_nothing(world: World, repo, tmp_path):
+    """Not even where the user's own settings would look at times and sizes only."""
+    repo.git("config", "core.trustctime", "false")
+    repo.git("config", "core.checkStat", "minimal")
+    world = World(repo, tmp_path / "pool2", world.runner)
+    workspace = world.acquire()
+    agent = Agent(workspace, dict(repo.environ))
     before = (agent.path / "README.md").stat()
     agent.write("README.md", "B project.\n")
     os.utime(agent.path / "README.md", ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -27,6 +27,19 @@ QUIET = (
     "gc.auto=0",
     "-c",
     "maintenance.auto=false",
+    # A sealed commit that the journal names must be there after a power cut: objects and refs reach the disk.
+    "-c",
+    "core.fsync=committed",
+    "-c",
+    "core.fsyncMethod=batch",
+)
+_PASSING = (
+    "File exists",
+    "cannot lock ref",
+    "nable to create",
+    "bad object",
+    "not a valid object",
+    "nonexistent object",
 )
 
 _OF_THE_USER = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
@@ -37,7 +50,8 @@ class GitFailed(AdapterError):
 
     def __init__(self, args: Sequence[str], code: int, stderr: str) -> None:
         said = stderr.strip()[-2000:] or "it said nothing"
-        super().__init__("git", f"git {_subcommand(args)} ended with status {code}: {said}")
+        retryable = any(sign in stderr for sign in _PASSING)  # a lock, or a `gc` between two commands
+        super().__init__("git", f"git {_subcommand(args)} ended with status {code}: {said}", retryable=retryable)
         self.code = code
         self.stderr = stderr
 

@@ -21,9 +21,9 @@ _COPIED = {
     "core.symlinks": ("true", "false"),
     "core.ignorecase": ("true", "false"),
     "core.precomposeunicode": ("true", "false"),
-    "core.trustctime": ("true", "false"),
-    "core.checkstat": ("default", "minimal"),
 }
+# `core.trustctime` and `core.checkStat` are not: weaker, they would let an agent hide a change behind a forged time.
+_SAME = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -98,7 +98,7 @@ def _core(config: Mapping[str, str], object_format: str, *, bare: bool) -> list[
     sha256 = object_format == "sha256"
     lines = ["[core]", f"\trepositoryformatversion = {1 if sha256 else 0}", f"\tbare = {str(bare).lower()}"]
     for key, allowed in _COPIED.items():
-        value = config.get(key, "").lower()
+        value = _SAME.get(config.get(key, "").lower(), config.get(key, "").lower())
         if value in allowed:
             lines.append(f"\t{key.partition('.')[2]} = {value}")
     if sha256:
