@@ -26,7 +26,8 @@ async def agents(call: Call) -> None:
 
     workshop = await call.open()
     default = workshop.settings.agent
-    found = workshop.agents()
+    problems = {finding.name: finding.text for finding in await workshop.examine(None) if finding.ok is False}
+    found = [(agent, problems.get(f"agent {agent.name}", "")) for agent in workshop.settings.agents]
     if call.out.json:
         rows = [
             {

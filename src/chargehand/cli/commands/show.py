@@ -111,8 +111,13 @@ def _next_brief(state: RunState, record: TaskRecord) -> str:
 
 
 def _log(workshop: Workshop, state: RunState, story: Story) -> dict[str, object]:
+    """What was printed, once it is over: secrets are taken out of the files when the program has ended."""
     folder = _folder(workshop, state, story)
     found = [file for file in (folder / "setup.log", folder / "stdout.log", folder / "stderr.log") if file.is_file()]
+    if story.finished_at is None:
+        where = ", ".join(str(file) for file in found) or str(folder)
+        text = f"Attempt {story.number} is still running, and its log may hold secrets until it has ended: {where}"
+        return {"log": text + "\n", "files": [str(file) for file in found]}
     parts = [(file, text) for file in found if (text := _end(file))]
     text = "".join(f"--- {file.name}\n{text.rstrip()}\n" if len(parts) > 1 else text for file, text in parts)
     return {"log": text, "files": [str(file) for file in found]}
