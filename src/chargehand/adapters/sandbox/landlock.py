@@ -21,6 +21,7 @@ DEVICES = (
 )  # fmt: skip
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 ROOT = Path("/")
+DEVICE_FOLDER = Path("/dev")
 # CAP_CHOWN, CAP_FOWNER, CAP_FSETID, CAP_SETGID, CAP_SETUID: what root keeps.
 ROOT_CAPABILITIES = (0, 3, 4, 6, 7)
 
@@ -66,26 +67,32 @@ def _options(layout: Layout, confinement: Confinement) -> Iterator[str]:
         yield "--capabilities=" + ",".join(str(number) for number in ROOT_CAPABILITIES)
 
 
-def _grants(layout: Layout) -> Iterator[tuple[Path, Access]]:
+def _grants(layout: Layout) -> Iterator[tuple[str, Access]]:
     """Landlock can only allow: everything is allowed part by part, around what is out of reach."""
     rules = {path: access for path, access in layout.rules.items() if layout.access(path.parent) is not access}
     closed = [path for path, access in rules.items() if access is Access.NONE]
     # A read-only path inside a writable one has to be gone round, too.
     kept = [path for path, access in rules.items() if access is Access.READ]
-    yield from _parts(ROOT, Access.READ, [*closed, Path("/dev")])
+    yield from _Parts([*closed, DEVICE_FOLDER]).of("/", Access.READ)
     for path, access in rules.items():
         if access is not Access.NONE:
-            yield from _parts(path, access, [*closed, *(kept if access is Access.WRITE else ())])
+            around = _Parts([*closed, *(kept if access is Access.WRITE else ())], root=path)
+            yield from around.of(os.fspath(path), access)
 
 
-def _parts(root: Path, access: Access, closed: Sequence[Path]) -> Iterator[tuple[Path, Access]]:
-    inside = [path for path in closed if path != root and root in path.parents]
-    if not inside:
-        yield root, access
-        return
-    with suppress(OSError), os.scandir(root) as entries:
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.is_symlink() or path in inside:
-                continue
-            yield from _parts(path, access, inside)
+class _Parts:
+    """Goes round paths below `root`: a folder that holds none of them is one part, any other is taken apart."""
+
+    def __init__(self, closed: Sequence[Path], root: Path = ROOT) -> None:
+        inside = [path for path in closed if root in path.parents]
+        self._closed = {os.fspath(path) for path in inside}
+        self._above = {os.fspath(parent) for path in inside for parent in path.parents}
+
+    def of(self, place: str, access: Access) -> Iterator[tuple[str, Access]]:
+        if place not in self._above:
+            yield place, access
+            return
+        with suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                if not entry.is_symlink() and entry.path not in self._closed:
+                    yield from self.of(entry.path, access)
