@@ -340,6 +340,32 @@ def test_a_forged_object_does_not_get_in(world: World, attempt):
     world.repo.git("fsck", "--strict")
 
 
+def test_an_index_of_garbage_is_no_trouble(world: World, attempt):
+    workspace, agent = attempt
+    agent.write("a.txt", "a\n")
+    agent.commit("a")
+    agent.write("b.txt", "b\n")
+    (agent.path / ".git" / "index").write_bytes(b"DIRC" + os.urandom(200))
+    assert kinds(world.seal(workspace)) == {"a.txt": A, "b.txt": A}
+    (agent.path / ".git" / "index").unlink()
+    (agent.path / ".git" / "index").symlink_to("/dev/zero")
+    assert kinds(world.seal(workspace)) == {"a.txt": A, "b.txt": A}
+
+
+def test_a_large_amount_of_commits_comes_in_as_a_pack(world: World, attempt, monkeypatch):
+    monkeypatch.setattr("chargehand.adapters.git.history._IN_MEMORY", 1000)
+    workspace, agent = attempt
+    for n in range(3):
+        agent.write("big.bin", os.urandom(3000))
+        head = agent.commit(f"c{n}")
+    for _ in range(2):
+        assert world.seal(workspace).commit == head
+    shutil.rmtree(agent.path)
+    world.repo.git("fsck", "--strict")
+    assert list((world.repo.path / ".git" / "objects" / "pack").glob("*.idx"))
+    assert not list((world.repo.path / ".git" / "objects" / "pack").glob("tmp_*"))
+
+
 def test_a_tree_that_contains_dot_git_does_not_get_in(world: World, attempt):
     workspace, agent = attempt
     blob = agent.git("hash-object", "-w", "--stdin")
@@ -462,6 +488,13 @@ def humble(world: World, tmp_path, monkeypatch) -> World:
         wrapper.chmod(0o755)
         world.repo.environ = {**world.repo.environ, "PATH": f"{wrapper.parent}:{world.repo.environ['PATH']}"}
     return type(world)(world.repo, tmp_path / "humble", world.runner)
+
+
+def test_an_unreadable_file_is_opened_up(humble: World):
+    workspace = humble.acquire()
+    agent = Agent(workspace, dict(humble.repo.environ))
+    agent.write("locked.txt", "y\n").chmod(0)
+    assert kinds(humble.seal(workspace)) == {"locked.txt": A}
 
 
 def test_unreadable_folders_are_opened_up(humble: World):
