@@ -24,7 +24,7 @@ from chargehand.adapters.git.refs import is_plain_directory
 from chargehand.adapters.git.repository import Repository, parse_config
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["Module", "find_modules", "read_modules", "write_modules"]
+__all__ = ["Module", "find_modules", "plain_address", "read_modules", "write_modules"]
 
 _SCHEMES = "file:git:http:https:ssh"
 _ENTRY = re.compile(r"submodule\.(.+)\.(path|url)", re.DOTALL)
@@ -165,7 +165,7 @@ async def _address(repository: Repository, name: str, url: str, *, inside: bool)
     registered = repository.config.get(f"submodule.{name}.url")
     if registered is None and repository.root is None and not inside and await _is_the_users(repository, name, url):
         registered = url
-    return None if registered is None else _plain_address(repository, registered)
+    return None if registered is None else plain_address(repository, registered)
 
 
 async def _from_upstream(repository: Repository, name: str, address: str, oid: str, cache: Path) -> Repository:
@@ -189,7 +189,7 @@ async def _is_the_users(repository: Repository, name: str, url: str) -> bool:
     return (name, url) in theirs.values()
 
 
-def _plain_address(repository: Repository, address: str) -> str:
+def plain_address(repository: Repository, address: str) -> str:
     """Absolute, and without a password or token in it."""
     if address.startswith(("./", "../")):
         origin = repository.config.get("remote.origin.url", str(repository.root or repository.common_dir))
@@ -197,7 +197,10 @@ def _plain_address(repository: Repository, address: str) -> str:
         scheme, mark, rest = tail.partition("://")
         joined = os.path.normpath(f"{rest or scheme}/{address}")
         address = head + sign + (scheme + mark if mark else "") + joined
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # git will say what is wrong with it
+        return address
     if parts.scheme in ("http", "https") and "@" in parts.netloc:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     return address
