@@ -13,8 +13,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference" / "states.md"
 _HEAD = """\
 # States of a task
 
-Drawn from `TRANSITIONS` in `src/chargehand/domain/state.py` by `python tools/draw_states.py`: that table is the whole machine, and
-nothing but `domain/evolve.py` moves a task. "Ready" is not a state; it is derived.
+Drawn from `TRANSITIONS` in `src/chargehand/domain/state.py` by `python tools/draw_states.py`: that table is the whole
+machine, and nothing but `domain/evolve.py` moves a task. "Ready" is not a state; it is derived.
 """
 
 
