@@ -135,7 +135,8 @@ def _intend(state: RunState, effect: Effect) -> None:
             changes["origin"] = effect.base
         record = _move(state, record, TaskStatus.RUNNING, **changes)
         state.live[task] = None
-        state.agents_live[agent_of(state, record)] += 1
+        agent = agent_of(state, record)
+        state.agents_live[agent] = state.agents_live.get(agent, 0) + 1
     state.tasks[task] = replace(record, inflight=effect.key)
     state.attention.pop(task, None)
 

@@ -76,7 +76,7 @@ def _obstacle(state: RunState, record: TaskRecord) -> str:
     """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
     agent = agent_of(state, record)
     bound = next((a.jobs for a in state.options.agents if a.name == agent), None)
-    if bound is not None and state.agents_live[agent] >= bound:
+    if bound is not None and state.agents_live.get(agent, 0) >= bound:
         return f"agent {agent} has no free slot ({bound})"
     for other in state.live:
         if why := _clash(record.task, state.tasks[other].task):

@@ -169,7 +169,7 @@ class RunState:
     queue: list[str] = field(default_factory=list)
     live: dict[str, None] = field(default_factory=dict)
     later: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    agents_live: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    agents_live: dict[str, int] = field(default_factory=dict)
     inflight: dict[str, Effect] = field(default_factory=dict)
     open_tasks: int = 0
     blocked: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -184,7 +184,7 @@ class RunState:
     canary: tuple[GateResult, ...] | None = None
     baseline_red: dict[str, GateResult] = field(default_factory=dict)
     wave: int | None = None
-    rounds: dict[GatePoint, int] = field(default_factory=lambda: defaultdict(int))
+    rounds: dict[GatePoint, int] = field(default_factory=lambda: dict.fromkeys(GatePoint, 0))
     closing: GatesFinished | None = None
     # people
     decisions: dict[str, Decision] = field(default_factory=dict)
