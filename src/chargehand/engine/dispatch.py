@@ -125,8 +125,14 @@ def context_names(report: Report | None, reads: tuple[str, ...]) -> tuple[str, .
     if report.status is not ReportStatus.NEEDS_CONTEXT and not blocked_on_context:
         return ()
     asked = [*report.missing_context, report.blocker.text if report.blocker else ""]
-    named = [path for text in asked for path in _PATH_LIKE.findall(text)]
+    named = [path for text in asked for path in _paths_in(text)]
     return tuple(dict.fromkeys((*named, *reads)))
+
+
+def _paths_in(text: str) -> list[str]:
+    """What looks like a path in a sentence; a single word may be one without looking it."""
+    words = text.split()
+    return words if len(words) == 1 else _PATH_LIKE.findall(text)
 
 
 async def _gates(ports: Ports, effect: RunGates, job: GateJob) -> Event:

@@ -1,0 +1,86 @@
+"""One effect → one port call → one outcome event."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import AttemptFinished
+from chargehand.domain.outcome import Blocker, BlockerKind, Report, ReportStatus
+from chargehand.domain.plan import Files
+from chargehand.domain.words import DecisionKind
+from chargehand.engine.dispatch import context_names
+from chargehand.testing.fakes import FakeFleet, attempt_result
+from tests.engines import FakeReader, World
+from tests.play import a_plan, a_task
+
+NEEDS = ReportStatus.NEEDS_CONTEXT
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        (None, ()),
+        (Report(status=ReportStatus.DONE, missing_context=("a.py",)), ()),
+        (Report(status=ReportStatus.BLOCKED, blocker=Blocker(text="see a.py")), ()),
+        (Report(status=NEEDS), ("docs/r.md",)),
+        (Report(status=NEEDS, missing_context=("What is in src/a.py?",)), ("src/a.py", "docs/r.md")),
+        (Report(status=NEEDS, missing_context=("Makefile and go.mod", "go.mod")), ("go.mod", "docs/r.md")),
+        (
+            Report(status=NEEDS, missing_context=(".github/workflows/ci.yml",)),
+            (".github/workflows/ci.yml", "docs/r.md"),
+        ),
+        (
+            Report(status=ReportStatus.BLOCKED, blocker=Blocker(text="no db/schema.sql", kind=BlockerKind.CONTEXT)),
+            ("db/schema.sql", "docs/r.md"),
+        ),
+    ],
+)
+def test_what_a_report_asks_for_by_name(report, expected):
+    """3.8, row NEEDS_CONTEXT: the files it names, and those the task names."""
+    assert context_names(report, ("docs/r.md",)) == expected
+
+
+def asks(spec: Any) -> Any:
+    return attempt_result(spec, NEEDS, missing_context=("src/a.py",), changes=[])
+
+
+def test_context_comes_from_the_base_of_the_attempt():
+    world = World(
+        a_plan(a_task("a", files=Files(modify=("x.txt",), read=("docs/r.md",)))),
+        fleet=FakeFleet({("a", 1): asks}),
+        reader=FakeReader({"src/a.py": "x = 1", "docs/r.md": "read me", "other": "no"}),
+    )
+    asyncio.run(world.drive())
+    first = world.events(AttemptFinished)[0]
+    assert first.result.context == (("src/a.py", "x = 1"), ("docs/r.md", "read me"))
+    assert "x = 1" in world.fleet.submitted[1].brief
+
+
+def test_context_that_cannot_be_read_does_not_spoil_what_was_done():
+    """The attempt was carried out: its result stands, with a warning."""
+    reader = FakeReader()
+    reader.error = AdapterError("workspaces", "no such object")
+    world = World(a_plan(a_task("a")), fleet=FakeFleet({("a", 1): asks}), reader=reader)
+    state = asyncio.run(world.drive())
+    (decision,) = state.decisions.values()
+    assert decision.kind is DecisionKind.CONTEXT
+    assert "no such object" in state.warnings[0].text
+    assert world.events(AttemptFinished)[0].result.sealed
+
+
+def test_checks_that_do_not_exist_need_no_checkout():
+    """A plan without gates and setup never asks for one."""
+    world = World(a_plan(a_task("a")))
+    asyncio.run(world.drive())
+    assert world.gates.jobs == []
+
+
+def test_attempts_are_given_by_value():
+    world = World(a_plan(a_task("a")))
+    asyncio.run(world.drive())
+    (spec,) = world.fleet.submitted
+    assert (spec.run, spec.task, spec.agent, spec.base) == ("r", "a", "agent", world.started().base)
