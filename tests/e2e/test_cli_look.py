@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,24 @@ def test_decisions_and_unknown_names(ran: CliWorld):
 
 def test_rescue_list_is_empty_without_rescues(ran: CliWorld):
     assert ran.call("rescue", "list", "--json").document == {"rescues": []}
+
+
+def test_documents_are_whole_in_any_encoding(ran: CliWorld):
+    narrow = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    assert ran.call("status", "--json", env=narrow).document == ran.call("status", "--json").document
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(ran: CliWorld):
+    command = '"$0" -m chargehand log | head -n 1; echo "${PIPESTATUS[0]}"'
+    got = subprocess.run(
+        ["bash", "-c", command, sys.executable],
+        cwd=ran.repo.path,
+        env=ran.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (got.stdout.splitlines()[-1], got.stderr) == ("0", "")
 
 
 # -- after a run ----------------------------------------------------------------------------------

@@ -101,6 +101,14 @@ def test_only_decisions_left_is_4_and_an_answer_waits_for_resume(cli: CliWorld):
     assert last.document["tasks"][0]["attempts"] == 3
 
 
+def test_resume_unattended_takes_the_safe_default(cli: CliWorld):
+    """I9: nobody's silence approves anything."""
+    plan = cli.plan([task("model", needs_human=True)])
+    assert cli.run(plan, "--quiet").code == 4
+    done = cli.call("resume", "--unattended", "--json")
+    assert (done.code, done.document["tasks"][0]["state"]) == (1, "blocked")
+
+
 def test_an_answer_reaches_a_run_that_is_being_driven(cli: CliWorld):
     """I9: the holder is woken; nobody polls."""
     cli.script({"ui": [{"hang": True}]})

@@ -53,7 +53,7 @@ def test_what_failed_says_why_and_where_to_look():
     assert "a failed (" in text
     assert "no idea" in text
     assert "chargehand show a --log --run r-1" in text
-    assert "b blocked (blocked_on)" in text
+    assert "1 task blocked on a: b" in text
     assert "next: chargehand log r-1" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.cli.output import Output
+from chargehand.cli.output import Output, close_stdout
 from chargehand.cli.session import Session
+from chargehand.domain.errors import ChargehandError
 
 if TYPE_CHECKING:
     from chargehand.wiring import Workshop
 
-__all__ = ["Call", "command", "run_argument", "run_option"]
+__all__ = ["Call", "command", "run_argument", "run_option", "task_argument"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -72,8 +74,12 @@ def command(
         ) -> Any:
             out = Output(json=as_json or session.json, quiet=quiet)
             made = Call(session=session, out=out, repo=repo, state_dir=state_dir, sets=sets)
-            result = function(made, *args, **values)
-            return asyncio.run(result) if iscoroutinefunction(function) else result
+            try:
+                result = function(made, *args, **values)
+                return asyncio.run(result) if iscoroutinefunction(function) else result
+            except BrokenPipeError:  # whoever read us has seen enough
+                close_stdout()
+                return 0
 
         return call
 
@@ -101,9 +107,43 @@ def _common_options(function: _F) -> _F:
 
 def run_argument(function: _F) -> _F:
     """An optional RUN; the newest when it is left out."""
-    return click.argument("run", required=False, metavar="[RUN]")(function)
+    return click.argument("run", required=False, metavar="[RUN]", shell_complete=_complete_run)(function)
 
 
 def run_option(function: _F) -> _F:
     """The same as an option, for commands whose argument is a task."""
-    return click.option("--run", "run", metavar="RUN", help="The run; default: the newest.")(function)
+    text = "The run; default: the newest."
+    return click.option("--run", "run", metavar="RUN", help=text, shell_complete=_complete_run)(function)
+
+
+def task_argument(function: _F) -> _F:
+    """A TASK of the run."""
+    return click.argument("task", shell_complete=_complete_task)(function)
+
+
+# -- completion -----------------------------------------------------------------------------------
+
+
+def _complete_run(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    workshop = _workshop_of(ctx)
+    return [run for run in workshop.store.runs() if run.startswith(begun)] if workshop else []
+
+
+def _complete_task(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    workshop = _workshop_of(ctx)
+    if workshop is None:
+        return []
+    with contextlib.suppress(ChargehandError):
+        state = workshop.service.look(workshop.service.newest(ctx.params.get("run"))).state
+        return [task for task in state.tasks if task.startswith(begun)]
+    return []
+
+
+def _workshop_of(ctx: click.Context) -> Workshop | None:
+    """The repository that a half typed line is about; None where there is none: a shell is told nothing then."""
+    call = Call(
+        session=Session(), out=Output(), repo=ctx.params.get("repo"), state_dir=ctx.params.get("state_dir"), sets=()
+    )
+    with contextlib.suppress(ChargehandError):
+        return asyncio.run(call.open())
+    return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chargehand.cli.call import Call
+from chargehand.cli.output import close_stdout
 from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.summary import summary_lines
 from chargehand.domain.view import document, exit_code
@@ -27,6 +28,14 @@ class Accepting:
 def conclude(call: Call, state: RunState, accepting: Accepting | None = None) -> int:
     """Print where the run stands and answer with the exit code; an `--accept` that was refused makes it 1."""
     accepting = accepting or Accepting()
+    try:
+        _print(call, state, accepting)
+    except BrokenPipeError:  # the code is the answer, also where nobody reads the rest
+        close_stdout()
+    return 1 if accepting.refused else exit_code(state)
+
+
+def _print(call: Call, state: RunState, accepting: Accepting) -> None:
     if call.out.json:
         made = document(state, held=False)
         if accepting.refused:
@@ -38,4 +47,3 @@ def conclude(call: Call, state: RunState, accepting: Accepting | None = None) ->
         call.out.say(*summary_lines(state, pen, accepted=accepting.done))
         if accepting.refused:
             call.out.tell(f"not accepted: {accepting.refused}")
-    return 1 if accepting.refused else exit_code(state)

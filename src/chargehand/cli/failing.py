@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -42,10 +43,11 @@ def explain(error: BaseException, session: Session) -> int:
     """Say what went wrong, as a document or in words, and answer with the exit code."""
     code, document = _judge(error, session)
     out = Output(json=session.json)
-    if out.json:
-        out.document(document)
-    else:
-        _print(out, document)
+    with contextlib.suppress(BrokenPipeError):
+        if out.json:
+            out.document(document)
+        else:
+            _print(out, document)
     return code
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -51,16 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forgive(stream)
     try:
         code = cli.main(args=words, prog_name="chargehand", standalone_mode=False, obj=session)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read us has seen enough
-        _point_nowhere(sys.stdout)
-        return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one catch-all of the program
         from chargehand.cli.failing import explain
 
-        with contextlib.suppress(BrokenPipeError):
-            return explain(error, session)
-        return 3
+        code = explain(error, session)
     return code if isinstance(code, int) else 0
 
 
@@ -69,11 +61,3 @@ def _forgive(stream: TextIO) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
-
-
-def _point_nowhere(stream: TextIO) -> None:
-    """Keep the interpreter from failing again when it flushes at its end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from chargehand.cli.render.text import clean, clean_styled, to_json
 
-__all__ = ["Output", "is_terminal", "may_colour"]
+__all__ = ["Output", "close_stdout", "is_terminal", "may_colour"]
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -27,6 +27,14 @@ def may_colour(stream: TextIO | None) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def close_stdout() -> None:
+    """Point stdout nowhere: its reader is gone, and the interpreter would fail when it flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """The two streams of one command. With `json` stdout holds the document and nothing else."""
@@ -38,11 +46,11 @@ class Output:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The one document of a command."""
-        self._write(self.stdout, [to_json(document)])
+        self._write(self.stdout, [to_json(document, ascii_only=self._is_narrow)])
 
     def record(self, document: Mapping[str, Any]) -> None:
         """One of many documents, on a line of its own."""
-        self._write(self.stdout, [to_json(document, indent=None)])
+        self._write(self.stdout, [to_json(document, indent=None, ascii_only=self._is_narrow)])
 
     def say(self, *lines: str) -> None:
         """What the command was asked for, for people; nothing with `--json`."""
@@ -56,11 +64,17 @@ class Output:
     def note(self, *lines: str) -> None:
         """What helps a person on the way; nothing with `--quiet`."""
         if not self.quiet:
-            self._write(self.stderr, lines)
+            self.tell(*lines)
 
     def tell(self, *lines: str) -> None:
-        """What has to be said in any case, on stderr."""
-        self._write(self.stderr, lines)
+        """What has to be said in any case, on stderr; that nobody listens there is no reason to stop."""
+        with contextlib.suppress(OSError):
+            self._write(self.stderr, lines)
+
+    @property
+    def _is_narrow(self) -> bool:
+        """Whether stdout can hold only some characters: a document says the others in escapes."""
+        return (self.stdout.encoding or "").lower().replace("-", "") != "utf8"
 
     @property
     def colour(self) -> bool:

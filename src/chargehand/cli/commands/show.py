@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargehand.cli.call import Call, command, run_option
+from chargehand.cli.call import Call, command, run_option, task_argument
 
 if TYPE_CHECKING:
     from chargehand.cli.stories import Story
@@ -27,7 +27,7 @@ _LOG_BYTES = 1 << 20
 
 
 @command("show", examples=_EXAMPLES)
-@click.argument("task")
+@task_argument
 @click.option("--brief", "what", flag_value="brief", help="The brief, as the agent gets it.")
 @click.option("--diff", "what", flag_value="diff", help="The change, as a patch.")
 @click.option("--log", "what", flag_value="log", help="What the agent's program printed (the last MiB).")

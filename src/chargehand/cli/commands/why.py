@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from chargehand.cli.call import Call, command, run_option
+from chargehand.cli.call import Call, command, run_option, task_argument
 
 __all__ = ["why"]
 
@@ -15,7 +13,7 @@ chargehand why api --run todo-2  in another one
 
 
 @command("why", examples=_EXAMPLES)
-@click.argument("task")
+@task_argument
 @run_option
 async def why(call: Call, task: str, run: str | None) -> None:
     """Say in a sentence what TASK is doing, what it waits for, or how it ended."""

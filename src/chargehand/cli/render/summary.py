@@ -47,9 +47,8 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[s
     for record in state.tasks.values():
         if not record.is_over and record.status is not TaskStatus.AWAITING_DECISION:
             about += hang(f"{record.id}: ", why(state, record.id, now), pen)
-        elif record.status in {TaskStatus.FAILED, TaskStatus.BLOCKED}:
-            about += _explained(state, record, pen)
     lines += [*about, ""] if about else []
+    lines += _explanations(state, pen, over=True)
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
     lines += hang("", _totals(state), pen)
@@ -93,11 +92,21 @@ def _decision(run: str, decision: Decision, pen: Pen) -> list[str]:
     return [*lines, f"  answer with: chargehand answer {decision.id} {'|'.join(decision.choices)} --run {run}", ""]
 
 
-def _explanations(state: RunState, pen: Pen) -> list[str]:
+def _explanations(state: RunState, pen: Pen, *, over: bool = False) -> list[str]:
+    """Each task that did not make it for a reason of its own; then the rest, by the task at the root of it.
+
+    With `over` only tasks that are in a terminal state.
+    """
     lines: list[str] = []
+    behind: dict[str, list[str]] = {}
     for record in state.tasks.values():
-        if record.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}:
+        if record.blocked_on is not None:
+            behind.setdefault(record.blocked_on, []).append(record.id)
+        elif record.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED} and (record.is_over or not over):
             lines += _explained(state, record, pen)
+    for root, tasks in behind.items():
+        head = pen.draw(count(len(tasks), "task"), STYLES["blocked"]) + f" blocked on {root}: "
+        lines += hang(head, ", ".join(tasks), pen)
     return [*lines, ""] if lines else []
 
 

@@ -30,7 +30,7 @@ def clean_styled(line: str) -> str:
     return "".join(part if number % 2 else clean(part) for number, part in enumerate(parts))
 
 
-def to_json(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
+def to_json(document: Mapping[str, Any], *, indent: int | None = 2, ascii_only: bool = False) -> str:
     """A document as text that a terminal may show as it is: what is not printable is escaped."""
-    text = json.dumps(document, ensure_ascii=False, indent=indent, allow_nan=False)
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
