@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chargehand.adapters.process import EndKind, kill_leftovers, running, start
-from chargehand.adapters.process.tree import snapshot, stat_of
+from chargehand.adapters.process.tree import marked, snapshot, stat_of
 from chargehand.adapters.sandbox.none import NoSandbox
 from tests.e2e.processes import DETACHED, KINDS, ROOT, Place, alive, nap, ready_fifo, sandbox_of, until_alive, wait_gone
 
@@ -132,6 +133,36 @@ def test_chargehand_killed_at_the_very_start_leaves_nothing(place):
         driver.wait()
         assert wait_gone(sorted(started))
         assert wait_gone(alive(word))
+
+
+MANY = """
+async def main():
+    place = Place(folder=Path(sys.argv[2]), sandbox=(await choose(sys.argv[1])).sandbox)
+    specs = [place.spec(sys.argv[3], marker=sys.argv[4], stdout=place.folder / str(number)) for number in range(6)]
+    print("go", flush=True)
+    for spec in specs:
+        await start(spec)
+    await asyncio.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("delay_ms", range(0, 60, 12))
+def test_chargehand_killed_while_sandboxes_are_made_leaves_nothing(place, delay_ms):
+    """I11: bubblewrap binds its inside to its own life only some milliseconds after it was started."""
+    word, marker = nap(place.folder), f"many-{os.getpid()}-{delay_ms}"
+    head, tail = DRIVER.split("async def main", maxsplit=1)[0], "\nasyncio.run(main())\n"
+    place.confinement()
+    argv = [sys.executable, "-c", head + MANY + tail, place.sandbox.kind, str(place.folder)]
+    argv += [f"exec sleep {word}", marker, str(ROOT)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        time.sleep(delay_ms / 1000)  # wherever that hits
+        driver.kill()
+    deadline = time.monotonic() + 15
+    while left := [*marked(marker, snapshot(), ()), *alive(word)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
 
 
 # -- the launcher --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The only door to subprocesses: bounded in time, silence, output and disk; no process outlives it [I10, I11]."""
 
 from chargehand.adapters.process.capture import capture
+from chargehand.adapters.process.guard import OWNER_VARIABLE
 from chargehand.adapters.process.leftovers import kill_leftovers
 from chargehand.adapters.process.running import Running, run, start
 from chargehand.adapters.process.spawn import is_for_loader, launcher_prefix
@@ -8,6 +9,7 @@ from chargehand.adapters.process.spec import MARKER_VARIABLE, Captured, EndKind,
 
 __all__ = [
     "MARKER_VARIABLE",
+    "OWNER_VARIABLE",
     "Captured",
     "EndKind",
     "ProcessEnd",

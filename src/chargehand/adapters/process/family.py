@@ -73,8 +73,10 @@ class Family:
                 os.killpg(self.pid, signal.SIGKILL)
 
     async def close(self, marker: str) -> int:
-        """Reap; answers the return code. What lost its launcher is looked for by its marker."""
-        if not self._spawned.is_direct and not self.told().keys() & {"exit", "signal", "failed"}:
+        """Reap; answers the return code. What lost its launcher, or was just being
+        made, is looked for by its marker."""
+        is_known = FIRST_INSIDE.search(self._told) or self.told().keys() & {"exit", "signal", "failed"}
+        if not is_known:
             await asyncio.to_thread(kill_leftovers, marker)
         code = self._spawned.popen.wait()
         self.abandon()

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chargehand.adapters.process.guard import OWNER_VARIABLE, owner
 from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.process.spec import MARKER_VARIABLE, ProcessSpec
 
@@ -87,7 +88,7 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
         popen = subprocess.Popen(
             _with_control(spec, theirs.fileno()),
             cwd=spec.cwd,
-            env={**without_loader(spec.env), MARKER_VARIABLE: marker},
+            env=_environment(spec, marker),
             stdin=stdin,
             stdout=give[0],
             stderr=subprocess.STDOUT if spec.stderr is None else give[1],
@@ -108,13 +109,16 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
     return Spawned(popen=popen, control=ours, outputs=tuple(keep), is_direct=is_direct(spec.argv))
 
 
-def without_loader(env: Mapping[str, str]) -> dict[str, str]:
-    """`env` without what makes the dynamic loader run code of others.
+def _environment(spec: ProcessSpec, marker: str) -> dict[str, str]:
+    """The environment of the launcher: without what makes the dynamic loader run code of others.
 
     The launcher and bubblewrap are started outside the sandbox: a library that an agent left where
     `LD_LIBRARY_PATH` points must not be loaded into them [I8]. The program itself gets these variables.
     """
-    return {name: value for name, value in env.items() if not is_for_loader(name)}
+    env = {name: value for name, value in spec.env.items() if not is_for_loader(name)}
+    if is_direct(spec.argv):
+        env[OWNER_VARIABLE] = owner()
+    return {**env, MARKER_VARIABLE: marker}
 
 
 def is_for_loader(name: str) -> bool:

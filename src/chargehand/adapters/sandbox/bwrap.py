@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from chargehand.adapters.process import is_for_loader
+from chargehand.adapters.process import OWNER_VARIABLE, is_for_loader
 from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.sandbox.confine import launcher_argv, layout_for, why_not
 from chargehand.adapters.sandbox.layout import Access, Entry, Layout
@@ -56,6 +56,7 @@ class Bubblewrap:
             *(("--unshare-net",) if closed else ()),
             *_capabilities(),
             *_loader_variables(confinement),
+            *("--unsetenv", OWNER_VARIABLE),
             *("--", *argv),
         )
         scope = ("--scope=abstract",) if self.scopes and not closed else ()
