@@ -472,6 +472,36 @@ def test_the_users_own_hooks_and_drivers_do_not_run_either(world: World, repo, a
     assert not sentinel.exists()
 
 
+def test_a_program_called_git_in_the_workspace_is_not_run(world: World, repo, tmp_path):
+    """I8: not even where the user's PATH names the current folder."""
+    sentinel = tmp_path / "ran"
+    repo.environ = {**repo.environ, "PATH": f".:bin::{repo.environ['PATH']}"}
+    careless = type(world)(repo, tmp_path / "pool2", world.runner)
+    workspace = careless.acquire()
+    for name in ("git", "bin/git"):
+        file = workspace.path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\ntouch {sentinel}\n")
+        file.chmod(0o755)
+    assert set(kinds(careless.seal(workspace))) == {"git", "bin/git"}
+    careless.rescue(workspace)
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize("name", [".gitignore", "src/.gitattributes", "new/.gitignore"])
+def test_a_pipe_where_git_wants_a_file_does_not_block(world: World, attempt, monkeypatch, name):
+    monkeypatch.setattr("chargehand.adapters.git.work._PATIENCE_S", 1.0)
+    workspace, agent = attempt
+    agent.write("src/app.py", "changed\n")
+    agent.write("new/file.txt", "n\n")
+    os.mkfifo(agent.path / name)
+    assert kinds(world.seal(workspace)) == {"src/app.py": M, "new/file.txt": A}
+    agent.write("src/app.py", "changed again\n")
+    os.mkfifo(agent.path / name)
+    world.release(workspace)
+    assert world.seal(world.acquire()).changes == ()
+
+
 # -- access
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.adapters.rescues import list_rescues
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.outcome import Candidate
 from chargehand.ports import Workspace
 from tests.e2e.gitworld import REF, Agent, World, kinds
 
@@ -304,3 +306,19 @@ def test_what_a_gate_left_is_not_rescued(world: World, repo, tmp_path):
     again = GitWorkspaces(world.repository, tmp_path / "gates", precious=False)
     assert not (world.run(again.acquire(base, branch="gate")).path / "output.txt").exists()
     assert repo.git("for-each-ref", "refs/chargehand") == ""
+
+
+@pytest.mark.parametrize("task", ["a..b", "x.lock", "...", "ends.", "v1.2"])
+def test_any_id_of_a_task_makes_a_ref(world: World, repo, task):
+    workspace = world.acquire(branch=f"chargehand/run/{task}")
+    agent = Agent(workspace, dict(repo.environ))
+    agent.write("a.txt", "a\n")
+    head = agent.commit("a")
+    ref = f"refs/chargehand/attempts/run/{task}/1"
+    assert world.seal(workspace, ref=ref).commit == head
+    assert world.run(world.repository.ref(ref)) == head
+    assert world.rescue(workspace, f"refs/chargehand/rescue/run/{task}")
+    candidate = world.merge(workspace.commit, head, f"refs/chargehand/candidates/run/{task}/1")
+    assert isinstance(candidate, Candidate)
+    assert world.run(world.repository.ref(f"refs/chargehand/candidates/run/{task}/1")) == candidate.commit
+    assert len(world.run(list_rescues(world.repository, "run"))) == 1

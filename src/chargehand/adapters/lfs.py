@@ -73,8 +73,7 @@ class LargeFiles:
 
     async def fill(self) -> None:
         """Put content where pointers were checked out; `Missing` when the storage does not have it."""
-        git = self.checkout.tree.git
-        listed = (await git.run("ls-files", "-z", "--", ":(top,attr:filter=lfs)")).stdout
+        listed = (await self.checkout.tree.run("ls-files", "-z", "--", ":(top,attr:filter=lfs)")).stdout
         paths = [path for path in listed.split(b"\0") if path]
         if not paths and not self._record.exists():
             return
@@ -83,7 +82,7 @@ class LargeFiles:
         if record:
             # Neither the runtime's index nor the agent's copy of it shall call these files changed.
             feed = b"".join(os.fsencode(path) + b"\0" for path in record)
-            await git.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=feed)
+            await self.checkout.tree.run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=feed)
 
     def _fill(self, paths: Iterable[bytes]) -> dict[str, list[str]]:
         record = {}
@@ -140,7 +139,7 @@ class LargeFiles:
         if not files:
             return set()
         feed = b"".join(path + b"\0" for path in files)
-        got = await self.checkout.tree.git.run("check-attr", "-z", "--stdin", "filter", stdin=feed)
+        got = await self.checkout.tree.run("check-attr", "-z", "--stdin", "filter", stdin=feed)
         words = got.stdout.split(b"\0")
         return {path for path, value in zip(words[0::3], words[2::3], strict=False) if value == b"lfs"}
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chargehand.adapters.git.command import Git
+from chargehand.adapters.git.command import MIB, Git
 from chargehand.adapters.git.history import AgentStore
 from chargehand.adapters.git.raw import GITLINK, Raw
-from chargehand.adapters.git.refs import list_refs, read_head, read_ref
+from chargehand.adapters.git.refs import list_refs, read_head, read_ref, ref_safe
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import WorkTree
 from chargehand.adapters.lfs import LargeFiles
@@ -21,6 +22,7 @@ from chargehand.domain.seal_rules import is_dropping
 __all__ = ["Rescuer", "keep_under", "other_ends", "sound_ends"]
 
 _MOST_NESTED = 20_000
+_ROOM = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Rescuer:
         The agent's commits become parents, those of other branches and of its stash too.
         """
         self.tree.unlock()
+        self._check_room()
         links = await self._modules(prefix, message)
         parents = await self._parents(base)
         tree = await self._write(parents[0], links)
@@ -48,6 +51,12 @@ class Rescuer:
         flags = (word for parent in parents for word in ("-p", parent))
         commit = await git.text("commit-tree", tree, *flags, stdin=message.encode())
         return await keep_under(self.repository, prefix, commit)
+
+    def _check_room(self) -> None:
+        free = shutil.disk_usage(self.repository.objects).free
+        if free < _ROOM:
+            text = f"{self.repository.objects} has {free // MIB} MiB left: make room, then work can be rescued."
+            raise AdapterError("workspaces", text, retryable=True)
 
     async def _parents(self, base: str) -> tuple[str, ...]:
         """What the rescue stands on: the agent's head where it can be read, else the base; then its other ends."""
@@ -121,6 +130,7 @@ async def sound_ends(store: AgentStore, reader: Git, base: str, ends: Sequence[s
 
 async def keep_under(repository: Repository, prefix: str, commit: str, *, once: bool = False) -> str:
     """Point the next free `<prefix>/<n>` at a commit (`once`: unless one of them does already); the ref."""
+    prefix = ref_safe(prefix)
     fields = "--format=%(objectname) %(refname)"
     lines = (await repository.git().text("for-each-ref", fields, f"{prefix}/")).splitlines()
     numbers = {}

@@ -220,6 +220,7 @@ class GitWorkspaces:
             await self._rescuer(self._checkout(slot)).rescue(note.commit, prefix, message)
         except (AdapterError, OSError):
             await asyncio.to_thread(self._pool.set_aside, slot)
+        slot.write_note(Note(commit=note.commit, branch=note.branch, held=False))
 
     # -- what is behind a slot
 

@@ -7,6 +7,7 @@ owns. Both see neither the machine's nor a person's configuration unless it is a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,9 +68,13 @@ def _subcommand(args: Sequence[str]) -> str:
 
 
 def plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which git reads no configuration but that of the repository it works on."""
+    """An environment in which git reads no configuration but that of the repository it works on.
+
+    A relative entry of PATH would mean the workspace, where an agent may have put a program called git: it is left out.
+    """
+    path = environ.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(os.pathsep)
     return {
-        "PATH": environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        "PATH": os.pathsep.join(folder for folder in path if Path(folder).is_absolute()),
         "LC_ALL": "C",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chargehand.adapters.git.refs import ref_safe
+
 __all__ = ["agent_directory", "own_directory", "write_atomically"]
 
 _COPIED = {
@@ -86,6 +88,7 @@ def agent_directory(
         (git_dir / "info" / "attributes").write_bytes(attributes)
     (git_dir / "objects" / "info" / "alternates").write_bytes(os.fsencode(objects) + b"\n")
     (git_dir / "packed-refs").write_bytes(packed_refs)
+    branch = ref_safe(branch)
     ref = git_dir / "refs" / "heads" / branch
     ref.parent.mkdir(parents=True, exist_ok=True)
     ref.write_text(f"{commit}\n", encoding="ascii")

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Head", "is_plain_directory", "list_refs", "read_head", "read_ref", "read_small"]
+__all__ = ["Head", "is_plain_directory", "list_refs", "read_head", "read_ref", "read_small", "ref_safe"]
 
 _LOOSE = 4096
 _PACKED = 64 * 1024 * 1024
@@ -27,6 +27,12 @@ class Head:
 
     commit: str | None
     branch: str | None
+
+
+def ref_safe(name: str) -> str:
+    """A ref name in which what git refuses inside a name is written as `%2e`: ids of tasks may hold it."""
+    parts = (re.sub(r"\.(?=\.)|(?<=\.)\.|\.(?=lock\Z)", "%2e", part) for part in name.split("/"))
+    return re.sub(r"\.\Z", "%2e", "/".join(parts))
 
 
 def is_plain_directory(path: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git, GitFailed, plain_environment, user_environment
 from chargehand.adapters.git.owned import own_directory
+from chargehand.adapters.git.refs import ref_safe
 from chargehand.adapters.git.stores import module_folders, with_alternates
 from chargehand.domain.errors import AdapterError, UserError
 
@@ -161,8 +162,8 @@ class Repository:
         self._trees[commit] = tree
 
     async def ref(self, name: str) -> str | None:
-        """The object a full ref name stands for, or None."""
-        got = await self.git().run("rev-parse", "--verify", "--quiet", name, ok=(0, 1, 128))
+        """The object a full ref name stands for, or None; names as in `set_ref`."""
+        got = await self.git().run("rev-parse", "--verify", "--quiet", ref_safe(name), ok=(0, 1, 128))
         return got.stdout.decode().strip() if got.code == 0 else None
 
     # -- changing
@@ -170,8 +171,9 @@ class Repository:
     async def set_ref(self, name: str, new: str, old: str | None = None, *, why: str = "chargehand") -> bool:
         """Point a ref at `new`; with `old` only if it stands there now (`zero`: if it does not exist).
 
-        Answers False when it stood elsewhere.
+        Answers False when it stood elsewhere. What git refuses in a name (`..`, `.lock`) is escaped.
         """
+        name = ref_safe(name)
         args = ("update-ref", "-m", why, "--end-of-options", name, new, *(() if old is None else (old,)))
         try:
             await self.git().run(*args)

@@ -7,6 +7,7 @@ recycled, and no agent can reach it, so flags set on an agent's own index hide n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import stat
@@ -17,12 +18,16 @@ from pathlib import Path
 from chargehand.adapters.git.command import MIB, Git, GitFailed
 from chargehand.adapters.git.raw import Pending, Raw, parse_raw, parse_status
 from chargehand.adapters.git.refs import is_plain_directory
+from chargehand.adapters.process import Captured
 from chargehand.adapters.slots import open_up
+from chargehand.domain.errors import AdapterError
 
 __all__ = ["FILES", "WorkTree"]
 
 FILES = (stat.S_IFREG, stat.S_IFLNK)
 _COMPARED = 16 * MIB
+_PATIENCE_S = 60.0
+_READ_BY_GIT = (".gitignore", ".gitattributes", ".gitmodules")
 
 _RACE = ("invalid object", "unable to read", "not a valid object", "bad object")
 
@@ -36,22 +41,35 @@ class WorkTree:
     git: Git
     zero: str
 
+    async def run(self, *args: str, stdin: bytes = b"", ok: Sequence[int] = (0,)) -> Captured:
+        """A git command that reads files of the workspace, and does not wait for ever for one that is a pipe."""
+        try:
+            return await self.git.run(*args, stdin=stdin, ok=ok, timeout_s=_PATIENCE_S)
+        except GitFailed:
+            raise
+        except AdapterError as error:
+            if not error.retryable:
+                raise
+            await asyncio.to_thread(remove_pipes, self.path)
+            self.unlock()
+            return await self.git.run(*args, stdin=stdin, ok=ok)
+
     # -- making it
 
     async def check_out(self, commit: str, keep: Sequence[str]) -> None:
         """Make the files those of `commit`, and remove everything else that `keep` does not name."""
         self.unlock()
         self.stand_on(commit)
-        await self.git.run("read-tree", "--reset", "-u", commit)
+        await self.run("read-tree", "--reset", "-u", commit)
         await self.clean(keep)
 
     async def clean(self, keep: Sequence[str]) -> None:
         """Remove what is not tracked, ignored files included; `keep` patterns survive."""
-        kept = (word for pattern in keep for word in ("-e", pattern))
-        got = await self.git.run("clean", "-ffdxq", *kept, ok=(0, 1))
+        args = ("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
+        got = await self.run(*args, ok=(0, 1))
         if got.code != 0 or got.stderr:
             await asyncio.to_thread(open_up, self.path)
-            await self.git.run("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
+            await self.run(*args)
 
     def stand_on(self, commit: str) -> None:
         """Tell the runtime's git directory which commit its index belongs to."""
@@ -71,23 +89,23 @@ class WorkTree:
     async def pending(self) -> Pending:
         """What the work tree has that the index does not, ignored files left out."""
         args = ("status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=all")
-        got = await self.git.run(*args)
+        got = await self.run(*args)
         if got.stderr:
             # A folder that cannot be read is left out with a warning only.
             await asyncio.to_thread(open_up, self.path)
-            got = await self.git.run(*args)
+            got = await self.run(*args)
         return parse_status(got.stdout)
 
     async def are_ignored(self, paths: Sequence[bytes]) -> set[bytes]:
         """Which of these paths git would ignore, whether they exist or not."""
         feed = b"".join(path + b"\0" for path in paths)
-        got = await self.git.run("check-ignore", "-z", "--no-index", "--stdin", stdin=feed, ok=(0, 1))
+        got = await self.run("check-ignore", "-z", "--no-index", "--stdin", stdin=feed, ok=(0, 1))
         return {path for path in got.stdout.split(b"\0") if path}
 
     async def ignored(self, globs: Sequence[str]) -> tuple[bytes, ...]:
         """The untracked, ignored files that pathspecs select."""
         args = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *globs)
-        found = (await self.git.run(*args)).stdout.split(b"\0")
+        found = (await self.run(*args)).stdout.split(b"\0")
         return tuple(path for path in found if path and not path.endswith(b"/"))
 
     async def staged(self, commit: str) -> tuple[bytes, ...]:
@@ -176,13 +194,13 @@ class WorkTree:
         args = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
         feed = b"\0".join([*paths, b""])
         try:
-            await self.git.run(*args, stdin=feed)
+            await self.run(*args, stdin=feed)
         except GitFailed as error:
             if "ermission denied" not in error.stderr:
                 raise
             self.unlock()
             await asyncio.to_thread(open_up, self.path)
-            await self.git.run(*args, stdin=feed)
+            await self.run(*args, stdin=feed)
 
     async def write_tree(self) -> str | None:
         """The tree of the index; None when objects it names are gone (a `gc` ran in between)."""
@@ -197,3 +215,15 @@ class WorkTree:
 def _blob_name(data: bytes, zero: str) -> str:
     digest = hashlib.sha256 if len(zero) == 64 else hashlib.sha1
     return digest(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def remove_pipes(root: Path) -> None:
+    """Remove what git would open and wait for: files it reads in every folder that are no files."""
+    pending = [root]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                elif entry.name in _READ_BY_GIT and not (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
+                    Path(entry.path).unlink()
