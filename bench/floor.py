@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 if __package__ in {None, ""}:
     sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -63,6 +64,8 @@ class Floor:
         self.processes = 0
         self.journal = Journal(place / "journal.db")
         self.landing = asyncio.Lock()
+        self.agents_s: dict[str, float] = {}
+        self.tasks_s: list[float] = []
         self.free: asyncio.Queue[tuple[Path, Path]] = asyncio.Queue()
         self.done: dict[str, asyncio.Event] = {item.id: asyncio.Event() for item in items}
         self.head = git(repository, "rev-parse", "HEAD", env=self.env)
@@ -81,10 +84,12 @@ class Floor:
         for other in item.after:
             await self.done[other].wait()
         work, check = await self.free.get()
+        began = time.perf_counter()
         sealed, tree = await self.attempt(item, work)
         await self.judge(item, check, sealed)
         async with self.landing:
             await self.land(item, check, sealed, tree)
+        self.tasks_s.append(time.perf_counter() - began - self.agents_s[item.id])
         self.free.put_nowait((work, check))
         self.done[item.id].set()
 
@@ -94,7 +99,9 @@ class Floor:
         await self.check_out(work, self.head)
         result = self.place / f"{item.id}.json"
         env = {"CHARGEHAND_TASK": item.id, "CHARGEHAND_RESULT": str(result)}
+        began = time.perf_counter()
         await self.confined(work, self.place, (str(self.agent), str(self.sleep_s)), env)
+        self.agents_s[item.id] = time.perf_counter() - began
         ref = f"refs/floor/{item.id}"
         await self.git(self.repository, "fetch", "-q", "--no-tags", str(work), f"HEAD:{ref}")
         named = await self.git(self.repository, "rev-parse", ref, f"{ref}^{{tree}}")
@@ -177,6 +184,7 @@ def once(options: argparse.Namespace) -> dict[str, float]:
         return {
             "wall_s": round(wall_s, 3),
             "tasks": tasks,
+            "task_ms": round(median(floor.tasks_s) * 1000, 1),
             "git_a_task": round(floor.processes / tasks, 2),
             "commits_a_task": round(floor.journal.commits / tasks, 2),
             "rss_mb": round(usage.ru_maxrss / 1024, 1),

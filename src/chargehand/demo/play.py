@@ -33,6 +33,7 @@ RUN = "demo"
 _LANDINGS = 3
 _LATE = 5  # from here on any agent will do
 _AT_WORK_S = 0.25
+_PROCESSES = 2  # a launcher and what it launched, at least
 _GONE_WITHIN_S = 10.0
 
 
@@ -116,7 +117,7 @@ class Demo:
             return None
         held = Held.below(process.pid)
         try:
-            if held.known and not len(held):
+            if held.known and landed < _LATE and len(held) < _PROCESSES:
                 return None
             process.kill()
             await process.wait()
