@@ -95,7 +95,7 @@ def test_the_header_names_caps_sandbox_agents_and_missing_reviews():
 def test_each_change_of_state_is_a_line():
     state, events = play(plain_task("a"))
     lines = [spoken(recorded, state) for recorded in events]
-    drawn = [event_line(0.0, line, PLAIN, ids=id_room(state))[9:] for line in lines if line.rank >= Rank.CHANGE]
+    drawn = [event_line(0.0, line, PLAIN, ids=id_room(state.tasks))[9:] for line in lines if line.rank >= Rank.CHANGE]
     words = [line.split()[1] for line in drawn if line.startswith("a ")]
     assert words == ["running", "gating", "integrating", "integrated"]
     assert "a     running     attempt 1 by agent, from" in "\n".join(drawn)

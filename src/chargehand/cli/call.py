@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "command", "run_argument", "run_option", "task_argument"]
 
+_COMMON = frozenset({"repo", "state_dir", "sets", "as_json", "quiet"})
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -81,6 +82,7 @@ def command(
                 close_stdout()
                 return 0
 
+        call.params.sort(key=lambda param: param.name in _COMMON)  # a command's own options come first
         return call
 
     return decorate

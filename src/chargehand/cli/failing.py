@@ -16,6 +16,7 @@ import click
 
 from chargehand import __version__
 from chargehand.cli.output import Output, may_colour
+from chargehand.cli.render.checked import placed
 from chargehand.cli.render.event_json import event_document
 from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.text import clean, to_json
@@ -99,8 +100,7 @@ def _resume_hint(session: Session) -> str:
 def _print(out: Output, document: dict[str, Any]) -> None:
     pen = Pen(colour=may_colour(out.stderr))
     for row in document.get("errors") or [document["error"]]:
-        place = f"{row['file']}:{row['line']}: " if row["line"] else f"{row['file']}: " if row["file"] else ""
-        out.tell(f"{pen.draw('error', 'bad')}: {clean(place + row['message'])}")
+        out.tell(f"{pen.draw('error', 'bad')}: {clean(placed(row['message'], row['file'], row['line']))}")
         if row["hint"]:
             out.tell(f"{pen.draw('hint', 'quiet')}: {clean(row['hint'])}")
 

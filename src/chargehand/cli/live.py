@@ -51,7 +51,7 @@ class LiveProgress:
         line = spoken(recorded, state)
         if line.rank is Rank.NOTABLE:
             pen = Pen(colour=self._colour, width=self._console.width)
-            self.note(event_line(recorded.at, line, pen, ids=id_room(state)))
+            self.note(event_line(recorded.at, line, pen, ids=id_room(state.tasks)))
         if self._live is None:
             self._live = self._start()
         self._soon(0.0)

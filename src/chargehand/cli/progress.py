@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from chargehand.cli.output import Output, may_colour
@@ -62,9 +63,9 @@ def event_line(at: float, line: Line, pen: Pen, *, ids: int = 0) -> str:
     return f"{head}{pen.draw(word, style)} {shorten(tail, room)}".rstrip()
 
 
-def id_room(state: RunState) -> int:
+def id_room(tasks: Iterable[str]) -> int:
     """The room for task ids in lines below each other."""
-    return min(_WIDEST_ID, max(map(len, (*state.tasks, "(run)"))))
+    return min(_WIDEST_ID, max(map(len, (*tasks, "(run)"))))
 
 
 class PlainProgress:
@@ -78,7 +79,7 @@ class PlainProgress:
         """Print the changes."""
         line = spoken(recorded, state)
         if line.rank >= Rank.CHANGE:
-            self._out.note(event_line(recorded.at, line, self._pen, ids=id_room(state)))
+            self._out.note(event_line(recorded.at, line, self._pen, ids=id_room(state.tasks)))
 
     def output(self, key: str, line: str) -> None:
         """What programs print stays in their files."""

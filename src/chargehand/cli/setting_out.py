@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from chargehand.domain.errors import UserError
 from chargehand.wiring.starting import refuse_second_run
 
 if TYPE_CHECKING:
+    from chargehand.domain.options import RunOptions
     from chargehand.domain.plan import Plan
 
 __all__ = ["set_out"]
@@ -52,6 +54,7 @@ async def set_out(
     if not new:
         refuse_second_run(workshop.service, plan)
     event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
+    _check_commands(event.options)
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
     if path is None and not yes and may_ask(call):
         _ask(surveyed, plan)
@@ -78,6 +81,16 @@ def _checked(surveyed: Surveyed) -> Plan:
             hint="Use `profile: house`, or leave it out.",
         )
     return plan
+
+
+def _check_commands(options: RunOptions) -> None:
+    """A command line that cannot be split is told before there is a run."""
+    for agent in options.agents:
+        try:
+            shlex.split(agent.command)
+        except ValueError as error:
+            text = f"The command of agent {agent.name} cannot be split into words: {agent.command}: {error}."
+            raise UserError(text, code="bad_command", hint="It is split as a shell would.") from None
 
 
 def _ask(surveyed: Surveyed, plan: Plan) -> None:

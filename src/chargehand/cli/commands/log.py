@@ -28,22 +28,25 @@ chargehand log --json | jq -c .type    one document a line
 async def log(call: Call, run: str | None, follow: bool, task: str | None) -> None:
     """Print the events of RUN, oldest first. With --json one document a line."""
     from chargehand.cli.looking import changes, task_of
+    from chargehand.cli.progress import id_room
 
     workshop = await call.open()
     name = workshop.service.newest(run)
+    state = workshop.service.look(name).state
     if task is not None:
-        task_of(workshop.service.look(name).state, task)
+        task_of(state, task)
+    ids = id_room(state.tasks)
     if not follow:
-        _print(call, workshop.service.events(name), name, task)
+        _print(call, workshop.service.events(name), name, task, ids)
         return
     seen = 0
     async for _ in changes(workshop, name):
         events = workshop.service.events(name)
-        _print(call, events[seen:], name, task)
+        _print(call, events[seen:], name, task, ids)
         seen = len(events)
 
 
-def _print(call: Call, events: list[Recorded], run: str, task: str | None) -> None:
+def _print(call: Call, events: list[Recorded], run: str, task: str | None, ids: int) -> None:
     from chargehand.cli.progress import event_line
     from chargehand.cli.render.event_json import event_document
     from chargehand.cli.render.lines import say
@@ -57,4 +60,4 @@ def _print(call: Call, events: list[Recorded], run: str, task: str | None) -> No
         if call.out.json:
             call.out.record(event_document(recorded, run))
         else:
-            call.out.say(f"{recorded.seq:>5} {event_line(recorded.at, line, pen)}")
+            call.out.say(f"{recorded.seq:>5} {event_line(recorded.at, line, pen, ids=ids)}")

@@ -10,7 +10,7 @@ from chargehand.domain.check import Survey
 from chargehand.domain.problem import Problem
 from chargehand.plans.loaded import LoadedPlan
 
-__all__ = ["check_lines", "problem_lines"]
+__all__ = ["check_lines", "placed", "problem_lines"]
 
 _MOST_WAVES = 30
 _MOST_TURNS = 15
@@ -37,9 +37,15 @@ def check_lines(loaded: LoadedPlan, found: Survey, pen: Pen) -> list[str]:
 def problem_lines(problem: Problem, pen: Pen) -> list[str]:
     """`error: file:line: message`, and the hint below it."""
     word, style = ("error", "bad") if problem.is_error else ("warning", "ask")
-    place = f"{problem.file}:{problem.line}: " if problem.line else f"{problem.file}: " if problem.file else ""
-    lines = hang(f"{pen.draw(word, style)}: ", place + problem.message, pen)
+    lines = hang(f"{pen.draw(word, style)}: ", placed(problem.message, problem.file, problem.line), pen)
     return [*lines, *(pen.draw(line, "quiet") for line in block(problem.hint, pen))]
+
+
+def placed(message: str, file: str | None, line: int | None) -> str:
+    """A message behind its place, unless it begins with that itself."""
+    if line:
+        return f"{file}:{line}: {message}"
+    return f"{file}: {message}" if file and not message.startswith(file) else message
 
 
 def _shape(found: Survey, pen: Pen, tasks: int) -> Iterable[str]:
