@@ -34,6 +34,7 @@ from chargehand.ports import SealJob, Workspace
 __all__ = ["GitWorkspaces"]
 
 _DEPTH = 5  # submodules in submodules
+_LAYOUTS = 32
 
 
 @dataclass(slots=True)
@@ -162,9 +163,8 @@ class GitWorkspaces:
         await asyncio.to_thread(checkout.work.mkdir, parents=True, exist_ok=True)
         await asyncio.to_thread(self._throw_away, checkout.work / ".git")
         await asyncio.to_thread(checkout.write_own, exclude)
-        layout, _ = await asyncio.gather(
-            self._layout(checkout.repository, commit), checkout.tree.check_out(commit, keep)
-        )
+        await checkout.tree.check_out(commit, keep)
+        layout = await self._layout(checkout.repository, commit)
         root = os.fsencode(checkout.work)
         planted = [root + b"/" + folder + b"/.git" for folder in layout.folders]
         for path in planted:
@@ -269,9 +269,13 @@ class GitWorkspaces:
         )
 
     async def _layout(self, repository: Repository, commit: str) -> Layout:
-        if commit not in self._known.layouts:
-            self._known.layouts[commit] = await layout_of(repository.plumbing(), commit)
-        return self._known.layouts[commit]
+        layouts = self._known.layouts
+        if commit not in layouts:
+            found = await layout_of(repository.plumbing(), commit)
+            while len(layouts) >= _LAYOUTS:  # a large repository has thousands of folders
+                del layouts[next(iter(layouts))]
+            layouts[commit] = found
+        return layouts[commit]
 
     async def _packed_refs(self) -> bytes:
         """The user's tags, as a `packed-refs` file; read once."""
