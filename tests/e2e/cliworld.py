@@ -31,6 +31,9 @@ if step.get("hang"):
 for path, text in step.get("write", {f"{task}.txt": f"{task}\\n"}).items():
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     pathlib.Path(path).write_text(text)
+if step.get("stay"):
+    (here / "written").open("w").close()  # a pipe the test reads
+    time.sleep(600)
 report = step.get("report", {"status": "DONE"})
 if report:
     pathlib.Path(os.environ["CHARGEHAND_RESULT"]).write_text(json.dumps(report))
@@ -66,6 +69,7 @@ class CliWorld:
         self.folder = folder
         (folder / "agent").mkdir(parents=True)
         (folder / "agent" / "agent.py").write_text(_AGENT)
+        os.mkfifo(folder / "agent" / "written")
         self.script({})
         self.environ = {**repo.environ, "XDG_STATE_HOME": str(folder / "state"), "USER": "uma", "TERM": "xterm"}
 
@@ -77,6 +81,10 @@ class CliWorld:
     def script(self, steps: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """What the agent does, by task."""
         (self.folder / "agent" / "script.json").write_text(json.dumps(steps))
+
+    def wait_until_written(self) -> None:
+        """Return when an agent whose step says `stay` has written its files."""
+        (self.folder / "agent" / "written").read_bytes()
 
     def plan(self, tasks: Sequence[Mapping[str, Any]], *, path: Path | None = None, **keys: Any) -> Path:
         """Write a plan; outside the repository unless `path` says otherwise."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cliworld import CliWorld, task
+from tests.e2e.cliworld import CliWorld, read_until, task
 from tests.repos import Repo, hermetic_environment
 
 ERROR = {"code", "message", "file", "line", "hint"}
@@ -209,6 +211,34 @@ def test_clean_says_what_goes_and_what_stays(cli: CliWorld):
     assert cli.call("clean", "--json").document["removed"] == []
     assert cli.repo.head("chargehand/todo-1")
     assert cli.call("status", "--json").document["state"] == "finished"
+
+
+def test_what_a_killed_attempt_left_is_found_and_brought_back(cli: CliWorld, tmp_path: Path):
+    """I2: no work is lost, and bringing it back leaves the checkout alone."""
+    cli.script({"a": [{"stay": True, "write": {"a.txt": "half done\n"}}]})
+    plan = cli.plan([task("a")])
+    with cli.started_run(plan) as process:
+        read_until(process, "a     running")
+        cli.wait_until_written()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(30)
+    cli.script({})
+    assert cli.call("resume", "--quiet").code == 0
+    (row,) = cli.call("rescue", "list", "--json").document["rescues"]
+    assert set(row) == {"name", "ref", "run", "task", "commit", "at", "message"}
+    assert (row["run"], row["task"]) == ("todo-1", "a")
+    assert "+half done" in cli.call("rescue", "show", row["name"]).stdout
+    before = (cli.repo.head(), cli.repo.git("status", "--porcelain"))
+    branch = cli.call("rescue", "restore", row["name"], "--branch", "back", "--json").document
+    assert (branch["branch"], branch["folder"]) == ("back", None)
+    assert cli.repo.git("show", "back:a.txt") == "half done"
+    folder = cli.call("rescue", "restore", row["name"], "--to", tmp_path / "back", "--json").document
+    assert folder["branch"] is None
+    assert (tmp_path / "back" / "a.txt").read_text() == "half done\n"
+    assert (cli.repo.head(), cli.repo.git("status", "--porcelain")) == before
+    both = cli.call("rescue", "restore", row["name"], "--to", "x", "--branch", "y", "--json")
+    assert (both.code, both.document["error"]["code"]) == (2, "usage")
+    assert row["name"] in cli.call("rescue", "list").stdout
 
 
 # -- plans ----------------------------------------------------------------------------------------
