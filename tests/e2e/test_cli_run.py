@@ -251,7 +251,8 @@ def test_without_a_plan_the_one_at_a_known_place_is_taken(cli: CliWorld):
     cli.plan([task("a")], path=cli.repo.path / "plan.json")
     done = cli.call("run", "--agent-command", cli.agent, "--sandbox", "none", "--json")
     assert (done.code, done.document["state"]) == (0, "finished")
-    assert "plan.json" in done.stderr
+    assert done.stderr.splitlines()[0] == "run todo-1"
+    assert "plan.json" in done.stderr.splitlines()[1]
 
 
 def test_dry_run_prints_what_check_prints_and_starts_nothing(cli: CliWorld):

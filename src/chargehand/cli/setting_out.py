@@ -25,6 +25,7 @@ from chargehand.wiring.starting import refuse_second_run
 if TYPE_CHECKING:
     from chargehand.domain.options import RunOptions
     from chargehand.domain.plan import Plan
+    from chargehand.settings import Settings
 
 __all__ = ["set_out"]
 
@@ -47,9 +48,9 @@ async def set_out(
 ) -> int:
     """Read, check, ask where somebody is there to be asked, start, drive; answers with the exit code."""
     workshop = await call.open()
-    surveyed = await survey_plan(call, workshop, path, base, quiet=not dry_run)
+    surveyed = await survey_plan(workshop, path, base)
     if dry_run:
-        return print_check(call, surveyed)
+        return print_check(call, surveyed, path)
     plan = _checked(surveyed)
     if not new:
         refuse_second_run(workshop.service, plan)
@@ -63,6 +64,7 @@ async def set_out(
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
         if path is None:
             call.out.note(f"taking {surveyed.loaded.source}")
+        _warn_of_settings(call, workshop.settings)
         _warn(call, surveyed, reviews=event.options.review)
     except BaseException:
         held.release()
@@ -97,6 +99,12 @@ def _ask(surveyed: Surveyed, plan: Plan) -> None:
     question = f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?"
     if not click.confirm(question, default=False, err=True):
         raise click.Abort
+
+
+def _warn_of_settings(call: Call, settings: Settings) -> None:
+    pen = Pen(colour=may_colour(sys.stderr))
+    for problem in settings.warnings:
+        call.out.note(*problem_lines(problem, pen))
 
 
 def _warn(call: Call, surveyed: Surveyed, *, reviews: bool) -> None:

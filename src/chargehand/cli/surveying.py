@@ -44,13 +44,9 @@ class Surveyed:
         return tuple(problem for problem in self.found.problems if not problem.is_error)
 
 
-async def survey_plan(
-    call: Call, workshop: Workshop, path: Path | None, base: str | None = None, *, quiet: bool = False
-) -> Surveyed:
-    """Read and check the plan that is meant; without a path it says which one it took, unless `quiet`."""
+async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = None) -> Surveyed:
+    """Read and check the plan that is meant; without a path, the one at the known places."""
     loaded = workshop.load_plan(path)
-    if path is None and not quiet:
-        call.out.note(f"taking {loaded.source}")
     subject = loaded.plan or loaded.draft
     if subject is None:
         return Surveyed(loaded=loaded, found=check_loaded(loaded))
@@ -100,8 +96,10 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
     return found
 
 
-def print_check(call: Call, surveyed: Surveyed) -> int:
-    """What `check` and `run --dry-run` print; 2 when there are errors."""
+def print_check(call: Call, surveyed: Surveyed, path: Path | None) -> int:
+    """What `check` and `run --dry-run` print; 2 when there are errors. Without a path it says which plan it took."""
+    if path is None:
+        call.out.note(f"taking {surveyed.loaded.source}")
     if call.out.json:
         call.out.document(survey_document(surveyed.loaded, surveyed.found))
     else:

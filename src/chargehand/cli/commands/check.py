@@ -31,5 +31,5 @@ async def check(call: Call, plan: Path | None, base: str | None) -> int:
     except UserError as error:
         if error.code not in _NO_REPOSITORY or call.repo is not None:
             raise
-        return print_check(call, survey_alone(call, plan, error))
-    return print_check(call, await survey_plan(call, workshop, plan, base))
+        return print_check(call, survey_alone(call, plan, error), plan)
+    return print_check(call, await survey_plan(workshop, plan, base), plan)

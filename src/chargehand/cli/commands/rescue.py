@@ -18,9 +18,13 @@ chargehand rescue restore todo-1/api/1 --to D into a new folder
 """
 
 
-@click.group("rescue")
-def rescue() -> None:
+@click.group("rescue", invoke_without_command=True)
+@click.option("--json", "_as_json", is_flag=True, hidden=True, expose_value=False)
+@click.pass_context
+def rescue(ctx: click.Context) -> None:
     """Find work that was kept from being lost: what an interrupted or failed attempt left in its workspace."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command("list", examples=_EXAMPLES)
