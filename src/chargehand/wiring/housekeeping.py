@@ -20,6 +20,8 @@ __all__ = ["Cleaned", "clean"]
 
 _RUN_REF = re.compile(rf"{REF_ROOT}/(?:candidates)/(?P<run>[^/]+)/")
 _DAY_S = 86_400.0
+KEPT = "kept"
+"""The folder of a pool where slots stand that could not be rescued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,10 @@ async def clean(shop: Workshop, *, dry_run: bool) -> Cleaned:
         removed += [("rescue", name) for name in await forget_rescues(shop.repository, before=before)]
     unfinished = _unfinished(shop)
     kept = [(run, "it is not finished: its workspaces stay") for run in unfinished]
-    if not unfinished:
+    aside = shop.places.agents / KEPT
+    if aside.is_dir() and any(aside.iterdir()):
+        kept.append((str(aside), "these workspaces could not be rescued, and nothing else holds what is in them"))
+    elif not unfinished:
         removed += _folders(shop, dry_run=dry_run)
     kept += [(integration_branch(run), "branches are yours to delete") for run in shop.store.runs()]
     return Cleaned(removed=tuple(removed), kept=tuple(kept))

@@ -131,7 +131,7 @@ def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:
     environment = _environment(shop, "gates")
     confined = _confined(shop, state, site, environment)
     parts = GateParts(
-        workspaces=GitWorkspaces(repository, shop.places.gates),
+        workspaces=GitWorkspaces(repository, shop.places.gates, precious=False),
         confined=confined,
         environment=environment,
         folders=site.folders,
