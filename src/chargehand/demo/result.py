@@ -11,7 +11,7 @@ from typing import Any
 
 from chargehand.demo.play import Killed
 from chargehand.demo.stage import Stage
-from chargehand.demo.story import Incident
+from chargehand.demo.story import Incident, IncidentKind
 
 __all__ = ["Result"]
 
@@ -37,8 +37,8 @@ class Result:
     @property
     def next_steps(self) -> tuple[str, ...]:
         """What to type next, in this order."""
-        told = next((incident.task for incident in self.incidents), "")
-        show = (f"show {told} --log",) if told else ()
+        red = next((incident.task for incident in self.incidents if incident.kind is IncidentKind.RED_GATE), "")
+        show = (f"show {red} --brief",) if red else ()
         name = _program()
         return (f"cd {quote(str(self.stage.project))}", *(f"{name} {words}" for words in ("status", *show, "accept")))
 
