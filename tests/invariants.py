@@ -1,0 +1,197 @@
+"""What holds of a run at every moment (SPEC 12), checked on its state and its journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+from typing import Any
+
+from chargehand.domain.decide import decide, is_stuck
+from chargehand.domain.effects import Effect, Land, RunGates, StartAttempt
+from chargehand.domain.events import (
+    BranchOpened,
+    CanaryFinished,
+    DecisionAnswered,
+    DecisionAsked,
+    EffectIntended,
+    GateMadeRequired,
+    GatesFinished,
+    LandFinished,
+    MergeFinished,
+    Recorded,
+    TaskEnded,
+    TaskIntegrated,
+)
+from chargehand.domain.evolve import agent_of, evolve, fold
+from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
+from chargehand.domain.plan import GatePoint, Mode
+from chargehand.domain.scope import overlaps
+from chargehand.domain.state import RunState
+from chargehand.domain.view import document, why
+from chargehand.domain.words import TERMINAL, Decision, TaskStatus
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Follows one journal: what was checked once is not checked again, so that a step costs what it adds."""
+
+    def __init__(self, first: Recorded) -> None:
+        self.seen = 1
+        self.shadow = fold([first])
+        self.head = ""
+        self.baseline: dict[str, GateResult] = {}
+        self.gated: dict[str, set[str]] = {}  # tree -> checks that do not stand against it
+        self.candidates: dict[str, Candidate] = {}
+        self.landed: Counter[str] = Counter()
+        self.open: dict[str, Decision] = {}
+        self.starts: set[str] = set()
+
+    def check(self, state: RunState, journal: list[Recorded], now: float) -> None:
+        """Everything, after a turn."""
+        for recorded in journal[self.seen :]:
+            self._event(recorded.event, state)
+            evolve(self.shadow, recorded.event, recorded.at)
+            self.shadow.seq = recorded.seq
+        self.seen = len(journal)
+        self._settled(state, now)
+        self._indexes(state)
+        self._live(state)
+        self._tasks(state, now)
+
+    # -- state --------------------------------------------------------------------------------
+
+    def _settled(self, state: RunState, now: float) -> None:
+        """I13: a fixed point, and never stuck. Folding gives the live state, and deciding leaves no trace in it."""
+        assert decide(state, now) == ()
+        assert not is_stuck(state, now)
+        assert self.shadow == state
+
+    def _live(self, state: RunState) -> None:
+        """Slots, limits per agent, leases, sequential mode, one step of a task at a time [I10]."""
+        assert len(state.live) <= state.options.jobs
+        tasks = [state.tasks[name] for name in state.live]
+        limits = {agent.name: agent.jobs for agent in state.options.agents}
+        for agent, count in Counter(agent_of(state, record) for record in tasks).items():
+            assert state.agents_live[agent] == count
+            assert limits.get(agent) is None or count <= limits[agent]  # type: ignore[operator]
+        for one, two in combinations([record.task for record in tasks], 2):
+            assert Mode.SEQUENTIAL not in {one.mode, two.mode}
+            if one.files and two.files:
+                assert not overlaps(one.files.writes, two.files.writes)
+        busy = Counter(effect.task for effect in state.inflight.values() if getattr(effect, "task", ""))  # type: ignore[union-attr]
+        assert all(count == 1 for count in busy.values())
+        running = {name for name, record in state.tasks.items() if record.status is TaskStatus.RUNNING}
+        assert running <= set(state.live)
+
+    def _indexes(self, state: RunState) -> None:
+        """The indexes say what the records say."""
+        waiting = {name for name, record in state.tasks.items() if record.status is TaskStatus.WAITING}
+        offered = [name for *_, name in state.ready] + [name for _, name in state.timers]
+        due = {name for name in waiting if not state.unmet[name]}
+        assert sorted(offered) == sorted(n for n in due if state.wave is None or state.wave_of[n] <= state.wave)
+        assert (state.ready, state.timers) == (sorted(state.ready), sorted(state.timers))
+        open_tasks = [name for name, record in state.tasks.items() if record.status not in TERMINAL]
+        assert state.open_tasks == len(open_tasks)
+        per_wave = Counter(state.wave_of[name] for name in open_tasks)
+        assert state.wave_open == {wave: per_wave[wave] for wave in state.wave_open}
+        landing = [name for name, record in state.tasks.items() if record.status is TaskStatus.INTEGRATING]
+        assert sorted(state.queue) == sorted(landing)
+        assert set(state.holds) <= set(state.decisions)
+
+    def _tasks(self, state: RunState, now: float) -> None:
+        """I12: a reason for every end, and an answer for every task at every moment. I10: no bound is passed."""
+        for name, record in state.tasks.items():
+            assert why(state, name, now)
+            if record.status in TERMINAL:
+                assert record.reason
+                assert record.inflight is None
+                assert record.decision is None
+            assert (record.decision in state.decisions) is (record.status is TaskStatus.AWAITING_DECISION)
+            assert (record.landed is not None) is (record.status is TaskStatus.INTEGRATED)
+            caps, tries = state.options.caps, record.tries
+            assert tries.attempts <= caps.task_attempts
+            policy = state.options.policy
+            assert tries.retries <= policy.retries
+            assert tries.conflicts <= policy.conflicts
+            assert tries.contexts <= policy.contexts
+            assert tries.concern_fixes <= policy.concern_fixes
+            assert tries.blocked_contexts <= policy.blocked_contexts
+        assert document(state, held=True)["run"] == state.run
+        if state.finished is not None:
+            assert not state.inflight
+            assert not state.decisions
+            assert not state.live
+            assert all(record.status in TERMINAL for record in state.tasks.values())
+
+    # -- events -------------------------------------------------------------------------------
+
+    def _event(self, event: Any, state: RunState) -> None:
+        match event:
+            case EffectIntended(effect=effect):
+                self._intended(effect, state)
+            case BranchOpened(head=head):
+                self.head = head
+            case CanaryFinished(results=results):
+                self.baseline = {r.gate: r for r in results if r.status is GateStatus.FAIL}
+            case GateMadeRequired(gate=gate):
+                self.baseline.pop(gate, None)
+            case GatesFinished(results=results):
+                for result in results:
+                    if self._excused(result):
+                        self.gated.setdefault(result.tree, set()).add(result.gate)
+            case MergeFinished(result=Candidate() as candidate):
+                self.candidates[candidate.commit] = candidate
+            case LandFinished(task=task, result=Landed(commit=commit)):
+                self._landing(task, commit, state)
+            case TaskIntegrated(task=task, commit=commit):
+                assert self.landed[task] == 1
+                assert self.head == commit
+            case DecisionAsked(decision=decision):
+                assert decision.id not in self.open
+                self.open[decision.id] = decision
+            case DecisionAnswered(id=name, choice=choice, by=by):
+                decision = self.open.pop(name)  # I9: a question is answered once, and while it is open
+                assert choice == decision.default if by == "unattended" else choice in decision.choices
+            case TaskEnded(task=task):
+                self.open = {name: asked for name, asked in self.open.items() if asked.task != task}
+            case _:
+                pass
+
+    def _excused(self, result: GateResult) -> bool:
+        """Green, or red as on the base."""
+        before = self.baseline.get(result.gate)
+        if result.status is not GateStatus.FAIL:
+            return result.status is not GateStatus.FAULT
+        if before is None:
+            return False
+        if before.failed_tests is None:
+            return True
+        return bool(result.failed_tests) and set(result.failed_tests or ()) <= set(before.failed_tests)
+
+    def _intended(self, effect: Effect, state: RunState) -> None:
+        match effect:
+            case StartAttempt():
+                assert effect.key not in self.starts, "a key is never used for two starts"
+                self.starts.add(effect.key)
+                for needed in state.tasks[effect.task].task.depends_on:
+                    assert self.landed[needed] == 1, "never before its dependencies are integrated"
+            case Land():
+                assert effect.head == self.head
+            case RunGates(point=GatePoint.INTEGRATE):
+                assert effect.tree == self.candidates[effect.commit].tree
+            case _:
+                pass
+
+    def _landing(self, task: str, commit: str, state: RunState) -> None:
+        """I3: only to a candidate on our head whose checks passed on exactly that tree; I4: each task once."""
+        candidate, record = self.candidates[commit], state.tasks[task]
+        assert candidate.head == self.head
+        green = self.gated.get(candidate.tree, set())
+        assert green >= {gate.id for gate in state.plan.gates_on(GatePoint.INTEGRATE)}
+        assert green >= {f"verify-{n}" for n, _ in enumerate(record.task.verify, start=1)}
+        own = self.gated.get(record.sealed.tree if record.sealed else "", set())
+        assert own >= {gate.id for gate in state.plan.gates_on(GatePoint.TASK)}
+        self.landed[task] += 1
+        assert self.landed[task] == 1
+        self.head = commit

@@ -1,0 +1,276 @@
+"""Random plans, and a world that answers every effect in every way it can come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from chargehand.domain import graph
+from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.events import (
+    AttemptFinished,
+    BranchOpened,
+    CanaryFinished,
+    Event,
+    GatesFinished,
+    LandFinished,
+    MergeFinished,
+)
+from chargehand.domain.options import AgentDef, Caps
+from chargehand.domain.outcome import (
+    AgentExit,
+    AttemptResult,
+    Blocker,
+    BlockerKind,
+    Candidate,
+    Concern,
+    ConcernKind,
+    Conflict,
+    ExitKind,
+    FaultKind,
+    GateResult,
+    GateStatus,
+    HeadMoved,
+    Kickback,
+    KickbackSignal,
+    Landed,
+    ReportStatus,
+    Usage,
+)
+from chargehand.domain.plan import Barrier, Command, Files, GatePoint, GateSpec, Interfaces, Mode, Plan, Scope, Task
+from tests.invariants import Watch
+from tests.play import Answer, Play, done, ended, tree_of
+
+T = TypeVar("T")
+Draw = Callable[[Sequence[Any]], Any]
+"""Picks one of several things; the choice is Hypothesis's."""
+
+STATUS = ReportStatus
+NOT_AN_ATTEMPT = ("lost", "cancelled", "rate", "down")
+
+
+# -- plans ------------------------------------------------------------------------------------------
+
+PATTERNS = ("a.py", "b.py", "src/*.py", "src/x.py", "docs")
+SIGNATURES = ("f(x: int)", "f(x: str)", "g()")
+GATES = (
+    GateSpec(id="lint", run=Command(argv=("lint",)), on=frozenset({GatePoint.TASK, GatePoint.RUN})),
+    GateSpec(id="tests", run=Command(argv=("tests",)), junit=True),
+    GateSpec(id="wave", run=Command(argv=("wave",)), on=frozenset({GatePoint.WAVE})),
+)
+
+
+@st.composite
+def plans(draw: Any) -> Plan:
+    """One to twelve tasks with everything that changes how they are scheduled."""
+    size = draw(st.integers(1, 12))
+    barrier = draw(st.sampled_from(Barrier))
+    needs: dict[str, list[str]] = {}
+    for number in range(size):
+        earlier = st.sampled_from(sorted(needs)) if needs else st.nothing()
+        needs[f"t{number}"] = draw(st.lists(earlier, max_size=min(3, number), unique=True))
+    declared = {name: draw(st.none() | st.integers(1, 4)) for name in needs}
+    legal = graph.waves(needs, declared, strict=barrier is Barrier.WAVE)
+    waves = {name: legal[name] if declared[name] else None for name in needs}
+    order = draw(st.permutations(sorted(needs)))
+    tasks = tuple(_task(draw, name, tuple(needs[name]), waves[name]) for name in order)
+    gates = tuple(gate for gate in GATES if draw(st.booleans()))
+    allowed = draw(st.sampled_from([(), ("tests",)]))
+    return Plan(plan="p", tasks=tasks, barrier=barrier, gates=gates, allow_red=allowed)
+
+
+def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None) -> Task:
+    rare = st.integers(0, 11).map(lambda n: n == 7)
+    files = st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2, unique=True)
+    signatures = st.lists(st.sampled_from(SIGNATURES), max_size=1).map(tuple)
+    return Task(
+        id=name,
+        title=name,
+        depends_on=needs,
+        wave=wave,
+        files=draw(st.none() | files.map(lambda paths: Files(modify=tuple(paths)))),
+        scope=draw(st.sampled_from(Scope)),
+        mode=Mode.SEQUENTIAL if draw(rare) else Mode.PARALLEL,
+        needs_human=draw(rare),
+        allow_empty=draw(rare),
+        agent=draw(st.none() | st.just("slow")),
+        verify=(Command(argv=("verify",)),) if draw(st.booleans()) else (),
+        interfaces=Interfaces(consumes=draw(signatures), produces=draw(signatures)),
+    )
+
+
+@st.composite
+def runs(draw: Any, *, unattended: bool | None = None) -> Simulation:
+    """A run that has not begun."""
+    plan = draw(plans())
+    caps = draw(
+        st.sampled_from([Caps(), Caps(task_attempts=3), Caps(run_tokens=40), Caps(task_usd=1.0), Caps(run_wall_s=3000)])
+    )
+    names = [task.id for task in plan.tasks]
+    only = draw(st.lists(st.sampled_from(names), max_size=2, unique=True)) if draw(st.booleans()) else []
+    return Simulation(
+        plan,
+        agents=(AgentDef(name="slow", kind="command", jobs=1),),
+        jobs=draw(st.integers(1, 4)),
+        unattended=draw(st.booleans()) if unattended is None else unattended,
+        only=tuple(only),
+        caps=caps,
+    )
+
+
+# -- outcomes -----------------------------------------------------------------------------------------
+
+
+def exits(kind: ExitKind, **fields: Any) -> Any:
+    return done(None, end=AgentExit(kind=kind, **fields))
+
+
+def kickback(signal: KickbackSignal) -> Any:
+    return done(STATUS.KICKBACK, kickback=Kickback(signal=signal))
+
+
+def blocked(kind: BlockerKind) -> Any:
+    return done(STATUS.BLOCKED, blocker=Blocker(text=kind, kind=kind), context=[("b", "")], changes=[])
+
+
+def concerned(kind: ConcernKind, path: str) -> Any:
+    return done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text=kind, kind=kind),), changes=[path])
+
+
+ATTEMPTS: dict[str, Callable[[Draw, str], Answer]] = {
+    "done": lambda draw, path: done(changes=[path], interfaces=(draw(SIGNATURES),), usage=Usage(tokens=1, usd=0.1)),
+    "same": lambda draw, path: done(changes=[path], content="same"),
+    "silent": lambda draw, path: done(None, changes=[path]),
+    "stray": lambda draw, path: done(changes=[path, "stray.py"]),
+    "nothing": lambda draw, path: done(changes=[]),
+    "failed": lambda draw, path: done(STATUS.FAILED, summary=draw(("one", "two")), changes=[path]),
+    "crash": lambda draw, path: exits(ExitKind.EXITED, code=draw((1, 2))),
+    "bad seal": lambda draw, path: AttemptResult(exit=AgentExit(kind=ExitKind.EXITED, code=0), seal_problem="disk"),
+    "rewritten": lambda draw, path: done(changes=[path], seal={"base_is_ancestor": False}),
+    "timeout": lambda draw, path: exits(draw((ExitKind.TIMEOUT, ExitKind.STALL))),
+    "no agent": lambda draw, path: ended(draw((ExitKind.ENV_MISSING, ExitKind.OVER_BUDGET))),
+    "context": lambda draw, path: done(STATUS.NEEDS_CONTEXT, context=[(draw("xyz"), "")], changes=[]),
+    "no context": lambda draw, path: done(STATUS.NEEDS_CONTEXT, changes=[]),
+    "blocked": lambda draw, path: blocked(draw(tuple(BlockerKind))),
+    "kickback": lambda draw, path: kickback(draw(tuple(KickbackSignal))),
+    "concerns": lambda draw, path: concerned(draw(tuple(ConcernKind)), path),
+    "config": lambda draw, path: done(changes=[path], seal={"config_changed": ("hooks",)}),
+    "lost": lambda draw, path: ended(ExitKind.LOST),
+    "cancelled": lambda draw, path: exits(ExitKind.CANCELLED),
+    "rate": lambda draw, path: ended(ExitKind.RATE_LIMITED),
+    "down": lambda draw, path: exits(ExitKind.PROVIDER_DOWN, retry_at=draw((0.0, 1e12))),
+}
+GOOD = ("done",) * 90
+
+
+class Simulation(Play):
+    """A run whose effects come out in every way; patience bounds what no bound of the run does."""
+
+    def __init__(self, plan: Plan, **options: Any) -> None:
+        super().__init__(plan, **options)
+        self.watch = Watch(self.journal[0])
+        self.turns: list[tuple[float, tuple[Event, ...]]] = []
+        self.patience = 15
+        self.moves = 0
+
+    def record(self, *facts: Event) -> list[Any]:
+        """One turn, with every invariant checked after it."""
+        self.turns.append((self.now, facts))
+        events = super().record(*facts)
+        self.watch.check(self.state, self.journal, self.now)
+        return events
+
+    def finish(self, effect: Effect, draw: Draw) -> None:
+        """An effect comes to some outcome."""
+        self.record(self.outcome(effect, draw))
+
+    def outcome(self, effect: Effect, draw: Draw) -> Event:
+        """Some outcome of an effect."""
+        match effect:
+            case OpenBranch():
+                self.branch = self.branch or effect.base
+                return BranchOpened(key=effect.key, head=self.branch, tree=tree_of(self.branch))
+            case RunCanary():
+                ran = tuple(self._judged(gate.id, tree_of(effect.commit), draw) for gate in self.state.plan.gates)
+                return CanaryFinished(key=effect.key, results=ran)
+            case StartAttempt():
+                result = self._attempted(effect, draw)
+                return AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+            case RunGates():
+                return self._gated(effect, draw)
+            case MergeCandidate():
+                return self._merged(effect, draw)
+            case Land():
+                return self._landed(effect, draw)
+
+    def _attempted(self, effect: StartAttempt, draw: Draw) -> AttemptResult:
+        files = self.state.tasks[effect.task].task.files
+        path = files.modify[0].replace("*", "y") if files else "any.py"
+        name = draw((*GOOD, *ATTEMPTS))
+        if name in NOT_AN_ATTEMPT:
+            self.patience -= 1
+            name = name if self.patience > 0 else "done"
+        answer = ATTEMPTS[name](draw, path)
+        return answer if isinstance(answer, AttemptResult) else answer(effect)
+
+    def _gated(self, effect: RunGates, draw: Draw) -> Event:
+        results = []
+        for check in self.checks(effect):
+            tree = draw((*[effect.tree] * 60, "another tree"))
+            results.append(self._judged(check, tree, draw))
+            if results[-1].status is GateStatus.FAIL and draw((False, True)):
+                break
+        return GatesFinished(
+            key=effect.key,
+            task=effect.task,
+            attempt=effect.attempt,
+            point=effect.point,
+            commit=effect.commit,
+            results=tuple(results),
+        )
+
+    def _judged(self, gate: str, tree: str, draw: Draw) -> GateResult:
+        status = draw((*[GateStatus.PASS] * 50, *[GateStatus.FAIL] * 9, GateStatus.FAULT))
+        if status is GateStatus.PASS:
+            return GateResult(gate=gate, tree=tree, status=status)
+        failing = draw((None, ("t1",), ("t1", "t2"))) if status is GateStatus.FAIL else None
+        fault = draw(tuple(FaultKind)) if status is GateStatus.FAULT else None
+        return GateResult(gate=gate, tree=tree, status=status, fault=fault, failed_tests=failing, tail=draw("uvw"))
+
+    def _merged(self, effect: MergeCandidate, draw: Draw) -> Event:
+        result: Candidate | Conflict
+        if draw((*[False] * 9, True)):
+            result = Conflict(head=effect.head, paths=("a.py",))
+        else:
+            commit = f"m{len(self.journal)}({effect.commit})"
+            sealed = self.state.tasks[effect.task].sealed
+            tree = draw((tree_of(commit), sealed.tree))
+            result = Candidate(commit=commit, tree=tree, head=effect.head)
+        return MergeFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+
+    def _landed(self, effect: Land, draw: Draw) -> Event:
+        result: Landed | HeadMoved
+        if self.branch != effect.head:
+            result = HeadMoved(actual=self.branch)
+        else:
+            result, self.branch = Landed(commit=effect.commit), effect.commit
+        return LandFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+
+    def move_branch(self, draw: Draw) -> None:
+        """Somebody else moves the branch, or removes it."""
+        self.moves += 1
+        self.branch = draw((f"foreign{self.moves}", None))
+
+    def replayed(self) -> Play:
+        """The same outcomes in the same order, from the start."""
+        again = Play(self.start.plan)
+        again.start, again.journal = self.start, self.journal[:1]
+        from chargehand.domain.evolve import fold
+
+        again.state = fold(again.journal)
+        for now, facts in self.turns:
+            again.now = now
+            again.record(*facts)
+        return again
