@@ -394,7 +394,9 @@ def test_wrong_settings_are_told_all_at_once(cli: CliWorld):
 
 def test_state_can_lie_elsewhere(cli: CliWorld, tmp_path: Path):
     state = tmp_path / "elsewhere"
-    assert cli.run(cli.plan([task("a")]), "--state-dir", state, "--quiet").code == 0
+    done = cli.run(cli.plan([task("a")]), "--state-dir", state, "--quiet")
+    assert done.code == 0
+    assert done.stdout.splitlines()[-1] == f"next: chargehand accept todo-1 --state-dir {state}"
     assert cli.call("runs", "--json").document == {"runs": []}
     assert len(cli.call("runs", "--state-dir", state, "--json").document["runs"]) == 1
     assert cli.call("status", "--json", env={"CHARGEHAND_STATE_DIR": str(state)}).document["state"] == "finished"

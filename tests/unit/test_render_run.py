@@ -67,6 +67,8 @@ def test_a_waiting_run_shows_each_question_with_its_answers():
     held = "\n".join(status_lines(state, PLAIN, 1000.0, held=True))
     assert "chargehand resume" not in held
     assert decision_lines(state, PLAIN, only="d2") == []
+    elsewhere = "\n".join(decision_lines(state, Pen(where=" --repo x")))
+    assert "chargehand answer d1 retry|skip|stop --run r-1 --repo x" in elsewhere
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])

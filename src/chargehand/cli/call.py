@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.cli.output import Output, close_stdout
+from chargehand.cli.output import Output, close_stdout, is_terminal, may_colour
+from chargehand.cli.render.pen import Pen
 from chargehand.cli.session import Session
 from chargehand.domain.errors import ChargehandError
 
@@ -37,6 +40,22 @@ class Call:
     state_dir: Path | None = None
     sets: tuple[str, ...] = ()
     flags: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def pen(self) -> Pen:
+        """Draws what goes to stdout."""
+        return Pen(colour=self.out.colour, width=self.out.width, where=self._where)
+
+    @property
+    def side_pen(self) -> Pen:
+        """Draws what goes to stderr."""
+        width = get_terminal_size().columns if is_terminal(self.out.stderr) else None
+        return Pen(colour=may_colour(self.out.stderr), width=width, where=self._where)
+
+    @property
+    def _where(self) -> str:
+        given = (("--repo", self.repo), ("--state-dir", self.state_dir))
+        return "".join(f" {flag} {shlex.quote(str(folder))}" for flag, folder in given if folder is not None)
 
     async def open(self) -> Workshop:
         """The repository's workshop; `UserError` when there is no repository."""

@@ -6,17 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import click
 
 from chargehand.cli.call import Call
-from chargehand.cli.output import is_terminal, may_colour
+from chargehand.cli.output import is_terminal
 from chargehand.cli.progress import PlainProgress, Progress
 from chargehand.cli.prompts import Prompter
 from chargehand.cli.render.header import header_lines
-from chargehand.cli.render.pen import Pen
 from chargehand.domain.words import Decision
 
 if TYPE_CHECKING:
@@ -43,9 +41,7 @@ def is_live(call: Call) -> bool:
 
 def print_header(call: Call, state: RunState, sandbox: str) -> None:
     """What will be done, before it is."""
-    width = get_terminal_size().columns if is_terminal(call.out.stderr) else None
-    pen = Pen(colour=may_colour(call.out.stderr), width=width)
-    call.out.note(*header_lines(state, pen, sandbox=sandbox), "")
+    call.out.note(*header_lines(state, call.side_pen, sandbox=sandbox), "")
 
 
 class Driver:
@@ -87,10 +83,9 @@ class Driver:
         if is_live(self._call):
             from chargehand.cli.live import LiveProgress
 
-            self._progress = LiveProgress(self._call.out, history)
+            self._progress = LiveProgress(self._call.out, self._call.side_pen, history)
         if self._wait:
-            pen = Pen(colour=may_colour(self._call.out.stderr))
-            self._prompter = Prompter(self._progress, pen, self._answer)
+            self._prompter = Prompter(self._progress, self._call.side_pen, self._answer)
         self._workshop.on_output = self._progress.output
 
     # -- what the engine tells --------------------------------------------------------------------
@@ -129,7 +124,8 @@ class Driver:
             return
         if self._presses == 1:
             again = ", press again to stop at once" if name == "ctrl-c" else ""
-            self._progress.note(f"stopping{again}: `chargehand resume {self._run}` will go on.")
+            step = self._call.side_pen.step(f"resume {self._run}")
+            self._progress.note(f"stopping{again}: `{step}` will go on.")
             self._engine.interrupt(name)
         else:
             self._engine.interrupt(name, now=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from chargehand.cli.call import Call
 from chargehand.cli.output import close_stdout
-from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.summary import summary_lines
 from chargehand.domain.view import document, exit_code
 
@@ -43,7 +42,7 @@ def _print(call: Call, state: RunState, accepting: Accepting) -> None:
             made["warnings"] = [*made["warnings"], refused]
         call.out.document(made)
     else:
-        pen = Pen(colour=call.out.colour, width=call.out.width)
+        pen = call.pen
         call.out.say(*summary_lines(state, pen, accepted=accepting.done))
         if accepting.refused:
             call.out.tell(f"not accepted: {accepting.refused}")

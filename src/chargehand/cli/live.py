@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from chargehand.cli.output import Output, may_colour
+from chargehand.cli.output import Output
 from chargehand.cli.progress import event_line, id_room, spoken
 from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.lines import Rank
@@ -31,9 +32,11 @@ class LiveProgress:
     `history` are the events before this process took the run up: they tell since when each task is where it is.
     """
 
-    def __init__(self, out: Output, history: Iterable[Recorded] = (), *, now: Callable[[], float] = time.time) -> None:
-        self._colour = may_colour(out.stderr)
-        self._console = Console(file=out.stderr, no_color=not self._colour, highlight=False)
+    def __init__(
+        self, out: Output, pen: Pen, history: Iterable[Recorded] = (), *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._pen = pen
+        self._console = Console(file=out.stderr, no_color=not pen.colour, highlight=False)
         self._live: Live | None = None
         self._echo = Echo()
         self._board = Board()
@@ -50,7 +53,7 @@ class LiveProgress:
         self._board.take(recorded)
         line = spoken(recorded, state)
         if line.rank is Rank.NOTABLE:
-            pen = Pen(colour=self._colour, width=self._console.width)
+            pen = replace(self._pen, width=self._console.width)
             self.note(event_line(recorded.at, line, pen, ids=id_room(state.tasks)))
         if self._live is None:
             self._live = self._start()
@@ -107,7 +110,7 @@ class LiveProgress:
         if state is None or self._live is None:
             return
         size = self._console.size
-        pen = Pen(colour=self._colour, width=size.width - 1)
+        pen = replace(self._pen, width=size.width - 1)
         lines = board_lines(self._board, state, pen, self._now(), rows=size.height - 1)
         texts = (Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines)
         self._live.update(Group(*texts), refresh=True)

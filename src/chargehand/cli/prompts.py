@@ -55,7 +55,8 @@ class Prompter:
         self._asked = decision
         self._progress.pause()
         left = f" (1 of {len(state.decisions)})" if len(state.decisions) > 1 else ""
-        self._progress.note("", f"Only your answer is missing{left}; Ctrl-C leaves the run for `chargehand resume`.")
+        leave = f"Ctrl-C leaves the run for `{self._pen.step('resume')}`"
+        self._progress.note("", f"Only your answer is missing{left}; {leave}.")
         self._progress.note(*decision_lines(state, self._pen, only=decision.id))
         forget_typed()  # what was typed before the question is no answer
         self._show_prompt(decision)

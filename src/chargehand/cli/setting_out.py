@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,7 @@ from chargehand.cli.call import Call
 from chargehand.cli.carrying import carry
 from chargehand.cli.driving import may_ask
 from chargehand.cli.failing import PlanRefused
-from chargehand.cli.output import may_colour
 from chargehand.cli.render.checked import problem_lines
-from chargehand.cli.render.pen import Pen
 from chargehand.cli.render.units import count
 from chargehand.cli.surveying import Surveyed, print_check, survey_plan
 from chargehand.domain.errors import UserError
@@ -102,14 +99,14 @@ def _ask(surveyed: Surveyed, plan: Plan) -> None:
 
 
 def _warn_of_settings(call: Call, settings: Settings) -> None:
-    pen = Pen(colour=may_colour(sys.stderr))
+    pen = call.side_pen
     for problem in settings.warnings:
         call.out.note(*problem_lines(problem, pen))
 
 
 def _warn(call: Call, surveyed: Surveyed, *, reviews: bool) -> None:
     """What `check` would warn of, without its hints, and not more than fits above the header."""
-    pen = Pen(colour=may_colour(sys.stderr))
+    pen = call.side_pen
     warnings = [problem for problem in surveyed.warnings if problem.code not in _SAID_LATER]
     for problem in warnings[:_SHOWN_WARNINGS]:
         call.out.note(*problem_lines(replace(problem, hint=""), pen))
@@ -119,4 +116,4 @@ def _warn(call: Call, surveyed: Surveyed, *, reviews: bool) -> None:
         )
     if len(warnings) > _SHOWN_WARNINGS:
         rest = count(len(warnings) - _SHOWN_WARNINGS, "more warning")
-        call.out.note(f"{rest}: chargehand check {surveyed.loaded.source}")
+        call.out.note(f"{rest}: " + pen.step(f"check {shlex.quote(surveyed.loaded.source)}"))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from chargehand.cli.call import Call
 from chargehand.cli.render.checked import check_lines
-from chargehand.cli.render.pen import Pen
 from chargehand.domain.check import Survey, World, programs_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.problem import Problem, Severity
@@ -103,6 +102,6 @@ def print_check(call: Call, surveyed: Surveyed, path: Path | None) -> int:
     if call.out.json:
         call.out.document(survey_document(surveyed.loaded, surveyed.found))
     else:
-        pen = Pen(colour=call.out.colour, width=call.out.width)
+        pen = call.pen
         call.out.say(*check_lines(surveyed.loaded, surveyed.found, pen))
     return 2 if surveyed.errors else 0

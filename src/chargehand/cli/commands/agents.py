@@ -22,7 +22,7 @@ or give one to a single run: chargehand run PLAN --agent-command 'claude -p --pe
 @command("agents", examples=_EXAMPLES)
 async def agents(call: Call) -> None:
     """List the agents of the settings, whether each can run here, and what is missing where it cannot."""
-    from chargehand.cli.render.pen import Cell, Pen, table
+    from chargehand.cli.render.pen import Cell, table
 
     workshop = await call.open()
     default = workshop.settings.agent
@@ -53,6 +53,6 @@ async def agents(call: Call) -> None:
         )
         for agent, problem in found
     ]
-    call.out.say(*table(cells, Pen(colour=call.out.colour, width=call.out.width), indent=0))
+    call.out.say(*table(cells, call.pen, indent=0))
     if not found:
         call.out.note(_HOW)

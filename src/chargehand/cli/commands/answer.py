@@ -57,4 +57,5 @@ async def _answer(call: Call, decision: str, choice: str, run: str | None) -> No
         call.out.say(f"{decision} is answered with {choice}; {held} goes on with run {name}.")
     else:
         call.out.say(f"{decision} is answered with {choice}.")
-        call.out.say(f"Nobody drives run {name} now: `chargehand resume {name}` takes the answer and goes on.")
+        step = call.pen.step(f"resume {name}")
+        call.out.say(f"Nobody drives run {name} now: `{step}` takes the answer and goes on.")

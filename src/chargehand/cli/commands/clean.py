@@ -21,7 +21,7 @@ async def clean(call: Call, dry_run: bool) -> None:
 
     Journals, sealed attempts, branches, and whatever an unfinished run needs stay.
     """
-    from chargehand.cli.render.pen import Pen, table
+    from chargehand.cli.render.pen import table
 
     workshop = await call.open()
     done = await workshop.clean(dry_run=dry_run)
@@ -30,7 +30,7 @@ async def clean(call: Call, dry_run: bool) -> None:
         kept = [{"name": name, "why": why} for name, why in done.kept]
         call.out.document({"dry_run": dry_run, "removed": removed, "kept": kept})
         return
-    pen = Pen(colour=call.out.colour)
+    pen = call.pen
     word = "would go" if dry_run else "removed"
     if not done.removed:
         call.out.say("Nothing is to be removed.")

@@ -22,7 +22,7 @@ async def config(call: Call, prefix: str) -> None:
 
     Later sources win: built in, user file, project file, environment, --set, flags.
     """
-    from chargehand.cli.render.pen import Cell, Pen, table
+    from chargehand.cli.render.pen import Cell, table
 
     workshop = await call.open()
     settings = workshop.settings
@@ -33,6 +33,6 @@ async def config(call: Call, prefix: str) -> None:
         call.out.document({"settings": found, "warnings": warnings})
         return
     cells = [(key, shown, Cell(text=source, style="quiet")) for key, shown, source in rows]
-    call.out.say(*table(cells, Pen(colour=call.out.colour, width=call.out.width), indent=0))
+    call.out.say(*table(cells, call.pen, indent=0))
     for warning in settings.warnings:
         call.out.tell(f"warning: {warning.message}")

@@ -16,7 +16,6 @@ chargehand answer d1 retry        answer one of them
 @run_argument
 async def decisions(call: Call, run: str | None) -> None:
     """List the open questions of RUN: what happened, what each answer does, how to answer."""
-    from chargehand.cli.render.pen import Pen
     from chargehand.cli.render.summary import decision_lines
 
     workshop = await call.open()
@@ -39,6 +38,6 @@ async def decisions(call: Call, run: str | None) -> None:
         ]
         call.out.document({"run": name, "decisions": rows})
     elif state.decisions:
-        call.out.say(*decision_lines(state, Pen(colour=call.out.colour, width=call.out.width)))
+        call.out.say(*decision_lines(state, call.pen))
     else:
         call.out.note(f"Run {name} asks nothing.")

@@ -22,7 +22,7 @@ _WORDS = {True: ("ok", "good"), False: ("bad", "bad"), None: ("note", "ask")}
 async def doctor(call: Call, plan: Path | None) -> int:
     """Look at everything a run needs; exit code 1 when something would make it fail."""
     from chargehand.cli.failing import PlanRefused
-    from chargehand.cli.render.pen import Pen, wrap
+    from chargehand.cli.render.pen import wrap
 
     workshop = await call.open()
     loaded = workshop.load_plan(plan) if plan is not None else None
@@ -35,7 +35,7 @@ async def doctor(call: Call, plan: Path | None) -> int:
         rows = [{"name": f.name, "ok": f.ok, "text": f.text, "hint": f.hint or None} for f in findings]
         call.out.document({"ok": well, "findings": rows})
         return 0 if well else 1
-    pen = Pen(colour=call.out.colour, width=call.out.width)
+    pen = call.pen
     widest = max(len(finding.name) for finding in findings)
     for finding in findings:
         word, style = _WORDS[finding.ok]

@@ -50,9 +50,8 @@ def _print(call: Call, events: list[Recorded], run: str, task: str | None, ids: 
     from chargehand.cli.progress import event_line
     from chargehand.cli.render.event_json import event_document
     from chargehand.cli.render.lines import say
-    from chargehand.cli.render.pen import Pen
 
-    pen = Pen(colour=call.out.colour)
+    pen = call.pen
     for recorded in events:
         line = say(recorded.event)
         if task is not None and line.task != task:

@@ -31,7 +31,7 @@ def rescue(ctx: click.Context) -> None:
 @run_argument
 async def listing(call: Call, run: str | None) -> None:
     """List what was rescued, of RUN or of all runs, oldest first."""
-    from chargehand.cli.render.pen import Cell, Pen, table
+    from chargehand.cli.render.pen import Cell, table
     from chargehand.cli.render.units import ago, iso, short
 
     workshop = await call.open()
@@ -52,7 +52,7 @@ async def listing(call: Call, run: str | None) -> None:
         call.out.document({"rescues": rows})
         return
     now = workshop.clock.now()
-    pen = Pen(colour=call.out.colour, width=call.out.width)
+    pen = call.pen
     cells = [(k.name, short(k.commit), ago(k.at, now), Cell(text=k.message, style="quiet")) for k in found]
     call.out.say(*table(cells, pen, indent=0))
     if not found:

@@ -16,7 +16,7 @@ chargehand runs --json   {"runs": [{"run", "plan", "state", "started_at"}]}
 async def runs(call: Call) -> None:
     """List the runs of this repository, oldest first."""
     from chargehand.cli.render.lines import STYLES
-    from chargehand.cli.render.pen import Cell, Pen, table
+    from chargehand.cli.render.pen import Cell, table
     from chargehand.cli.render.units import ago, iso
     from chargehand.domain.errors import ChargehandError
     from chargehand.domain.view import run_state
@@ -49,6 +49,6 @@ async def runs(call: Call) -> None:
     if call.out.json:
         call.out.document({"runs": documents})
     elif rows:
-        call.out.say(*table(rows, Pen(colour=call.out.colour, width=call.out.width), indent=0))
+        call.out.say(*table(rows, call.pen, indent=0))
     else:
         call.out.note("This repository has no runs. Start one with `chargehand run PLAN`.")

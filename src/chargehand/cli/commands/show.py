@@ -36,7 +36,6 @@ _LOG_BYTES = 1 << 20
 async def show(call: Call, task: str, what: str | None, attempt: int | None, run: str | None) -> None:
     """Show TASK: where it is and why, its attempts, its gates; or one part of it alone."""
     from chargehand.cli.looking import task_of
-    from chargehand.cli.render.pen import Pen
     from chargehand.cli.render.story import story_document, story_lines
     from chargehand.cli.stories import tell_stories
     from chargehand.domain.evolve import fold
@@ -54,7 +53,7 @@ async def show(call: Call, task: str, what: str | None, attempt: int | None, run
     elif call.out.json:
         call.out.document(story_document(state, record, stories, now))
     else:
-        pen = Pen(colour=call.out.colour, width=call.out.width)
+        pen = call.pen
         call.out.say(*story_lines(state, record, stories, pen, now))
 
 

@@ -36,7 +36,6 @@ async def status(call: Call, run: str | None, watch: bool) -> None:
 
 
 def _print(call: Call, workshop: Workshop, run: str) -> None:
-    from chargehand.cli.render.pen import Pen
     from chargehand.cli.render.summary import status_lines
     from chargehand.domain.view import document
 
@@ -44,7 +43,7 @@ def _print(call: Call, workshop: Workshop, run: str) -> None:
     if call.out.json:
         call.out.document(document(summary.state, held=summary.held))
         return
-    pen = Pen(colour=call.out.colour, width=call.out.width)
+    pen = call.pen
     call.out.say(*status_lines(summary.state, pen, workshop.clock.now(), held=summary.held))
 
 
@@ -58,7 +57,7 @@ async def _watch(call: Call, workshop: Workshop, run: str) -> None:
     if is_live(call):
         from chargehand.cli.live import LiveProgress
 
-        progress = LiveProgress(call.out)
+        progress = LiveProgress(call.out, call.side_pen)
     seen = 0
     try:
         async for _ in changes(workshop, run):

@@ -125,11 +125,12 @@ def _hidden(state: RunState, shown: frozenset[str]) -> str:
 def _questions(state: RunState, pen: Pen) -> list[str]:
     lines = []
     for decision in list(state.decisions.values())[:_MOST_QUESTIONS]:
-        text = f"  ? {decision.id} waits: chargehand answer {decision.id} {'|'.join(decision.choices)}"
+        step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)}")
+        text = f"  ? {decision.id} waits: {step}"
         about = f" ({decision.task})" if decision.task else ""
         lines.append(pen.draw(_cut(f"{text}{about} {one_line(decision.question)}", pen), "ask"))
     more = len(state.decisions) - _MOST_QUESTIONS
-    return [*lines, *([f"  ? and {more} more: chargehand decisions"] if more > 0 else [])]
+    return [*lines, *([f"  ? and {more} more: {pen.step('decisions')}"] if more > 0 else [])]
 
 
 def _sums(board: Board, state: RunState, pen: Pen, now: float) -> str:

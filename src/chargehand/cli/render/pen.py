@@ -26,15 +26,23 @@ _STYLE = re.compile(r"\x1b\[\d+m")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pen:
-    """`colour`: whether styles show; `width`: cells a line may take (None: as many as it needs)."""
+    """`colour`: whether styles show; `width`: cells a line may take (None: as many as it needs).
+
+    `where` are the options with which the same place is found again: they belong to every command that is advised.
+    """
 
     colour: bool = False
     width: int | None = None
+    where: str = ""
 
     def draw(self, text: str, style: str = "") -> str:
         """`text` in a style: good, bad, ask, live, quiet, strong, or none."""
         text, code = clean(text), _CODES.get(style, "")
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code and text else text
+
+    def step(self, words: str) -> str:
+        """A command to be copied."""
+        return f"chargehand {words}{self.where}"
 
 
 PLAIN = Pen()

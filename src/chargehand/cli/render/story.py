@@ -61,7 +61,9 @@ def story_lines(state: RunState, record: TaskRecord, stories: list[Story], pen: 
     lines += [f"  landed as {record.landed}"] if record.landed else []
     for story in stories:
         lines += ["", *_attempt_lines(story, pen, now)]
-    lines += _hints(state, record) if stories else []
+    lines += (
+        ["", "more: " + pen.step(f"show {record.id} --run {state.run} --log | --diff | --brief")] if stories else []
+    )
     return lines
 
 
@@ -115,7 +117,3 @@ def _gate_lines(point: str, gate: GateResult, pen: Pen) -> list[str]:
     for line in gate.tail.splitlines()[-_TAIL_LINES:]:
         lines += block(f"| {line}", pen, indent=4)
     return lines
-
-
-def _hints(state: RunState, record: TaskRecord) -> list[str]:
-    return ["", f"more: chargehand show {record.id} --run {state.run} --log | --diff | --brief"]

@@ -34,7 +34,7 @@ def summary_lines(state: RunState, pen: Pen, *, accepted: str = "") -> list[str]
     lines += hang(f"{pen.draw(word, STYLES.get(word, 'strong'))}: ", _totals(state), pen)
     if state.finished and state.finished.detail:
         lines += block(state.finished.detail, pen)
-    return [*lines, *endings(state, word, accepted=accepted)]
+    return [*lines, *endings(state, pen, word, accepted=accepted)]
 
 
 def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[str]:
@@ -52,7 +52,7 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[s
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
     lines += hang("", _totals(state), pen)
-    return lines + (endings(state, word, held=held) if word != "running" else [])
+    return lines + (endings(state, pen, word, held=held) if word != "running" else [])
 
 
 def task_rows(state: RunState, pen: Pen) -> list[str]:
@@ -89,7 +89,8 @@ def _decision(run: str, decision: Decision, pen: Pen) -> list[str]:
     lines += block(f"command: {decision.command}", pen) if decision.command else []
     for effect in decision.effects or decision.choices:
         lines += hang("    - ", effect, pen)
-    return [*lines, f"  answer with: chargehand answer {decision.id} {'|'.join(decision.choices)} --run {run}", ""]
+    step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)} --run {run}")
+    return [*lines, f"  answer with: {step}", ""]
 
 
 def _explanations(state: RunState, pen: Pen, *, over: bool = False) -> list[str]:
@@ -119,24 +120,24 @@ def _explained(state: RunState, record: TaskRecord, pen: Pen) -> list[str]:
     detail = record.detail or why(state, record.id, state.last_at)
     lines = hang(head, detail[:_SHOWN_DETAIL], pen)
     if record.blocked_on is None and record.attempts:
-        lines.append(f"  see: chargehand show {record.id} --log --run {state.run}")
+        lines.append("  see: " + pen.step(f"show {record.id} --log --run {state.run}"))
     return lines
 
 
-def endings(state: RunState, word: str, *, accepted: str = "", held: bool = False) -> list[str]:
+def endings(state: RunState, pen: Pen, word: str, *, accepted: str = "", held: bool = False) -> list[str]:
     """Where the work is, and what to type next; a `held` run waits for answers, not for `resume`."""
     landed = [record for record in state.tasks.values() if record.landed]
     where = f"branch: {state.branch} at {short(state.head or state.base)} ({count(len(landed), 'task')} landed)"
-    nexts = {
-        "finished": [] if accepted else [f"chargehand accept {state.run}"],
-        "failed": [f"chargehand log {state.run}"],
-        "waiting": [] if held else [f"chargehand resume {state.run}"],
-        "interrupted": [f"chargehand resume {state.run}"],
-        "paused": [f"chargehand resume {state.run}"],
-    }.get(word, [])
+    step = {
+        "finished": "" if accepted else "accept",
+        "failed": "log",
+        "waiting": "" if held else "resume",
+        "interrupted": "resume",
+        "paused": "resume",
+    }.get(word, "")
     lines = [where]
     lines += [f"accepted: {accepted}"] if accepted else []
-    return lines + [f"next: {step}" for step in nexts]
+    return [*lines, "next: " + pen.step(f"{step} {state.run}")] if step else lines
 
 
 def _warnings(state: RunState, pen: Pen) -> list[str]:
