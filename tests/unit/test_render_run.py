@@ -78,6 +78,14 @@ def test_nothing_is_wider_than_the_terminal_but_what_is_to_be_copied(width: int)
         assert cell_len(line) <= width or "chargehand" in line, line
 
 
+def test_thousands_of_tasks_do_not_scroll_what_matters_away():
+    state, _ = play(*[plain_task(f"t{n}") for n in range(150)], outcomes={"t7": FAILS}, unattended=True)
+    lines = summary_lines(state, PLAIN)
+    assert len(lines) < 20
+    assert any("t7  failed" in line for line in lines)
+    assert "  … and 149 more (--json has all)" in lines
+
+
 # -- the header -----------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from chargehand.cli.output import Output
-from chargehand.cli.progress import event_line, id_room, spoken
+from chargehand.cli.progress import IdRoom, event_line, spoken
 from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.lines import Rank
 from chargehand.cli.render.pen import Pen
@@ -39,6 +39,7 @@ class LiveProgress:
         self._console = Console(file=out.stderr, no_color=not pen.colour, highlight=False)
         self._live: Live | None = None
         self._echo = Echo()
+        self._ids = IdRoom()
         self._board = Board()
         for recorded in history:
             self._board.take(recorded)
@@ -54,7 +55,7 @@ class LiveProgress:
         line = spoken(recorded, state)
         if line.rank is Rank.NOTABLE:
             pen = replace(self._pen, width=self._console.width)
-            self.note(event_line(recorded.at, line, pen, ids=id_room(state.tasks)))
+            self.note(event_line(recorded.at, line, pen, ids=self._ids.of(state)))
         if self._live is None:
             self._live = self._start()
         self._soon(0.0)

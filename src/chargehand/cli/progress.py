@@ -14,7 +14,7 @@ from chargehand.domain.events import EffectIntended, Recorded
 from chargehand.domain.evolve import agent_of
 from chargehand.domain.state import RunState
 
-__all__ = ["PlainProgress", "Progress", "event_line", "id_room", "spoken"]
+__all__ = ["IdRoom", "PlainProgress", "Progress", "event_line", "id_room", "spoken"]
 
 _DETAIL = 300
 _WIDEST_ID = 24
@@ -68,18 +68,32 @@ def id_room(tasks: Iterable[str]) -> int:
     return min(_WIDEST_ID, max(map(len, (*tasks, "(run)"))))
 
 
+class IdRoom:
+    """The same for a run that goes on: worked out when a task was added, not for every event."""
+
+    def __init__(self) -> None:
+        self._known = (-1, 0)
+
+    def of(self, state: RunState) -> int:
+        """The room for the ids of its tasks."""
+        if self._known[0] != len(state.tasks):
+            self._known = (len(state.tasks), id_room(state.tasks))
+        return self._known[1]
+
+
 class PlainProgress:
     """A line for each change of state, for logs and pipes; silent with `--quiet`."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
         self._pen = Pen(colour=may_colour(out.stderr))
+        self._ids = IdRoom()
 
     def event(self, recorded: Recorded, state: RunState) -> None:
         """Print the changes."""
         line = spoken(recorded, state)
         if line.rank >= Rank.CHANGE:
-            self._out.note(event_line(recorded.at, line, self._pen, ids=id_room(state.tasks)))
+            self._out.note(event_line(recorded.at, line, self._pen, ids=self._ids.of(state)))
 
     def output(self, key: str, line: str) -> None:
         """What programs print stays in their files."""

@@ -22,6 +22,9 @@ _MARKS = {
 }
 _LIVE_MARK = "▸"
 _SHOWN_DETAIL = 600
+_MOST_ROWS = 100
+_MOST_EXPLAINED = 30
+_MOST_BEHIND = 40
 
 
 def summary_lines(state: RunState, pen: Pen, *, accepted: str = "") -> list[str]:
@@ -44,9 +47,9 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[s
     lines = [title, f"  plan {state.plan.plan}, branch {state.branch}, base {short(state.base)}"]
     lines += ["", *task_rows(state, pen), ""]
     about: list[str] = []
-    for record in state.tasks.values():
-        if not record.is_over and record.status is not TaskStatus.AWAITING_DECISION:
-            about += hang(f"{record.id}: ", why(state, record.id, now), pen)
+    unfinished = [r for r in state.tasks.values() if not r.is_over and r.status is not TaskStatus.AWAITING_DECISION]
+    for record in unfinished[:_MOST_EXPLAINED]:
+        about += hang(f"{record.id}: ", why(state, record.id, now), pen)
     lines += [*about, ""] if about else []
     lines += _explanations(state, pen, over=True)
     lines += decision_lines(state, pen)
@@ -56,22 +59,26 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[s
 
 
 def task_rows(state: RunState, pen: Pen) -> list[str]:
-    """A line a task: mark, id, state, attempts, what landed, reason, title."""
-    rows = []
-    for record in state.tasks.values():
-        style = STYLES.get(record.status.value, "")
-        reason = record.reason.value if record.reason and record.status is not TaskStatus.INTEGRATED else ""
-        rows.append(
-            (
-                Cell(text=_MARKS.get(record.status, _LIVE_MARK), style=style),
-                record.id,
-                Cell(text=record.status.value, style=style),
-                count(record.attempts, "attempt") if record.attempts else "",
-                short(record.landed) or reason,
-                Cell(text=record.task.title, style="quiet"),
-            )
-        )
-    return table(rows, pen)
+    """A line a task: mark, id, state, attempts, what landed or the reason, title; of many tasks those not landed."""
+    records = list(state.tasks.values())
+    if len(records) > _MOST_ROWS:
+        records = [record for record in records if record.status is not TaskStatus.INTEGRATED][:_MOST_ROWS]
+    lines = table([_task_row(record) for record in records], pen)
+    hidden = len(state.tasks) - len(records)
+    return [*lines, f"  … and {hidden:,} more (--json has all)"] if hidden else lines
+
+
+def _task_row(record: TaskRecord) -> tuple[Cell | str, ...]:
+    style = STYLES.get(record.status.value, "")
+    reason = record.reason.value if record.reason and record.status is not TaskStatus.INTEGRATED else ""
+    return (
+        Cell(text=_MARKS.get(record.status, _LIVE_MARK), style=style),
+        record.id,
+        Cell(text=record.status.value, style=style),
+        count(record.attempts, "attempt") if record.attempts else "",
+        short(record.landed) or reason,
+        Cell(text=record.task.title, style="quiet"),
+    )
 
 
 def decision_lines(state: RunState, pen: Pen, *, only: str = "") -> list[str]:
@@ -100,14 +107,19 @@ def _explanations(state: RunState, pen: Pen, *, over: bool = False) -> list[str]
     """
     lines: list[str] = []
     behind: dict[str, list[str]] = {}
+    own: list[TaskRecord] = []
     for record in state.tasks.values():
         if record.blocked_on is not None:
             behind.setdefault(record.blocked_on, []).append(record.id)
         elif record.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED} and (record.is_over or not over):
-            lines += _explained(state, record, pen)
+            own.append(record)
+    for record in own[:_MOST_EXPLAINED]:
+        lines += _explained(state, record, pen)
+    lines += [f"… and {len(own) - _MOST_EXPLAINED:,} more (--json has all)"] if len(own) > _MOST_EXPLAINED else []
     for root, tasks in behind.items():
         head = pen.draw(count(len(tasks), "task"), STYLES["blocked"]) + f" blocked on {root}: "
-        lines += hang(head, ", ".join(tasks), pen)
+        more = f", … ({len(tasks):,} in all)" if len(tasks) > _MOST_BEHIND else ""
+        lines += hang(head, ", ".join(tasks[:_MOST_BEHIND]) + more, pen)
     return [*lines, ""] if lines else []
 
 
