@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -149,6 +150,24 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(cli: CliWorld):
     assert done.stderr.splitlines()[0] == "run todo-1"
     assert done.document["tasks"][0]["landed"] == landed
     assert len(cli.repo.git("rev-list", "--first-parent", "main..chargehand/todo-1").split()) == 2
+
+
+def test_others_can_follow_until_the_run_comes_to_rest(cli: CliWorld):
+    cli.script({"model": [{"hang": True}]})
+    with cli.started_run(cli.plan([task("model")])) as process:
+        read_until(process, "model running")
+        with cli.start("log", "--follow", "--json") as log, cli.start("status", "--watch", "--json") as watch:
+            assert log.stdout is not None
+            first = [json.loads(log.stdout.readline()) for _ in range(3)]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+            rest, _ = log.communicate(timeout=30)
+            last, _ = watch.communicate(timeout=30)
+    assert (log.returncode, watch.returncode) == (0, 0)
+    events = [*first, *map(json.loads, rest.splitlines())]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert "run_interrupted" in [event["type"] for event in events]
+    assert json.loads(last)["state"] == "interrupted"
 
 
 def test_sigterm_is_a_clean_stop_too_and_a_second_one_kills(cli: CliWorld):
