@@ -335,11 +335,38 @@ def test_capture_tells_a_missing_program_and_a_missing_folder(run, tmp_path):
         run(capture(["true"], cwd=tmp_path / "gone", env=ENV))
 
 
-def test_a_thread_waits_where_the_kernel_has_no_pidfd(place, monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_thread_waits_where_the_kernel_has_no_pidfd(tmp_path, monkeypatch, kind):
+    """I11 there, too."""
+    place = Place(folder=tmp_path, sandbox=sandbox_of(kind))
     monkeypatch.delattr(os, "pidfd_open")
-    assert place.run("exit 9").end.code == 9
-    done = asyncio.run(capture(["sh", "-c", "exit 8"], cwd=place.folder, env=ENV))
+    word = nap(tmp_path)
+    assert place.run(f"setsid sleep {word} & exit 9").end.code == 9
+    assert alive(word) == []
+    done = asyncio.run(capture(["sh", "-c", "exit 8"], cwd=tmp_path, env=ENV))
     assert done.code == 8
+
+
+def test_nothing_stays_open(tmp_path):
+    """Many at once, in every sandbox, with every kind of end."""
+    places = [Place(folder=tmp_path, sandbox=sandbox_of(kind)) for kind in KINDS]
+
+    async def scenario() -> Any:
+        ends = []
+        for place in places:
+            scripts = ["exit 1", "sleep 60", "no-such-program", "head -c 3M /dev/zero"] * 3
+            specs = [
+                place.spec(script, stdout=tmp_path / f"o{number}", wall_s=0.6, output_bytes=100_000)
+                for number, script in enumerate(scripts)
+            ]
+            ends += await asyncio.gather(*(run(spec) for spec in specs))
+        return ends
+
+    asyncio.run(scenario())
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    ends = asyncio.run(scenario())
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert {end.kind for end in ends} == {EndKind.EXITED, EndKind.TIMEOUT}
 
 
 def test_a_spec_needs_only_what_has_no_default(tmp_path):

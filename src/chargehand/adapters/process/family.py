@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ __all__ = ["Family"]
 
 # bubblewrap takes the inside down with itself: only SIGKILL is ever meant for it.
 WRAPPERS = frozenset({"bwrap"})
+GIVE_UP_S = 5.0
 FIRST_INSIDE = re.compile(rb'"child-pid": (\d+)\s*[,}]')
 
 
@@ -34,6 +36,7 @@ class Family:
         self._spawned = spawned
         self._call = call
         self._told = b""
+        self._is_followed = False
         self._first: tuple[int, int] | None = None  # pid and pidfd of the first process inside
         self.pid = spawned.popen.pid
         stat = stat_of(self.pid)
@@ -75,15 +78,20 @@ class Family:
     async def close(self, marker: str) -> int:
         """Reap; answers the return code. What lost its launcher, or was just being
         made, is looked for by its marker."""
-        is_known = FIRST_INSIDE.search(self._told) or self.told().keys() & {"exit", "signal", "failed"}
-        if not is_known:
+        if not self._is_followed and not self.told().keys() & {"exit", "signal", "failed"}:
             await asyncio.to_thread(kill_leftovers, marker)
         code = self._spawned.popen.wait()
-        self.abandon()
+        self._release()
         return code
 
-    def abandon(self) -> None:
-        """Give everything up that is open; the kernel then ends what is left."""
+    def give_up(self) -> None:
+        """End all of it on the way out of a failure; blocks for a moment."""
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._spawned.popen.wait(GIVE_UP_S)
+        self._release()
+
+    def _release(self) -> None:
         self._forget()
         self._forget = lambda: None
         if self._spawned.control.fileno() >= 0:
@@ -108,12 +116,17 @@ class Family:
         if self._first is not None or found is None:
             return
         pid = int(found[1])
-        with suppress(OSError):
-            descriptor = os.pidfd_open(pid)
-            self._first = pid, descriptor
-            stat = stat_of(pid)
-            if stat is None or stat.started < self.started or stat.name not in WRAPPERS:
-                self._close_first()  # it ended before we looked, and this is somebody else
+        try:
+            self._first = pid, os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._is_followed = True
+            return
+        except (OSError, AttributeError):  # none on this system
+            return
+        self._is_followed = True
+        stat = stat_of(pid)
+        if stat is None or stat.started < self.started or stat.name not in WRAPPERS:
+            self._close_first()  # it ended before we looked, and this is somebody else
 
     def _close_first(self) -> None:
         first, self._first = self._first, None

@@ -20,6 +20,7 @@ __all__ = ["OWNER_VARIABLE", "owner"]
 
 OWNER_VARIABLE = "CHARGEHAND_OWNER"
 SWEEPER = Path(__file__).with_name("sweep.py")
+DISMISSAL_S = 2.0
 SCRIPT = "trap '' INT TERM HUP; read -r _ && exit; exec \"$@\""
 _guards: dict[int, subprocess.Popen[bytes]] = {}  # one for each pid: a fork of ours needs its own
 
@@ -57,4 +58,5 @@ def _dismiss(pid: int) -> None:
     with suppress(OSError):
         guard.stdin.write(b"\n")
     guard.stdin.close()
-    guard.wait()
+    with suppress(subprocess.TimeoutExpired):
+        guard.wait(DISMISSAL_S)

@@ -162,7 +162,7 @@ class Running:
                 await self._bring_down(family)
             await self._finish(family, outputs)
         except BaseException as error:
-            family.abandon()
+            family.give_up()
             if not self._ended.done():  # whoever waits must not wait for ever
                 self._ended.set_exception(AdapterError("process", f"The supervisor failed: {error!r}."))
             raise

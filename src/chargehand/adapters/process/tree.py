@@ -14,7 +14,6 @@ from chargehand.adapters.process.spec import MARKER_VARIABLE
 __all__ = ["Stat", "cpu_ticks", "descendants", "marked", "send", "snapshot", "stat_of"]
 
 PROC = Path("/proc")
-HAS_PIDFD = hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ def send(targets: Iterable[Stat], number: int) -> None:
 
 
 def _send_one(stat: Stat, number: int) -> None:
-    if not HAS_PIDFD:
+    if not hasattr(os, "pidfd_open"):
         os.kill(stat.pid, number)
         return
     descriptor = os.pidfd_open(stat.pid)

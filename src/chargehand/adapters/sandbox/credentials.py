@@ -28,6 +28,8 @@ NOT_SEARCHED = frozenset({"objects", "node_modules", "site-packages", "lib", "li
 
 def credential_files(root: Path) -> list[Path]:
     """Files near the top of `root` whose name, or for keys whose content, says that they hold a credential."""
+    if root.name in NOT_SEARCHED:
+        return []
     return [path for path in _files(root) if holds_credential(path)]
 
 
