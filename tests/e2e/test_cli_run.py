@@ -161,8 +161,9 @@ def test_others_can_follow_until_the_run_comes_to_rest(cli: CliWorld):
             first = [json.loads(log.stdout.readline()) for _ in range(3)]
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 130
-            rest, _ = log.communicate(timeout=30)
+            rest = log.stdout.read()
             last, _ = watch.communicate(timeout=30)
+            log.wait(30)
     assert (log.returncode, watch.returncode) == (0, 0)
     events = [*first, *map(json.loads, rest.splitlines())]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
