@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chargehand.domain.errors import UserError
 from chargehand.domain.events import DecisionAsked, DispatchStopped
 from chargehand.domain.words import StopReason
 from tests.e2e.world import DONE, World, write
@@ -213,10 +214,10 @@ def test_an_info_concern_is_no_reason_to_wait(world: World):
     assert world.task()["attempts"] == 1
 
 
-def test_a_program_that_is_not_there_is_told_at_once(world: World):
-    world.play_command([task("a")], "no-such-agent --flag")
-    assert world.outcome() == ("failed", "env_missing")
-    assert "no-such-agent" in world.task()["detail"]
+def test_an_agent_that_is_not_there_is_told_before_anything_starts(world: World):
+    with pytest.raises(UserError, match="no-such-agent"):
+        world.play_command([task("a")], "no-such-agent --flag")
+    assert not [ref for ref in world.refs() if "chargehand" in ref]
 
 
 def test_a_gate_that_cannot_run_stops_before_any_agent(world: World):

@@ -33,7 +33,7 @@ def test_a_task_starts_when_all_its_dependencies_are_integrated():
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c", "a", "b", "a")), jobs=2)
     play.begin()
     play.through("a")
-    assert why(play, "c") == "waits for b (running)"
+    assert why(play, "c") == "b (running) must land first"
     play.attempt("b")
     assert "c" not in play.running
     play.integrate("b")

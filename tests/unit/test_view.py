@@ -133,7 +133,7 @@ def test_why_answers_for_every_state():
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c"), a_task("d", "a"), gates=[a_gate("g")]), jobs=3)
     play.begin()
     assert why(play.state, "a", play.now) == "It is running: attempt 1 is running."
-    assert why(play.state, "d", play.now) == "It waits: waits for a (running)."
+    assert why(play.state, "d", play.now) == "It waits: a (running) must land first."
     play.attempt("a")
     assert why(play.state, "a", play.now).startswith("It is integrating: attempt 1 is being merged")
     play.attempt("b")

@@ -50,7 +50,7 @@ async def set_out(
         return print_check(call, surveyed, path)
     plan = _checked(surveyed)
     if not new:
-        refuse_second_run(workshop.service, plan)
+        refuse_second_run(workshop.service, workshop.store, plan)
     event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
     _check_commands(event.options)
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is

@@ -110,7 +110,7 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
         return f"the run is held by decision {state.held}"
     missing = [d for d in record.task.depends_on if state.tasks[d].landed is None]
     if missing:
-        return "waits for " + ", ".join(f"{d} ({state.tasks[d].status})" for d in missing)
+        return ", ".join(f"{d} ({state.tasks[d].status})" for d in missing) + " must land first"
     if state.head is None or state.canary is None:
         return "the canary is not through yet"
     if record.not_before is not None and record.not_before > now:

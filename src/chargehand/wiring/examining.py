@@ -115,6 +115,7 @@ async def _programs(shop: Workshop, plan: Plan) -> list[Finding]:
     choice = await shop.sandbox(shop.settings.sandbox.kind)
     path = shop.environ.get("PATH", "")
     environment = {"PATH": path, "HOME": "/nonexistent"}
+    shop.places.agents.mkdir(parents=True, exist_ok=True)
     hidden = tuple(p for p in (shop.repository.root, shop.repository.common_dir) if p is not None)
     confinement = Confinement(workspace=shop.places.agents, hidden=hidden, env=environment)
     found = []

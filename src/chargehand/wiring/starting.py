@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from chargehand.adapters.agents import make_agent
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import read_texts
-from chargehand.domain.errors import UserError
+from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.events import RunStarted
 from chargehand.domain.ids import integration_branch
 from chargehand.domain.options import AgentDef, RunOptions
@@ -17,7 +18,7 @@ from chargehand.engine.service import Service
 from chargehand.ports import RunStore
 from chargehand.settings import Settings
 
-__all__ = ["begin", "refuse_second_run", "settle_agents"]
+__all__ = ["begin", "refuse_missing_agents", "refuse_second_run", "settle_agents"]
 
 _INPUT_CHARS = 1_000_000
 
@@ -43,6 +44,16 @@ def settle_agents(plan: Plan, settings: Settings, cwd: Path) -> tuple[Plan, str,
             there = f"Defined are: {', '.join(known)}." if known else "None is defined."
             raise UserError(f"Task {task.id} wants agent {wanted!r}. {there}", code="unknown_agent", hint=hint)
     return plan, default or known[0], agents
+
+
+def refuse_missing_agents(plan: Plan, default: str, agents: Sequence[AgentDef]) -> None:
+    """`UserError` when the program of an agent that a task would use is not there: nothing could start."""
+    used = {task.agent or default for task in plan.tasks}
+    for definition in agents:
+        why = make_agent(definition).missing() if definition.name in used else ""
+        if why:
+            hint = "Install it, or correct its command; `chargehand agents` looks at all of them."
+            raise UserError(f"Agent {definition.name} cannot be run: {why}", code="agent_missing", hint=hint)
 
 
 async def begin(
@@ -92,12 +103,16 @@ async def _inputs(repository: Repository, base: str, files: Sequence[Path]) -> t
     return tuple((path, text) for path, text in found.items() if known.get(path) != text)
 
 
-def refuse_second_run(service: Service, plan: Plan) -> None:
+def refuse_second_run(service: Service, store: RunStore, plan: Plan) -> None:
     """`UserError` naming `resume` when a run of this plan is not finished (SPEC 10.1)."""
-    for summary in reversed(service.runs()):
-        if summary.state.plan.plan == plan.plan and summary.state.finished is None:
+    for run in reversed(store.runs()):
+        try:
+            state = service.look(run).state
+        except ChargehandError:
+            continue  # a journal that cannot be read is no reason to start nothing: `doctor` tells of it
+        if state.plan.plan == plan.plan and state.finished is None:
             raise UserError(
-                f"Run {summary.run} of plan {plan.plan} is not finished.",
+                f"Run {run} of plan {plan.plan} is not finished.",
                 code="unfinished_run",
-                hint=f"Take it up with `chargehand resume {summary.run}`, or start another with --new.",
+                hint=f"Take it up with `chargehand resume {run}`, or start another with --new.",
             )

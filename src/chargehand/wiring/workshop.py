@@ -115,6 +115,7 @@ class Workshop:
         """The first event of a new run of a checked plan; nothing is changed yet."""
         settings = self.settings
         plan, agent, agents = starting.settle_agents(plan, settings, self.cwd)
+        starting.refuse_missing_agents(plan, agent, agents)
         unknown = [task for task in only if task not in {t.id for t in plan.tasks}]
         if unknown:
             raise UserError(f"The plan has no task {unknown[0]}.", code="unknown_task", hint="See `chargehand check`.")

@@ -28,7 +28,6 @@ async def doctor(call: Call, plan: Path | None) -> int:
     loaded = workshop.load_plan(plan) if plan is not None else None
     if loaded is not None and loaded.plan is None:
         raise PlanRefused(loaded.problems)
-    workshop.places.agents.mkdir(parents=True, exist_ok=True)  # a sandbox is tried around a folder that exists
     findings = await workshop.examine(loaded.plan if loaded else None)
     well = all(finding.ok is not False for finding in findings)
     if call.out.json:
