@@ -1,0 +1,144 @@
+"""A run that is crashed, reopened, interrupted, answered and left alone at random (SPEC 8, 9, 12)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from chargehand.domain.decide import wake_at
+from chargehand.domain.effects import Land
+from chargehand.domain.events import EffectLost, Event, LandFinished, RunInterrupted, RunResumed
+from chargehand.domain.evolve import fold
+from chargehand.domain.outcome import Landed
+from tests.invariants import Watch
+from tests.property.simulation import Simulation, runs
+
+
+class RunMachine(RuleBasedStateMachine):
+    """Every step is Hypothesis's choice; every invariant is checked after every turn."""
+
+    run: Simulation
+
+    @initialize(run=runs())
+    def begin(self, run: Simulation) -> None:
+        """A run that has just been started."""
+        self.run = run
+        run.record()
+
+    # -- the world ----------------------------------------------------------------------------
+
+    @precondition(lambda self: self.run.state.inflight)
+    @rule(data=st.data(), steps=st.integers(1, 6))
+    def outcomes(self, data: Any, steps: int) -> None:
+        """Some effects come out, one after the other."""
+        for _ in range(steps):
+            under_way = list(self.run.state.inflight.values())
+            if not under_way:
+                return
+            effect = under_way[data.draw(st.integers(0, len(under_way) - 1))]
+            self.run.finish(effect, lambda choices: data.draw(st.sampled_from(choices)))
+
+    @precondition(lambda self: len(self.run.state.inflight) > 1)
+    @rule(data=st.data())
+    def outcomes_in_one_moment(self, data: Any) -> None:
+        """Several effects come out between two turns."""
+        effects = list(self.run.state.inflight.values())[:3]
+        self.run.record(*(self.run.outcome(e, lambda choices: data.draw(st.sampled_from(choices))) for e in effects))
+
+    @rule(seconds=st.sampled_from([1.0, 40.0, 1000.0, -500.0]))
+    def clock(self, seconds: float) -> None:
+        """Time passes, or the clock is set back."""
+        self.run.pass_time(seconds)
+
+    @precondition(lambda self: wake_at(self.run.state, self.run.now) is not None)
+    @rule()
+    def timer(self) -> None:
+        """The next timer is due."""
+        self.run.pass_time(wake_at(self.run.state, self.run.now) - self.run.now)  # type: ignore[operator]
+
+    @precondition(lambda self: self.run.branch is not None and self.run.moves < 2)
+    @rule(data=st.data())
+    def somebody_moves_the_branch(self, data: Any) -> None:
+        """Found out by the next landing."""
+        self.run.move_branch(lambda choices: data.draw(st.sampled_from(choices)))
+
+    # -- people -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.run.state.decisions and not self.run.state.finished)
+    @rule(data=st.data(), note=st.sampled_from(["", "because"]))
+    def answer(self, data: Any, note: str) -> None:
+        """A human answers one of the open questions."""
+        decisions = list(self.run.state.decisions.values())
+        decision = data.draw(st.sampled_from(decisions))
+        self.run.answer(data.draw(st.sampled_from(decision.choices)), decision.id, note=note)
+
+    @precondition(lambda self: not self.run.state.finished)
+    @rule()
+    def interrupt(self) -> None:
+        """Somebody stops the run; what is live goes on to its end or is ended by other rules."""
+        self.run.record(RunInterrupted(by="ctrl-c"))
+
+    @precondition(lambda self: not self.run.state.finished)
+    @rule(unattended=st.sampled_from([None, None, True, False]))
+    def resume(self, unattended: bool | None) -> None:
+        """Somebody takes the run up without a crash in between."""
+        self.run.record(RunResumed(pid=1, host="h", version="v", unattended=unattended))
+
+    # -- the process --------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.run.state.finished)
+    @rule(unseen=st.booleans(), gone_s=st.sampled_from([0.0, 90_000.0]))
+    def crash(self, unseen: bool, gone_s: float) -> None:
+        """The process dies, perhaps after it moved the branch; another one recovers as `engine.recovery` does."""
+        run = self.run
+        landing = [effect for effect in run.state.inflight.values() if isinstance(effect, Land)]
+        for effect in landing if unseen else ():
+            if run.branch == effect.head:
+                run.branch = effect.commit
+        busy_s = run.state.busy_s
+        run.now += gone_s
+        run.state = fold(run.journal)
+        run.record(RunResumed(pid=2, host="h", version="v"), *self.recovered())
+        assert run.state.busy_s == busy_s, "the time nobody held the run is not counted"
+
+    def recovered(self) -> list[Event]:
+        """What became of what was under way."""
+        events: list[Event] = []
+        for effect in self.run.state.inflight.values():
+            if isinstance(effect, Land) and self.run.branch == effect.commit:
+                result = Landed(commit=effect.commit)
+                landed = LandFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+                events.append(landed)
+            else:
+                events.append(EffectLost(key=effect.key, detail="gone"))
+        return events
+
+    @rule()
+    def reopen(self) -> None:
+        """Another process reads the whole journal: the same state, and nothing to be done [I14]."""
+        state = fold(self.run.journal)
+        assert state == self.run.state
+        self.run.state = state
+        self.run.watch = watch = Watch(self.run.journal[0])
+        watch.check(state, self.run.journal, self.run.now)
+        self.run.record()
+
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        """A run that is not over has something under way, a timer, a question, or was interrupted."""
+        state = self.run.state
+        if not state.finished and not state.interrupted:
+            assert state.inflight or state.decisions or wake_at(state, self.run.now) is not None
+
+
+TestRunMachine = RunMachine.TestCase
+TestRunMachine.settings = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=120,
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
