@@ -63,8 +63,9 @@ class How:
 def floor(how: How, *words: str) -> dict[str, float]:
     """What the floor says of the same work, in a process of its own."""
     argv = [sys.executable, str(ROOT / "bench" / "floor.py"), *words]
-    done: dict[str, float] = json.loads(take([*argv, "--dir", how.folder] if how.folder else argv).out)
-    return done
+    taken = take([*argv, "--dir", how.folder] if how.folder else argv)
+    done: dict[str, float] = json.loads(taken.out)
+    return {**done, "all_cpu_s": taken.all_cpu_s}
 
 
 def ours(place: Place, items: tuple[Item, ...], *, sleep_s: float = 0, gate: bool = False, jobs: int = 4) -> Taken:
@@ -91,6 +92,9 @@ def overhead(how: How) -> Iterator[Row]:
     yield Row(part=part, what="a task, above the floor", value=(ours_s - floor_s) / 20 * 1000, unit="ms")
     yield Row(part=part, what="its own CPU, the floor", value=floor_cpu_s, unit="s", note="without what it starts")
     yield Row(part=part, what="its own CPU, chargehand run", value=ours_cpu_s, unit="s", note="start-up included")
+    all_s, least_s = median(run.all_cpu_s for run in runs), median(one["all_cpu_s"] for one in floors)
+    note = f"{all_s:.2f} s against {least_s:.2f} s: hardly depends on the load"
+    yield Row(part=part, what="CPU of all, against the floor", value=all_s / least_s, unit="×", note=note)
     for name, taken in sorted(course.steps_s.items()):
         yield Row(part=part, what=f"median {name}", value=median(taken) * 1000, unit="ms", note=f"{len(taken)} of them")
     yield Row(part=part, what="first to last event", value=course.wall_s, unit="s", note=f"{course.events} events")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ async def set_stage(folder: Path | None, environ: Mapping[str, str]) -> Stage:
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the run is started with: nothing that would change what the demo shows."""
+    """What the run is started with: nothing that would change what the demo shows, and this Python as `python3`."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("CHARGEHAND_", "GIT_"))}
-    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    return {**kept, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
