@@ -92,7 +92,9 @@ from chargehand.adapters.sandbox import choose
 
 async def main():
     place = Place(folder=Path(sys.argv[2]), sandbox=(await choose(sys.argv[1])).sandbox)
-    await start(place.spec(sys.argv[3], marker=sys.argv[4]))
+    spec = place.spec(sys.argv[3], marker=sys.argv[4])
+    print("go", flush=True)
+    await start(spec)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -101,7 +103,19 @@ asyncio.run(main())
 
 def start_driver(place: Place, script: str, marker: str = "driver") -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-c", DRIVER, place.sandbox.kind, str(place.folder), script, marker, str(ROOT)]
-    return subprocess.Popen(argv, cwd=ROOT)
+    driver = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    assert driver.stdout is not None
+    with driver.stdout:
+        driver.stdout.readline()  # from now on it starts what it was told to
+    return driver
+
+
+def wait_for_nothing(marker: str, word: str) -> None:
+    """Wait until nothing is left, neither the program nor what was just becoming it."""
+    deadline = time.monotonic() + 15
+    while left := [*marked(marker, snapshot(), ()), *alive(word)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
 
 
 def test_nothing_outlives_chargehand_itself(place):
@@ -124,15 +138,14 @@ def test_nothing_outlives_chargehand_itself(place):
 def test_chargehand_killed_at_the_very_start_leaves_nothing(place):
     """I11: between the fork and the first instruction of the program."""
     word = nap(place.folder)
-    for _ in range(5):
-        driver = start_driver(place, f"exec sleep {word}")
-        started: set[int] = set()
-        while not started:  # until the launcher exists, at whatever stage it is
-            started = {stat.pid for stat in snapshot().values() if stat.parent == driver.pid}
+    for number in range(5):
+        marker = f"start-{os.getpid()}-{number}"
+        driver = start_driver(place, f"exec sleep {word}", marker)
+        while not marked(marker, snapshot(), ()):  # until the launcher exists, at whatever stage it is
+            pass
         driver.kill()
         driver.wait()
-        assert wait_gone(sorted(started))
-        assert wait_gone(alive(word))
+        wait_for_nothing(marker, word)
 
 
 MANY = """
@@ -159,10 +172,7 @@ def test_chargehand_killed_while_sandboxes_are_made_leaves_nothing(place, delay_
         driver.stdout.readline()
         time.sleep(delay_ms / 1000)  # wherever that hits
         driver.kill()
-    deadline = time.monotonic() + 15
-    while left := [*marked(marker, snapshot(), ()), *alive(word)]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.01)
+    wait_for_nothing(marker, word)
 
 
 # -- the launcher --------------------------------------------------------------------------------------

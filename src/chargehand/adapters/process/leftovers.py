@@ -22,19 +22,25 @@ def kill_leftovers(marker: str) -> list[int]:
     """
     if not marker:
         return []
-    killed: set[int] = set()
+    signalled: dict[int, Stat] = {}
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        targets = _targets(marker)
-        if not targets or time.monotonic() > deadline:
-            return sorted(killed)
-        send(targets, signal.SIGKILL)
-        killed.update(stat.pid for stat in targets)
+        processes = snapshot()
+        targets = _targets(marker, processes)
+        dying = [stat for stat in signalled.values() if _is_alive(stat, processes)]
+        if not (targets or dying) or time.monotonic() > deadline:
+            return sorted(signalled)
+        send([*targets, *dying], signal.SIGKILL)
+        signalled.update((stat.pid, stat) for stat in targets)
         time.sleep(LOOK_S)
 
 
-def _targets(marker: str) -> list[Stat]:
-    processes = snapshot()
+def _is_alive(stat: Stat, processes: dict[int, Stat]) -> bool:
+    now = processes.get(stat.pid)
+    return now is not None and now.started == stat.started and now.state not in "ZX"
+
+
+def _targets(marker: str, processes: dict[int, Stat]) -> list[Stat]:
     spared = _line_of(os.getpid(), processes)
     found = {stat.pid: stat for stat in marked(marker, processes, spared)}
     for stat in list(found.values()):
