@@ -287,8 +287,13 @@ class SealJob:
 class Workspaces(Protocol):
     """Pooled checkouts outside the user's tree, each a repository of its own (ARCHITECTURE 3.2)."""
 
-    async def acquire(self, commit: str, *, branch: str, keep: Sequence[str] = ()) -> Workspace:
-        """A clean checkout of `commit` on `branch` that nobody else has; `keep` patterns survive cleaning."""
+    async def acquire(
+        self, commit: str, *, branch: str, keep: Sequence[str] = (), hide: Sequence[str] = ()
+    ) -> Workspace:
+        """A clean checkout of `commit` on `branch` that nobody else has.
+
+        `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work.
+        """
         ...
 
     async def release(self, workspace: Workspace) -> None:

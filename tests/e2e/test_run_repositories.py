@@ -118,3 +118,16 @@ def test_a_plan_in_the_work_tree_is_shown_and_never_sealed(repo: Repo, tmp_path:
     world.play([TASK], scenario)
     assert world.outcome() == ("integrated", "integrated"), world.task()
     assert world.landed("plan.json") is None
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_an_agent_that_commits_everything_does_not_commit_the_plan(repo: Repo, tmp_path: Path, tracked: bool):
+    """SPEC 3.1: copies of plan files are no part of the work, however thoroughly an agent commits."""
+    if tracked:
+        repo.write("plan.json", "{}\n")
+        repo.commit("an older plan")
+    world = World(repo=repo, folder=repo.path)
+    world.play([TASK], {"a": [write("a.txt"), {"commit": "everything"}, DONE]})
+    assert world.outcome() == ("integrated", "integrated"), world.task()
+    assert world.landed("plan.json") == ("{}" if tracked else None)
+    assert world.task()["files_changed"] == ["a.txt"]

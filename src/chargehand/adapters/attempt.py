@@ -136,7 +136,12 @@ class Attempt:
             for name in _KEPT_FILES:
                 (self._files / name).unlink(missing_ok=True)
             branch = f"{integration_branch(spec.run)}/{spec.task}"
-            workspace = await self._parts.workspaces.acquire(spec.base, branch=branch, keep=keep_patterns(spec.setup))
+            workspace = await self._parts.workspaces.acquire(
+                spec.base,
+                branch=branch,
+                keep=keep_patterns(spec.setup),
+                hide=[path for path, _ in spec.inputs],
+            )
             return await self._in(workspace, agent)
         except OSError as error:
             text = f"The attempt could not be carried out: {error}."

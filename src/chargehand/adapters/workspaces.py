@@ -65,22 +65,25 @@ class GitWorkspaces:
 
     # -- taking and giving back
 
-    async def acquire(self, commit: str, *, branch: str, keep: Sequence[str] = ()) -> Workspace:
-        """A clean checkout of `commit` on `branch` that nobody else has; `keep` patterns survive cleaning.
+    async def acquire(
+        self, commit: str, *, branch: str, keep: Sequence[str] = (), hide: Sequence[str] = ()
+    ) -> Workspace:
+        """A clean checkout of `commit` on `branch` that nobody else has.
 
+        `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work.
         A slot that its holder left behind is rescued first, under `refs/chargehand/rescue/abandoned/<slot>`.
         """
         slot = self._pool.take()  # not in a thread: a cancelled call would leave it taken
         try:
             await self._rescue_abandoned(slot)
             try:
-                await self._fill(slot, commit, branch, keep)
+                await self._fill(slot, commit, branch, keep, hide)
             except Missing:
                 raise
             except (AdapterError, OSError):
                 if not await complete(self.repository, commit):
                     await self._start_over(slot)
-                await self._fill(slot, commit, branch, keep)
+                await self._fill(slot, commit, branch, keep, hide)
         except BaseException:
             slot.give_back()
             raise
@@ -135,8 +138,8 @@ class GitWorkspaces:
 
     # -- making one
 
-    async def _fill(self, slot: Slot, commit: str, branch: str, keep: Sequence[str]) -> None:
-        exclude = self._exclude() + "".join(f"{pattern}\n" for pattern in keep).encode()
+    async def _fill(self, slot: Slot, commit: str, branch: str, keep: Sequence[str], hide: Sequence[str]) -> None:
+        exclude = self._exclude() + "".join(f"{pattern}\n" for pattern in (*keep, *map(_exactly, hide))).encode()
         checkout = self._checkout(slot)
         if slot.work.is_symlink() or (slot.work.exists() and not slot.work.is_dir()):
             await asyncio.to_thread(self._throw_away, slot.work)
@@ -296,3 +299,8 @@ class GitWorkspaces:
             parts += [file.read_bytes() + b"\n" for file in files if file.is_file()]
             self._known.exclude = b"".join(parts)
         return self._known.exclude
+
+
+def _exactly(path: str) -> str:
+    """An ignore pattern for one path from the root."""
+    return "/" + re.sub(r"([\\*?\[ ])", r"\\\1", path)
