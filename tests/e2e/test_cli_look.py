@@ -176,10 +176,26 @@ def test_accept_asks_and_silence_never_approves(cli: CliWorld):
     assert cli.repo.head() == before
     done = cli.call("accept", "--yes", "--json")
     assert done.code == 0
-    assert set(done.document) == {"run", "target", "before", "after", "how", "checkout", "gates"}
+    assert set(done.document) == {"run", "target", "before", "after", "how", "checkout", "gates", "warnings"}
+    assert done.document["warnings"] == []
     assert (done.document["target"], done.document["how"]) == ("main", "fast-forward")
     assert done.document["after"] == cli.repo.head()
     assert cli.call("accept", "--json").document["how"] == "nothing"
+
+
+def test_landing_a_failed_run_is_never_silent(cli: CliWorld):
+    """What is integrated may be landed; what is missing is told, also with --yes and with --json."""
+    cli.script({"bad": [{"report": {"status": "FAILED", "summary": "no"}, "write": {}}]})
+    plan = cli.plan([task("good"), task("bad"), task("after", depends_on=["bad"])])
+    assert cli.run(plan, "--unattended", "--quiet").code == 1
+    cli.repo.git("branch", "other")
+    said = "run todo-1 has failed: 2 of 3 tasks are not integrated: bad, after"
+    human = cli.call("accept", "--yes", "--quiet", "--target", "other")
+    assert (human.code, human.stderr.startswith(said)) == (0, True), human.stderr
+    done = cli.call("accept", "--yes", "--json")
+    assert (done.code, done.document["how"]) == (0, "fast-forward")
+    (warning,) = done.document["warnings"]
+    assert (warning["code"], warning["text"].startswith(said)) == ("run_failed", True)
 
 
 def test_accept_squashes_onto_a_named_branch(cli: CliWorld):

@@ -186,7 +186,9 @@ def test_a_plan_that_was_not_named_is_asked_about(cli: CliWorld):
     with screen(cli, *words) as shown:
         shown.wait_for("[y/N]: ")
         shown.press("n\n")
-        assert shown.end() == 130
+        assert shown.end() == 1
+    assert "Nothing was started." in shown.text
+    assert "error" not in shown.text
     assert cli.call("runs", "--json").document == {"runs": []}
     with screen(cli, *words, "--yes") as shown:
         assert shown.end() == 0
@@ -199,8 +201,10 @@ def test_accept_asks(cli: CliWorld):
     with screen(cli, "accept") as shown:
         shown.wait_for("[y/N]: ")
         shown.press("\n")
-        assert shown.end() == 130
+        assert shown.end() == 1
     assert "a.txt" in shown.text
+    assert "Nothing was landed." in shown.text
+    assert "error" not in shown.text
     assert cli.repo.head() == before
     with screen(cli, "accept") as shown:
         shown.wait_for("[y/N]: ")

@@ -35,14 +35,14 @@ and the moving display show only on a terminal; `NO_COLOR` turns colour off, `TE
 | code | meaning |
 |---|---|
 | 0 | all tasks are integrated (of other commands: done) |
-| 1 | failed, blocked or cancelled tasks, a red run gate, a refused `--accept` (`doctor`: runs would fail) |
+| 1 | failed, blocked or cancelled tasks, a red run gate, a refused `--accept`, a no (`doctor`: runs would fail) |
 | 2 | usage, plan, settings or repository: nothing was started |
 | 3 | an internal error (a crash report was written), or something the program needs failed; the run can be resumed |
 | 4 | only decisions are left; on a terminal the run waits for them instead, unless `--no-wait` |
-| 130 | interrupted: Ctrl-C, SIGTERM, or a no to a question |
+| 130 | interrupted: Ctrl-C, SIGTERM, or a terminal that was closed |
 
-Ctrl-C (or SIGTERM) once stops cleanly: nothing new starts, live attempts are ended, what they left is kept. Twice
-kills them.
+Ctrl-C (or SIGTERM, or a terminal that was closed) once stops cleanly: nothing new starts, live attempts are ended, what
+they left is kept. Twice kills them.
 """
 
 

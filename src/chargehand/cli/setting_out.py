@@ -54,8 +54,9 @@ async def set_out(
     event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
     _check_commands(event.options)
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
-    if path is None and not yes and may_ask(call):
-        _ask(surveyed, plan)
+    if path is None and not yes and may_ask(call) and not _ask(surveyed, plan):
+        call.out.tell("Nothing was started.")
+        return 1
     held = workshop.service.start(event)
     try:
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
@@ -92,10 +93,9 @@ def _check_commands(options: RunOptions) -> None:
             raise UserError(text, code="bad_command", hint="It is split as a shell would.") from None
 
 
-def _ask(surveyed: Surveyed, plan: Plan) -> None:
+def _ask(surveyed: Surveyed, plan: Plan) -> bool:
     question = f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?"
-    if not click.confirm(question, default=False, err=True):
-        raise click.Abort
+    return click.confirm(question, default=False, err=True)
 
 
 def _warn_of_settings(call: Call, settings: Settings) -> None:

@@ -20,6 +20,7 @@ chargehand accept todo-2 --squash      as one commit
 chargehand accept --target main --yes  without being asked
 """
 _SHOWN_FILES = 12
+_SHOWN_TASKS = 12
 
 
 @command("accept", examples=_EXAMPLES)
@@ -27,7 +28,7 @@ _SHOWN_FILES = 12
 @click.option("--target", metavar="BRANCH", help="Where to land; default: the branch the run was started from.")
 @click.option("--squash", is_flag=True, help="Land one commit instead of the branch's history.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")
-async def accept(call: Call, run: str | None, target: str | None, squash: bool, yes: bool) -> None:
+async def accept(call: Call, run: str | None, target: str | None, squash: bool, yes: bool) -> int:
     """Land RUN on your branch: a fast-forward when it can be, else a merge on which the run's gates pass first.
 
     The branch that is checked out is updated as `git merge` would, and refused where local changes overlap.
@@ -35,36 +36,53 @@ async def accept(call: Call, run: str | None, target: str | None, squash: bool, 
     workshop = await call.open()
     name = workshop.service.newest(run)
     landing = await workshop.accept_plan(name, target)
-    if landing.commits and not yes:
-        _ask(call, landing, workshop.service.look(name).state)
+    failed = _failed(workshop.service.look(name).state) if landing.commits else ""
+    if failed:
+        call.out.tell(failed)
+    if landing.commits and not yes and not _ask(call, landing):
+        call.out.tell("Nothing was landed.")
+        return 1
     if landing.moved and landing.commits:
         call.out.note(f"{landing.target} has moved since: the run gates run on the merge first.")
     done = await workshop.accept(name, target, squash=squash)
     if call.out.json:
-        call.out.document(_document(done))
+        call.out.document(_document(done, failed))
     else:
         call.out.say(*_lines(done))
+    return 0
 
 
-def _ask(call: Call, landing: Landing, state: RunState) -> None:
+def _failed(state: RunState) -> str:
+    """What is missing in a run that did not come to a good end; empty when nothing is."""
+    from chargehand.domain.words import RunVerdict, TaskStatus
+
+    end = state.finished
+    if end is None or end.verdict is RunVerdict.FINISHED:
+        return ""
+    if state.stopped is None:  # the end itself tells which tasks are missing, and which gates are red
+        return f"run {state.run} has {end.verdict}: {end.detail}"
+    kept = {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}
+    missing = [record.id for record in state.tasks.values() if record.status not in kept]
+    more = f", and {len(missing) - _SHOWN_TASKS} more" if len(missing) > _SHOWN_TASKS else ""
+    named = ", ".join(missing[:_SHOWN_TASKS]) + more
+    lost = f"{len(missing)} of {len(state.tasks)} tasks are not integrated: {named}"
+    return f"run {state.run} has {end.verdict}: {lost}. {end.detail}".rstrip()
+
+
+def _ask(call: Call, landing: Landing) -> bool:
     """Silence never approves: without a terminal to ask on, only --yes does [I9]."""
     from chargehand.cli.driving import may_ask
     from chargehand.cli.render.units import count
     from chargehand.domain.errors import UserError
-    from chargehand.domain.words import RunVerdict
 
     if not may_ask(call):
         text = f"Landing run {landing.run} on {landing.target} needs a yes, and there is no terminal to ask on."
         raise UserError(text, code="needs_yes", hint="Add --yes.")
-    end = state.finished
-    if end is not None and end.verdict is not RunVerdict.FINISHED:
-        call.out.tell(f"run {landing.run} has {end.verdict}: {end.detail}")
     shown = list(landing.files[:_SHOWN_FILES])
     more = len(landing.files) - len(shown)
     call.out.tell(*(f"  {path}" for path in shown), *([f"  and {more} more"] if more else []))
     question = f"Land {count(landing.commits, 'commit')} of run {landing.run} on {landing.target}?"
-    if not click.confirm(question, default=False, err=True):
-        raise click.Abort
+    return click.confirm(question, default=False, err=True)
 
 
 def _lines(done: Acceptance) -> list[str]:
@@ -78,7 +96,7 @@ def _lines(done: Acceptance) -> list[str]:
     return lines
 
 
-def _document(done: Acceptance) -> dict[str, object]:
+def _document(done: Acceptance, failed: str) -> dict[str, object]:
     return {
         "run": done.run,
         "target": done.target,
@@ -87,4 +105,5 @@ def _document(done: Acceptance) -> dict[str, object]:
         "how": done.how,
         "checkout": str(done.checkout) if done.checkout else None,
         "gates": [{"gate": result.gate, "status": result.status.value} for result in done.gates],
+        "warnings": [{"code": "run_failed", "task": None, "text": failed}] if failed else [],
     }
