@@ -196,14 +196,22 @@ def test_a_task_may_ask_for_placeholders(said):
     ],
 )
 def test_endings_without_a_report(end, expected):
-    found = crash_of(end)
+    found = crash_of(AttemptResult(exit=end))
     assert (found.reason if found else None) is expected
 
 
+def test_a_crash_says_the_last_words_of_the_program():
+    end = AgentExit(kind=ExitKind.EXITED, code=1)
+    failure = crash_of(AttemptResult(exit=end, output="trying\nFileNotFoundError: x\n\n"))
+    assert failure is not None
+    assert failure.summary == "The agent ended with exit code 1 and left no report: FileNotFoundError: x"
+    assert failure.tail.startswith("trying")
+
+
 def test_equal_crashes_have_equal_signatures():
-    one: Any = crash_of(AgentExit(kind=ExitKind.EXITED, code=3))
-    two: Any = crash_of(AgentExit(kind=ExitKind.EXITED, code=3, detail="other"))
-    other: Any = crash_of(AgentExit(kind=ExitKind.EXITED, code=4))
+    one: Any = crash_of(AttemptResult(exit=AgentExit(kind=ExitKind.EXITED, code=3)))
+    two: Any = crash_of(AttemptResult(exit=AgentExit(kind=ExitKind.EXITED, code=3, detail="other")))
+    other: Any = crash_of(AttemptResult(exit=AgentExit(kind=ExitKind.EXITED, code=4)))
     assert one.signature == two.signature != other.signature
 
 

@@ -88,7 +88,7 @@ def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: flo
         case ExitKind.OVER_BUDGET:
             return escalate(state, record, Reason.BUDGET, f"The attempt went over its budget: {detail}")
         case _:
-            failure = crash_of(result.exit)
+            failure = crash_of(result)
             return _failed(state, record, failure) if failure else _judge(state, record, result)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from chargehand.domain import scope
-from chargehand.domain.outcome import AgentExit, AttemptResult, Change, ChangeKind, ClaimCheck, ExitKind, Sealed
+from chargehand.domain.outcome import AttemptResult, Change, ChangeKind, ClaimCheck, ExitKind, Sealed
 from chargehand.domain.plan import Plan, Scope, Task
 from chargehand.domain.words import Failure, Reason
 
@@ -47,15 +47,17 @@ def stray_changes(task: Task, plan: Plan, sealed: Sealed) -> tuple[Change, ...]:
     return tuple(stray)
 
 
-def crash_of(end: AgentExit) -> Failure | None:
-    """The failure that an ending without a report is."""
+def crash_of(result: AttemptResult) -> Failure | None:
+    """The failure that an ending without a report is, with the last words of the program."""
+    end, tail = result.exit, "\n".join(result.output.splitlines()[-50:])
     if end.kind in {ExitKind.TIMEOUT, ExitKind.STALL}:
         reason = Reason.TIMEOUT if end.kind is ExitKind.TIMEOUT else Reason.STALL
-        return Failure(reason=reason, summary=end.detail, signature=signature(reason))
+        return Failure(reason=reason, summary=end.detail, signature=signature(reason), tail=tail)
     if end.signal is not None or end.code not in {0, None}:
         how = f"signal {end.signal}" if end.signal is not None else f"exit code {end.code}"
-        text = f"The agent ended with {how} and left no report."
-        return Failure(reason=Reason.CRASH, summary=text, signature=signature(Reason.CRASH, how))
+        last = next((line for line in reversed(tail.splitlines()) if line.strip()), "")
+        text = f"The agent ended with {how} and left no report" + (f": {last.strip()[:300]}" if last else ".")
+        return Failure(reason=Reason.CRASH, summary=text, signature=signature(Reason.CRASH, how), tail=tail)
     return None
 
 
