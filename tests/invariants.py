@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import combinations
 from typing import Any
 
-from chargehand.domain.decide import decide, is_stuck
+from chargehand.domain.decide import decide, is_stuck, wake_at
 from chargehand.domain.effects import Effect, Land, RunGates, StartAttempt
 from chargehand.domain.events import (
     BranchOpened,
@@ -19,6 +19,8 @@ from chargehand.domain.events import (
     LandFinished,
     MergeFinished,
     Recorded,
+    RunInterrupted,
+    RunResumed,
     TaskEnded,
     TaskIntegrated,
 )
@@ -28,7 +30,7 @@ from chargehand.domain.plan import GatePoint, Mode
 from chargehand.domain.scope import overlaps
 from chargehand.domain.state import RunState
 from chargehand.domain.view import document, why
-from chargehand.domain.words import TERMINAL, Decision, TaskStatus
+from chargehand.domain.words import HOLDS, TERMINAL, Decision, TaskStatus
 
 __all__ = ["Watch"]
 
@@ -46,6 +48,7 @@ class Watch:
         self.landed: Counter[str] = Counter()
         self.open: dict[str, Decision] = {}
         self.starts: set[str] = set()
+        self.interrupted = False
 
     def check(self, state: RunState, journal: list[Recorded], now: float) -> None:
         """Everything, after a turn."""
@@ -66,6 +69,7 @@ class Watch:
         assert decide(state, now) == ()
         assert not is_stuck(state, now)
         assert self.shadow == state
+        assert not (state.waits_for_people and wake_at(state, now) is not None)
 
     def _live(self, state: RunState) -> None:
         """Slots, limits per agent, leases, sequential mode, one step of a task at a time [I10]."""
@@ -130,6 +134,8 @@ class Watch:
         match event:
             case EffectIntended(effect=effect):
                 self._intended(effect, state)
+            case RunInterrupted() | RunResumed():
+                self.interrupted = isinstance(event, RunInterrupted)
             case BranchOpened(head=head):
                 self.head = head
             case CanaryFinished(results=results):
@@ -170,6 +176,8 @@ class Watch:
         return bool(result.failed_tests) and set(result.failed_tests or ()) <= set(before.failed_tests)
 
     def _intended(self, effect: Effect, state: RunState) -> None:
+        assert not self.interrupted
+        assert not any(asked.kind in HOLDS for asked in self.open.values()), "a held run does nothing new"
         match effect:
             case StartAttempt():
                 assert effect.key not in self.starts, "a key is never used for two starts"

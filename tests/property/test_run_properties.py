@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chargehand.domain.decide import wake_at
+from chargehand.domain.schedule import _leases_meet
+from chargehand.domain.scope import overlaps
 from chargehand.domain.words import RunVerdict, TaskStatus
 from tests.property.simulation import Draw, Simulation, runs
+from tests.property.test_scope_overlap import PATTERN
 
 SETTINGS = settings(
     derandomize=True,
@@ -79,3 +82,13 @@ def test_answered_at_random_no_answer_counts_for_another_question(run: Simulatio
         run.answer(draw(decision.choices), decision.id)
         assert decision.id not in run.state.decisions
         assert len(run.journal) > before + 1, "an answer is followed by something"
+
+
+LEASE = st.lists(PATTERN, min_size=1, max_size=2).map(tuple)
+
+
+@settings(SETTINGS, max_examples=1000)
+@given(one=LEASE, two=LEASE)
+def test_the_short_way_says_what_the_long_one_says(one: tuple[str, ...], two: tuple[str, ...]) -> None:
+    """Two leases meet exactly when their scopes overlap."""
+    assert _leases_meet(one, two) == overlaps(one, two)

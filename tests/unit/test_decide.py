@@ -197,6 +197,21 @@ def test_a_gate_that_could_not_judge_keeps_the_change(point):
         assert play.task("a").status is TaskStatus.INTEGRATED
 
 
+def test_a_candidate_of_an_earlier_attempt_does_not_stand_for_a_later_one():
+    """I3: the gates of the task run again, although the attempt before had come as far as merging."""
+    gates = [a_gate("lint", GatePoint.TASK), a_gate("tests")]
+    play = Play(a_plan(a_task("a"), gates=gates))
+    play.begin()
+    play.attempt("a")
+    play.gates("a")
+    play.merge("a")
+    play.gates("a", "tests")
+    play.attempt("a")
+    play.gates("a", faulty("lint"))
+    play.answer("retry")
+    assert play.effect(RunGates, "a").point is GatePoint.TASK
+
+
 # -- integration --------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chargehand.domain.events import DecisionAnswered, RunInterrupted, WarningRaised
+from chargehand.domain.effects import StartAttempt
+from chargehand.domain.events import AttemptFinished, DecisionAnswered, RunInterrupted, WarningRaised
 from chargehand.domain.evolve import evolve
 from chargehand.domain.outcome import ExitKind, ReportStatus, Usage
 from chargehand.domain.plan import GatePoint
@@ -152,6 +153,15 @@ def test_why_answers_for_every_state():
     assert why(play.state, "d", play.now).startswith("It is awaiting_decision (kickback): ")
     play.record()
     assert why(play.state, "d", play.now).startswith("It is failed (kickback): ")
+
+
+def test_why_of_a_journal_read_between_an_outcome_and_what_follows():
+    """`status` may read the journal of a process that is in the middle of a turn."""
+    play = Play(a_plan(a_task("a")))
+    play.begin()
+    effect = play.effect(StartAttempt, "a")
+    evolve(play.state, AttemptFinished(key=effect.key, task="a", attempt=1, result=done()(effect)), play.now)
+    assert why(play.state, "a", play.now) == "It is running: attempt 1 is running."
 
 
 def test_why_of_the_gates():

@@ -127,6 +127,8 @@ def _follow_run_answers(state: RunState) -> Events:
 
 def _block_orphans(state: RunState) -> Events:
     """Tasks whose dependency ended otherwise than integrated."""
+    if not state.orphaned:
+        return ()
     return tuple(
         TaskEnded(
             task=task,

@@ -133,11 +133,12 @@ def _intend(state: RunState, effect: Effect) -> None:
         changes: dict[str, object] = {"attempts": effect.attempt, "base": effect.base, "role": effect.role}
         if record.fix_base is None:
             changes["origin"] = effect.base
-        record = _move(state, record, TaskStatus.RUNNING, **changes)
+        _move(state, record, TaskStatus.RUNNING, inflight=effect.key, **changes)
         state.live[task] = None
         agent = agent_of(state, record)
         state.agents_live[agent] = state.agents_live.get(agent, 0) + 1
-    state.tasks[task] = replace(record, inflight=effect.key)
+        return
+    state.tasks[task] = record.but(inflight=effect.key)
     state.attention.pop(task, None)
 
 
@@ -151,10 +152,10 @@ def _lose(state: RunState, effect: Effect) -> None:
     task = getattr(effect, "task", "")
     if not task:
         return
-    record = replace(state.tasks[task], inflight=None)
+    record = state.tasks[task].but(inflight=None)
     state.tasks[task] = record
     if isinstance(effect, StartAttempt):
-        record = replace(record, attempts=record.attempts - 1, lost=record.lost + 1)
+        record = record.but(attempts=record.attempts - 1, lost=record.lost + 1)
         _move(state, record, TaskStatus.WAITING)
         state.offer(task)
     else:
@@ -181,20 +182,28 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
             state.head_tree = record.candidate.tree
         case _:
             pass
-    state.tasks[event.task] = replace(record, **changes)  # type: ignore[arg-type]
+    state.tasks[event.task] = record.but(**changes)
     state.attention[event.task] = None
 
 
 def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, object]:
     """What an ended attempt changes; one that is none leaves claim and evidence of the one before."""
-    tries = record.tries
-    tries = replace(tries, tokens=tries.tokens + (result.usage.tokens or 0), usd=tries.usd + (result.usage.usd or 0.0))
-    if result.exit.kind in _NO_ATTEMPT:
-        return {"attempts": record.attempts - 1, "lost": record.lost + 1, "tries": tries}
-    if result.exit.kind in _WAITS:
-        return {"tries": tries}
-    tries = replace(tries, attempts=tries.attempts + 1, waits=0)
-    return {"report": result.report, "sealed": result.sealed, "tries": tries}
+    tries, kind = record.tries, result.exit.kind
+    counts = kind not in _NO_ATTEMPT and kind not in _WAITS
+    changes: dict[str, object] = {
+        "tries": replace(
+            tries,
+            attempts=tries.attempts + counts,
+            tokens=tries.tokens + (result.usage.tokens or 0),
+            usd=tries.usd + (result.usage.usd or 0.0),
+            waits=0 if counts else tries.waits,
+        )
+    }
+    if counts:
+        changes |= {"report": result.report, "sealed": result.sealed}
+    if kind in _NO_ATTEMPT:
+        changes |= {"attempts": record.attempts - 1, "lost": record.lost + 1}
+    return changes
 
 
 def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None:
@@ -219,7 +228,7 @@ def _move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
         state.answers.pop(record.decision, None)
         state.holds.pop(record.decision, None)
         changes.setdefault("decision", None)
-    moved = replace(record, status=to, unjudged=None, **changes)  # type: ignore[arg-type]
+    moved = record.but(status=to, unjudged=None, **changes)
     state.tasks[record.id] = moved
     state.attention.pop(record.id, None)
     if to in _FREE and record.id in state.live:
@@ -257,7 +266,7 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
         case GatesPassed(point=GatePoint.TASK):
             _move(state, record, TaskStatus.INTEGRATING, candidate=None, candidate_green=False)
         case GatesPassed():
-            state.tasks[record.id] = replace(record, candidate_green=True, greened=event.green, unjudged=None)
+            state.tasks[record.id] = record.but(candidate_green=True, greened=event.green, unjudged=None)
             state.attention[record.id] = None
         case TaskRequeued():
             _requeue(state, record, event)
@@ -368,7 +377,7 @@ def _add_task(state: RunState, event: TaskAdded) -> None:
     state.wave_of[event.task.id] = event.wave
     state.add(event.task, 1, len(state.tasks))
     record = state.tasks[event.task.id]
-    state.tasks[event.task.id] = replace(record, fixes_gates_of=event.point)
+    state.tasks[event.task.id] = record.but(fixes_gates_of=event.point)
     state.rounds[event.point] += 1
 
 
@@ -392,11 +401,15 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
         state.asked += 1
         if decision.task:
             record = state.tasks[decision.task]
-            changes: dict[str, object] = {"reason": decision.reason, "detail": decision.question}
-            if decision.kept:
-                changes["commit"] = decision.kept
-            record = _move(state, record, TaskStatus.AWAITING_DECISION, **changes)
-            state.tasks[record.id] = replace(record, decision=decision.id)
+            _move(
+                state,
+                record,
+                TaskStatus.AWAITING_DECISION,
+                reason=decision.reason,
+                detail=decision.question,
+                decision=decision.id,
+                commit=decision.kept or record.commit,
+            )
         if decision.kind in HOLDS:
             state.holds[decision.id] = None
         return
@@ -407,7 +420,7 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
         record = state.tasks[decision.task]
         approved = (*record.approved, decision.kind) if event.choice == "approve" else record.approved
         told = ((f"the answer to {decision.id}", event.note),) if event.note else ()
-        state.tasks[decision.task] = replace(record, approved=approved, context=(*record.context, *told))
+        state.tasks[decision.task] = record.but(approved=approved, context=(*record.context, *told))
         state.attention[decision.task] = None
     if event.choice == "full":
         state.weight = Weight.FULL

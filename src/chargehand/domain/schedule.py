@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from heapq import merge
-from itertools import takewhile
+from itertools import product, takewhile
 
 from chargehand.domain import scope
 from chargehand.domain.asking import ask, escalate
@@ -88,11 +88,21 @@ def _clash(task: Task, other: Task) -> str:
     """Why two tasks cannot be live together; empty when they can."""
     if Mode.SEQUENTIAL in {task.mode, other.mode}:
         return "one of the two runs alone"
-    if task.files and other.files and scope.overlaps(task.files.writes, other.files.writes):
+    if task.files and other.files and _leases_meet(task.files.writes, other.files.writes):
         return "both have a lease on the same files"
-    if not _products(task.interfaces.produces).isdisjoint(_products(other.interfaces.produces)):
+    mine, theirs = task.interfaces.produces, other.interfaces.produces
+    if mine and theirs and not _products(mine).isdisjoint(_products(theirs)):
         return "both produce the same interface"
     return ""
+
+
+def _leases_meet(ones: tuple[str, ...], twos: tuple[str, ...]) -> bool:
+    """`scope.overlaps`, with a short way for what is true of nearly all pairs: two plain paths that differ."""
+    for one, two in product(ones, twos):
+        plain = scope.is_literal(one) and scope.is_literal(two) and "\\" not in one and "\\" not in two
+        if (not plain or one.startswith(two) or two.startswith(one)) and scope.overlap(one, two):
+            return True
+    return False
 
 
 @lru_cache(maxsize=16384)
