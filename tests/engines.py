@@ -147,11 +147,14 @@ class MemoryStore:
         self.held: set[str] = set()
         self.make_journal: Callable[[], FakeJournal] = FakeJournal
 
-    def create(self, run: str) -> OpenRun:
+    def create(self, run: str, first: Sequence[Event], at: float) -> OpenRun:
         """A new run."""
         if run in self.journals:
             raise UserError(f"There is a run {run} already.")
-        self.journals[run] = self.make_journal()
+        journal = self.make_journal()
+        if first:
+            journal.append(first, at)
+        self.journals[run] = journal
         self.inboxes[run] = FakeInbox()
         return self.open(run)
 

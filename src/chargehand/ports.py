@@ -120,8 +120,11 @@ class OpenRun:
 class RunStore(Protocol):
     """Where the runs of one repository live."""
 
-    def create(self, run: str) -> OpenRun:
-        """A new run, held by this process; `UserError` when the id is taken or not fit for a folder name."""
+    def create(self, run: str, first: Sequence[Event], at: float) -> OpenRun:
+        """A new run with its first events, held by this process: there as a whole, or not at all.
+
+        `UserError` when the id is taken (code `run_exists`) or not fit for a folder name.
+        """
         ...
 
     def open(self, run: str) -> OpenRun:

@@ -15,13 +15,11 @@ WARNING = WarningRaised(code="x", text="y")
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderRunStore:
-    times = iter(range(100))
-    return FolderRunStore(tmp_path / "runs", now=lambda: float(next(times)))
+    return FolderRunStore(tmp_path / "runs")
 
 
 def test_a_new_run_is_held_and_keeps_its_events(store: FolderRunStore):
-    held = store.create("demo-1")
-    held.journal.append([WARNING], 1.0)
+    held = store.create("demo-1", [WARNING], 1.0)
     assert store.holder("demo-1") is not None
     held.release()
     assert store.holder("demo-1") is None
@@ -29,7 +27,7 @@ def test_a_new_run_is_held_and_keeps_its_events(store: FolderRunStore):
 
 
 def test_a_held_run_is_refused_and_a_released_one_taken_up(store: FolderRunStore):
-    held = store.create("demo-1")
+    held = store.create("demo-1", [WARNING], 1.0)
     with pytest.raises(RunLocked):
         store.open("demo-1")
     held.release()
@@ -37,8 +35,8 @@ def test_a_held_run_is_refused_and_a_released_one_taken_up(store: FolderRunStore
 
 
 def test_runs_are_listed_in_the_order_of_their_creation(store: FolderRunStore):
-    for run in ("b", "a", "c"):
-        store.create(run).release()
+    for at, run in enumerate(("b", "a", "c")):
+        store.create(run, [WARNING], float(at)).release()
     (store.root / "half").mkdir()
     assert store.runs() == ["b", "a", "c"]
 
@@ -46,13 +44,13 @@ def test_runs_are_listed_in_the_order_of_their_creation(store: FolderRunStore):
 @pytest.mark.parametrize("run", ["", "..", "a/b", "-x", "a..b", "x.lock", "é", "a" * 200])
 def test_an_id_that_is_no_folder_name_is_refused(store: FolderRunStore, run: str):
     with pytest.raises(UserError, match="cannot be the id"):
-        store.create(run)
+        store.create(run, [WARNING], 1.0)
 
 
 def test_a_taken_id_names_resume(store: FolderRunStore):
-    store.create("x").release()
+    store.create("x", [WARNING], 1.0).release()
     with pytest.raises(UserError) as caught:
-        store.create("x")
+        store.create("x", [WARNING], 1.0)
     assert "resume x" in caught.value.hint
 
 
@@ -65,7 +63,7 @@ def test_an_unknown_run_is_a_clear_error(store: FolderRunStore):
 
 def test_a_request_wakes_the_holder_and_survives_without_one(store: FolderRunStore):
     """I9: an answer left while nobody holds the run is found at the next start."""
-    store.create("x").release()
+    store.create("x", [WARNING], 1.0).release()
     outside = store.inbox("x")
     outside.put(Request(id="1", kind="answer", decision="d1", choice="retry"))
 
@@ -81,3 +79,23 @@ def test_a_request_wakes_the_holder_and_survives_without_one(store: FolderRunSto
 
     assert asyncio.run(hold()) == ["1", "|", "1", "2"]
     outside.close()
+
+
+def test_a_creation_that_is_cut_short_leaves_nothing_in_the_way(store: FolderRunStore, monkeypatch: pytest.MonkeyPatch):
+    """I4: killed before the run is whole, there is no run; the same id can be taken."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", killed)
+        store.create("x", [WARNING], 1.0)
+    assert store.runs() == []
+    store.create("x", [WARNING], 1.0).release()
+    assert store.runs() == ["x"]
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot hold a run"):
+        FolderRunStore(tmp_path / "file" / "runs").create("x", [WARNING], 1.0)

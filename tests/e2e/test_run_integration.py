@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chargehand.domain.errors import UserError
 from tests.e2e.world import DONE, World, write
 from tests.repos import Repo
 
@@ -172,3 +174,26 @@ def test_the_users_checkout_may_change_all_the_time(world: World):
     world.play(tasks, {name: [write(f"{name}.out"), DONE] for name in "abcd"}, observe=edit)
     assert world.document["state"] == "finished"
     assert world.landed("README.md") == "A project."
+
+
+def test_accept_lands_nothing_that_the_run_did_not_gate(world: World):
+    """I3: a commit that somebody put on the integration branch after the run is refused, whatever else happens."""
+    document = world.play([{"id": "a", "title": "A"}], {"a": [write("a.txt"), DONE]})
+    head, main = document["head"], world.repo.head("main")
+    evil = world.repo.git("commit-tree", "-m", "evil", "-p", head, f"{head}^{{tree}}")
+    world.repo.git("update-ref", f"refs/heads/{document['branch']}", evil)
+
+    async def land() -> None:
+        shop = await world.shop(())
+        await shop.accept(world.run, "main", squash=False)
+
+    with pytest.raises(UserError, match="moved by somebody else"):
+        asyncio.run(land())
+    assert world.repo.head("main") == main
+
+
+def test_a_branch_in_the_way_is_told_before_anything_starts(world: World):
+    world.repo.git("branch", "chargehand")
+    with pytest.raises(UserError, match="exists already"):
+        world.play([{"id": "a", "title": "A"}], {"a": [write("a.txt"), DONE]})
+    assert not (world.repo.path / ".git" / "chargehand" / "runs").exists()

@@ -109,7 +109,7 @@ def test_a_finished_run_is_not_driven_again():
 def test_a_run_that_never_started_is_told():
     """The process died between making the folder and the first event."""
     office = Office()
-    office.store.create("r").release()
+    office.store.create("r", [], 0.0).release()
     with pytest.raises(UserError, match="never started") as told:
         office.service.look("r")
     assert told.value.hint

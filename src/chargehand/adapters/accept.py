@@ -36,6 +36,7 @@ class Refusal(StrEnum):
     CONFLICT = "conflict"  # target and result change the same lines
     GATES = "gates"  # the merge with a moved target is red, or nobody tested it
     MOVED = "moved"  # the target moved between the two steps
+    BRANCH_MOVED = "branch_moved"  # the integration branch is not where the run left it
     LOCAL_CHANGES = "local_changes"  # the checkout has changes of its own in the same files
     BUSY = "busy"  # a merge or rebase of the user is under way
 
@@ -83,9 +84,10 @@ async def accept(
     message: str,
     squash: bool = False,
     gates: GatesOf | None = None,
+    expect: str | None = None,
 ) -> Accepted | Refused:
     """Both steps at once. `gates` tests a merge with a moved target and answers what is red, or nothing."""
-    prepared = await prepare(repository, branch, target, message=message, squash=squash)
+    prepared = await prepare(repository, branch, target, message=message, squash=squash, expect=expect)
     if isinstance(prepared, Refused):
         return prepared
     if prepared.moved and prepared.commit != prepared.old:
@@ -96,13 +98,22 @@ async def accept(
 
 
 async def prepare(
-    repository: Repository, branch: str, target: str, *, message: str, squash: bool = False
+    repository: Repository,
+    branch: str,
+    target: str,
+    *,
+    message: str,
+    squash: bool = False,
+    expect: str | None = None,
 ) -> Prepared | Refused:
     """Make the commit that would land on the branch `target`, or say why there is none.
 
-    UserError when one of the branches does not exist. Landing what is already there is no error: `commit` is `old`.
+    `expect` is the commit that was gated: a branch that stands anywhere else lands nothing [I3]. UserError when one of the branches does not exist. Landing what is already there is no error: `commit` is `old`.
     """
     head = await _standing(repository, branch)
+    if expect is not None and head != expect:
+        detail = f"{branch} was moved by somebody else: it is at {head[:12]}, the run left it at {expect[:12]}."
+        return Refused(reason=Refusal.BRANCH_MOVED, detail=detail)
     old = await _standing(repository, target)
     moved = not await _is_ancestor(repository, old, head)
     if moved and await _is_ancestor(repository, head, old):

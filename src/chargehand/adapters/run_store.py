@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
-import time
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from chargehand.adapters.inbox import NudgingInbox
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
 from chargehand.domain.errors import UserError
-from chargehand.domain.events import Recorded
+from chargehand.domain.events import Event, Recorded
 from chargehand.ports import Inbox, OpenRun
 
 __all__ = ["FolderRunStore"]
@@ -21,6 +23,7 @@ __all__ = ["FolderRunStore"]
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _JOURNAL = "journal.db"
 _BIRTH = "run.json"
+_ASIDE = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +31,36 @@ class FolderRunStore:
     """Implements `ports.RunStore` below one folder."""
 
     root: Path
-    now: Callable[[], float] = time.time
 
-    def create(self, run: str) -> OpenRun:
-        """A new run, held by this process; `UserError` when the id is taken or not fit for a folder name."""
+    def create(self, run: str, first: Sequence[Event], at: float) -> OpenRun:
+        """A new run with its first events, held by this process; made aside and moved into place at once [I4]."""
         if not _RUN_ID.fullmatch(run) or ".." in run or run.endswith((".lock", ".")):
             hint = "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit."
             raise UserError(f"{run!r} cannot be the id of a run.", code="bad_run_id", hint=hint)
-        folder = self.folder(run)
-        self.root.mkdir(parents=True, exist_ok=True)
+        aside = self._make_aside(run, first, at)
+        lock = RunLock.acquire(aside / "lock")
         try:
-            folder.mkdir()
-        except FileExistsError:
+            aside.rename(self.folder(run))
+        except OSError as error:
+            lock.release()
+            shutil.rmtree(aside, ignore_errors=True)
+            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+                raise _unwritable(self.root, error) from error
             hint = f"Take it up with `chargehand resume {run}`, or choose another --run-id."
             raise UserError(f"Run {run} exists already.", code="run_exists", hint=hint) from None
-        lock = RunLock.acquire(folder / "lock")
-        SqliteJournal.create(folder / _JOURNAL, run=run).close()
-        birth = {"run": run, "created_at": self.now()}
-        (folder / _BIRTH).write_text(json.dumps(birth), encoding="utf-8")
+        lock.path = self.folder(run) / "lock"
         return self._held(run, lock)
+
+    def _make_aside(self, run: str, first: Sequence[Event], at: float) -> Path:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=self.root))
+            with SqliteJournal.create(aside / _JOURNAL, run=run) as journal:
+                journal.append(first, at)
+            (aside / _BIRTH).write_text(json.dumps({"run": run, "created_at": at}), encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+        return aside
 
     def open(self, run: str) -> OpenRun:
         """Take an existing run up; `RunLocked` when another process holds it, `UserError` when there is none."""
@@ -66,7 +80,8 @@ class FolderRunStore:
         """The ids of all runs, oldest first. A folder whose creation was cut short is no run."""
         if not self.root.is_dir():
             return []
-        born = [(self._born(folder), folder.name) for folder in self.root.iterdir() if folder.is_dir()]
+        folders = [folder for folder in self.root.iterdir() if folder.is_dir() and _RUN_ID.fullmatch(folder.name)]
+        born = [(self._born(folder), folder.name) for folder in folders]
         return [name for at, name in sorted(born) if at >= 0]
 
     def holder(self, run: str) -> str | None:
@@ -103,3 +118,8 @@ class FolderRunStore:
             return float(json.loads((folder / _BIRTH).read_text(encoding="utf-8"))["created_at"])
         except (OSError, ValueError, KeyError, TypeError):
             return -1.0
+
+
+def _unwritable(root: Path, error: OSError) -> UserError:
+    hint = "Make the folder writable, or put the state elsewhere with --state-dir DIR."
+    return UserError(f"{root} cannot hold a run: {error.strerror}.", code="state_unwritable", hint=hint)

@@ -57,7 +57,7 @@ async def set_out(
     if path is None and not yes and may_ask(call) and not _ask(surveyed, plan):
         call.out.tell("Nothing was started.")
         return 1
-    held = workshop.service.start(event)
+    held = await workshop.start(event, any_id=run_id is None)
     try:
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
         if path is None:

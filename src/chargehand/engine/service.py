@@ -43,18 +43,12 @@ class Service:
     # -- driving ----------------------------------------------------------------------------------
 
     def start(self, event: RunStarted) -> OpenRun:
-        """Create a run: from here on it can be resumed, whatever happens. The caller drives or releases it."""
-        held = self._store.create(event.run)
+        """Create a run, as a whole or not at all: it can be resumed from here on. The caller drives or releases it."""
         first: list[Event] = [event]
         if event.options.review:
             text = "This version has no reviews: gates alone decide what lands."
             first.append(WarningRaised(code="reviews_unavailable", text=text))
-        try:
-            held.journal.append(first, self._clock.now())
-        except BaseException:
-            held.release()
-            raise
-        return held
+        return self._store.create(event.run, first, self._clock.now())
 
     def take_up(self, run: str) -> OpenRun:
         """Hold an existing run; `RunLocked` says who else does."""

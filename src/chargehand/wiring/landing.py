@@ -74,7 +74,9 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         red = [r.gate for r in (*verdict.red, *verdict.faults) if r.gate not in state.plan.allow_red]
         return f"red on the merge with {target}: {', '.join(red)}" if red else ""
 
-    result = await accepting.accept(shop.repository, state.branch, target, message=message, squash=squash, gates=gates)
+    result = await accepting.accept(
+        shop.repository, state.branch, target, message=message, squash=squash, gates=gates, expect=state.head
+    )
     if isinstance(result, accepting.Refused):
         raise _refusal(result, target)
     return Acceptance(
@@ -161,6 +163,7 @@ _HINTS = {
     accepting.Refusal.CONFLICT: "Merge the branch by hand, or start a new run on the new target.",
     accepting.Refusal.GATES: "Start a new run from the target, or mend the merge by hand.",
     accepting.Refusal.MOVED: "Try again.",
+    accepting.Refusal.BRANCH_MOVED: "Look at what was added, and move the branch back.",
     accepting.Refusal.LOCAL_CHANGES: "Commit, stash or move these changes, then accept again.",
     accepting.Refusal.BUSY: "Finish that first, then accept again.",
 }

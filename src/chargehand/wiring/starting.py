@@ -18,7 +18,7 @@ from chargehand.engine.service import Service
 from chargehand.ports import RunStore
 from chargehand.settings import Settings
 
-__all__ = ["begin", "refuse_missing_agents", "refuse_second_run", "settle_agents"]
+__all__ = ["begin", "refuse_missing_agents", "refuse_second_run", "renamed", "settle_agents"]
 
 _INPUT_CHARS = 1_000_000
 
@@ -70,11 +70,28 @@ async def begin(
     commit = await repository.resolve(base or "HEAD")
     run = run_id or await _free_id(repository, store, plan.plan)
     branch = integration_branch(run)
-    if await repository.ref(f"refs/heads/{branch}") is not None:
-        hint = "Choose another --run-id, or delete the branch if nothing on it is needed."
-        raise UserError(f"Branch {branch} exists already.", code="branch_exists", hint=hint)
+    await _refuse_taken(repository, branch)
     options = replace(options, inputs=await _inputs(repository, commit, files))
     return RunStarted(run=run, plan=plan, options=options, base=commit, branch=branch)
+
+
+async def _refuse_taken(repository: Repository, branch: str) -> None:
+    """`UserError` when the branch is there, or a branch whose name leaves no room for it."""
+    above = branch.partition("/")[0]
+    listed = await repository.git().text("for-each-ref", "--format=%(refname:short)", f"refs/heads/{branch}")
+    taken = [above] if await repository.ref(f"refs/heads/{above}") is not None else listed.splitlines()
+    if taken:
+        rename = f"Rename it (`git branch -m {above} …`): git cannot keep {branch} beside it."
+        hint = (
+            rename if taken == [above] else "Choose another --run-id, or delete the branch if nothing on it is needed."
+        )
+        raise UserError(f"Branch {taken[0]} exists already.", code="branch_exists", hint=hint)
+
+
+async def renamed(repository: Repository, store: RunStore, event: RunStarted) -> RunStarted:
+    """The same start under the next free id."""
+    run = await _free_id(repository, store, event.plan.plan)
+    return replace(event, run=run, branch=integration_branch(run))
 
 
 async def _free_id(repository: Repository, store: RunStore, plan: str) -> str:

@@ -139,6 +139,16 @@ class Workshop:
         files = [plan_file] if plan_file else []
         return await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
 
+    async def start(self, event: RunStarted, *, any_id: bool) -> OpenRun:
+        """Create the run; with `any_id` the next free id is taken when another process was faster."""
+        while True:
+            try:
+                return self.service.start(event)
+            except UserError as error:
+                if error.code != "run_exists" or not any_id:
+                    raise
+            event = await starting.renamed(self.repository, self.store, event)
+
     async def current_branch(self) -> str | None:
         """The branch the user's checkout is on; None when HEAD is detached."""
         got = await self.repository.git().run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
