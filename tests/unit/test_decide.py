@@ -403,17 +403,32 @@ def test_the_time_nobody_held_the_run_is_not_counted():
 
 
 def test_questions_of_a_stopped_run_are_closed():
-    """Stop while decisions are open: every task ends with a reason, and no question stays behind."""
-    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c", needs_human=True)), jobs=3)
+    """Stop while decisions are open: nobody is left waiting, and what had failed is failed, for its reason [I12]."""
+    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c", needs_human=True), a_task("d")), jobs=3)
     play.begin()
     for _ in range(2):
         play.attempt("a", crashed())
         play.attempt("b", crashed())
-    assert len(play.state.decisions) == 3
+    play.attempt("d", done(ReportStatus.NEEDS_CONTEXT, missing_context=("x",)))
+    assert len(play.state.decisions) == 4
     play.answer("stop", next(i for i, d in play.state.decisions.items() if d.task == "a"))
     assert not play.state.decisions
-    assert play.task("b").status is TaskStatus.CANCELLED
-    assert play.task("c").status is TaskStatus.CANCELLED
+    assert [(play.task(t).status, play.task(t).reason) for t in "bcd"] == [
+        (TaskStatus.FAILED, Reason.CRASH),
+        (TaskStatus.CANCELLED, Reason.RUN_STOPPED),
+        (TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT),
+    ]
+    assert play.state.finished.verdict is RunVerdict.FAILED
+
+
+def test_what_fails_while_the_run_stops_is_failed():
+    """Breaker: every blocker is reported, also those that come to their end after it."""
+    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), policy=Policy(breaker=1, retries=0), jobs=2)
+    play.begin()
+    play.attempt("a", blocked())
+    play.attempt("b", crashed())
+    assert (play.task("b").status, play.task("b").reason) == (TaskStatus.FAILED, Reason.CRASH)
+    assert play.task("c").reason is Reason.BREAKER
     assert play.state.finished.verdict is RunVerdict.FAILED
 
 

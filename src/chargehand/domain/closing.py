@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from itertools import count
 
-from chargehand.domain.asking import ask
+from chargehand.domain.asking import ask, end, follow_answer
 from chargehand.domain.effects import RunGates
 from chargehand.domain.events import (
+    DispatchStopped,
     EffectIntended,
     Event,
     GateMadeRequired,
     RunFinished,
     TaskAdded,
-    TaskEnded,
     WaveEnded,
 )
 from chargehand.domain.gating import GateVerdict, due_checks, gate_failure, judge_gates
 from chargehand.domain.outcome import GateResult
 from chargehand.domain.plan import GatePoint, Task
 from chargehand.domain.scope import interface_name
-from chargehand.domain.state import RunState
+from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
 
 __all__ = ["cancel_rest", "close_run", "close_wave", "interface_mismatches"]
@@ -99,15 +99,17 @@ def _form(interface: str) -> str:
 
 
 def cancel_rest(state: RunState) -> Events:
-    """A stopped run whose live attempts have ended: what is left is cancelled, with the reason."""
+    """A stopped run whose live attempts have ended: questions about attempts take their default, the rest ends."""
     if state.stopped is None or state.inflight or not state.open_tasks:
         return ()
-    reason = _STOP_REASONS[state.stopped.reason]
-    return tuple(
-        TaskEnded(task=task, status=TaskStatus.CANCELLED, reason=reason, detail=state.stopped.detail)
-        for task, record in state.tasks.items()
-        if not record.is_over
-    )
+    return tuple(_last_word(state, record, state.stopped) for record in state.tasks.values() if not record.is_over)
+
+
+def _last_word(state: RunState, record: TaskRecord, stopped: DispatchStopped) -> Event:
+    decision = state.decisions.get(record.decision or "")
+    if decision is not None and decision.kind is not DecisionKind.START:
+        return follow_answer(record, decision, decision.default)[0]
+    return end(record, TaskStatus.CANCELLED, _STOP_REASONS[stopped.reason], stopped.detail)
 
 
 def close_run(state: RunState) -> Events:
