@@ -113,7 +113,7 @@ def test_a_sandbox_that_fails_is_no_verdict(best):
     broken = replace(best.sandbox, program=str(_breaking_bwrap(best.root, 9)))
     (result,) = best.judge(best.job(check("true")), confined=best.confined(sandbox=broken))
     assert (result.status, result.fault) == (GateStatus.FAULT, FaultKind.ENV_MISSING)
-    assert result.detail == "The sandbox could not be set up: bwrap: Can't mkdir parents for /x: Read-only file system"
+    assert result.detail == "The sandbox could not be made: Can't mkdir parents for /x: Read-only file system."
 
 
 def _breaking_bwrap(root: Path, times: int) -> Path:
@@ -346,3 +346,16 @@ def test_gates_are_quick(best, capsys):
     with capsys.disabled():
         print(f"\na job with one trivial check: median {1000 * times[len(times) // 2]:.1f} ms")
     assert times[0] < 1.0
+
+
+def test_a_gate_cannot_help_the_next_one(best):
+    """I7: what a check writes, in its checkout, its HOME or a cache, is not there when the next gate looks."""
+    plant = 'echo x > planted; echo x > "$HOME/planted"; mkdir -p "$PIP_CACHE_DIR"; echo x > "$PIP_CACHE_DIR/planted"'
+    look = 'for f in planted "$HOME/planted" "$PIP_CACHE_DIR/planted"; do test ! -e "$f" || exit 1; done'
+    results = best.judge(best.job(check(plant, id="one"), check(look, id="two")))
+    assert [result.status for result in results] == [GateStatus.PASS, GateStatus.PASS]
+
+
+def test_verify_commands_build_on_each_other(best):
+    results = best.judge(best.job(check("echo x > made", id="verify-1"), check("test -f made", id="verify-2")))
+    assert [result.status for result in results] == [GateStatus.PASS, GateStatus.PASS]

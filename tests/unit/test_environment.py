@@ -124,7 +124,7 @@ def test_the_plan_passes_and_sets_names_but_none_of_the_contract():
 
 def test_a_gate_finds_its_five_names():
     job = GateJob(key="k", run="r", task="t", attempt=1, commit="c" * 40, tree="t" * 40, base="b" * 40, checks=())
-    built = environment().of_gate(job, room(Path("/r")), 20_040, Path("/r/out/lint.xml"))
+    built = environment().of_check(job, room(Path("/r")), 20_040, Path("/r/out/lint.xml"))
     assert built == PASSED | GIT | {
         "HOME": "/r/home",
         "TMPDIR": "/r/tmp",
@@ -134,6 +134,20 @@ def test_a_gate_finds_its_five_names():
         "CHARGEHAND_PORT_BASE": "20040",
         "CHARGEHAND_JUNIT": "/r/out/lint.xml",
     }
+
+
+def test_a_check_has_caches_of_its_own(tmp_path):
+    """I7: what one check leaves in a cache is not there for the next; what setup fetched is looked at."""
+    (tmp_path / "cache" / "cargo" / "registry").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    mine = room(tmp_path)
+    job = GateJob(key="k", run="r", task="t", attempt=1, commit="c" * 40, tree="t" * 40, base="b" * 40, checks=())
+    built = environment(cache=tmp_path / "cache").of_check(job, mine, 20_040, tmp_path / "x.xml")
+    names = ("PIP_CACHE_DIR", "UV_CACHE_DIR", "npm_config_cache", "CARGO_HOME")
+    assert all(Path(built[name]).is_relative_to(mine.home) for name in names)
+    assert (mine.home / ".cargo" / "registry").readlink() == tmp_path / "cache" / "cargo" / "registry"
+    setup = environment(cache=tmp_path / "cache").of_gate_setup(job, mine, 20_040)
+    assert setup["PIP_CACHE_DIR"] == str(tmp_path / "cache" / "pip")
 
 
 def test_package_managers_are_pointed_to_the_cache(tmp_path):

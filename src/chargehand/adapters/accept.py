@@ -108,7 +108,8 @@ async def prepare(
 ) -> Prepared | Refused:
     """Make the commit that would land on the branch `target`, or say why there is none.
 
-    `expect` is the commit that was gated: a branch that stands anywhere else lands nothing [I3]. UserError when one of the branches does not exist. Landing what is already there is no error: `commit` is `old`.
+    `expect` is the commit that was gated: a branch that stands anywhere else lands nothing [I3].
+    UserError when one of the branches does not exist. Landing what is already there is no error: `commit` is `old`.
     """
     head = await _standing(repository, branch)
     if expect is not None and head != expect:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.adapters.folders import Room
-from chargehand.adapters.output import read_end
-from chargehand.adapters.process import EndKind, ProcessEnd, ProcessSpec, Running, start
+from chargehand.adapters.process import SANDBOX_FAILED, EndKind, ProcessEnd, ProcessSpec, Running, start
 from chargehand.adapters.sandbox import Confinement, Sandbox
 from chargehand.adapters.text import clean_text
 from chargehand.domain.plan import Command
@@ -99,27 +98,12 @@ class Confined:
         for _ in range(SANDBOX_TRIES):
             running = await start(self._spec(call, self.sandbox.wrap(call.argv, confinement)))
             end = await _attended(running, call.attend)
-            broken = self._sandbox_said(call, end)
-            if not broken:
+            if not _sandbox_failed(end):
                 break
-            end = replace(end, kind=EndKind.NOT_STARTED, code=None, detail=f"The sandbox could not be set up: {broken}")
-        if end.kind is EndKind.NOT_STARTED:
+        if end.kind is EndKind.NOT_STARTED and not _sandbox_failed(end):
             why = self.sandbox.explain(call.argv[0], confinement) if call.argv else ""
             end = replace(end, detail=why or end.detail)
         return end
-
-    def _sandbox_said(self, call: Call, end: ProcessEnd) -> str:
-        """What bubblewrap said when it failed itself, so that the program never ran; an empty string otherwise.
-
-        The machine may change while it is set up: a socket that was to be covered is gone. It says so where the program
-        would, with exit code 1; a program that imitates this is run again, and then counts as not started.
-        """
-        if self.sandbox.kind != "bwrap" or end.kind is not EndKind.EXITED or end.code != 1:
-            return ""
-        if call.stderr is not None and read_end(call.stdout, 1):
-            return ""
-        said = clean_text(read_end(call.stderr or call.stdout, 4096)).strip()
-        return said if said and all(line.startswith("bwrap: ") for line in said.split("\n")) else ""
 
     def _spec(self, call: Call, argv: tuple[str, ...]) -> ProcessSpec:
         return ProcessSpec(
@@ -138,6 +122,11 @@ class Confined:
             done_grace_s=call.grace_s,
             marker=call.marker,
         )
+
+
+def _sandbox_failed(end: ProcessEnd) -> bool:
+    """Whether bubblewrap failed itself: the machine may change while it is set up, so it is tried again."""
+    return end.kind is EndKind.NOT_STARTED and end.detail.startswith(SANDBOX_FAILED)
 
 
 async def _attended(running: Running, attend: Callable[[Running], Awaitable[None]] | None) -> ProcessEnd:

@@ -87,10 +87,20 @@ class Environment:
         facts = _check_facts(spec.base, spec.base, room, port_base, room.out / "setup.xml")
         return self._build(spec.env, room.home, room.tmp, facts, {})
 
-    def of_gate(self, job: GateJob, room: Room, port_base: int, junit: Path) -> dict[str, str]:
-        """What a check, or `setup` in front of it, finds."""
-        facts = _check_facts(job.tree, job.base, room, port_base, junit)
+    def of_gate_setup(self, job: GateJob, room: Room, port_base: int) -> dict[str, str]:
+        """What `setup` finds in front of a check."""
+        facts = _check_facts(job.tree, job.base, room, port_base, room.out / "setup.xml")
         return self._build(job.env, room.home, room.tmp, facts, {})
+
+    def of_check(self, job: GateJob, room: Room, port_base: int, junit: Path) -> dict[str, str]:
+        """What a check finds. Its caches are its own: what runs there was written by agents, and others follow."""
+        facts = _check_facts(job.tree, job.base, room, port_base, junit)
+        built = self._build(job.env, room.home, room.tmp, facts, {})
+        if self._cache is None:
+            return built
+        own = _cache_names(room.home / ".cache") | {"CARGO_HOME": str(_own_cargo(room.home, self._cache))}
+        own.pop("UV_PYTHON_INSTALL_DIR")  # interpreters that setup fetched: looked at, never written
+        return built | {name: value for name, value in own.items() if name not in dict(job.env.values)}
 
     def secrets(self, env: EnvSpec) -> tuple[str, ...]:
         """The values that must not appear in anything we write: passed on or set, and secret by name or shape."""
@@ -155,6 +165,17 @@ def _cache_names(cache: Path) -> dict[str, str]:
         "npm_config_cache": str(cache / "npm"),
         "CARGO_HOME": str(cache / "cargo"),
     }
+
+
+def _own_cargo(home: Path, cache: Path) -> Path:
+    """A CARGO_HOME with a configuration of its own and the sources that setup fetched."""
+    cargo = home / ".cargo"
+    cargo.mkdir(mode=0o700, exist_ok=True)
+    for name in ("registry", "git"):
+        fetched, link = cache / "cargo" / name, cargo / name
+        if fetched.is_dir() and not link.is_symlink():
+            link.symlink_to(fetched)
+    return cargo
 
 
 class Ports:

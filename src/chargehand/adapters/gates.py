@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -123,20 +123,26 @@ class _Job:
     async def run(self) -> tuple[GateResult, ...]:
         self._logs.mkdir(parents=True, exist_ok=True)
         results: list[GateResult] = []
-        async with self._site() as site:
-            prepared = await self._prepare(site)
-            if prepared is not None:
-                results.append(prepared)
-                if prepared.status is not GateStatus.PASS:
-                    return tuple(results)
-            parsed = await self._syntax(site)
-            if parsed is not None:
-                results.append(parsed)
-            for check in self._job.checks:
-                if self._job.stop_early and _stops(results):
-                    break
-                results.append(await self._check(site, check))
+        for number, checks in enumerate(_turns(self._job)):
+            if any(_broke_off(result) for result in results) or (self._job.stop_early and _stops(results)):
+                break
+            async with self._site() as site:
+                await self._take_turn(site, checks, results, first=number == 0)
         return tuple(results)
+
+    async def _take_turn(self, site: _Site, checks: Sequence[Check], results: list[GateResult], *, first: bool) -> None:
+        prepared = await self._prepare(site)
+        if prepared is not None and (first or prepared.status is not GateStatus.PASS):
+            results.append(prepared)
+        if prepared is not None and prepared.status is not GateStatus.PASS:
+            return
+        parsed = await self._syntax(site) if first else None
+        if parsed is not None:
+            results.append(parsed)
+        for check in checks:
+            if self._job.stop_early and _stops(results):
+                return
+            results.append(await self._check(site, check))
 
     @asynccontextmanager
     async def _site(self) -> AsyncIterator[_Site]:
@@ -163,7 +169,7 @@ class _Job:
         if spec is None:
             return None
         check = Check(id="setup", run=spec.run, wall_s=self._parts.setup_wall_s)
-        call = self._call(site, check, site.room.out / "setup.xml")
+        call = self._call(site, check, self._parts.environment.of_gate_setup(self._job, site.room, site.port_base))
         asked = SetupCall(spec=spec, env=self._job.env, workspace=site.workspace, call=call)
         step = await self._parts.setup.prepare(asked)
         return None if step.end is None else await self._result(site, check, call, step.end)
@@ -182,7 +188,7 @@ class _Job:
         """Run a tool of the syntax check; its output is bounded as all output is."""
         answer = site.room.root / "answer"
         call = replace(
-            self._call(site, None, site.room.out / "syntax.xml"),
+            self._call(site, None, self._environment(site, "syntax")),
             argv=tuple(argv),
             stdout=answer,
             stderr=self._logs / "syntax.log",
@@ -192,16 +198,20 @@ class _Job:
         return read_end(answer, 8 << 20) if end.kind is EndKind.EXITED and end.code == 0 else None
 
     async def _check(self, site: _Site, check: Check) -> GateResult:
-        call = self._call(site, check, site.room.out / f"{safe_name(check.id)}.xml")
+        call = self._call(site, check, self._environment(site, check.id))
         call = replace(call, argv=substitute(check.run, call.env))
         return await self._result(site, check, call, await self._parts.confined.run(call))
 
-    def _call(self, site: _Site, check: Check | None, junit: Path) -> Call:
+    def _environment(self, site: _Site, check: str) -> dict[str, str]:
+        junit = site.room.out / f"{safe_name(check)}.xml"
+        return self._parts.environment.of_check(self._job, site.room, site.port_base, junit)
+
+    def _call(self, site: _Site, check: Check | None, env: Mapping[str, str]) -> Call:
         parts, job = self._parts, self._job
         tell = parts.on_output
         return Call(
             argv=(),
-            env=parts.environment.of_gate(job, site.room, site.port_base, junit),
+            env=env,
             workspace=site.workspace.path,
             room=site.room,
             stdout=self._logs / f"{safe_name(check.id if check else 'syntax')}.log",
@@ -247,6 +257,23 @@ class _Job:
         if status is GateStatus.PASS and failed:
             return (), f"It passed, although its JUnit XML names {len(failed)} failed tests."
         return failed, ""
+
+
+def _turns(job: GateJob) -> list[tuple[Check, ...]]:
+    """Which checks share a checkout: a task's verify commands build on each other, a gate has one of its own.
+
+    What runs in a check was written by agents, and may write where the next one looks [I7]. Where setup keeps nothing
+    it would run anew for every gate, so there they share one.
+    """
+    if job.setup is not None and not job.setup.keep:
+        return [job.checks]
+    verify = tuple(check for check in job.checks if check.id.startswith("verify-"))
+    gates: list[tuple[Check, ...]] = [(check,) for check in job.checks if check not in verify]
+    return [verify, *gates] if verify or not gates else gates
+
+
+def _broke_off(result: GateResult) -> bool:
+    return result.gate == "setup" and result.status is not GateStatus.PASS
 
 
 def _stops(results: Sequence[GateResult]) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from chargehand.adapters.folders import remove_tree
 from chargehand.adapters.rescues import forget_rescues
-from chargehand.domain.errors import ChargehandError
+from chargehand.adapters.workspaces import GitWorkspaces
+from chargehand.domain.errors import AdapterError, ChargehandError
 from chargehand.domain.ids import REF_ROOT, integration_branch
 
 if TYPE_CHECKING:
@@ -47,13 +48,27 @@ async def clean(shop: Workshop, *, dry_run: bool) -> Cleaned:
         removed += [("rescue", name) for name in await forget_rescues(shop.repository, before=before)]
     unfinished = _unfinished(shop)
     kept = [(run, "it is not finished: its workspaces stay") for run in unfinished]
-    aside = shop.places.agents / KEPT
-    if aside.is_dir() and any(aside.iterdir()):
-        kept.append((str(aside), "these workspaces could not be rescued, and nothing else holds what is in them"))
-    elif not unfinished:
-        removed += _folders(shop, dry_run=dry_run)
+    if not unfinished:
+        lost = [] if dry_run else await _rescue_left(shop)
+        kept += [(str(path), "it could not be rescued, and nothing else holds what is in it") for path in lost]
+        removed += [] if lost else _folders(shop, dry_run=dry_run)
     kept += [(integration_branch(run), "branches are yours to delete") for run in shop.store.runs()]
     return Cleaned(removed=tuple(removed), kept=tuple(kept))
+
+
+async def _rescue_left(shop: Workshop) -> list[Path]:
+    """Rescue workspaces that were never given back; answers those where even that failed [I2]."""
+    workspaces = GitWorkspaces(shop.repository, shop.places.agents)
+    failed = []
+    for left in workspaces.abandoned():
+        message = f"What was left in workspace {left.slot} on {left.branch}\n"
+        try:
+            await workspaces.rescue(left, f"{REF_ROOT}/rescue/abandoned/{left.slot}", message)
+            await workspaces.release(left)
+        except AdapterError:
+            failed.append(left.path)
+    aside = shop.places.agents / KEPT
+    return failed + (sorted(aside.iterdir()) if aside.is_dir() else [])
 
 
 def _unfinished(shop: Workshop) -> list[str]:

@@ -92,13 +92,19 @@ def _environment(shop: Workshop, kind: str) -> Environment:
     return Environment(outer=shop.environ, identity=identity, cache=shop.places.cache / kind)
 
 
-def _confined(shop: Workshop, state: RunState, site: _Site, environment: Environment) -> Confined:
-    options = state.options
+def _confined(
+    shop: Workshop, state: RunState, site: _Site, environment: Environment, *, fills_cache: bool = True
+) -> Confined:
+    options, cache = state.options, environment.cache
     return Confined(
         sandbox=site.sandbox,
         hidden=site.hidden,
-        readable=(*shop.repository.object_stores(), *(shop.cwd / path for path in options.sandbox_read)),
-        writable=(*environment.cache, *(shop.cwd / path for path in options.sandbox_write)),
+        readable=(
+            *shop.repository.object_stores(),
+            *(() if fills_cache else cache),
+            *(shop.cwd / path for path in options.sandbox_read),
+        ),
+        writable=(*(cache if fills_cache else ()), *(shop.cwd / path for path in options.sandbox_write)),
         network=options.network,
         output_bytes=options.caps.output_bytes,
         disk_bytes=options.caps.disk_bytes,
@@ -129,14 +135,14 @@ def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspac
 def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:
     repository = shop.repository
     environment = _environment(shop, "gates")
-    confined = _confined(shop, state, site, environment)
+    preparing = _confined(shop, state, site, environment)
     parts = GateParts(
         workspaces=GitWorkspaces(repository, shop.places.gates, precious=False),
-        confined=confined,
+        confined=_confined(shop, state, site, environment, fills_cache=False),
         environment=environment,
         folders=site.folders,
         ports=site.blocks,
-        setup=Setup(confined=confined, state=shop.places.gates / "setup"),
+        setup=Setup(confined=preparing, state=shop.places.gates / "setup"),
         changed=lambda base, commit: changed_paths(repository, base, commit),
         folder=site.folder,
         setup_wall_s=state.options.caps.setup_wall_s,

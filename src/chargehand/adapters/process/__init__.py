@@ -5,11 +5,12 @@ from chargehand.adapters.process.guard import OWNER_VARIABLE
 from chargehand.adapters.process.leftovers import kill_leftovers
 from chargehand.adapters.process.running import Running, run, start
 from chargehand.adapters.process.spawn import is_for_loader, launcher_prefix
-from chargehand.adapters.process.spec import MARKER_VARIABLE, Captured, EndKind, ProcessEnd, ProcessSpec
+from chargehand.adapters.process.spec import MARKER_VARIABLE, SANDBOX_FAILED, Captured, EndKind, ProcessEnd, ProcessSpec
 
 __all__ = [
     "MARKER_VARIABLE",
     "OWNER_VARIABLE",
+    "SANDBOX_FAILED",
     "Captured",
     "EndKind",
     "ProcessEnd",

@@ -16,7 +16,7 @@ from chargehand.adapters.process.family import Family
 from chargehand.adapters.process.output import CappedFile
 from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.process.spawn import is_direct, refusal, spawn, why_not
-from chargehand.adapters.process.spec import EndKind, ProcessEnd, ProcessSpec
+from chargehand.adapters.process.spec import SANDBOX_FAILED, EndKind, ProcessEnd, ProcessSpec
 from chargehand.domain.errors import AdapterError
 
 __all__ = ["Running", "run", "start"]
@@ -276,7 +276,7 @@ def _complaint(file: CappedFile) -> str:
     """What bubblewrap says when it cannot make the sandbox: one line, its own, and nothing else was printed."""
     lines = file.recent.decode(errors="replace").splitlines()
     is_its_own = len(lines) == 1 and lines[0].startswith("bwrap: ")
-    return f"The sandbox could not be made: {lines[0].removeprefix('bwrap: ').rstrip('.')}." if is_its_own else ""
+    return f"{SANDBOX_FAILED}: {lines[0].removeprefix('bwrap: ').rstrip('.')}." if is_its_own else ""
 
 
 def _why_no_launcher(spec: ProcessSpec, error: OSError) -> str:

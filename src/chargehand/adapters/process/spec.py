@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["MARKER_VARIABLE", "Captured", "EndKind", "ProcessEnd", "ProcessSpec"]
+__all__ = ["MARKER_VARIABLE", "SANDBOX_FAILED", "Captured", "EndKind", "ProcessEnd", "ProcessSpec"]
 
 MARKER_VARIABLE = "CHARGEHAND_MARKER"
 
@@ -22,6 +22,10 @@ class EndKind(StrEnum):
     LINGERED = "lingered"  # had reported, did not end within the grace
     NOT_STARTED = "not_started"  # the program could not be executed
     OVER_DISK = "over_disk"  # what lies below `watch` grew over `disk_bytes`
+
+
+SANDBOX_FAILED = "The sandbox could not be made"
+"""How the detail of NOT_STARTED begins when the sandbox itself failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
