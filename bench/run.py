@@ -25,7 +25,7 @@ from statistics import median
 if __package__ in {None, ""}:
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.ours import Place, Taken, a_place, course_of, cpu_s, histogram, rss_mb, take, tree_of
+from bench.ours import Course, Place, Taken, a_place, course_of, cpu_s, histogram, rss_mb, take, tree_of
 from bench.work import Item, git, levels
 
 __all__ = ["main"]
@@ -123,9 +123,13 @@ def git_processes(how: How) -> Iterator[Row]:
             counts[len(items)] = histogram(notes)
             (place.folder / "state").rename(place.folder / f"state-{len(items)}")
             git(place.repository, "branch", "-q", "-D", "chargehand/bench", env=place.env)
+        notes.write_text("")
+        ours(place, many)
+        bare = histogram(notes).total() / 20
     extra = (counts[20] - counts[4]).total() / 16
-    names = ", ".join(f"{name} {count / 20:.1f}" for name, count in counts[20].most_common(12))
+    names = ", ".join(f"{name} {count / 20:.1f}" for name, count in counts[20].most_common(20))
     yield Row(part=part, what="a run of 20, by task", value=counts[20].total() / 20, unit="", note=names)
+    yield Row(part=part, what="the same without gates", value=bare, unit="")
     yield Row(part=part, what="each further task", value=extra, unit="", most=15)
 
 
@@ -173,9 +177,13 @@ def idle(how: How) -> Iterator[Row]:
             used = {pid: cpu_s(pid) - before[pid] for pid in before}
             own_mb, helpers_mb = rss_mb(process.pid), sum(rss_mb(pid) for pid in helpers)
         finally:
-            process.communicate()
+            out, err = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"chargehand run ended with {process.returncode}:\n{(out + err).decode()[-4000:]}")
     share = sum(used.values()) / watch_s * 100
     asleep = sum("sleep" in line for line in tree.values())
+    if asleep != 4:
+        raise SystemExit(f"{asleep} agents were asleep, not 4; this part says nothing.")
     yield Row(part=part, what="CPU, of one core", value=share, unit="%", most=1, note=f"{asleep} agents asleep")
     yield Row(part=part, what="resident memory", value=own_mb, unit="MB", most=80)
     yield Row(part=part, what="of its launchers", value=helpers_mb, unit="MB", note=f"{len(helpers)} processes")
@@ -193,7 +201,9 @@ def sizes(how: How) -> Iterator[Row]:
         task_ms = median(task - agent for task, agent in zip(course.tasks_s, course.agents_s, strict=True)) * 1000
         most = 250.0 if files == 50000 else None
         first = (course.tasks_s[0] - course.agents_s[0]) * 1000
-        note = f"the floor {least_ms:.0f} ms; the first task, which makes the checkout, {first:.0f} ms"
+        note = (
+            f"the floor {least_ms:.0f} ms; the first task, which makes the checkout, {first:.0f} ms; {_steps(course)}"
+        )
         yield Row(part=part, what=f"{files} files, ours a task", value=task_ms, unit="ms", most=most, note=note)
 
 
@@ -213,6 +223,14 @@ PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
 
 def _all(values: Iterable[float]) -> str:
     return "/".join(f"{value:.2f}" for value in values)
+
+
+def _steps(course: Course) -> str:
+    """The medians of the steps of a task, the agent's own time taken out."""
+    agent_s = median(course.agents_s)
+    found = {name: median(taken) for name, taken in course.steps_s.items() if len(taken) > 2}
+    found["StartAttempt"] -= agent_s
+    return ", ".join(f"{name} {taken * 1000:.0f}" for name, taken in found.items())
 
 
 def show(row: Row) -> None:
