@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 __all__ = ["Head", "is_plain_directory", "list_refs", "read_head", "read_ref", "read_small", "ref_safe"]
 
 _LOOSE = 4096
-_PACKED = 64 * 1024 * 1024
+_PACKED = 8 * 1024 * 1024
+_VISITED = 2000
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _REFNAME = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+\Z")
 _DEPTH = 5
@@ -79,14 +82,17 @@ def read_head(git_dir: Path) -> Head:
     return Head(commit=text if _OID.match(text) else None, branch=None)
 
 
-def read_ref(git_dir: Path, name: str) -> str | None:
-    """The object a ref names, through a bounded chain of symbolic refs; None when there is none."""
+def read_ref(git_dir: Path, name: str, packed: Mapping[str, str] | None = None) -> str | None:
+    """The object a ref names, through a bounded chain of symbolic refs; None when there is none.
+
+    `packed` are the packed refs, when the caller has read them: the file may be as large as an agent made it.
+    """
     for _ in range(_DEPTH):
         if not _safe(name):
             return None
         text = _text(git_dir, name)
         if text is None:
-            return _packed(git_dir).get(name)
+            return (_packed(git_dir) if packed is None else packed).get(name)
         if not text.startswith("ref:"):
             return text if _OID.match(text) else None
         name = text[4:].strip()
@@ -94,21 +100,31 @@ def read_ref(git_dir: Path, name: str) -> str | None:
 
 
 def list_refs(git_dir: Path, under: str, most: int = 1000) -> dict[str, str]:
-    """The refs below a folder such as `refs/heads`, at most `most`, loose ones before packed ones."""
+    """The refs below a folder such as `refs/heads`, at most `most`, loose ones before packed ones.
+
+    Looks at a bounded number of files: whoever hides a ref behind thousands of others has hidden it.
+    """
+    packed = _packed(git_dir)
     found: dict[str, str] = {}
-    top = git_dir / under
-    if all(is_plain_directory(part) for part in (git_dir, *_between(git_dir, top))):
-        for folder, folders, files in os.walk(top):
-            folders.sort()
-            prefix = Path(folder).relative_to(git_dir).as_posix()
-            for file in sorted(files):
-                oid = read_ref(git_dir, f"{prefix}/{file}")
-                if oid is not None and len(found) < most:
-                    found[f"{prefix}/{file}"] = oid
-    for name, oid in _packed(git_dir).items():
+    for name in islice(_loose(git_dir, under), _VISITED):
+        oid = read_ref(git_dir, name, packed)
+        if oid is not None and len(found) < most:
+            found[name] = oid
+    for name, oid in packed.items():
         if name.startswith(f"{under}/") and len(found) < most:
             found.setdefault(name, oid)
     return found
+
+
+def _loose(git_dir: Path, under: str) -> Iterator[str]:
+    """The names of the files below a folder, sorted within each."""
+    top = git_dir / under
+    if not all(is_plain_directory(part) for part in (git_dir, *_between(git_dir, top))):
+        return
+    for folder, folders, files in os.walk(top):
+        folders.sort()
+        prefix = Path(folder).relative_to(git_dir).as_posix()
+        yield from (f"{prefix}/{file}" for file in sorted(files))
 
 
 def _between(root: Path, path: Path) -> list[Path]:
