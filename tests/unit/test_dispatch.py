@@ -12,6 +12,7 @@ from chargehand.domain.events import AttemptFinished
 from chargehand.domain.outcome import Blocker, BlockerKind, Report, ReportStatus
 from chargehand.domain.plan import Files
 from chargehand.domain.words import DecisionKind
+from chargehand.engine import dispatch
 from chargehand.engine.dispatch import context_names
 from chargehand.testing.fakes import FakeFleet, attempt_result
 from tests.engines import FakeReader, World
@@ -84,3 +85,33 @@ def test_attempts_are_given_by_value():
     asyncio.run(world.drive())
     (spec,) = world.fleet.submitted
     assert (spec.run, spec.task, spec.agent, spec.base) == ("r", "a", "agent", world.started().base)
+
+
+def test_a_port_that_meets_a_lock_is_called_again(monkeypatch):
+    """A lock or a `gc` between two commands passes; what cannot pass is raised at once."""
+    monkeypatch.setattr(dispatch, "PAUSES_S", (0.0, 0.0))
+    world = World(a_plan(a_task("a")))
+    merge, calls = world.integrator.merge, []
+
+    async def locked(job: Any) -> Any:
+        calls.append(job)
+        if len(calls) < 3:
+            raise AdapterError("git", "cannot lock ref", retryable=True)
+        return await merge(job)
+
+    monkeypatch.setattr(world.integrator, "merge", locked)
+    state = asyncio.run(world.drive())
+    assert state.tasks["a"].landed is not None
+    assert len(calls) == 3
+
+
+def test_a_port_that_stays_locked_ends_the_run(monkeypatch):
+    monkeypatch.setattr(dispatch, "PAUSES_S", (0.0, 0.0))
+    world = World(a_plan(a_task("a")))
+
+    async def locked(job: Any) -> Any:
+        raise AdapterError("git", "cannot lock ref", retryable=True)
+
+    monkeypatch.setattr(world.integrator, "merge", locked)
+    with pytest.raises(AdapterError, match="cannot lock"):
+        asyncio.run(world.drive())

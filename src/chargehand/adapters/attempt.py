@@ -346,7 +346,7 @@ class Attempt:
             inputs=tuple(path for path, _ in spec.inputs),
         )
         try:
-            sealed = await self._parts.workspaces.seal(job)
+            sealed = await self._sealed(job)
             if self._parts.watch is not None and before is not None:
                 found = self._parts.watch.diff(before, await self._parts.watch.snapshot())
                 sealed = replace(sealed, checkout_changed=found.checkout_changed, config_changed=found.config_changed)
@@ -355,6 +355,17 @@ class Attempt:
         except OSError as error:
             return None, f"The workspace could not be sealed: {error}."
         return sealed, ""
+
+    async def _sealed(self, job: SealJob) -> Sealed:
+        """Sealed at the second or third try where the first met a lock or a `gc`: that is no fault of the agent."""
+        for pause_s in (0.2, 1.0):
+            try:
+                return await self._parts.workspaces.seal(job)
+            except AdapterError as error:
+                if not error.retryable:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._parts.workspaces.seal(job)
 
     def _message(self) -> str:
         spec = self._spec

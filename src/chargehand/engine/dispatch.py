@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
 from chargehand.domain.errors import AdapterError
@@ -49,6 +50,9 @@ from chargehand.ports import (
 __all__ = ["Ports", "context_names", "perform"]
 
 _CONTEXT_CHARS = 32_000
+PAUSES_S = (0.1, 0.5, 2.0)
+
+T = TypeVar("T")
 _PATH_LIKE = re.compile(r"[\w.-]+(?:/[\w.-]+)+|[\w-]+\.[A-Za-z]\w{0,7}")
 
 
@@ -85,8 +89,20 @@ def perform(ports: Ports, state: RunState, effect: Effect) -> Coroutine[Any, Any
             assert_never(effect)
 
 
+async def _again(call: Callable[[], Awaitable[T]]) -> T:
+    """Call once more, and again, where the port says that it may pass: a lock, a `gc` between two commands."""
+    for pause_s in PAUSES_S:
+        try:
+            return await call()
+        except AdapterError as error:
+            if not error.retryable:
+                raise
+        await asyncio.sleep(pause_s)
+    return await call()
+
+
 async def _open(ports: Ports, effect: OpenBranch) -> Event:
-    opened = await ports.integrator.open(effect.branch, effect.base)
+    opened = await _again(lambda: ports.integrator.open(effect.branch, effect.base))
     return BranchOpened(key=effect.key, head=opened.head, tree=opened.tree, conventions=opened.conventions)
 
 
@@ -164,10 +180,10 @@ async def _run_gates(ports: Ports, job: GateJob) -> tuple[GateResult, ...]:
 
 
 async def _merge(ports: Ports, effect: MergeCandidate, job: MergeJob) -> Event:
-    result = await ports.integrator.merge(job)
+    result = await _again(lambda: ports.integrator.merge(job))
     return MergeFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
 
 
 async def _land(ports: Ports, effect: Land, job: LandJob) -> Event:
-    result = await ports.integrator.land(job)
+    result = await _again(lambda: ports.integrator.land(job))
     return LandFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
