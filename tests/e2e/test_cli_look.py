@@ -164,6 +164,49 @@ def test_a_reader_that_has_seen_enough_is_no_failure(ran: CliWorld):
     assert (got.stdout.splitlines()[-1], got.stderr) == ("0", "")
 
 
+@pytest.mark.parametrize("words", ["log >&-", "status --json >&-", "log 2>&-", "nonsense 2>&-", "nonsense --json >&-"])
+def test_a_stream_that_is_closed_is_no_failure(ran: CliWorld, words: str):
+    got = subprocess.run(
+        ["bash", "-c", f'"$0" -m chargehand {words}', sys.executable],
+        cwd=ran.repo.path,
+        env=ran.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert got.returncode == (2 if "nonsense" in words else 0)
+    assert "Traceback" not in got.stderr
+    assert "Exception" not in got.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "why nope --json", "nonsense", "completion bash", "status --json"])
+def test_a_pipe_that_nobody_reads_is_no_failure(ran: CliWorld, words: str):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        got = subprocess.run(
+            [sys.executable, "-m", "chargehand", *words.split()],
+            cwd=ran.repo.path,
+            env=ran.environ,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert got.returncode in (0, 1, 2), "never a crash, nor the complaint of an interpreter that cannot flush"
+    assert "Exception" not in got.stderr
+    assert "BrokenPipe" not in got.stderr
+
+
+def test_the_columns_of_the_log_are_aligned(ran: CliWorld):
+    lines = ran.call("log").stdout.splitlines()
+    assert {line[5:6] + line[14:15] for line in lines} == {"  "}
+    states = {line[6 + 9 + 6 :][:18] for line in lines}
+    assert {state[-1] for state in states} == {" "}, states
+
+
 # -- after a run ----------------------------------------------------------------------------------
 
 
@@ -238,6 +281,13 @@ def test_what_a_killed_attempt_left_is_found_and_brought_back(cli: CliWorld, tmp
         cli.wait_until_written()
         os.kill(process.pid, signal.SIGKILL)
         process.wait(30)
+    step = "was at work when the run stopped; `chargehand resume todo-1` looks what became of it"
+    assert step in cli.call("status").stdout
+    assert "was running" in cli.call("status").stdout
+    assert step in cli.call("why", "a").stdout
+    assert step in cli.call("show", "a").stdout
+    document = cli.call("status", "--json").document
+    assert (document["state"], document["tasks"][0]["state"]) == ("interrupted", "running"), "as it is stored"
     cli.script({})
     assert cli.call("resume", "--quiet").code == 0
     (row,) = cli.call("rescue", "list", "--json").document["rescues"]

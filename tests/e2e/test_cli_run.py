@@ -292,7 +292,7 @@ REFUSED = [
     (["--jobs", "0"], "usage"),
     (["--sandbox", "cage"], "usage"),
     (["--run-id", "../x"], "bad_run_id"),
-    (["--agent-command", "'unbalanced"], "bad_command"),
+    (["--agent-command", "'unbalanced"], "agent_command"),
 ]
 
 

@@ -66,6 +66,18 @@ class Screen:
             _, self._status = os.waitpid(self.pid, 0)
         return os.waitstatus_to_exitcode(self._status)
 
+    def resize(self, columns: int) -> None:
+        """Give the terminal another width, which tells the child."""
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+
+    def hang_up(self) -> int:
+        """Close the terminal, as a closed window does; the exit code of the child."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, self._terminal)
+        os.close(nowhere)
+        _, self._status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(self._status)
+
     def close(self) -> None:
         """End the child if it has not ended."""
         if self._status is None:
@@ -109,11 +121,15 @@ def test_a_question_is_asked_and_answered_where_the_run_was_started(cli: CliWorl
         shown.wait_for("Choose one of")
         shown.wait_for("[retry/skip/stop]: ")
         shown.press("re\nskip\n")
+        shown.wait_for("(empty: nothing): ")
+        shown.press("mind the gap\n")
         shown.wait_for("[retry/skip/stop]: ")
         shown.press("skip\n")
         assert shown.end() == 0
     states = {row["id"]: row["state"] for row in cli.call("status", "--json").document["tasks"]}
     assert sorted(states.values()) == ["integrated", "skipped"]
+    landed = next(name for name, state in states.items() if state == "integrated")
+    assert "mind the gap" in cli.call("show", landed, "--brief").stdout
 
 
 def test_an_answer_from_elsewhere_ends_the_question(cli: CliWorld):
@@ -123,7 +139,51 @@ def test_an_answer_from_elsewhere_ends_the_question(cli: CliWorld):
         shown.wait_for("d1 [approve/reject]: ")
         assert cli.call("approve", "d1").code == 0
         assert shown.end() == 0
-    assert "d1: approve, by uma" in shown.text
+    (line,) = (line for line in shown.text.splitlines() if "d1: approve, by uma" in line)
+    assert "[approve/reject]" not in line, "not behind the prompt"
+
+
+def test_a_question_breaks_at_words_on_a_narrow_terminal(cli: CliWorld):
+    words = " ".join(f"word{number}" for number in range(30))
+    cli.script({"a": [{"report": {"status": "FAILED", "summary": words}, "write": {}}]})
+    with screen(cli, *run_words(cli, cli.plan([task("a")])), columns=60) as shown:
+        shown.wait_for("[retry/skip/stop]: ")
+        shown.press("\x03")
+        assert shown.end() == 130
+    asked = shown.text[shown.text.index("Only your answer") : shown.text.index("[retry/skip/stop]: ")]
+    lines = [line for line in asked.splitlines() if "chargehand " not in line]
+    assert len(lines) > 5
+    assert all(len(line.replace("\x1b[33m", "").replace("\x1b[0m", "")) <= 60 for line in lines)
+    assert all(f"word{number}" in asked for number in range(30))
+
+
+def test_a_terminal_of_another_width_is_wiped_and_drawn_anew(cli: CliWorld):
+    cli.script({"a": [{"hang": True, "say": "hanging now"}]})
+    with screen(cli, *run_words(cli, cli.plan([task("a")]))) as shown:
+        shown.wait_for("hanging now")
+        shown.resize(50)
+        shown.wait_for("\x1b[H\x1b[J")
+        shown.wait_for("hanging now")
+        shown.press("\x03")
+        assert shown.end() == 130
+
+
+def test_a_closed_terminal_ends_the_run_cleanly(cli: CliWorld):
+    """I11, I12: like Ctrl-C once; afterwards nothing is said to be running."""
+    cli.script({"a": [{"hang": True, "say": "hanging now"}]})
+    with screen(cli, *run_words(cli, cli.plan([task("a")]))) as shown:
+        shown.wait_for("hanging now")
+        assert shown.hang_up() == 130
+    document = cli.call("status", "--json").document
+    assert (document["state"], document["tasks"][0]["state"]) == ("interrupted", "waiting")
+    assert "interrupted" in cli.call("log").stdout
+
+
+def test_a_terminal_that_is_closed_at_a_question(cli: CliWorld):
+    with screen(cli, *run_words(cli, cli.plan([task("a", needs_human=True)]))) as shown:
+        shown.wait_for("d1 [approve/reject]: ")
+        assert shown.hang_up() == 130
+    assert len(cli.call("decisions", "--json").document["decisions"]) == 1
 
 
 def test_no_wait_leaves_at_once(cli: CliWorld):

@@ -11,21 +11,34 @@ from dataclasses import dataclass, field
 from functools import wraps
 from inspect import iscoroutinefunction
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.cli.output import Output, close_stdout, is_terminal, may_colour
+from chargehand.cli.output import Output, close_stdout, is_gone, is_terminal, may_colour, terminal_width
 from chargehand.cli.render.pen import Pen
 from chargehand.cli.session import Session
-from chargehand.domain.errors import ChargehandError
+from chargehand.domain.errors import UserError
 
 if TYPE_CHECKING:
+    from chargehand.domain.state import RunState
+    from chargehand.settings import Settings
     from chargehand.wiring import Workshop
 
-__all__ = ["Call", "command", "run_argument", "run_option", "task_argument"]
+__all__ = [
+    "NO_REPOSITORY",
+    "Call",
+    "choice_argument",
+    "command",
+    "decision_argument",
+    "run_argument",
+    "run_option",
+    "task_argument",
+    "task_option",
+]
 
+NO_REPOSITORY = frozenset({"not_a_repository", "no_commit"})
+"""Codes of `UserError`: there is nothing here that a run could start from."""
 _COMMON = frozenset({"repo", "state_dir", "sets", "as_json", "quiet"})
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -49,7 +62,7 @@ class Call:
     @property
     def side_pen(self) -> Pen:
         """Draws what goes to stderr."""
-        width = get_terminal_size().columns if is_terminal(self.out.stderr) else None
+        width = terminal_width(self.out.stderr) if is_terminal(self.out.stderr) else None
         return Pen(colour=may_colour(self.out.stderr), width=width, where=self._where)
 
     @property
@@ -66,6 +79,19 @@ class Call:
         )
         self.session.crashes = workshop.places.crashes
         return workshop
+
+    async def settings(self) -> Settings:
+        """The settings in force here, also where no run could start: outside a repository, before the first commit."""
+        from chargehand.settings import load_settings
+
+        try:
+            return (await self.open()).settings
+        except UserError as error:
+            if error.code not in NO_REPOSITORY or (self.repo is not None and error.code != "no_commit"):
+                raise
+        here = (self.repo or Path.cwd()).absolute()
+        root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+        return load_settings(root, os.environ, self.sets, self.flags)
 
 
 def command(
@@ -97,8 +123,10 @@ def command(
             try:
                 result = function(made, *args, **values)
                 return asyncio.run(result) if iscoroutinefunction(function) else result
-            except BrokenPipeError:  # whoever read us has seen enough
-                close_stdout()
+            except OSError as error:
+                if not is_gone(error):
+                    raise
+                close_stdout()  # whoever read us has seen enough
                 return 0
 
         call.params.sort(key=lambda param: param.name in _COMMON)  # a command's own options come first
@@ -142,6 +170,21 @@ def task_argument(function: _F) -> _F:
     return click.argument("task", shell_complete=_complete_task)(function)
 
 
+def task_option(help_text: str) -> Callable[[_F], _F]:
+    """The same as an option."""
+    return click.option("--task", metavar="TASK", help=help_text, shell_complete=_complete_task)
+
+
+def decision_argument(function: _F) -> _F:
+    """The ID of an open question."""
+    return click.argument("decision", metavar="ID", shell_complete=_complete_decision)(function)
+
+
+def choice_argument(function: _F) -> _F:
+    """One of its choices."""
+    return click.argument("choice", shell_complete=_complete_choice)(function)
+
+
 # -- completion -----------------------------------------------------------------------------------
 
 
@@ -151,13 +194,29 @@ def _complete_run(ctx: click.Context, _param: click.Parameter, begun: str) -> li
 
 
 def _complete_task(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    state = _state_of(ctx)
+    return [task for task in state.tasks if task.startswith(begun)] if state else []
+
+
+def _complete_decision(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    state = _state_of(ctx)
+    return [decision for decision in state.decisions if decision.startswith(begun)] if state else []
+
+
+def _complete_choice(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    state = _state_of(ctx)
+    asked = state.decisions.get(ctx.params.get("decision") or "") if state else None
+    return [choice for choice in asked.choices if choice.startswith(begun)] if asked else []
+
+
+def _state_of(ctx: click.Context) -> RunState | None:
+    """The run that a half typed line is about."""
     workshop = _workshop_of(ctx)
     if workshop is None:
-        return []
-    with contextlib.suppress(ChargehandError):
-        state = workshop.service.look(workshop.service.newest(ctx.params.get("run"))).state
-        return [task for task in state.tasks if task.startswith(begun)]
-    return []
+        return None
+    with contextlib.suppress(Exception):  # whatever is wrong here, a shell that completes shows no errors
+        return workshop.service.look(workshop.service.newest(ctx.params.get("run"))).state
+    return None
 
 
 def _workshop_of(ctx: click.Context) -> Workshop | None:
@@ -165,6 +224,6 @@ def _workshop_of(ctx: click.Context) -> Workshop | None:
     call = Call(
         session=Session(), out=Output(), repo=ctx.params.get("repo"), state_dir=ctx.params.get("state_dir"), sets=()
     )
-    with contextlib.suppress(ChargehandError):
+    with contextlib.suppress(Exception):
         return asyncio.run(call.open())
     return None

@@ -29,7 +29,7 @@ async def carry_on(call: Call, run: str | None, *, unattended: bool | None, no_w
     if state.finished is not None:
         call.out.tell(f"run {name}")
         call.out.note("The run has ended: there is nothing to go on with.")
-        return conclude(call, state)
+        return conclude(call, state, folder=workshop.store.folder(name))
     held = workshop.service.take_up(name)
     try:
         call.out.tell(f"run {name}")
@@ -49,14 +49,14 @@ async def carry(
         history = list(held.journal.read())
         state = fold(history)
         state.unattended = state.unattended or bool(unattended)
-        choice = await workshop.sandbox(state.options.sandbox)
-        print_header(call, state, choice.announcement)
+        await print_header(call, workshop, state)
         wait = may_ask(call) and not no_wait and not state.unattended
         driver = Driver(call, workshop, held.run, wait=wait)
         end = await driver.drive(held, history, unattended=unattended)
     finally:
         held.release()
-    return conclude(call, end, await _accept(call, workshop, end))
+    folder = workshop.store.folder(held.run)
+    return conclude(call, end, await _accept(call, workshop, end), folder=folder)
 
 
 def _say_what_is_left(call: Call, state: RunState) -> None:

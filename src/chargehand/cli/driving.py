@@ -14,7 +14,9 @@ from chargehand.cli.call import Call
 from chargehand.cli.output import is_terminal
 from chargehand.cli.progress import PlainProgress, Progress
 from chargehand.cli.prompts import Prompter
+from chargehand.cli.render.canary import base_lines
 from chargehand.cli.render.header import header_lines
+from chargehand.domain.events import CanaryFinished
 from chargehand.domain.words import Decision
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Driver", "may_ask", "print_header"]
 
-_SIGNALS = {signal.SIGINT: "ctrl-c", signal.SIGTERM: "sigterm"}
+_SIGNALS = {signal.SIGINT: "ctrl-c", signal.SIGTERM: "sigterm", signal.SIGHUP: "a closed terminal"}
 
 
 def may_ask(call: Call) -> bool:
@@ -39,9 +41,13 @@ def is_live(call: Call) -> bool:
     return is_terminal(call.out.stderr) and os.environ.get("TERM") != "dumb" and not (call.out.json or call.out.quiet)
 
 
-def print_header(call: Call, state: RunState, sandbox: str) -> None:
+async def print_header(call: Call, workshop: Workshop, state: RunState) -> None:
     """What will be done, before it is."""
-    call.out.note(*header_lines(state, call.side_pen, sandbox=sandbox), "")
+    sandbox = (await workshop.sandbox(state.options.sandbox)).announcement
+    if call.out.quiet:
+        return
+    here = 0 if call.out.json else await workshop.uncommitted(path for path, _ in state.options.inputs)
+    call.out.note(*header_lines(state, call.side_pen, sandbox=sandbox, uncommitted=here), "")
 
 
 class Driver:
@@ -54,11 +60,12 @@ class Driver:
         self._wait = wait
         self._engine: Engine | None = None
         self._presses = 0
+        self._caught: list[signal.Signals] = []
         self._progress: Progress = PlainProgress(call.out)
         self._prompter: Prompter | None = None
 
     async def drive(self, held: OpenRun, history: list[Recorded], *, unattended: bool | None = None) -> RunState:
-        """Drive the held run to its end or standstill; Ctrl-C and SIGTERM end it cleanly."""
+        """Drive the held run to its end or standstill; Ctrl-C, SIGTERM and SIGHUP end it cleanly."""
         self._prepare(history)
         self._catch_signals(asyncio.current_task())
         try:
@@ -85,7 +92,7 @@ class Driver:
 
             self._progress = LiveProgress(self._call.out, self._call.side_pen, history)
         if self._wait:
-            self._prompter = Prompter(self._progress, self._call.side_pen, self._answer)
+            self._prompter = Prompter(self._progress, lambda: self._call.side_pen, self._answer)
         self._workshop.on_output = self._progress.output
 
     # -- what the engine tells --------------------------------------------------------------------
@@ -95,24 +102,32 @@ class Driver:
 
     def _observe(self, recorded: Recorded, state: RunState) -> None:
         self._call.session.recent.append(recorded)
+        if self._prompter:
+            self._prompter.make_room()
         self._progress.event(recorded, state)
+        if isinstance(recorded.event, CanaryFinished) and not self._call.out.json:
+            folder = self._workshop.store.folder(self._run)
+            self._progress.note(*base_lines(state, self._call.side_pen, folder))
         if self._prompter:
             asyncio.get_running_loop().call_soon(self._prompter.look, state)
 
-    def _answer(self, decision: Decision, choice: str) -> None:
+    def _answer(self, decision: Decision, choice: str, note: str) -> None:
         by = os.environ.get("USER") or os.environ.get("LOGNAME") or "terminal"
-        self._workshop.service.answer(self._run, decision.id, choice, by)
+        self._workshop.service.answer(self._run, decision.id, choice, by, note)
 
     # -- signals ----------------------------------------------------------------------------------
 
     def _catch_signals(self, main: asyncio.Task[object] | None) -> None:
         loop = asyncio.get_running_loop()
         for number, name in _SIGNALS.items():
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # `nohup`: it is meant to outlive its terminal
+            self._caught.append(number)
             loop.add_signal_handler(number, self._stop, name, main)
 
     def _release_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in self._caught:
             loop.remove_signal_handler(number)
 
     def _stop(self, name: str, main: asyncio.Task[object] | None) -> None:
@@ -123,9 +138,11 @@ class Driver:
                 main.cancel()
             return
         if self._presses == 1:
+            if self._prompter:
+                self._prompter.make_room()
             again = ", press again to stop at once" if name == "ctrl-c" else ""
             step = self._call.side_pen.step(f"resume {self._run}")
             self._progress.note(f"stopping{again}: `{step}` will go on.")
             self._engine.interrupt(name)
-        else:
+        elif name != "a closed terminal":  # a shell that ends may say so more than once
             self._engine.interrupt(name, now=True)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chargehand.cli.call import Call
-from chargehand.cli.output import close_stdout
+from chargehand.cli.output import close_stdout, is_gone
 from chargehand.cli.render.summary import summary_lines
 from chargehand.domain.view import document, exit_code
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chargehand.domain.state import RunState
 
 __all__ = ["Accepting", "conclude"]
@@ -24,17 +26,22 @@ class Accepting:
     refused: str = ""
 
 
-def conclude(call: Call, state: RunState, accepting: Accepting | None = None) -> int:
-    """Print where the run stands and answer with the exit code; an `--accept` that was refused makes it 1."""
+def conclude(call: Call, state: RunState, accepting: Accepting | None = None, *, folder: Path) -> int:
+    """Print where the run stands and answer with the exit code; an `--accept` that was refused makes it 1.
+
+    `folder` is the run's: logs lie below it.
+    """
     accepting = accepting or Accepting()
     try:
-        _print(call, state, accepting)
-    except BrokenPipeError:  # the code is the answer, also where nobody reads the rest
+        _print(call, state, accepting, folder)
+    except OSError as error:  # the code is the answer, also where nobody reads the rest
+        if not is_gone(error):
+            raise
         close_stdout()
     return 1 if accepting.refused else exit_code(state)
 
 
-def _print(call: Call, state: RunState, accepting: Accepting) -> None:
+def _print(call: Call, state: RunState, accepting: Accepting, folder: Path) -> None:
     if call.out.json:
         made = document(state, held=False)
         if accepting.refused:
@@ -43,6 +50,6 @@ def _print(call: Call, state: RunState, accepting: Accepting) -> None:
         call.out.document(made)
     else:
         pen = call.pen
-        call.out.say(*summary_lines(state, pen, accepted=accepting.done))
+        call.out.say(*summary_lines(state, pen, accepted=accepting.done, folder=folder))
         if accepting.refused:
             call.out.tell(f"not accepted: {accepting.refused}")

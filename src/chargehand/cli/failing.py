@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import click
 
 from chargehand import __version__
-from chargehand.cli.output import Output, may_colour
+from chargehand.cli.output import Output, close_stdout, may_colour
 from chargehand.cli.render.checked import placed
 from chargehand.cli.render.event_json import event_document
 from chargehand.cli.render.pen import Pen
@@ -44,11 +43,13 @@ def explain(error: BaseException, session: Session) -> int:
     """Say what went wrong, as a document or in words, and answer with the exit code."""
     code, document = _judge(error, session)
     out = Output(json=session.json)
-    with contextlib.suppress(BrokenPipeError):
+    try:
         if out.json:
             out.document(document)
         else:
             _print(out, document)
+    except BrokenPipeError:
+        close_stdout()
     return code
 
 

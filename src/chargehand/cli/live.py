@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from chargehand.cli.output import Output
+from chargehand.cli.output import Output, Patient
 from chargehand.cli.progress import IdRoom, event_line, spoken
 from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.lines import Rank
@@ -24,6 +27,8 @@ from chargehand.domain.state import RunState
 __all__ = ["LiveProgress"]
 
 _PERIOD_S = 0.25
+_KEPT_NOTES = 100
+_WIPE = "\x1b[H\x1b[J"
 
 
 class LiveProgress:
@@ -36,7 +41,7 @@ class LiveProgress:
         self, out: Output, pen: Pen, history: Iterable[Recorded] = (), *, now: Callable[[], float] = time.time
     ) -> None:
         self._pen = pen
-        self._console = Console(file=out.stderr, no_color=not pen.colour, highlight=False)
+        self._console = Console(file=cast("TextIO", Patient(out.stderr)), no_color=not pen.colour, highlight=False)
         self._live: Live | None = None
         self._echo = Echo()
         self._ids = IdRoom()
@@ -47,6 +52,9 @@ class LiveProgress:
         self._state: RunState | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._now = now
+        self._noted: deque[str] = deque(maxlen=_KEPT_NOTES)
+        self._resized = False
+        self._watches = False
 
     def event(self, recorded: Recorded, state: RunState) -> None:
         """Note it, print it above the display if it is notable, and redraw soon."""
@@ -67,6 +75,7 @@ class LiveProgress:
     def note(self, *lines: str) -> None:
         """Print above the display."""
         for line in lines:
+            self._noted.append(line)
             self._console.print(Text.from_ansi(clean_styled(line)), soft_wrap=True)
 
     def pause(self) -> None:
@@ -80,9 +89,15 @@ class LiveProgress:
     def end(self) -> None:
         """Take the display away for good."""
         self.pause()
+        if self._watches:
+            self._watches = False
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGWINCH)
 
     def _start(self) -> Live:
         self._echo.silence()
+        if not self._watches:
+            self._watches = True
+            asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, self._resize)
         live = Live(
             console=self._console,
             auto_refresh=False,
@@ -105,8 +120,24 @@ class LiveProgress:
             self._timer.cancel()
             self._timer = None
 
+    def _resize(self) -> None:
+        self._resized = True
+        self._soon(0.0)
+
+    def _wipe(self) -> None:
+        """Begin with an empty screen: a terminal that changed its width has moved the old rows nobody knows where."""
+        assert self._live is not None
+        self._live.stop()
+        self._console.file.write(_WIPE)
+        for line in list(self._noted)[-(self._console.height // 2) :]:
+            self._console.print(Text.from_ansi(clean_styled(line)), soft_wrap=True)
+        self._live = self._start()
+
     def _draw(self) -> None:
         self._timer = None
+        if self._resized and self._live is not None:
+            self._wipe()
+        self._resized = False
         state = self._state
         if state is None or self._live is None:
             return

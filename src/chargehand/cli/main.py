@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -45,15 +46,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and answer with its exit code (SPEC 10.1)."""
     words = list(sys.argv[1:] if argv is None else argv)
     session = Session(words=tuple(words))
-    for stream in (sys.stdout, sys.stderr):
-        _forgive(stream)
+    _open_streams()
     try:
         code = cli.main(args=words, prog_name="chargehand", standalone_mode=False, obj=session)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one catch-all of the program
         from chargehand.cli.failing import explain
 
         code = explain(error, session)
+    _flush()
     return code if isinstance(code, int) else 0
+
+
+def _open_streams() -> None:
+    """Streams that were closed by the caller lead nowhere; nothing is written to a file that got their number."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        _forgive(stream)
+
+
+def _flush() -> None:
+    """What is left goes out now, or nowhere: the interpreter would complain at its end that nobody reads it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _forgive(stream: TextIO) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from shutil import get_terminal_size
 from typing import Any, TextIO
 
 from chargehand.cli.render.text import clean, clean_styled, to_json
 
-__all__ = ["Output", "close_stdout", "is_terminal", "may_colour"]
+__all__ = ["Output", "Patient", "close_stdout", "is_gone", "is_terminal", "may_colour", "terminal_width"]
+
+_WIDTH = 80
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -27,12 +29,48 @@ def may_colour(stream: TextIO | None) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def terminal_width(stream: TextIO) -> int:
+    """The columns of the terminal behind that stream, which need not be the one behind stdout."""
+    with contextlib.suppress(ValueError):
+        if int(os.environ.get("COLUMNS", "0")) > 0:
+            return int(os.environ["COLUMNS"])
+    with contextlib.suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or _WIDTH
+    return _WIDTH
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether nobody reads any more: a pipe without a reader, or a terminal that was closed."""
+    return error.errno in {errno.EPIPE, errno.EIO}
+
+
 def close_stdout() -> None:
     """Point stdout nowhere: its reader is gone, and the interpreter would fail when it flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError, ValueError):
         os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+class Patient:
+    """A stream for what nobody has to read: that its terminal was closed is no failure of ours."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it if that can be done."""
+        with contextlib.suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +122,7 @@ class Output:
     @property
     def width(self) -> int | None:
         """The width of the terminal behind stdout; None where there is none and lines may be long."""
-        return get_terminal_size().columns if is_terminal(self.stdout) else None
+        return terminal_width(self.stdout) if is_terminal(self.stdout) else None
 
     @staticmethod
     def _write(stream: TextIO, lines: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from chargehand.cli.output import Output, may_colour
@@ -10,8 +10,9 @@ from chargehand.cli.render.lines import STYLES, Line, Rank, say
 from chargehand.cli.render.pen import Pen, one_line, shorten
 from chargehand.cli.render.units import clock
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.events import EffectIntended, Recorded
+from chargehand.domain.events import EffectIntended, Event, GatesPassed, Recorded
 from chargehand.domain.evolve import agent_of
+from chargehand.domain.outcome import GateResult
 from chargehand.domain.state import RunState
 
 __all__ = ["IdRoom", "PlainProgress", "Progress", "event_line", "id_room", "spoken"]
@@ -46,18 +47,26 @@ class Progress(Protocol):
 
 
 def spoken(recorded: Recorded, state: RunState) -> Line:
-    """The line of an event, with the agent where an attempt starts."""
+    """The line of an event, with the agent where an attempt starts; `state` is the run after it."""
     event = recorded.event
     if isinstance(event, EffectIntended) and isinstance(event.effect, StartAttempt):
         return say(event, agent=agent_of(state, state.tasks[event.effect.task]))
-    return say(event)
+    return say(event, base=_base_of(event, state))
 
 
-def event_line(at: float, line: Line, pen: Pen, *, ids: int = 0) -> str:
-    """`hh:mm:ss task state reason detail`, cut to the pen's width; `ids` is the room for the task's id."""
+def _base_of(event: Event, state: RunState) -> Mapping[str, GateResult]:
+    """The gates that are red since the base, of those that the event is about."""
+    if isinstance(event, GatesPassed) and state.baseline_red:
+        due = {gate.id for gate in state.plan.gates_on(event.point)}
+        return {gate: result for gate, result in state.baseline_red.items() if gate in due}
+    return state.baseline_red
+
+
+def event_line(at: float, line: Line, pen: Pen, *, ids: int = 0, words: int = _WIDEST_WORD) -> str:
+    """`hh:mm:ss task state reason detail`, cut to the pen's width; `ids` and `words` are the room for id and state."""
     style = STYLES.get(line.what) or STYLES.get(line.reason, "")
     head = f"{clock(at)} {(line.task or '(run)').ljust(ids)} "
-    word = line.what.ljust(_WIDEST_WORD)
+    word = line.what.ljust(words)
     tail = one_line(f"{line.reason} {line.detail}")
     room = _DETAIL if pen.width is None else max(0, pen.width - len(head) - len(word) - 1)
     return f"{head}{pen.draw(word, style)} {shorten(tail, room)}".rstrip()

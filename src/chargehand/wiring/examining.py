@@ -12,12 +12,13 @@ from chargehand.adapters.agents import make_agent
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.domain.check import programs_of
 from chargehand.domain.errors import ChargehandError, UserError
+from chargehand.domain.options import AgentDef
 from chargehand.domain.plan import Plan
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "why_not"]
 
 _LOW_DISK = 2 * 1024**3
 
@@ -100,12 +101,17 @@ def _runs(shop: Workshop) -> list[Finding]:
 def _agents(shop: Workshop) -> list[Finding]:
     found = []
     for definition in shop.settings.agents:
-        try:
-            why = make_agent(definition).missing()
-        except UserError as error:
-            why = error.message
+        why = why_not(definition)
         found.append(Finding(name=f"agent {definition.name}", ok=not why, text=why or definition.command))
     return found
+
+
+def why_not(definition: AgentDef) -> str:
+    """Why an agent cannot run here; empty when nothing speaks against it."""
+    try:
+        return make_agent(definition).missing()
+    except UserError as error:
+        return error.message
 
 
 async def _programs(shop: Workshop, plan: Plan) -> list[Finding]:

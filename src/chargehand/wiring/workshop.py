@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -153,6 +153,23 @@ class Workshop:
         """The branch the user's checkout is on; None when HEAD is detached."""
         got = await self.repository.git().run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
         return got.stdout.decode("utf-8", "surrogateescape").strip() or None
+
+    async def uncommitted(self, known: Iterable[str] = ()) -> int:
+        """How many paths of the user's checkout differ from its commit, without ignored, `known` and settings files.
+
+        Only read: neither the index nor anything else is written, no hook and no fsmonitor runs.
+        """
+        if self.repository.root is None:
+            return 0
+        home = Path(self.environ.get("HOME") or "/nonexistent")
+        default = Path(self.environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "ignore"
+        excludes = self.repository.config.get("core.excludesfile") or str(default)
+        if excludes.startswith("~/"):
+            excludes = str(home / excludes[2:])
+        words = ("status", "--porcelain", "-z", "--ignore-submodules=dirty", "--no-renames")
+        got = await self.repository.git().run("-c", f"core.excludesFile={excludes}", *words)
+        paths = {entry[3:].decode("utf-8", "surrogateescape") for entry in got.stdout.split(b"\0") if entry}
+        return len(paths - {*known, "chargehand.toml"})
 
     async def diff(self, base: str, commit: str, limit: int = 1 << 20) -> str:
         """The difference of two commits as text."""

@@ -36,7 +36,8 @@ async def accept(call: Call, run: str | None, target: str | None, squash: bool, 
     workshop = await call.open()
     name = workshop.service.newest(run)
     landing = await workshop.accept_plan(name, target)
-    failed = _failed(workshop.service.look(name).state) if landing.commits else ""
+    state = workshop.service.look(name).state
+    failed = _failed(state) if landing.commits else ""
     if failed:
         call.out.tell(failed)
     if landing.commits and not yes and not _ask(call, landing):
@@ -48,7 +49,7 @@ async def accept(call: Call, run: str | None, target: str | None, squash: bool, 
     if call.out.json:
         call.out.document(_document(done, failed))
     else:
-        call.out.say(*_lines(done))
+        call.out.say(*_lines(done, state))
     return 0
 
 
@@ -85,13 +86,17 @@ def _ask(call: Call, landing: Landing) -> bool:
     return click.confirm(question, default=False, err=True)
 
 
-def _lines(done: Acceptance) -> list[str]:
+def _lines(done: Acceptance, state: RunState) -> list[str]:
+    from chargehand.cli.render.lines import RED_AS_ON_BASE, is_as_on_base
     from chargehand.cli.render.units import short
 
     if done.how == "nothing":
         return [f"{done.target} holds everything of run {done.run} already ({short(done.after)})."]
     lines = [f"{done.target} is at {short(done.after)} now ({done.how}; it was at {short(done.before)})."]
-    lines += [f"gates on the merge: {', '.join(f'{r.gate} {r.status}' for r in done.gates)}."] if done.gates else []
+    told = [
+        f"{r.gate} {RED_AS_ON_BASE if is_as_on_base(r, state.baseline_red) else r.status.value}" for r in done.gates
+    ]
+    lines += [f"gates on the merge: {', '.join(told)}."] if told else []
     lines += [f"{done.checkout} was updated."] if done.checkout else []
     return lines
 

@@ -23,11 +23,11 @@ or give one to a single run: chargehand run PLAN --agent-command 'claude -p --pe
 async def agents(call: Call) -> None:
     """List the agents of the settings, whether each can run here, and what is missing where it cannot."""
     from chargehand.cli.render.pen import Cell, table
+    from chargehand.wiring.examining import why_not
 
-    workshop = await call.open()
-    default = workshop.settings.agent
-    problems = {finding.name: finding.text for finding in await workshop.examine(None) if finding.ok is False}
-    found = [(agent, problems.get(f"agent {agent.name}", "")) for agent in workshop.settings.agents]
+    settings = await call.settings()
+    default = settings.agent
+    found = [(agent, why_not(agent)) for agent in settings.agents]
     if call.out.json:
         rows = [
             {

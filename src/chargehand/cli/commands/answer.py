@@ -6,31 +6,33 @@ import os
 
 import click
 
-from chargehand.cli.call import Call, command, run_option
+from chargehand.cli.call import Call, choice_argument, command, decision_argument, run_option
 
 __all__ = ["answer", "approve", "reject"]
 
 _EXAMPLES = """
 chargehand decisions           what is asked, and what each answer does
 chargehand answer d1 retry     answer it
+chargehand answer d1 retry --note 'the port is 8081 now'
 chargehand approve d2          the same as `answer d2 approve`
 """
 
 
 @command("answer", examples=_EXAMPLES)
-@click.argument("decision", metavar="ID")
-@click.argument("choice")
+@decision_argument
+@choice_argument
+@click.option("--note", metavar="TEXT", default="", help="What else the agent is to be told, with retry for example.")
 @run_option
-async def answer(call: Call, decision: str, choice: str, run: str | None) -> None:
-    """Answer the question ID with CHOICE.
+async def answer(call: Call, decision: str, choice: str, note: str, run: str | None) -> None:
+    """Answer the question ID with CHOICE; TEXT of --note stands in the next brief of the task.
 
     A process that drives the run takes the answer at once; without one it waits until `chargehand resume`.
     """
-    await _answer(call, decision, choice, run)
+    await _answer(call, decision, choice, run, note)
 
 
 @command("approve", examples=_EXAMPLES)
-@click.argument("decision", metavar="ID")
+@decision_argument
 @run_option
 async def approve(call: Call, decision: str, run: str | None) -> None:
     """Answer the question ID with approve."""
@@ -38,18 +40,18 @@ async def approve(call: Call, decision: str, run: str | None) -> None:
 
 
 @command("reject", examples=_EXAMPLES)
-@click.argument("decision", metavar="ID")
+@decision_argument
 @run_option
 async def reject(call: Call, decision: str, run: str | None) -> None:
     """Answer the question ID with reject."""
     await _answer(call, decision, "reject", run)
 
 
-async def _answer(call: Call, decision: str, choice: str, run: str | None) -> None:
+async def _answer(call: Call, decision: str, choice: str, run: str | None, note: str = "") -> None:
     workshop = await call.open()
     name = workshop.service.newest(run)
     by = os.environ.get("USER") or os.environ.get("LOGNAME") or "command line"
-    workshop.service.answer(name, decision, choice, by)
+    workshop.service.answer(name, decision, choice, by, note)
     held = workshop.store.holder(name)
     if call.out.json:
         call.out.document({"run": name, "decision": decision, "choice": choice, "by": by, "held": held is not None})

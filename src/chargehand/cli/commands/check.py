@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from chargehand.cli.call import Call, command
+from chargehand.cli.call import NO_REPOSITORY, Call, command
 
 __all__ = ["check"]
 
@@ -15,7 +15,6 @@ chargehand check plan.yaml          waves, critical path, and every problem
 chargehand check                    the one plan at the known places
 chargehand check plan.yaml --json   exit code 2 when there are errors
 """
-_NO_REPOSITORY = frozenset({"not_a_repository", "no_commit"})
 
 
 @command("check", examples=_EXAMPLES)
@@ -29,7 +28,7 @@ async def check(call: Call, plan: Path | None, base: str | None) -> int:
     try:
         workshop = await call.open()
     except UserError as error:
-        if error.code not in _NO_REPOSITORY or call.repo is not None:
+        if error.code not in NO_REPOSITORY or call.repo is not None:
             raise
         return print_check(call, survey_alone(call, plan, error), plan)
     return print_check(call, await survey_plan(workshop, plan, base), plan)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargehand.cli.call import Call, command, run_argument
+from chargehand.cli.call import Call, command, run_argument, task_option
 
 if TYPE_CHECKING:
     from chargehand.domain.events import Recorded
+    from chargehand.domain.state import RunState
 
 __all__ = ["log"]
 
@@ -19,44 +20,60 @@ chargehand log --task api              only what is about one task
 chargehand log --follow                go on until the run ends
 chargehand log --json | jq -c .type    one document a line
 """
+_WIDEST_STATE = len("awaiting_decision")
 
 
 @command("log", examples=_EXAMPLES)
 @run_argument
 @click.option("--follow", "-f", is_flag=True, help="Print what happens from now on, too, until nobody drives the run.")
-@click.option("--task", metavar="TASK", help="Only events about this task.")
+@task_option("Only events about this task.")
 async def log(call: Call, run: str | None, follow: bool, task: str | None) -> None:
     """Print the events of RUN, oldest first. With --json one document a line."""
     from chargehand.cli.looking import changes, task_of
-    from chargehand.cli.progress import id_room
 
     workshop = await call.open()
     name = workshop.service.newest(run)
     state = workshop.service.look(name).state
     if task is not None:
         task_of(state, task)
-    ids = id_room(state.tasks)
+    teller = _Teller(call, name, task, max(map(len, (*state.tasks, "(run)"))))
     if not follow:
-        _print(call, workshop.service.events(name), name, task, ids)
+        teller.tell(workshop.service.events(name))
         return
     seen = 0
     async for _ in changes(workshop, name):
         events = workshop.service.events(name)
-        _print(call, events[seen:], name, task, ids)
+        teller.tell(events[seen:])
         seen = len(events)
 
 
-def _print(call: Call, events: list[Recorded], run: str, task: str | None, ids: int) -> None:
-    from chargehand.cli.progress import event_line
-    from chargehand.cli.render.event_json import event_document
-    from chargehand.cli.render.lines import say
+class _Teller:
+    """Prints events, each with the run as it was then; `ids` is the room for the ids of tasks."""
 
-    pen = call.pen
-    for recorded in events:
-        line = say(recorded.event)
-        if task is not None and line.task != task:
-            continue
-        if call.out.json:
-            call.out.record(event_document(recorded, run))
-        else:
-            call.out.say(f"{recorded.seq:>5} {event_line(recorded.at, line, pen, ids=ids)}")
+    def __init__(self, call: Call, run: str, task: str | None, ids: int) -> None:
+        self._call = call
+        self._run = run
+        self._task = task
+        self._ids = ids
+        self._state: RunState | None = None
+
+    def tell(self, events: list[Recorded]) -> None:
+        """The events after those that were told."""
+        from chargehand.cli.progress import event_line, spoken
+        from chargehand.cli.render.event_json import event_document
+        from chargehand.domain.evolve import evolve, fold
+
+        pen, out = self._call.pen, self._call.out
+        for recorded in events:
+            if self._state is None:
+                self._state = fold([recorded])
+            else:
+                evolve(self._state, recorded.event, recorded.at)
+            line = spoken(recorded, self._state)
+            if self._task is not None and line.task != self._task:
+                continue
+            if out.json:
+                out.record(event_document(recorded, self._run))
+            else:
+                words = event_line(recorded.at, line, pen, ids=self._ids, words=_WIDEST_STATE)
+                out.say(f"{recorded.seq:>5} {words}")

@@ -54,7 +54,8 @@ async def show(call: Call, task: str, what: str | None, attempt: int | None, run
         call.out.document(story_document(state, record, stories, now))
     else:
         pen = call.pen
-        call.out.say(*story_lines(state, record, stories, pen, now))
+        held = workshop.store.holder(name) is not None
+        call.out.say(*story_lines(state, record, stories, pen, now, held=held))
 
 
 def _print_part(call: Call, run: str, part: dict[str, object]) -> None:
@@ -115,7 +116,9 @@ def _log(workshop: Workshop, state: RunState, story: Story) -> dict[str, object]
     found = [file for file in (folder / "setup.log", folder / "stdout.log", folder / "stderr.log") if file.is_file()]
     if story.finished_at is None:
         where = ", ".join(str(file) for file in found) or str(folder)
-        text = f"Attempt {story.number} is still running, and its log may hold secrets until it has ended: {where}"
+        held = workshop.store.holder(state.run) is not None
+        doing = "is still running" if held else "was running when the run stopped and was not looked at since"
+        text = f"Attempt {story.number} {doing}, and its log may hold secrets until it has ended: {where}"
         return {"log": text + "\n", "files": [str(file) for file in found]}
     parts = [(file, text) for file in found if (text := _end(file))]
     text = "".join(f"--- {file.name}\n{text.rstrip()}\n" if len(parts) > 1 else text for file, text in parts)

@@ -44,7 +44,9 @@ def _print(call: Call, workshop: Workshop, run: str) -> None:
         call.out.document(document(summary.state, held=summary.held))
         return
     pen = call.pen
-    call.out.say(*status_lines(summary.state, pen, workshop.clock.now(), held=summary.held))
+    call.out.say(
+        *status_lines(summary.state, pen, workshop.clock.now(), held=summary.held, folder=workshop.store.folder(run))
+    )
 
 
 async def _watch(call: Call, workshop: Workshop, run: str) -> None:

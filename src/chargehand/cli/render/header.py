@@ -13,8 +13,8 @@ _REVIEWS = "off: this version has no reviews, so gates and evidence alone decide
 _LABEL = 11
 
 
-def header_lines(state: RunState, pen: Pen, *, sandbox: str) -> list[str]:
-    """One line a fact; `sandbox` is the announcement of the sandbox in use."""
+def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 0) -> list[str]:
+    """One line a fact; `sandbox` is the announcement of the sandbox in use, `uncommitted` counts changed paths."""
     plan, options = state.plan, state.options
     waves = len(set(state.wave_of.values()))
     source = f" ({options.plan_file})" if options.plan_file else ""
@@ -22,19 +22,31 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str) -> list[str]:
     agents = [f"{a.name} ({shorten(a.command or a.kind, 60)})" for a in options.agents if a.name in used]
     rows = [
         ("plan", f"{plan.plan}{source}: {count(len(plan.tasks), 'task')} in {count(waves, 'wave')}"),
-        ("base", short(state.base) + (f", to be accepted on {options.target}" if options.target else "")),
+        ("base", f"{short(state.base)}, {_target(options)}"),
         ("branch", state.branch),
         ("agents", f"{', '.join(agents) or options.agent}; {count(options.jobs, 'slot')}"),
         ("sandbox", sandbox),
         ("caps", _caps(options)),
         ("questions", "get their safe default" if state.unattended else "wait for you"),
     ]
+    rows += [("checkout", _left_out(uncommitted))] if uncommitted else []
     rows += [("only", ", ".join(options.only))] if options.only else []
     rows += [("reviews", _REVIEWS if options.review else "off")]
     lines: list[str] = []
     for label, text in rows:
         lines += hang(f"  {label.ljust(_LABEL)}", text, pen, indent=_LABEL + 2)
     return lines
+
+
+def _target(options: RunOptions) -> str:
+    if options.target:
+        return f"to be accepted on {options.target}"
+    return "and HEAD is detached: `accept` will need --target BRANCH"
+
+
+def _left_out(uncommitted: int) -> str:
+    verb = "is" if uncommitted == 1 else "are"
+    return f"{count(uncommitted, 'uncommitted change')} in your checkout {verb} not part of the run"
 
 
 def _caps(options: RunOptions) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import assert_never
@@ -39,7 +40,9 @@ from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.words import TaskStatus
 
-__all__ = ["STYLES", "Line", "Rank", "say"]
+__all__ = ["RED_AS_ON_BASE", "STYLES", "Line", "Rank", "is_as_on_base", "say"]
+
+RED_AS_ON_BASE = "red as on the base"
 
 STYLES = {
     "running": "live",
@@ -82,8 +85,12 @@ class Line:
     rank: Rank = Rank.CHANGE
 
 
-def say(event: Event, *, agent: str = "") -> Line:
-    """The line of an event; `agent` names the agent of an attempt that starts, where that is known."""
+def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None = None) -> Line:
+    """The line of an event; `agent` names the agent of an attempt that starts, where that is known.
+
+    `base` are the results of the gates that are red since before anybody changed anything.
+    """
+    known = base or {}
     match event:
         case RunStarted() | RunResumed() | RunInterrupted() | DispatchStopped() | RunFinished() | WarningRaised():
             return _of_run(event)
@@ -92,7 +99,7 @@ def say(event: Event, *, agent: str = "") -> Line:
         case EffectLost():
             return Line(what="lost", detail=f"{event.key}: {event.detail}", rank=Rank.ROUTINE)
         case BranchOpened() | CanaryFinished() | AttemptFinished() | GatesFinished() | MergeFinished() | LandFinished():
-            return _outcome(event)
+            return _outcome(event, known)
         case DecisionAsked() | DecisionAnswered():
             return _decision(event)
         case GateMadeRequired():
@@ -100,7 +107,7 @@ def say(event: Event, *, agent: str = "") -> Line:
         case WaveEnded():
             return Line(what="wave", detail=f"wave {event.wave} has ended")
         case _:
-            return _of_task(event)
+            return _of_task(event, known)
 
 
 # -- the run --------------------------------------------------------------------------------------
@@ -178,17 +185,18 @@ def _gates_start(effect: RunGates) -> Line:
 
 def _outcome(
     event: BranchOpened | CanaryFinished | AttemptFinished | GatesFinished | MergeFinished | LandFinished,
+    base: Mapping[str, GateResult],
 ) -> Line:
     match event:
         case BranchOpened():
             return Line(what="branch", detail=f"it stands at {short(event.head)}", rank=Rank.ROUTINE)
         case CanaryFinished():
-            return _results("canary", "", event.results, Rank.CHANGE)
+            return _results("canary", "", event.results, Rank.CHANGE, {})
         case AttemptFinished():
             return _attempt(event)
         case GatesFinished():
             rank = Rank.ROUTINE if event.task else Rank.CHANGE
-            return _results("gates", event.task, event.results, rank)
+            return _results("gates", event.task, event.results, rank, base)
         case MergeFinished():
             return _merge(event)
         case LandFinished():
@@ -197,18 +205,33 @@ def _outcome(
             assert_never(event)
 
 
-def _results(what: str, task: str, results: tuple[GateResult, ...], rank: Rank) -> Line:
-    red = [result for result in results if result.status in {GateStatus.FAIL, GateStatus.FAULT}]
+def _results(what: str, task: str, results: tuple[GateResult, ...], rank: Rank, base: Mapping[str, GateResult]) -> Line:
+    bad = [result for result in results if result.status in {GateStatus.FAIL, GateStatus.FAULT}]
+    old = [result.gate for result in bad if is_as_on_base(result, base)]
+    red = [result for result in bad if result.gate not in old]
+    known = f"{', '.join(old)} {RED_AS_ON_BASE}" if old else ""
     if not red:
-        names = ", ".join(r.gate for r in results if r.status is GateStatus.PASS) or "nothing to check"
-        return Line(task=task, what=what, reason="green", detail=names, rank=rank)
-    detail = "; ".join(_result(result) for result in red)
+        green = ", ".join(r.gate for r in results if r.status is GateStatus.PASS)
+        if old:
+            return Line(task=task, what=what, detail=known + (f"; green: {green}" if green else ""), rank=rank)
+        return Line(task=task, what=what, reason="green", detail=green or "nothing to check", rank=rank)
+    detail = "; ".join([*(_result(result) for result in red), *([known] if known else [])])
     return Line(task=task, what=what, reason="red", detail=detail, rank=rank)
 
 
 def _result(result: GateResult) -> str:
     how = result.fault.value if result.fault else result.status.value
     return f"{result.gate}: {how}" + (f", {result.detail}" if result.detail else "")
+
+
+def is_as_on_base(result: GateResult, base: Mapping[str, GateResult]) -> bool:
+    """Whether a red gate tells nothing new: it was red on the untouched base, with the same tests where it has any."""
+    before = base.get(result.gate)
+    if before is None or result.status is not GateStatus.FAIL:
+        return False
+    if before.failed_tests is None:
+        return True
+    return bool(result.failed_tests) and set(result.failed_tests or ()) <= set(before.failed_tests)
 
 
 def _attempt(event: AttemptFinished) -> Line:
@@ -245,14 +268,16 @@ def _land(event: LandFinished) -> Line:
 
 def _of_task(
     event: AttemptAccepted | GatesPassed | TaskRequeued | TaskIntegrated | TaskEnded | TaskAdded,
+    base: Mapping[str, GateResult],
 ) -> Line:
     match event:
         case AttemptAccepted():
             return Line(task=event.task, what="gating", detail=f"attempt {event.attempt} left good evidence")
         case GatesPassed():
+            but = f" or {RED_AS_ON_BASE} ({', '.join(base)})" if base else ""
             if event.point is GatePoint.TASK:
-                return Line(task=event.task, what="integrating", detail="its gates are green")
-            return Line(task=event.task, what="gates", reason="green", detail="as merged", rank=Rank.ROUTINE)
+                return Line(task=event.task, what="integrating", detail=f"its gates are green{but}")
+            return Line(task=event.task, what="gates", detail=f"green{but}, as merged", rank=Rank.ROUTINE)
         case TaskRequeued():
             detail = event.failure.summary if event.failure else ""
             return Line(task=event.task, what="waiting", reason=event.why.value, detail=detail)

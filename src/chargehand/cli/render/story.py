@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from chargehand.cli.render.event_json import plain
-from chargehand.cli.render.lines import STYLES
+from chargehand.cli.render.lines import RED_AS_ON_BASE, STYLES, is_as_on_base
 from chargehand.cli.render.pen import Pen, block
+from chargehand.cli.render.summary import was_at_work, what_it_does
 from chargehand.cli.render.units import amount, count, duration, iso, short
 from chargehand.cli.stories import Story
 from chargehand.domain.outcome import GateResult, GateStatus
@@ -47,11 +49,16 @@ def _attempt_document(story: Story) -> dict[str, Any]:
     }
 
 
-def story_lines(state: RunState, record: TaskRecord, stories: list[Story], pen: Pen, now: float) -> list[str]:
-    """`show` for people."""
-    word = record.status.value
-    lines = [f"{pen.draw(record.id, 'strong')}  {pen.draw(word, STYLES.get(word, ''))}  {record.task.title}"]
-    lines += block(why(state, record.id, now), pen, indent=2)
+def story_lines(
+    state: RunState, record: TaskRecord, stories: list[Story], pen: Pen, now: float, *, held: bool = True
+) -> list[str]:
+    """`show` for people; `held`: a process drives the run."""
+    gone = was_at_work(state, record, held=held)
+    word = f"was {record.status.value}" if gone else record.status.value
+    lines = [
+        f"{pen.draw(record.id, 'strong')}  {pen.draw(word, STYLES.get(record.status.value, ''))}  {record.task.title}"
+    ]
+    lines += block(what_it_does(state, record, pen, now, held=held), pen, indent=2)
     needs = record.task.depends_on
     lines += [f"  depends on {', '.join(needs)}"] if needs else []
     if record.files_changed:
@@ -60,24 +67,26 @@ def story_lines(state: RunState, record: TaskRecord, stories: list[Story], pen: 
         lines += block(f"changed: {names}", pen, indent=2)
     lines += [f"  landed as {record.landed}"] if record.landed else []
     for story in stories:
-        lines += ["", *_attempt_lines(story, pen, now)]
+        lines += ["", *_attempt_lines(story, pen, now, state.baseline_red, gone=gone)]
     lines += (
         ["", "more: " + pen.step(f"show {record.id} --run {state.run} --log | --diff | --brief")] if stories else []
     )
     return lines
 
 
-def _attempt_lines(story: Story, pen: Pen, now: float) -> list[str]:
-    took = duration((story.finished_at if story.finished_at is not None else now) - story.started_at)
-    head = f"attempt {story.number}, {story.effect.role.value}, from {short(story.effect.base)}, {took}"
+def _attempt_lines(story: Story, pen: Pen, now: float, base: Mapping[str, GateResult], *, gone: bool) -> list[str]:
+    open_end = story.result is None and not story.lost
+    end = story.finished_at if story.finished_at is not None else now
+    took = "" if gone and open_end else f", {duration(end - story.started_at)}"
+    head = f"attempt {story.number}, {story.effect.role.value}, from {short(story.effect.base)}{took}"
     lines = [pen.draw(head, "strong")]
     if story.lost:
         return [*lines, *block(f"lost: {story.lost}", pen, indent=2)]
     if story.result is None:
-        return [*lines, "  it is running"]
+        return [*lines, "  it was running when the run stopped" if gone else "  it is running"]
     lines += _result_lines(story, pen)
     for point, gate in story.gates:
-        lines += _gate_lines(point.value, gate, pen)
+        lines += _gate_lines(point.value, gate, pen, base)
     if story.failure:
         lines += block(f"sent back ({story.sent_back}): {story.failure.summary}", pen, indent=2)
         for fact in story.failure.facts:
@@ -107,9 +116,10 @@ def _result_lines(story: Story, pen: Pen) -> list[str]:
     return [*lines, f"  used: {used}"] if used else lines
 
 
-def _gate_lines(point: str, gate: GateResult, pen: Pen) -> list[str]:
+def _gate_lines(point: str, gate: GateResult, pen: Pen, base: Mapping[str, GateResult]) -> list[str]:
     style = {GateStatus.PASS: "good", GateStatus.SKIPPED: "quiet"}.get(gate.status, "bad")
-    head = f"  gate {gate.gate} ({point}): {pen.draw(gate.status.value, style)}, {gate.wall_s:.1f} s"
+    word = RED_AS_ON_BASE if is_as_on_base(gate, base) else gate.status.value
+    head = f"  gate {gate.gate} ({point}): {pen.draw(word, style)}, {gate.wall_s:.1f} s"
     if gate.status in {GateStatus.PASS, GateStatus.SKIPPED}:
         return [head]
     lines = [head, *(block(gate.detail, pen, indent=4) if gate.detail else [])]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from chargehand.cli.render.canary import stop_lines
 from chargehand.cli.render.lines import STYLES
 from chargehand.cli.render.pen import Cell, Pen, block, hang, table
 from chargehand.cli.render.units import amount, count, duration, short
@@ -9,7 +12,7 @@ from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import run_state, why
 from chargehand.domain.words import Decision, TaskStatus
 
-__all__ = ["decision_lines", "endings", "status_lines", "summary_lines", "task_rows"]
+__all__ = ["decision_lines", "endings", "status_lines", "summary_lines", "task_rows", "was_at_work", "what_it_does"]
 
 _MARKS = {
     TaskStatus.INTEGRATED: "✓",
@@ -22,16 +25,21 @@ _MARKS = {
 }
 _LIVE_MARK = "▸"
 _SHOWN_DETAIL = 600
+_IN_HEADER = "reviews_unavailable"
 _MOST_ROWS = 100
 _MOST_EXPLAINED = 30
 _MOST_BEHIND = 40
 
 
-def summary_lines(state: RunState, pen: Pen, *, accepted: str = "") -> list[str]:
-    """The end of a run: a line a task, why each one that is not integrated is not, the branch, the next step."""
+def summary_lines(state: RunState, pen: Pen, *, accepted: str = "", folder: Path | None = None) -> list[str]:
+    """The end of a run: a line a task, why each one that is not integrated is not, the branch, the next step.
+
+    `folder` is the run's: paths of logs begin with it.
+    """
     word = run_state(state, held=False)
     lines = ["", *task_rows(state, pen), ""]
     lines += _explanations(state, pen)
+    lines += stop_lines(state, pen, folder)
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
     lines += hang(f"{pen.draw(word, STYLES.get(word, 'strong'))}: ", _totals(state), pen)
@@ -40,41 +48,55 @@ def summary_lines(state: RunState, pen: Pen, *, accepted: str = "") -> list[str]
     return [*lines, *endings(state, pen, word, accepted=accepted)]
 
 
-def status_lines(state: RunState, pen: Pen, now: float, *, held: bool) -> list[str]:
+def status_lines(state: RunState, pen: Pen, now: float, *, held: bool, folder: Path | None = None) -> list[str]:
     """`status`: what the summary says, with what each task that is not over waits for."""
     word = run_state(state, held=held)
     title = f"run {pen.draw(state.run, 'strong')}  {pen.draw(word, STYLES.get(word, 'live'))}"
     lines = [title, f"  plan {state.plan.plan}, branch {state.branch}, base {short(state.base)}"]
-    lines += ["", *task_rows(state, pen), ""]
+    lines += ["", *task_rows(state, pen, held=held), ""]
     about: list[str] = []
     unfinished = [r for r in state.tasks.values() if not r.is_over and r.status is not TaskStatus.AWAITING_DECISION]
     for record in unfinished[:_MOST_EXPLAINED]:
-        about += hang(f"{record.id}: ", why(state, record.id, now), pen)
+        about += hang(f"{record.id}: ", what_it_does(state, record, pen, now, held=held), pen)
     lines += [*about, ""] if about else []
     lines += _explanations(state, pen, over=True)
+    lines += stop_lines(state, pen, folder)
     lines += decision_lines(state, pen)
     lines += _warnings(state, pen)
     lines += hang("", _totals(state), pen)
     return lines + (endings(state, pen, word, held=held) if word != "running" else [])
 
 
-def task_rows(state: RunState, pen: Pen) -> list[str]:
+def was_at_work(state: RunState, record: TaskRecord, *, held: bool) -> bool:
+    """Whether the process that drove the run went away, killed perhaps, while something of this task was under way."""
+    return not held and state.finished is None and record.inflight is not None
+
+
+def what_it_does(state: RunState, record: TaskRecord, pen: Pen, now: float, *, held: bool) -> str:
+    """`why` for people: of a run that nobody drives nothing is running."""
+    if was_at_work(state, record, held=held):
+        step = pen.step(f"resume {state.run}")
+        return f"It was at work when the run stopped; `{step}` looks what became of it."
+    return why(state, record.id, now)
+
+
+def task_rows(state: RunState, pen: Pen, *, held: bool = True) -> list[str]:
     """A line a task: mark, id, state, attempts, what landed or the reason, title; of many tasks those not landed."""
     records = list(state.tasks.values())
     if len(records) > _MOST_ROWS:
         records = [record for record in records if record.status is not TaskStatus.INTEGRATED][:_MOST_ROWS]
-    lines = table([_task_row(record) for record in records], pen)
+    lines = table([_task_row(record, gone=was_at_work(state, record, held=held)) for record in records], pen)
     hidden = len(state.tasks) - len(records)
     return [*lines, f"  … and {hidden:,} more (--json has all)"] if hidden else lines
 
 
-def _task_row(record: TaskRecord) -> tuple[Cell | str, ...]:
-    style = STYLES.get(record.status.value, "")
+def _task_row(record: TaskRecord, *, gone: bool) -> tuple[Cell | str, ...]:
+    style = STYLES["interrupted"] if gone else STYLES.get(record.status.value, "")
     reason = record.reason.value if record.reason and record.status is not TaskStatus.INTEGRATED else ""
     return (
         Cell(text=_MARKS.get(record.status, _LIVE_MARK), style=style),
         record.id,
-        Cell(text=record.status.value, style=style),
+        Cell(text=f"was {record.status.value}" if gone else record.status.value, style=style),
         count(record.attempts, "attempt") if record.attempts else "",
         short(record.landed) or reason,
         Cell(text=record.task.title, style="quiet"),
@@ -86,18 +108,21 @@ def decision_lines(state: RunState, pen: Pen, *, only: str = "") -> list[str]:
     lines: list[str] = []
     for decision in state.decisions.values():
         if only in {"", decision.id}:
-            lines += _decision(state.run, decision, pen)
+            lines += _decision(state, decision, pen)
     return lines
 
 
-def _decision(run: str, decision: Decision, pen: Pen) -> list[str]:
+def _decision(state: RunState, decision: Decision, pen: Pen) -> list[str]:
     about = f" ({decision.task})" if decision.task else ""
     lines = hang(f"{pen.draw(decision.id, 'ask')}{about}: ", decision.question, pen)
     lines += block(f"command: {decision.command}", pen) if decision.command else []
     for effect in decision.effects or decision.choices:
         lines += hang("    - ", effect, pen)
-    step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)} --run {run}")
-    return [*lines, f"  answer with: {step}", ""]
+    step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)} --run {state.run}")
+    lines.append(f"  answer with: {step}")
+    if decision.task and state.tasks[decision.task].attempts:
+        lines.append("  see: " + pen.step(f"show {decision.task} --log --run {state.run}"))
+    return [*lines, ""]
 
 
 def _explanations(state: RunState, pen: Pen, *, over: bool = False) -> list[str]:
@@ -154,7 +179,7 @@ def endings(state: RunState, pen: Pen, word: str, *, accepted: str = "", held: b
 
 def _warnings(state: RunState, pen: Pen) -> list[str]:
     lines: list[str] = []
-    for warning in state.warnings:
+    for warning in (warning for warning in state.warnings if warning.code != _IN_HEADER):
         about = f"{warning.task}: " if warning.task else ""
         lines += hang(f"{pen.draw('warning', 'ask')} {warning.code}: ", about + warning.text, pen)
     return [*lines, ""] if lines else []
