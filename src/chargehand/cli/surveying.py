@@ -15,7 +15,7 @@ from chargehand.domain.errors import UserError
 from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.checking import check_loaded, survey_document
 from chargehand.plans.detect import read_plan
-from chargehand.settings import Settings, load_settings, merge_into
+from chargehand.settings import Rank, Settings, load_settings, merge_into
 
 if TYPE_CHECKING:
     from chargehand.domain.plan import Plan
@@ -48,11 +48,33 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     loaded = workshop.load_plan(path)
     subject = loaded.plan or loaded.draft
     if subject is None:
-        return Surveyed(loaded=loaded, found=check_loaded(loaded))
+        return _surveyed(loaded, check_loaded(loaded), workshop.settings)
     commit = await workshop.repository.resolve(base or "HEAD")
     found = check_loaded(loaded, await workshop.world(subject, commit))
     ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
-    return Surveyed(loaded=loaded, found=replace(found, problems=(*found.problems, *ahead)))
+    return _surveyed(loaded, found, workshop.settings, *ahead)
+
+
+def _surveyed(loaded: LoadedPlan, found: Survey, settings: Settings, *more: Problem) -> Surveyed:
+    """Problems in the order of the file, those without a line last; those of the settings name theirs."""
+    placed = sorted((_placed(problem, settings) for problem in (*found.problems, *more)), key=_order)
+    return Surveyed(loaded=loaded, found=replace(found, problems=tuple(placed)))
+
+
+def _placed(problem: Problem, settings: Settings) -> Problem:
+    """A problem without a file is about what the settings joined with the plan: its file is theirs."""
+    if problem.file is not None or not problem.path:
+        return problem
+    key = str(problem.path[0])
+    value = settings.values.get(key) or next((v for k, v in settings.values.items() if k.startswith(f"{key}.")), None)
+    if value is None or value.rank not in {Rank.USER, Rank.PROJECT}:
+        return problem
+    file, _, line = value.source.rpartition(":")
+    return replace(problem, file=file or value.source, line=int(line) if file and line.isdigit() else None)
+
+
+def _order(problem: Problem) -> tuple[bool, int, int]:
+    return problem.line is None, problem.line or 0, problem.column or 0
 
 
 def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
@@ -64,7 +86,7 @@ def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
         loaded = replace(loaded, plan=merge_into(loaded.plan, settings, loaded.stated))
     subject = loaded.plan or loaded.draft
     if subject is None:
-        return Surveyed(loaded=loaded, found=check_loaded(loaded))
+        return _surveyed(loaded, check_loaded(loaded), settings)
     named = programs_of(subject)
     world = World(
         programs=frozenset(name for name in named if shutil.which(name)),
@@ -74,7 +96,7 @@ def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
     text = f"{why.message} `run` needs a repository with a commit."
     missing = Problem(code=why.code, message=text, severity=Severity.WARNING, hint=why.hint)
     ahead = _ahead(subject, settings, here, loaded.source)
-    return Surveyed(loaded=loaded, found=replace(found, problems=(*found.problems, *ahead, missing)))
+    return _surveyed(loaded, found, settings, *ahead, missing)
 
 
 def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Problem]:

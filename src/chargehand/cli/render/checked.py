@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 
 from chargehand.cli.render.pen import Pen, block, hang
 from chargehand.cli.render.units import count
@@ -43,9 +44,9 @@ def problem_lines(problem: Problem, pen: Pen) -> list[str]:
 
 def placed(message: str, file: str | None, line: int | None) -> str:
     """A message behind its place, unless it begins with that itself."""
-    if line:
+    if line and not (file and message.startswith(PurePath(file).name)):
         return f"{file}:{line}: {message}"
-    return f"{file}: {message}" if file and not message.startswith(file) else message
+    return f"{file}: {message}" if file and not message.startswith((file, PurePath(file).name)) else message
 
 
 def _shape(found: Survey, pen: Pen, tasks: int) -> Iterable[str]:
