@@ -30,6 +30,7 @@ from chargehand.settings.values import Rank, Value
 __all__ = ["Gathered", "gather", "project_file", "user_file"]
 
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
+_NAMES_AN_AGENT = frozenset({"agent", "reviewer"})
 _SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password|passwd|credentials?)$")
 
 
@@ -74,6 +75,7 @@ class Gathered:
             self.problems.append(source.problem("unknown_key", f"The setting '{key}' is unknown.", hint, path))
             return
         try:
+            _refuse_table(key, raw)
             value = adapt(option, raw)
             _refuse_nul(raw)
             _refuse_name(path)
@@ -84,6 +86,14 @@ class Gathered:
             self.problems.append(source.problem("bad_setting", message, no.hint, inner))
             return
         self.values[key] = Value(key=key, value=value, shown=_shown(raw), source=source.place(path), rank=source.rank)
+
+
+def _refuse_table(key: str, raw: Any) -> None:
+    """`[agent.claude]` names one agent where the name of the default one is expected."""
+    if key in _NAMES_AN_AGENT and isinstance(raw, dict):
+        names = [name for name, part in raw.items() if isinstance(part, dict)]
+        meant = f"agents.{names[0] if names else 'NAME'}"
+        raise Refused("It is the name of an agent, not a table.", f"Did you mean [{meant}]?")
 
 
 def _refuse_nul(raw: Any) -> None:
