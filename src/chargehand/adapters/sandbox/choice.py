@@ -23,10 +23,7 @@ __all__ = ["choose"]
 
 KINDS = ("auto", "bwrap", "landlock", "none")
 PROBE_TIMEOUT_S = 10.0
-WARNING = (
-    "SANDBOX: NONE. Every agent can read and change whatever you can: your files, your keys, other programs. "
-    "Install bubblewrap to change that."
-)
+WARNING = "SANDBOX: NONE. Every agent can read and change whatever you can: your files, your keys, other programs."
 _known: dict[str, SandboxChoice | str] = {}
 
 
@@ -47,7 +44,8 @@ async def choose(wanted: str) -> SandboxChoice:
             return SandboxChoice(sandbox=found.sandbox, announcement=found.announcement, problems=tuple(problems))
     if wanted != "auto":
         raise UserError(problems[0], code="sandbox", hint="Choose another one with --sandbox, or `auto`.")
-    return SandboxChoice(sandbox=NoSandbox(), announcement=WARNING, problems=tuple(problems))
+    step = "`chargehand doctor` tells why" if shutil.which("bwrap") else "Install bubblewrap to change that"
+    return SandboxChoice(sandbox=NoSandbox(), announcement=f"{WARNING} {step}.", problems=tuple(problems))
 
 
 async def _try(kind: str) -> SandboxChoice | str:
