@@ -62,7 +62,14 @@ class GitIntegrator:
         commit = await author.text("commit-tree", merged, *parents, stdin=job.message.encode())
         await repository.set_ref(job.ref, commit, why="chargehand: candidate")
         repository.remember_tree(commit, merged)
+        self._remember_layout(job, commit)
         return Candidate(commit=commit, tree=merged, head=job.head)
+
+    def _remember_layout(self, job: MergeJob, commit: str) -> None:
+        layouts = self._repository.layouts
+        ours, theirs = layouts.get(job.head), layouts.get(job.commit)
+        if ours is not None and theirs is not None:
+            layouts.add(commit, ours.merged(theirs))
 
     async def land(self, job: LandJob) -> LandResult:
         """Compare-and-swap; landing a commit on which the branch already stands is `Landed` again."""

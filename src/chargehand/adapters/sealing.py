@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git
 from chargehand.adapters.git.history import AgentStore, History
+from chargehand.adapters.git.layout import planted
 from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
@@ -64,7 +65,7 @@ class Sealer:
     repository: Repository
     tree: WorkTree
     store: AgentStore
-    folders: tuple[bytes, ...] = ()
+    folders: Collection[bytes] = ()
     index_touched: bool = True
     modules: Mapping[bytes, tuple[str, Sealer]] = field(default_factory=dict)
     large: LargeFiles | None = None
@@ -78,6 +79,7 @@ class Sealer:
         written = await self._write(job, start)
         commit = await self._commit(job, start, written.tree, base_tree)
         diff = await self._diff(start, commit, base_tree, written.tree)
+        self._remember_layout(base, commit, diff)
         await self.repository.set_ref(job.ref, commit, why=f"chargehand: seal {job.workspace.slot}")
         await self._keep_ends(job, start)
         changes = self._changes(job, diff, written.nested, start.history)
@@ -197,11 +199,18 @@ class Sealer:
         return raw.new_mode == GITLINK or not counts(job.declared, path)
 
     async def _wanted(self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[bytes]) -> list[bytes]:
-        staged = await self.tree.staged(start.commit) if self.index_touched else ()
+        staged = await self._staged(start)
         found = {path for path in (*pending.untracked, *staged) if counts(job.declared, path_text(path))}
         found.update(pending.tracked, committed)
         found |= await self._declared(job, found)
         return sorted(found - {os.fsencode(path) for path in job.inputs})
+
+    async def _staged(self, start: _Start) -> tuple[bytes, ...]:
+        if not self.index_touched:
+            return ()
+        sound = start.history is not None and start.base_is_ancestor
+        tree = start.history.tree if start.history is not None and sound else None
+        return await self.tree.staged(start.commit, tree or await self.repository.tree(start.commit))
 
     async def _declared(self, job: SealJob, known: Collection[bytes]) -> set[bytes]:
         """The declared files that git ignores."""
@@ -218,8 +227,7 @@ class Sealer:
         return (files & ignored) | {path for path in fitting if counts(job.declared, texts[path])}
 
     def _planted(self) -> tuple[bytes, ...]:
-        root = os.fsencode(self.tree.path)
-        return tuple(path for path in self.folders if os.path.lexists(root + b"/" + path + b"/.git"))
+        return planted(os.fsencode(self.tree.path), self.folders)
 
     # -- the result
 
@@ -233,6 +241,12 @@ class Sealer:
             commit = await git.text("commit-tree", tree, "-p", start.commit, stdin=job.message.encode())
         self.repository.remember_tree(commit, tree)
         return commit
+
+    def _remember_layout(self, base: str, commit: str, diff: Sequence[Raw]) -> None:
+        layouts = self.repository.layouts
+        known = layouts.get(base)
+        if known is not None:
+            layouts.add(commit, known.after(diff))
 
     async def _diff(self, start: _Start, commit: str, base_tree: str, tree: str) -> tuple[Raw, ...]:
         if tree == base_tree:

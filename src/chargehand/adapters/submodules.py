@@ -134,6 +134,7 @@ def _module_at(repository: Repository, git_dir: Path, config: Mapping[str, str])
         object_format=repository.object_format,
         config={**own, **config},
         environ=repository.environ,
+        layouts=repository.layouts,
     )
 
 

@@ -11,11 +11,11 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.adapters.checkout import Checkout
-from chargehand.adapters.git.layout import Layout, layout_of, tags_as_packed_refs
+from chargehand.adapters.git.layout import Layout, layout_of, planted, tags_as_packed_refs
 from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.reading import read_texts, write_patch
 from chargehand.adapters.git.refs import is_plain_directory
@@ -34,7 +34,6 @@ from chargehand.ports import SealJob, Workspace
 __all__ = ["GitWorkspaces"]
 
 _DEPTH = 5  # submodules in submodules
-_LAYOUTS = 32
 
 
 @dataclass(slots=True)
@@ -43,7 +42,6 @@ class _Known:
 
     packed_refs: bytes | None = None
     exclude: bytes | None = None
-    layouts: dict[str, Layout] = field(default_factory=dict)
 
 
 class GitWorkspaces:
@@ -169,10 +167,8 @@ class GitWorkspaces:
         await checkout.tree.check_out(commit, keep)
         layout = await self._layout(checkout.repository, commit)
         root = os.fsencode(checkout.work)
-        planted = [root + b"/" + folder + b"/.git" for folder in layout.folders]
-        for path in planted:
-            if os.path.lexists(path):
-                await asyncio.to_thread(self._throw_away, Path(os.fsdecode(path)))
+        for folder in planted(root, layout.folders):
+            await asyncio.to_thread(self._throw_away, Path(os.fsdecode(root + b"/" + folder)) / ".git")
 
     async def _fill_modules(
         self, checkout: Checkout, commit: str, branch: str, exclude: bytes, depth: int = 0
@@ -272,13 +268,11 @@ class GitWorkspaces:
         )
 
     async def _layout(self, repository: Repository, commit: str) -> Layout:
-        layouts = self._known.layouts
-        if commit not in layouts:
-            found = await layout_of(repository.plumbing(), commit)
-            while len(layouts) >= _LAYOUTS:  # a large repository has thousands of folders
-                del layouts[next(iter(layouts))]
-            layouts[commit] = found
-        return layouts[commit]
+        layout = repository.layouts.get(commit)
+        if layout is None:
+            layout = await layout_of(repository.plumbing(), commit)
+            repository.layouts.add(commit, layout)
+        return layout
 
     async def _packed_refs(self) -> bytes:
         """The user's tags, as a `packed-refs` file; read once."""

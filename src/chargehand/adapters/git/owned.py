@@ -81,7 +81,8 @@ def agent_directory(
         (git_dir / folder).mkdir(parents=True)
     lines = _core(config, object_format, bare=False)
     lines += ["[user]", f"\tname = {_quoted(person[0])}", f"\temail = {_quoted(person[1])}"]
-    lines += ["[gc]", "\tauto = 0", "[maintenance]", "\tauto = false", *extra]
+    # With threads asked for, git notes in the index what `tree_of_index` reads.
+    lines += ["[index]", "\tthreads = true", "[gc]", "\tauto = 0", "[maintenance]", "\tauto = false", *extra]
     (git_dir / "config").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (git_dir / "info" / "exclude").write_bytes(exclude)
     if attributes:

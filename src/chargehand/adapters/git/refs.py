@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["Head", "is_plain_directory", "list_refs", "read_head", "read_ref", "read_small", "ref_safe"]
+__all__ = ["Head", "is_plain_directory", "list_refs", "read_head", "read_ref", "read_small", "read_tail", "ref_safe"]
 
 _LOOSE = 4096
 _PACKED = 8 * 1024 * 1024
@@ -48,6 +49,25 @@ def is_plain_directory(path: Path) -> bool:
 
 def read_small(root: Path, name: str, limit: int) -> bytes | None:
     """The content of a regular file below `root`, cut at `limit`; None when it is anything else."""
+    file = _open_plain(root, name)
+    if file is None:
+        return None
+    with file:
+        return file.read(limit)
+
+
+def read_tail(root: Path, name: str, limit: int) -> tuple[bytes, int]:
+    """The last `limit` bytes of such a file and where they begin in it; nothing when it is anything else."""
+    file = _open_plain(root, name)
+    if file is None:
+        return b"", 0
+    with file:
+        at = max(0, file.seek(0, os.SEEK_END) - limit)
+        file.seek(at)
+        return file.read(limit), at
+
+
+def _open_plain(root: Path, name: str) -> BinaryIO | None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         here = os.open(root, flags | os.O_DIRECTORY)
@@ -67,8 +87,7 @@ def read_small(root: Path, name: str, limit: int) -> bytes | None:
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         return None
-    with os.fdopen(fd, "rb") as file:
-        return file.read(limit)
+    return os.fdopen(fd, "rb")
 
 
 def read_head(git_dir: Path) -> Head:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chargehand.adapters.git.command import Git, GitFailed, plain_environment, user_environment
+from chargehand.adapters.git.layout import Layouts
+from chargehand.adapters.git.loose_refs import can_write, write_loose
 from chargehand.adapters.git.owned import own_directory
 from chargehand.adapters.git.refs import ref_safe
 from chargehand.adapters.git.stores import module_folders, with_alternates
@@ -51,6 +53,7 @@ class Repository:
     object_format: str
     config: Mapping[str, str]
     environ: Mapping[str, str]
+    layouts: Layouts = field(default_factory=Layouts, repr=False, compare=False)
     _trees: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -174,6 +177,8 @@ class Repository:
         Answers False when it stood elsewhere. What git refuses in a name (`..`, `.lock`) is escaped.
         """
         name = ref_safe(name)
+        if old is None and can_write(name, self.config) and write_loose(self.common_dir, name, new):
+            return True
         args = ("update-ref", "-m", why, "--end-of-options", name, new, *(() if old is None else (old,)))
         try:
             await self.git().run(*args)
