@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chargehand.domain.errors import UserError
+from chargehand.domain.events import AttemptAccepted, GatesPassed
 from tests.e2e.world import DONE, World, write
 from tests.repos import Repo
 
@@ -197,3 +198,20 @@ def test_a_branch_in_the_way_is_told_before_anything_starts(world: World):
     with pytest.raises(UserError, match="exists already"):
         world.play([{"id": "a", "title": "A"}], {"a": [write("a.txt"), DONE]})
     assert not (world.repo.path / ".git" / "chargehand" / "runs").exists()
+
+
+def test_a_gc_in_mid_run_costs_nothing(world: World):
+    """I2: only what refs keep is relied on."""
+    accepted: list[str] = []
+
+    def collect(recorded: Any, state: Any, engine: Any) -> None:
+        if isinstance(recorded.event, AttemptAccepted | GatesPassed) and recorded.event.task not in accepted:
+            accepted.append(recorded.event.task)
+            world.repo.git("gc", "-q", "--prune=now")
+
+    tasks = [{"id": name, "title": name, "files": {"create": [f"{name}.out"]}} for name in "abcd"]
+    scenario = {name: [write(f"{name}.out"), {"commit": "work"}, DONE] for name in "abcd"}
+    world.play(tasks, scenario, observe=collect, sets=["jobs=1"])
+    assert world.document["state"] == "finished", [task["detail"] for task in world.document["tasks"]]
+    assert len(accepted) == 4
+    assert {task["attempts"] for task in world.document["tasks"]} == {1}

@@ -13,6 +13,7 @@ from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.reading import read_texts
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.process import Captured
+from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Candidate, Conflict, HeadMoved, Landed, LandResult, MergeResult
 from chargehand.ports import LandJob, MergeJob, Opened
 
@@ -95,6 +96,9 @@ async def merge_trees(
     if got.code == 0:
         return tree.decode("ascii")
     paths = _conflicted(rest)
+    if not paths:  # an object that is gone is told like a conflict, with nothing in it
+        said = got.stderr.decode("utf-8", "replace").strip()
+        raise AdapterError("git", f"git merge-tree could not merge {theirs}: {said}", retryable=True)
     detail = await _detail(git, tree.decode("ascii"), paths, rest)
     for commit, label in zip((ours, theirs), labels, strict=True):
         detail = detail.replace(commit, label)
