@@ -134,7 +134,7 @@ def test_conventions_are_named_by_path():
     evolve(play.state, BranchOpened(key="run/0/branch", head="base", conventions=("AGENTS.md", "CLAUDE.md")), play.now)
     play.record()
     play.canary()
-    assert "Follow the conventions in `AGENTS.md`, `CLAUDE.md`." in brief(play).text
+    assert "## Conventions\n\nFollow the conventions in `AGENTS.md`, `CLAUDE.md`.\n" in brief(play).text
 
 
 def test_a_retry_is_told_what_failed():
@@ -218,6 +218,15 @@ def test_too_long_a_brief_is_cut_by_rank_and_says_so():
     assert "Cut to fit the size limit: Known risks, Agreed approach." in cut.text
     assert "d" * 4000 in cut.text
     assert cut.text.count("[cut: the section was too long]") == 2
+
+
+def test_a_brief_that_just_fits_is_not_cut():
+    short = len(brief(started(a_task("a", description="d" * 400))).text)
+    play = started(
+        a_task("a", description="d" * (400 + -short % 4)), options={"caps": Caps(brief_tokens=-(-short // 4))}
+    )
+    assert brief(play).cut == ()
+    assert len(brief(play).text) == 4 * brief(play).tokens
 
 
 def test_role_and_report_are_never_cut():

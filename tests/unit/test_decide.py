@@ -571,6 +571,19 @@ def test_a_run_that_cannot_move_is_stuck():
     play = Play(a_plan(a_task("a", "nobody")))
     play.begin()
     assert is_stuck(play.state, play.now)
+    play.record(RunInterrupted(by="x"))
+    assert not is_stuck(play.state, play.now)
+
+
+def test_a_run_that_waits_for_a_timer_or_an_answer_is_not_stuck():
+    play = Play(a_plan(a_task("a"), a_task("b", needs_human=True)))
+    play.begin()
+    play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 10))
+    assert not is_stuck(play.state, play.now)
+    play.answer("reject")
+    assert not is_stuck(play.state, play.now)
+    play.state.timers.clear()
+    assert is_stuck(play.state, play.now)
 
 
 def test_a_task_whose_files_need_no_syntax_check_has_its_files_recorded():

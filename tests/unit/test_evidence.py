@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,6 +161,7 @@ def test_a_link_out_inside_the_scope_is_stray():
 
 def test_every_literal_create_path_exists():
     assert reason(TASK, sealed("src/a.py", present=())) is Reason.MISSING_FILE
+    assert reason(replace(TASK, allow_empty=True), sealed("src/a.py", present=())) is Reason.MISSING_FILE
     found = failure(Task(id="a", title="A", files=Files(create=("d/", "*.md", "x"))), sealed("x", present=("x", "d")))
     assert found is None
 

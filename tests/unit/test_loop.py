@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -137,11 +138,11 @@ def intends(kind: Any, task: str = "") -> Any:
     return matches
 
 
-@pytest.mark.parametrize("now", [False, True])
+@pytest.mark.parametrize("now", [None, False, True])
 def test_an_interrupt_ends_what_is_live(now):
     """I11: an attempt that was only just started is ended, too; it does not count and is started again."""
     world = diamond(fleet=FakeFleet(hold=True))
-    state = interrupting(world, intends(StartAttempt, "a"), now=now)
+    state = interrupting(world, intends(StartAttempt, "a"), **({} if now is None else {"now": now}))
     assert state.interrupted
     assert not state.inflight
     assert world.fleet.cancelled == ["a/1/attempt"]
@@ -555,6 +556,23 @@ def test_the_process_dies_at_every_kth_call_of_any_port(when):
         assert state.finished.verdict is RunVerdict.FINISHED, k
         assert world.head_tree == whole.head_tree, k
         assert world.landed() == ["a", "b", "c", "d"], k
+
+
+def test_every_port_fails_once_at_every_kth_call():
+    """An error of a port is an outcome or ends the process; either way the run comes to its end [I4, I12]."""
+    counting = Faults()
+    whole = stubborn()
+    drive(whole, whole.ports(counting))
+    for k in range(1, len(counting.calls) + 1):
+        world = stubborn()
+        faults = Faults(at=k, error=lambda: AdapterError("port", "it broke"))
+        with suppress(AdapterError):
+            drive(world, world.ports(faults))
+        state = drive(world, unattended=True)
+        landed = world.landed()
+        assert state.finished, k
+        assert len(landed) == len(set(landed)), k
+        assert all(record.is_over and record.reason for record in state.tasks.values()), k
 
 
 def test_decisions_are_asked_once_across_a_crash():

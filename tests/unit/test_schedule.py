@@ -159,15 +159,18 @@ def test_a_fixer_starts_on_the_sealed_tree():
 
 def test_why_a_task_waits():
     """I12: every wait can be explained."""
-    plan = a_plan(a_task("a"), a_task("b", "a"), a_task("c", wave=3), barrier=Barrier.WAVE, gates=[a_gate("g")])
+    tasks = [a_task("a"), a_task("a2"), a_task("b", "a"), a_task("c", wave=3)]
+    plan = a_plan(*tasks, barrier=Barrier.WAVE, gates=[a_gate("g")])
     play = Play(plan, jobs=1)
     play.record()
     assert why(play, "a") == "the canary is not through yet"
     play.opened()
     play.canary()
     assert why(play, "c") == "wave 3 starts when wave 1 has ended"
+    assert why(play, "a2") == "all 1 slots are taken"
     play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 60))
     assert why(play, "a") == f"not before {play.now + 60:.0f} (in 60 s)"
+    play.through("a2")
     play.pass_time(60)
     play.attempt("a", done(ReportStatus.KICKBACK))
     assert why(play, "c") == "the run is held by decision d1"
