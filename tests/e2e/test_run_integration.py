@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargehand.domain.errors import UserError
-from chargehand.domain.events import AttemptAccepted, GatesPassed
+from chargehand.domain.events import AttemptAccepted, GatesPassed, RunAccepted
 from tests.e2e.world import DONE, World, write
 from tests.repos import Repo
 
@@ -215,3 +215,20 @@ def test_a_gc_in_mid_run_costs_nothing(world: World):
     assert world.document["state"] == "finished", [task["detail"] for task in world.document["tasks"]]
     assert len(accepted) == 4
     assert {task["attempts"] for task in world.document["tasks"]} == {1}
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_what_was_accepted_is_known(world: World, squash: bool):
+    """I4: a second accept lands nothing again, also after a squash, which does not look like it."""
+    world.play([{"id": "a", "title": "A"}], {"a": [write("a.txt"), DONE]})
+
+    async def land(*, squash: bool) -> str:
+        shop = await world.shop(())
+        return (await shop.accept(world.run, "main", squash=squash)).how
+
+    assert asyncio.run(land(squash=squash)) == ("squash" if squash else "fast-forward")
+    landed = world.repo.head("main")
+    assert asyncio.run(land(squash=False)) == "nothing"
+    assert world.repo.head("main") == landed
+    accepted = [event for event in world.events() if isinstance(event, RunAccepted)]
+    assert [(event.target, event.commit) for event in accepted] == [("main", landed)]

@@ -10,6 +10,7 @@ from chargehand.domain.events import (
     DispatchStopped,
     EffectLost,
     RequeueWhy,
+    RunAccepted,
     RunFinished,
     RunResumed,
     RunStarted,
@@ -201,3 +202,10 @@ def test_a_start_can_be_read_alone():
     assert isinstance(play.journal[0].event, RunStarted)
     alone = fold(play.journal[:1])
     assert (alone.seq, alone.open_tasks, alone.last_at) == (1, 1, play.journal[0].at)
+
+
+def test_an_accepted_run_remembers_where_it_landed():
+    play = Play(a_plan(a_task("a")))
+    evolve(play.state, RunAccepted(target="main", commit="c" * 40, how="squash"), play.now)
+    assert play.state.accepted is not None
+    assert play.state.accepted.target == "main"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargehand.domain.errors import AdapterError, RunLocked, UserError
-from chargehand.domain.events import Event, RunResumed
+from chargehand.domain.events import Event, RunAccepted, RunResumed
 from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.dispatch import Ports
@@ -169,3 +169,13 @@ def test_an_answer_is_checked_and_left_in_the_inbox():
     with pytest.raises(UserError) as over:
         office.service.answer("r", "d1", "retry", "me")
     assert over.value.hint == "Open: none."
+
+
+def test_an_acceptance_is_recorded_and_nothing_is_left_held():
+    office = Office()
+    office.drive()
+    office.service.accepted("r", RunAccepted(target="main", commit="c" * 40, how="merge"))
+    accepted = office.service.look("r").state.accepted
+    assert accepted is not None
+    assert accepted.how == "merge"
+    assert office.store.held == set()

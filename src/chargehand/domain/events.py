@@ -39,6 +39,7 @@ __all__ = [
     "MergeFinished",
     "Recorded",
     "RequeueWhy",
+    "RunAccepted",
     "RunFinished",
     "RunInterrupted",
     "RunResumed",
@@ -98,6 +99,15 @@ class RunFinished:
 
     verdict: RunVerdict
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAccepted:
+    """The result was landed on a branch of the user's: `how` is fast-forward, merge or squash."""
+
+    target: str
+    commit: str
+    how: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +313,7 @@ Event = (
     | RunInterrupted
     | DispatchStopped
     | RunFinished
+    | RunAccepted
     | WarningRaised
     | EffectIntended
     | EffectLost

@@ -24,6 +24,7 @@ from chargehand.domain.events import (
     MergeFinished,
     Recorded,
     RequeueWhy,
+    RunAccepted,
     RunFinished,
     RunInterrupted,
     RunResumed,
@@ -80,6 +81,8 @@ def evolve(state: RunState, event: Event, at: float) -> None:
             state.stopped = state.stopped or event
         case RunFinished():
             state.finished = event
+        case RunAccepted():
+            state.accepted = event
         case WarningRaised():
             state.warnings.append(event)
         case GateMadeRequired():

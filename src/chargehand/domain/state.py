@@ -31,6 +31,7 @@ from chargehand.domain.events import (
     LandFinished,
     MergeFinished,
     RequeueWhy,
+    RunAccepted,
     RunFinished,
     RunStarted,
     WarningRaised,
@@ -210,6 +211,7 @@ class RunState:
     stopped: DispatchStopped | None = None
     interrupted: bool = False
     finished: RunFinished | None = None
+    accepted: RunAccepted | None = None
     warnings: list[WarningRaised] = field(default_factory=list)
     weight: Weight | None = None
     unattended: bool = False

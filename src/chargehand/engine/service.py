@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chargehand import __version__
 from chargehand.domain.errors import UserError
-from chargehand.domain.events import Event, Recorded, RunResumed, RunStarted, WarningRaised
+from chargehand.domain.events import Event, Recorded, RunAccepted, RunResumed, RunStarted, WarningRaised
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
@@ -80,6 +80,14 @@ class Service:
             if on_engine:
                 on_engine(engine)
             return await engine.run(first, wait_for_people=wait_for_people)
+        finally:
+            held.release()
+
+    def accepted(self, run: str, event: RunAccepted) -> None:
+        """Record that the result was landed."""
+        held = self._store.open(run)
+        try:
+            held.journal.append([event], self._clock.now())
         finally:
             held.release()
 

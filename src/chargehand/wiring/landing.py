@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chargehand.adapters import accept as accepting
 from chargehand.domain.errors import UserError
+from chargehand.domain.events import RunAccepted
 from chargehand.domain.gating import judge_gates
 from chargehand.domain.outcome import GateResult, GateStatus
 from chargehand.domain.plan import GatePoint
@@ -64,6 +65,8 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     """Land the integration branch on the target; `UserError` says why it was refused, and nothing changed."""
     state = _finished(shop, run)
     target = await _target(shop, state, target)
+    if held := await _held_already(shop, state, target):
+        return held
     message = _message(state, target, squash=squash)
     tested: list[GateResult] = []
 
@@ -79,15 +82,29 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     )
     if isinstance(result, accepting.Refused):
         raise _refusal(result, target)
+    how = _how(state, result, squash=squash)
+    if how != "nothing":
+        shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
     return Acceptance(
         run=run,
         target=target,
         before=result.old,
         after=result.commit,
-        how=_how(state, result, squash=squash),
+        how=how,
         checkout=result.checkout,
         gates=tuple(tested),
     )
+
+
+async def _held_already(shop: Workshop, state: RunState, target: str) -> Acceptance | None:
+    """What to answer when the target holds what was accepted before, though it may not look it (a squash)."""
+    before, now = state.accepted, await shop.repository.ref(f"refs/heads/{target}")
+    if before is None or before.target != target or now is None:
+        return None
+    got = await shop.repository.git().run("merge-base", "--is-ancestor", before.commit, now, ok=(0, 1, 128))
+    if got.code != 0:
+        return None
+    return Acceptance(run=state.run, target=target, before=now, after=now, how="nothing")
 
 
 def _finished(shop: Workshop, run: str) -> RunState:

@@ -37,6 +37,7 @@ async def runs(call: Call) -> None:
             {"run": summary.run, "plan": state.plan.plan, "state": word, "started_at": iso(state.started_at)}
         )
         progress = f"{landed} of {len(state.tasks)} integrated"
+        progress += f", accepted on {state.accepted.target}" if state.accepted else ""
         rows.append(
             (
                 summary.run,

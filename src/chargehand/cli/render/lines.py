@@ -25,6 +25,7 @@ from chargehand.domain.events import (
     GatesPassed,
     LandFinished,
     MergeFinished,
+    RunAccepted,
     RunFinished,
     RunInterrupted,
     RunResumed,
@@ -94,6 +95,8 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
     match event:
         case RunStarted() | RunResumed() | RunInterrupted() | DispatchStopped() | RunFinished() | WarningRaised():
             return _of_run(event)
+        case RunAccepted():
+            return Line(what="accepted", detail=f"{event.target} is at {short(event.commit)} ({event.how})")
         case EffectIntended():
             return _intended(event.effect, agent)
         case EffectLost():

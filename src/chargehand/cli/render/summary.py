@@ -163,6 +163,8 @@ def _explained(state: RunState, record: TaskRecord, pen: Pen) -> list[str]:
 
 def endings(state: RunState, pen: Pen, word: str, *, accepted: str = "", held: bool = False) -> list[str]:
     """Where the work is, and what to type next; a `held` run waits for answers, not for `resume`."""
+    if not accepted and state.accepted is not None:
+        accepted = f"{state.accepted.target} holds it since {short(state.accepted.commit)} ({state.accepted.how})"
     landed = [record for record in state.tasks.values() if record.landed]
     where = f"branch: {state.branch} at {short(state.head or state.base)} ({count(len(landed), 'task')} landed)"
     step = {
