@@ -237,6 +237,9 @@ async def open_workshop(
 ) -> Workshop:
     """Find the repository, read the settings; `UserError` says what is wrong with either."""
     cwd = Path.cwd()
+    if "\n" in str((repo or cwd).absolute()):
+        hint = "Rename the folder, or work in a clone elsewhere."
+        raise UserError("The path of the repository holds a line break.", code="bad_path", hint=hint)
     repository = await Repository.discover(repo or cwd, env)
     settings = load_settings(repository.root, env, sets, flags, cwd=cwd)
     chosen = state_dir or settings.state_dir
