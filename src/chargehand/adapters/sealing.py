@@ -75,8 +75,8 @@ class Sealer:
         base = job.workspace.commit
         self.tree.unlock()
         base_tree = await self.repository.tree(base)
-        start = await self._start(base)
-        written = await self._write(job, start)
+        start, pending = await self._both(base)
+        written = await self._write(job, start, pending)
         commit = await self._commit(job, start, written.tree, base_tree)
         diff = await self._diff(start, commit, base_tree, written.tree)
         self._remember_layout(base, commit, diff)
@@ -97,6 +97,17 @@ class Sealer:
         )
 
     # -- the agent's commits
+
+    async def _both(self, base: str) -> tuple[_Start, Pending]:
+        """The commits and the files, read at the same time: neither look waits for the other."""
+        files = asyncio.ensure_future(self.tree.pending())
+        try:
+            start = await self._start(base)
+        except BaseException:
+            files.cancel()
+            await asyncio.gather(files, return_exceptions=True)
+            raise
+        return start, await files
 
     async def _start(self, base: str) -> _Start:
         head = read_head(self.tree.path / ".git").commit
@@ -126,14 +137,11 @@ class Sealer:
 
     # -- the tree
 
-    async def _write(self, job: SealJob, start: _Start) -> _Written:
+    async def _write(self, job: SealJob, start: _Start, pending: Pending) -> _Written:
         base = job.workspace.commit
         committed = await self._committed(job, start)
         for again in (False, True):
-            if again:
-                await self.tree.rewind(base)
-            pending = await self.tree.pending()
-            if pending.staged:  # sealed before
+            if again or pending.staged:  # sealed before
                 await self.tree.rewind(base)
                 pending = await self.tree.pending()
             paths, entries = await self._to_stage(job, start, pending, committed)

@@ -95,9 +95,15 @@ class Pool:
         self.folder = folder
         self._work_name = work_name
 
-    def take(self) -> Slot:
-        """The first free slot, or a new one. Never waits."""
+    def take(self, commit: str = "") -> Slot:
+        """The first free slot that holds `commit`, else the first free one, or a new one. Never waits."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in self.names():
+            note = read_note(self.folder / name)
+            near = note is not None and note.commit == commit
+            slot = self.take_named(name) if near else None
+            if slot is not None:
+                return slot
         number = 0
         while True:
             number += 1

@@ -71,7 +71,7 @@ class GitWorkspaces:
         `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work.
         A slot that its holder left behind is rescued first, under `refs/chargehand/rescue/abandoned/<slot>`.
         """
-        slot = self._pool.take()  # not in a thread: a cancelled call would leave it taken
+        slot = self._pool.take(commit)  # not in a thread: a cancelled call would leave it taken
         try:
             await self._rescue_abandoned(slot)
             try:
