@@ -343,6 +343,24 @@ def test_check_finds_all_errors_at_once(cli: CliWorld):
     assert "a → b → a" in human.stdout or "a -> b -> a" in human.stdout
 
 
+def test_check_tells_errors_in_the_order_of_the_file(cli: CliWorld):
+    plan = cli.folder / "bad.yaml"
+    plan.write_text(
+        "chargehand: 1\nplan: x\ntasks:\n"
+        "  - {id: a, title: A, verify: [[no-such-program-here]]}\n"
+        "  - {id: b, title: B, depends_on: [z]}\nsurprise: 1\n"
+    )
+    assert [row["line"] for row in cli.call("check", plan, "--json").document["errors"]] == [4, 5, 6]
+    plan.write_text("")
+    assert cli.call("check", plan).stdout.count("bad.yaml") == 1
+
+
+def test_a_gate_of_the_settings_is_told_with_their_file(cli: CliWorld):
+    cli.repo.write("chargehand.toml", "jobs = 2\n[[gates]]\nid = 'lint'\nrun = ['no-such-program-here']\n")
+    (error,) = cli.call("check", cli.plan([task("a")]), "--json").document["errors"]
+    assert (error["file"], error["line"]) == (str(cli.repo.path / "chargehand.toml"), 2)
+
+
 def test_check_of_what_is_no_plan(cli: CliWorld):
     missing = cli.call("check", "nowhere.yaml", "--json")
     assert missing.code == 2
@@ -407,6 +425,33 @@ def test_agents_tells_what_can_run(cli: CliWorld):
     assert "no-such-agent-program" in rows["away"]["problem"]
 
 
+def test_settings_are_told_where_no_run_could_start(cli: CliWorld, tmp_path: Path):
+    outside = cli.call("config", "jobs", "--set", "jobs=3", "--json", cwd=tmp_path)
+    assert outside.document["settings"] == [{"key": "jobs", "value": "3", "source": "--set jobs"}]
+    assert cli.call("agents", "--json", cwd=tmp_path).document == {"agents": []}
+    empty = Repo(path=tmp_path / "empty", environ=cli.repo.environ).init()
+    empty.write("chargehand.toml", "[agents.away]\ncommand = 'no-such-agent-program'\n")
+    (row,) = cli.call("agents", "--json", cwd=empty.path).document["agents"]
+    assert (row["name"], row["runnable"]) == ("away", False)
+    given = cli.call("config", "--repo", tmp_path, "--json")
+    assert (given.code, given.document["error"]["code"]) == (2, "not_a_repository")
+
+
+def test_an_unknown_setting_names_the_nearest(cli: CliWorld):
+    done = cli.call("config", "caps.run_wal_", "--json")
+    assert (done.code, done.document["error"]["code"]) == (2, "unknown_key")
+    assert done.document["error"]["hint"] == "Did you mean 'caps.run_wall'?"
+    unset = cli.call("config", "notify.webhook")
+    assert (unset.code, unset.stderr) == (0, "notify.webhook is not set.\n")
+
+
+def test_a_table_named_agent_is_told_with_its_place(cli: CliWorld):
+    cli.repo.write("chargehand.toml", "jobs = 2\n\n[agent.claude]\ncommand = 'claude -p'\n")
+    error = cli.call("agents", "--json").document["error"]
+    assert (error["hint"], error["line"]) == ("Did you mean [agents.claude]?", 3)
+    assert error["file"].endswith("chargehand.toml")
+
+
 def test_doctor(cli: CliWorld):
     done = cli.call("doctor", cli.plan([task("a")]), "--json")
     assert done.code == 0
@@ -422,6 +467,30 @@ def test_completion_for_each_shell(cli: CliWorld):
         assert "_CHARGEHAND_COMPLETE" in cli.call("completion", shell).stdout
     words = {"COMP_WORDS": "chargehand sta", "COMP_CWORD": "1", "_CHARGEHAND_COMPLETE": "bash_complete"}
     assert "plain,status" in cli.call(env=words).stdout
+
+
+def test_completion_knows_runs_tasks_questions_and_their_choices(cli: CliWorld, tmp_path: Path):
+    cli.run(cli.plan([task("a", needs_human=True), task("b")]), "--quiet")
+    for line, found in (
+        ("status ", ["todo-1"]),
+        ("show ", ["a", "b"]),
+        ("log --task ", ["a", "b"]),
+        ("answer ", ["d1"]),
+        ("approve d", ["d1"]),
+        ("answer d1 ", ["approve", "reject"]),
+        ("answer --run nope ", []),
+    ):
+        words = f"chargehand {line}"
+        env = {
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split(" ")) - 1),
+            "_CHARGEHAND_COMPLETE": "bash_complete",
+        }
+        done = cli.call(env=env)
+        assert [word.removeprefix("plain,") for word in done.stdout.split()] == found, line
+        assert done.stderr == ""
+        silent = cli.call(env=env, cwd=tmp_path)
+        assert (silent.stdout.strip(), silent.stderr) == ("", "")
 
 
 # -- mistakes -------------------------------------------------------------------------------------

@@ -58,6 +58,66 @@ def test_people_get_progress_a_summary_and_the_next_step(cli: CliWorld):
     assert "finished: 1 integrated" in done.stdout
     assert done.stdout.splitlines()[-1] == "next: chargehand accept todo-1"
     assert "\x1b" not in done.stdout + done.stderr
+    assert "Install bubblewrap" not in done.stderr, "it was chosen"
+
+
+def test_the_header_tells_what_the_run_does_not_see(cli: CliWorld):
+    """I1: looking at the checkout runs nothing of the user's, and changes nothing."""
+    ran = cli.folder / "ran"
+    hook = cli.repo.path / ".git" / "watch"
+    hook.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    hook.chmod(0o755)
+    cli.repo.git("config", "core.fsmonitor", str(hook))
+    cli.repo.write("one.txt", "mine\n")
+    cli.repo.write("two.txt", "mine\n")
+    plan = cli.plan([task("a")], path=cli.repo.path / "plan.json")
+    ran.unlink(missing_ok=True)
+    index = (cli.repo.path / ".git" / "index").read_bytes()
+    done = cli.run(plan)
+    assert "2 uncommitted changes in your checkout are not part of the run" in done.stderr
+    assert not ran.exists()
+    assert (cli.repo.path / ".git" / "index").read_bytes() == index
+    cli.repo.git("checkout", "-q", "--detach")
+    again = cli.run(plan, "--new")
+    assert "HEAD is detached: `accept` will need --target BRANCH" in again.stderr
+
+
+def test_reviews_are_said_to_be_missing_once(cli: CliWorld):
+    done = cli.run(cli.plan([task("a")]))
+    assert (done.stdout + done.stderr).count("no reviews") == 1
+    assert "reviews_unavailable" not in done.stdout + done.stderr + cli.call("status").stdout
+    assert [row["code"] for row in cli.call("status", "--json").document["warnings"]] == ["reviews_unavailable"]
+
+
+def test_a_gate_that_is_red_on_the_base_is_explained_once_and_never_called_green(cli: CliWorld):
+    gate = {"id": "lint", "run": "echo old sin; exit 1", "on": ["task", "integrate", "run"]}
+    done = cli.run(cli.plan([task("a")], gates=[gate]), "--no-wait")
+    assert done.stderr.count("is red on the untouched base: it holds no task up until it is first green;") == 1
+    assert "| old sin" in done.stderr
+    log = next(line.split("log: ")[1] for line in done.stderr.splitlines() if "log: " in line)
+    assert Path(log).read_text() == "old sin\n"
+    told = [line for line in cli.call("log", "--task", "a").stdout.splitlines() if "lint" in line]
+    assert told
+    assert all("lint red as on the base" in line or "red as on the base (lint)" in line for line in told)
+    assert "gate lint (task): red as on the base" in cli.call("show", "a").stdout
+
+
+def test_a_setup_that_fails_shows_what_it_printed(cli: CliWorld):
+    done = cli.run(cli.plan([task("a")], setup={"run": "echo no network here; exit 7"}), "--quiet")
+    assert done.code == 1
+    assert "| no network here" in done.stdout
+    assert "canary/setup.log" in done.stdout
+    assert "| no network here" in cli.call("status").stdout
+
+
+def test_a_note_goes_with_an_answer_into_the_next_brief(cli: CliWorld):
+    cli.script({"a": [FAILED, FAILED, {}]})
+    first = cli.run(cli.plan([task("a")]))
+    assert first.code == 4
+    assert "see: chargehand show a --log --run todo-1" in first.stdout
+    assert cli.call("answer", "d1", "retry", "--note", "use the blue one").code == 0
+    assert cli.call("resume", "--quiet").code == 0
+    assert "use the blue one" in cli.call("show", "a", "--brief").stdout
 
 
 def test_quiet_leaves_the_name_of_the_run_and_the_summary(cli: CliWorld):

@@ -19,13 +19,14 @@ from chargehand.domain.events import (
     DecisionAsked,
     EffectIntended,
     Event,
+    GatesFinished,
     LandFinished,
     Recorded,
     TaskAdded,
     TaskEnded,
     WarningRaised,
 )
-from chargehand.domain.outcome import HeadMoved, Role
+from chargehand.domain.outcome import GateResult, GateStatus, HeadMoved, Role
 from chargehand.domain.plan import GatePoint, Task
 from chargehand.domain.words import Decision, DecisionKind, Reason, TaskStatus
 
@@ -110,6 +111,27 @@ def test_one_of_several_results_says_which():
     made = document(LandFinished(key="a/1/land", task="a", attempt=1, result=HeadMoved(actual=None)))
     assert made["result"] == {"type": "head_moved", "actual": None}
     assert say(LandFinished(key="k", task="a", attempt=1, result=HeadMoved(actual=None))).what == "head_moved"
+
+
+def test_a_gate_that_is_red_as_on_the_base_is_neither_green_nor_news():
+    def result(gate: str, status: GateStatus, *tests: str) -> GateResult:
+        return GateResult(gate=gate, tree="t", status=status, failed_tests=tests or None)
+
+    base = {"lint": result("lint", GateStatus.FAIL), "tests": result("tests", GateStatus.FAIL, "t1", "t2")}
+
+    def told(*results: GateResult) -> tuple[str, str]:
+        event = GatesFinished(key="k", task="a", attempt=1, point=GatePoint.TASK, commit="c" * 40, results=results)
+        line = say(event, base=base)
+        return line.reason, line.detail
+
+    fine = result("types", GateStatus.PASS)
+    assert told(fine) == ("green", "types")
+    assert told(fine, result("lint", GateStatus.FAIL)) == ("", "lint red as on the base; green: types")
+    assert told(result("tests", GateStatus.FAIL, "t2")) == ("", "tests red as on the base")
+    assert told(result("tests", GateStatus.FAIL, "t3"))[0] == "red"
+    assert told(result("tests", GateStatus.FAIL))[0] == "red", "broken otherwise than before"
+    reason, detail = told(result("types", GateStatus.FAIL), result("lint", GateStatus.FAIL))
+    assert (reason, detail) == ("red", "types: fail; lint red as on the base")
 
 
 def test_lines_say_what_people_ask_for():

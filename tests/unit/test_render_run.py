@@ -19,7 +19,10 @@ from chargehand.cli.render.pen import PLAIN, Pen
 from chargehand.cli.render.story import story_document, story_lines
 from chargehand.cli.render.summary import decision_lines, status_lines, summary_lines
 from chargehand.cli.stories import pick, tell_stories
+from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
+from chargehand.domain.events import EffectIntended
+from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import GateStatus, ReportStatus
 from chargehand.domain.plan import Command, GateSpec, Task
 from chargehand.plans.checking import check_loaded
@@ -86,6 +89,16 @@ def test_thousands_of_tasks_do_not_scroll_what_matters_away():
     assert "  … and 149 more (--json has all)" in lines
 
 
+def test_what_nobody_drives_is_not_running():
+    _, events = play(plain_task("a"))
+    starts = [e.seq for e in events if isinstance(e.event, EffectIntended) and isinstance(e.event.effect, StartAttempt)]
+    state = fold([recorded for recorded in events if recorded.seq <= starts[0]])
+    text = "\n".join(status_lines(state, PLAIN, 1000.0, held=False))
+    assert "a: It was at work when the run stopped; `chargehand resume r-1` looks what became of it." in text
+    assert "was running" in text
+    assert "It is running: attempt 1 is running." in "\n".join(status_lines(state, PLAIN, 1000.0, held=True))
+
+
 # -- the header -----------------------------------------------------------------------------------
 
 
@@ -97,6 +110,14 @@ def test_the_header_names_caps_sandbox_agents_and_missing_reviews():
         *("30m an attempt (5m of silence), 16 attempts a task, 12h the run", "this version has no reviews", "only"),
     ):
         assert part in text
+
+
+def test_the_header_counts_what_is_left_out_and_tells_a_detached_head():
+    state, _ = play(plain_task("a"))
+    text = "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none.", uncommitted=1))
+    assert "1 uncommitted change in your checkout is not part of the run" in text
+    assert "HEAD is detached: `accept` will need --target BRANCH" in text
+    assert "uncommitted" not in "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none."))
 
 
 # -- progress -------------------------------------------------------------------------------------
