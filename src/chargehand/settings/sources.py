@@ -81,7 +81,7 @@ class Gathered:
             _refuse_name(path)
             _refuse_secret(path, value)
         except Refused as no:
-            inner = path + no.path[len(path) :] if option.key == "gates" else path
+            inner = path + no.path[len(path) :] if no.path[: len(path)] == path else path
             message = no.message if option.key == "gates" else f"{key}: {no.message}"
             self.problems.append(source.problem("bad_setting", message, no.hint, inner))
             return
@@ -93,7 +93,7 @@ def _refuse_table(key: str, raw: Any) -> None:
     if key in _NAMES_AN_AGENT and isinstance(raw, dict):
         names = [name for name, part in raw.items() if isinstance(part, dict)]
         meant = f"agents.{names[0] if names else 'NAME'}"
-        raise Refused("It is the name of an agent, not a table.", f"Did you mean [{meant}]?")
+        raise Refused("It is the name of an agent, not a table.", f"Did you mean [{meant}]?", (key, *names[:1]))
 
 
 def _refuse_nul(raw: Any) -> None:
