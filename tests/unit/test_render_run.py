@@ -169,6 +169,14 @@ def test_the_board_fits_a_narrow_terminal(width: int):
     assert all(cell_len(line) <= width for line in board_of(3, rows=20, width=width))
 
 
+def test_a_question_breaks_at_words_where_the_board_is_narrow():
+    lines = board_of(3, rows=24, width=60)
+    start = next(n for n, line in enumerate(lines) if "? d1 waits" in line)
+    asked = " ".join(line.strip() for line in lines[start:-1])
+    assert "The same failure twice: The agent reports failure: no idea" in asked
+    assert len(lines) - 1 - start > 1
+
+
 # -- a task ---------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from chargehand.cli.progress import PlainProgress, Progress
 from chargehand.cli.prompts import Prompter
 from chargehand.cli.render.canary import base_lines
 from chargehand.cli.render.header import header_lines
+from chargehand.cli.render.pen import hang
 from chargehand.domain.events import CanaryFinished
 from chargehand.domain.words import Decision
 
@@ -142,7 +143,8 @@ class Driver:
                 self._prompter.make_room()
             again = ", press again to stop at once" if name == "ctrl-c" else ""
             step = self._call.side_pen.step(f"resume {self._run}")
-            self._progress.note(f"stopping{again}: `{step}` will go on.")
+            text = f"stopping{again}: `{step}` will go on."
+            self._progress.note(*hang("", text, self._call.side_pen, indent=0))
             self._engine.interrupt(name)
         elif name != "a closed terminal":  # a shell that ends may say so more than once
             self._engine.interrupt(name, now=True)

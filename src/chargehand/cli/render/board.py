@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chargehand.cli.render.lines import STYLES, Rank, say
-from chargehand.cli.render.pen import Cell, Pen, one_line, shorten, table
+from chargehand.cli.render.pen import Cell, Pen, hang, one_line, shorten, table
 from chargehand.cli.render.units import amount, duration
 from chargehand.domain.effects import RunCanary, RunGates
 from chargehand.domain.events import Recorded
@@ -18,6 +18,8 @@ __all__ = ["Board", "board_lines"]
 
 _MOST_ROWS = 30
 _MOST_QUESTIONS = 3
+_QUESTION_LINES = 3
+_ROOMY = 16
 _MOVING = frozenset({TaskStatus.RUNNING, TaskStatus.GATING, TaskStatus.REVIEWING, TaskStatus.INTEGRATING})
 _SPIN = "⠋⠙⠸⠴⠦⠇"
 _MARKS = {
@@ -55,7 +57,7 @@ class Board:
 
 def board_lines(board: Board, state: RunState, pen: Pen, now: float, *, rows: int) -> list[str]:
     """At most `rows` lines for a terminal of `pen.width` cells."""
-    questions = _questions(state, pen)
+    questions = _questions(state, pen, most=_QUESTION_LINES if rows >= _ROOMY else 1)
     room = max(1, min(_MOST_ROWS, rows - len(questions) - 3))
     shown = _chosen(board, state, room)
     cells = [_row(board, state, state.tasks[task], now) for task in shown]
@@ -122,13 +124,20 @@ def _hidden(state: RunState, shown: frozenset[str]) -> str:
     return "and " + ", ".join(f"{number} {name}" for name, number in numbers.items())
 
 
-def _questions(state: RunState, pen: Pen) -> list[str]:
-    lines = []
+def _questions(state: RunState, pen: Pen, *, most: int) -> list[str]:
+    """The oldest questions, broken at words into at most `most` lines each."""
+    lines: list[str] = []
     for decision in list(state.decisions.values())[:_MOST_QUESTIONS]:
         step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)}")
-        text = f"  ? {decision.id} waits: {step}"
         about = f" ({decision.task})" if decision.task else ""
-        lines.append(pen.draw(_cut(f"{text}{about} {one_line(decision.question)}", pen), "ask"))
+        text = f"{step}{about} {one_line(decision.question)}"
+        if most == 1 or pen.width is None:
+            lines.append(pen.draw(_cut(f"  ? {decision.id} waits: {text}", pen), "ask"))
+            continue
+        shown = hang(f"  ? {decision.id} waits: ", text, pen)
+        if len(shown) > most:
+            shown = [*shown[: most - 1], shorten(f"{shown[most - 1]} …", pen.width)]
+        lines += [pen.draw(line, "ask") for line in shown]
     more = len(state.decisions) - _MOST_QUESTIONS
     return [*lines, *([f"  ? and {more} more: {pen.step('decisions')}"] if more > 0 else [])]
 
