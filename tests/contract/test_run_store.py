@@ -87,9 +87,10 @@ def test_a_creation_that_is_cut_short_leaves_nothing_in_the_way(store: FolderRun
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", killed)
-        store.create("x", [WARNING], 1.0)
+        with pytest.raises(KeyboardInterrupt):
+            store.create("x", [WARNING], 1.0)
     assert store.runs() == []
     store.create("x", [WARNING], 1.0).release()
     assert store.runs() == ["x"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chargehand.domain.seal_rules import counts, is_dropping, literals, named_paths, samples
+from chargehand.domain.seal_rules import counts, dropping_patterns, is_dropping, literals, named_paths, samples
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,9 @@ def test_literal_folders_have_samples_and_files_have_none():
         "dist/x": ":(top,literal)dist",
     }
     assert samples(["../x*", "!a*"], ()) == {}
+
+
+def test_droppings_as_an_exclude_file():
+    patterns = dropping_patterns()
+    assert "node_modules" in patterns
+    assert "*.pyc" in patterns

@@ -12,6 +12,7 @@ import re
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 __all__ = ["HINT", "unfinished"]
 
@@ -76,12 +77,10 @@ def _python(path: str, text: str) -> Iterator[int]:
 
 
 def _comments(text: str) -> Iterator[int]:
-    try:
+    with suppress(tokenize.TokenError, SyntaxError):  # what one tokenizer takes, the other may not
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT and _MARK.search(token.string):
                 yield token.start[0]
-    except (tokenize.TokenError, IndentationError, SyntaxError):
-        return
 
 
 def _empty(tree: ast.Module, *, tests: bool) -> Iterator[int]:
