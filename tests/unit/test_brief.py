@@ -89,7 +89,7 @@ def test_light_is_task_and_files_only():
 
 
 def test_tdd_rules_come_with_tdd():
-    assert "test-driven" in brief(started(a_task("a", type=TaskType.TDD))).text
+    assert "## Tests first\n\nThis task is test-driven" in brief(started(a_task("a", type=TaskType.TDD))).text
 
 
 def test_a_task_without_files_is_told_so():

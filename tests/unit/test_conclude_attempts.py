@@ -25,6 +25,7 @@ from chargehand.domain.outcome import (
     Usage,
 )
 from chargehand.domain.plan import Files, GatePoint, Scope, Weight
+from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
 from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended, failed
 
@@ -212,6 +213,14 @@ def test_blocked_for_context_is_redispatched_once():
     assert "no schema" in play.task("a").failure.summary
     play.attempt("a", done(STATUS.BLOCKED, blocker=blocker, changes=[]))
     assert (play.task("a").status, play.task("a").reason) == (TaskStatus.BLOCKED, Reason.AGENT_BLOCKED)
+
+
+def test_the_bound_of_blocked_for_context_is_a_policy():
+    play = one_task(policy=Policy(blocked_contexts=2))
+    for _ in range(3):
+        assert play.task("a").status is TaskStatus.RUNNING
+        play.attempt("a", done(STATUS.BLOCKED, blocker=Blocker(text="x", kind=BlockerKind.CONTEXT)))
+    assert play.task("a").status is TaskStatus.BLOCKED
 
 
 def test_too_complex_asks_for_a_split():
@@ -403,6 +412,18 @@ def test_a_retry_that_falls_back_behind_the_merge_is_worse():
     play.attempt("a")
     play.gates("a", "lint")
     assert play.asked().kept == first
+
+
+def test_of_equal_attempts_the_later_is_kept():
+    """It was made on a newer head."""
+    play = one_task(policy=Policy(retries=0))
+    play.attempt("a")
+    play.merge("a", conflict=["x"])
+    play.attempt("a")
+    later = play.task("a").sealed.commit
+    play.merge("a", conflict=["x"])
+    play.attempt("a", crashed())
+    assert play.asked().kept == later
 
 
 def test_a_red_integrate_gate_uses_the_same_retry():

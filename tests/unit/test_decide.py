@@ -86,8 +86,9 @@ def test_an_opening_that_was_lost_is_done_again():
 
 def test_only_keeps_what_the_named_tasks_need():
     play = Play(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "b"), a_task("d", "a")), only=("c", "b"))
+    play.record()
+    assert [t for t, r in play.state.tasks.items() if r.reason is Reason.NOT_SELECTED] == ["d"], "before anything else"
     play.begin()
-    assert [t for t, r in play.state.tasks.items() if r.reason is Reason.NOT_SELECTED] == ["d"]
     play.through("a", "b", "c")
     assert play.state.finished.verdict is RunVerdict.FINISHED
 
@@ -362,6 +363,15 @@ def test_the_breaker_may_be_off():
     for task in "abc":
         play.attempt(task, blocked())
     assert not play.state.stopped
+
+
+def test_a_budget_may_be_used_to_its_end():
+    caps = Caps(run_tokens=10, run_usd=1.0, run_wall_s=60, task_tokens=10, task_usd=1.0)
+    play = Play(a_plan(a_task("a"), a_task("b")), jobs=1, caps=caps)
+    play.begin()
+    play.now += 60
+    play.attempt("a", done(ReportStatus.FAILED, usage=Usage(tokens=10, usd=1.0)))
+    assert play.running == ["a"]
 
 
 @pytest.mark.parametrize(
