@@ -164,4 +164,15 @@ def ready_fifo(place: Place) -> tuple[str, Callable[[], str]]:
     place.confinement()
     fifo = place.workspace / "ready"
     os.mkfifo(fifo)
-    return "echo ready > ready", fifo.read_text
+    return "echo ready > ready", lambda: read_fifo(fifo)
+
+
+def read_fifo(fifo: Path, seconds: float = 60.0) -> str:
+    """What the first writer says; an error instead of a hang when none comes."""
+    end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        given, _, _ = select.select([end], [], [], seconds)
+        assert given, f"Nobody wrote to {fifo} in {seconds} s."
+        return os.read(end, 65536).decode()
+    finally:
+        os.close(end)

@@ -408,7 +408,7 @@ def test_no_sandbox_is_announced_loudly():
     found = asyncio.run(choose("none"))
     assert isinstance(found.sandbox, NoSandbox)
     assert found.announcement.startswith("SANDBOX: NONE.")
-    assert "bubblewrap" in found.announcement
+    assert "Every agent can read and change whatever you can" in found.announcement
 
 
 def test_an_unknown_sandbox_is_a_mistake_of_the_user():

@@ -144,10 +144,11 @@ class _Tools:
             return
         real = trail(path).real
         self._outline.keep_links(path)
-        if whole_folder:
-            self._open_installation(real.parent)
-            if self._outline.may_bind(real.parent):
-                self._outline.open(real.parent)
+        # a program of a virtual environment is a link: the environment is where it stands, not where it leads
+        for folder in dict.fromkeys((trail(path.parent).real, real.parent)) if whole_folder else ():
+            self._open_installation(folder)
+            if self._outline.may_bind(folder):
+                self._outline.open(folder)
         self._outline.open(real)
 
     def _open_installation(self, folder: Path) -> None:
