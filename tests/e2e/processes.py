@@ -171,8 +171,12 @@ def read_fifo(fifo: Path, seconds: float = 60.0) -> str:
     """What the first writer says; an error instead of a hang when none comes."""
     end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        given, _, _ = select.select([end], [], [], seconds)
-        assert given, f"Nobody wrote to {fifo} in {seconds} s."
-        return os.read(end, 65536).decode()
+        said = b""
+        while select.select([end], [], [], seconds)[0]:
+            piece = os.read(end, 65536)
+            if not piece:
+                return said.decode()
+            said += piece
+        raise AssertionError(f"Nobody wrote to {fifo} in {seconds} s.")
     finally:
         os.close(end)

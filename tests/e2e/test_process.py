@@ -15,7 +15,7 @@ import pytest
 from chargehand.adapters.process import EndKind, ProcessSpec, capture, run, start
 from chargehand.adapters.sandbox.none import NoSandbox
 from chargehand.domain.errors import AdapterError
-from tests.e2e.processes import KINDS, PATH, Place, alive, nap, sandbox_of, until_alive, wait_gone
+from tests.e2e.processes import KINDS, PATH, Place, alive, nap, read_fifo, sandbox_of, until_alive, wait_gone
 
 ENV = {"PATH": PATH}
 MIB = 1024 * 1024
@@ -138,7 +138,7 @@ def test_the_last_line_is_known_while_it_runs(place):
     async def scenario() -> Any:
         running = await start(place.spec("echo first; echo second; echo; echo ready > ready; sleep 60"))
         began = running.last_output_at
-        await asyncio.to_thread((place.workspace / "ready").read_text)
+        await asyncio.to_thread(read_fifo, place.workspace / "ready")
         line = running.last_line
         await running.stop(now=True)
         return line, running.last_output_at >= began
@@ -267,7 +267,7 @@ def test_cancelling_run_kills_the_tree_first(place):
 
     async def scenario() -> Any:
         task = asyncio.create_task(run(place.spec(f"setsid sleep {word} & echo ready > ready; wait")))
-        await asyncio.to_thread((place.workspace / "ready").read_text)
+        await asyncio.to_thread(read_fifo, place.workspace / "ready")
         until_alive(word)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -285,7 +285,7 @@ def test_closing_the_loop_kills_the_tree(place):
 
     async def scenario() -> Any:
         await start(place.spec(f"setsid sleep {word} & echo ready > ready; wait"))
-        await asyncio.to_thread((place.workspace / "ready").read_text)
+        await asyncio.to_thread(read_fifo, place.workspace / "ready")
 
     place.confinement()
     os.mkfifo(place.workspace / "ready")
