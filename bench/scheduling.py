@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +22,7 @@ from chargehand.engine.loop import Engine
 from chargehand.ports import Workspaces
 from chargehand.testing.fakes import FakeClock, FakeFleet, FakeGates, FakeInbox, FakeIntegrator, FakeNotifier
 
-__all__ = ["schedule"]
+__all__ = ["Scheduled", "schedule"]
 
 
 def plan_of_size(tasks: int, seed: int = 1) -> Plan:
@@ -37,8 +38,17 @@ def plan_of_size(tasks: int, seed: int = 1) -> Plan:
     return Plan(plan="bench", tasks=tuple(made))
 
 
-def schedule(tasks: int, folder: str | None, *, jobs: int = 8) -> tuple[float, int]:
-    """Carry out `tasks` that do nothing; seconds, and the number of events."""
+@dataclass(frozen=True, kw_only=True)
+class Scheduled:
+    """Seconds, seconds of CPU, and the number of events."""
+
+    wall_s: float
+    cpu_s: float
+    events: int
+
+
+def schedule(tasks: int, folder: str | None, *, jobs: int = 8) -> Scheduled:
+    """Carry out `tasks` that do nothing."""
     place = Path(tempfile.mkdtemp(prefix="bench-", dir=folder))
     try:
         return asyncio.run(_carry_out(tasks, place / "journal.db", jobs))
@@ -46,13 +56,13 @@ def schedule(tasks: int, folder: str | None, *, jobs: int = 8) -> tuple[float, i
         shutil.rmtree(place, ignore_errors=True)
 
 
-async def _carry_out(tasks: int, path: Path, jobs: int) -> tuple[float, int]:
+async def _carry_out(tasks: int, path: Path, jobs: int) -> Scheduled:
     options = RunOptions(agent="none", agents=(AgentDef(name="none", kind="command", command="true"),), jobs=jobs)
     plan = plan_of_size(tasks)
     start = RunStarted(run="bench", plan=plan, options=options, base="0" * 40, branch="chargehand/bench")
     SqliteJournal.create(path, run="bench").close()
     with SqliteJournal.open(path) as journal:
-        began = time.perf_counter()
+        began, used_s = time.perf_counter(), time.process_time()
         state = fold(journal.append([start], 0.0))
         ports = Ports(
             journal=journal,
@@ -65,7 +75,7 @@ async def _carry_out(tasks: int, path: Path, jobs: int) -> tuple[float, int]:
             clock=FakeClock(step_s=0.001),
         )
         end = await Engine(ports, state).run([RunResumed(pid=0, host="bench", version="0")])
-        took_s = time.perf_counter() - began
+        took_s, used_s = time.perf_counter() - began, time.process_time() - used_s
     if end.finished is None or end.finished.verdict is not RunVerdict.FINISHED:
         raise SystemExit(f"The run of {tasks} tasks did not finish: {end.finished}.")
-    return took_s, end.seq
+    return Scheduled(wall_s=took_s, cpu_s=used_s, events=end.seq)
