@@ -29,7 +29,7 @@ check: $(READY)  ## everything CI runs: format, lint, types, layers, sizes, docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_size.py
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=
 	$(BIN)/python -m coverage report --include='src/chargehand/domain/*,src/chargehand/engine/*' \
