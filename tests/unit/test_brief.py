@@ -53,7 +53,8 @@ def test_an_implementer_gets_the_task_and_nothing_else():
     text = brief(play).text
     for part in (
         "# Task a",
-        "You are the implementer",
+        "## Your role\n\nYou are the implementer",
+        "## Report\n\nHow to report",
         "a: Task a",
         "Build the model.",
         "Done when:\n- add() rejects an empty title",

@@ -9,6 +9,7 @@ from chargehand.domain.effects import RunGates
 from chargehand.domain.events import GateMadeRequired, WaveEnded
 from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.plan import Barrier, GatePoint, Interfaces
+from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
 from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, failed, faulty
 
@@ -225,6 +226,20 @@ def test_a_red_run_gate_gets_three_fix_tasks():
     assert play.state.finished.verdict is RunVerdict.FAILED
     assert "gate tests is red on the final tree" in play.state.finished.detail
     assert len(play.state.tasks) == 4
+
+
+def test_waves_and_runs_have_bounds_of_their_own():
+    policy = Policy(wave_fixes=1, run_fixes=2)
+    play = last_wave(gates=[WAVE, RUN], policy=policy)
+    play.gates("", "wave")
+    play.through("fix-1")
+    play.gates("", "wave")
+    play.answer("continue")
+    for fix in ("fix-2", "fix-3"):
+        play.gates("", "tests")
+        play.through(fix)
+    play.gates("", "tests")
+    assert play.state.finished.verdict is RunVerdict.FAILED
 
 
 def test_a_fix_makes_the_run_green():

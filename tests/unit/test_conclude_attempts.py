@@ -109,6 +109,16 @@ def test_an_actionable_concern_gets_one_fix(kind):
     assert [w.code for w in play.state.warnings] == ["concerns"]
 
 
+def test_the_bound_of_fixes_is_a_policy():
+    play = one_task(policy=Policy(concern_fixes=2))
+    for number in (1, 2):
+        play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="x"),), changes=[f"{number}"]))
+        assert play.task("a").role is Role.FIXER
+    play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="x"),), changes=["3"]))
+    assert play.task("a").status is TaskStatus.INTEGRATING
+    assert play.task("a").files_changed == ("1", "2", "3")
+
+
 def test_an_info_concern_is_recorded_and_the_task_goes_on():
     play = one_task()
     play.attempt("a", done(STATUS.DONE_WITH_CONCERNS, concerns=(Concern(text="fyi", kind=ConcernKind.INFO),)))

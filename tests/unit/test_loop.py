@@ -28,7 +28,7 @@ from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import Reason, RunVerdict, TaskStatus
 from chargehand.ports import Request
-from chargehand.testing.fakes import FakeClock, FakeFleet, FakeGates, attempt_result
+from chargehand.testing.fakes import FakeClock, FakeFleet, FakeGates, FakeInbox, attempt_result
 from chargehand.testing.faults import Crash, Faults
 from tests.engines import World, steady, until
 from tests.play import a_gate, a_plan, a_task
@@ -222,6 +222,59 @@ def test_landing_is_waited_for():
     assert state.tasks["b"].status is TaskStatus.WAITING
     assert drive(world).finished.verdict is RunVerdict.FINISHED
     assert world.landed() == ["a", "b", "c", "d"]
+
+
+class Counting(FakeFleet):
+    """Notes how often and how it was told to end an attempt; `deaf` attempts answer with an error."""
+
+    def __init__(self, deaf: str = "") -> None:
+        super().__init__(hold=True)
+        self.told: list[tuple[str, bool]] = []
+        self.deaf = deaf
+
+    async def cancel(self, key: str, *, now: bool = False) -> None:
+        self.told.append((key, now))
+        if key == self.deaf:
+            raise AdapterError("fleet", "it does not answer")
+        await super().cancel(key, now=now)
+
+
+def test_an_attempt_is_told_to_end_once():
+    fleet = Counting()
+    world = World(a_plan(a_task("a"), a_task("b")), fleet=fleet)
+    interrupting(world, intends(StartAttempt, "a"))
+    assert fleet.told == [("a/1/attempt", False), ("b/1/attempt", False)]
+
+
+def test_one_that_cannot_be_ended_does_not_save_the_others():
+    """I11: left by an error, the loop ends all it can, at once, and raises what it was left by."""
+    fleet = Counting(deaf="a/1/attempt")
+    world = World(a_plan(a_task("a"), a_task("b")), fleet=fleet)
+
+    async def play() -> None:
+        driven = asyncio.create_task(world.drive())
+        await until(lambda: len(fleet.live) == 2)
+        driven.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await driven
+
+    asyncio.run(play())
+    assert sorted(fleet.told) == [("a/1/attempt", True), ("b/1/attempt", True)]
+    assert fleet.live == ["a/1/attempt"]
+
+
+def test_the_inbox_is_looked_into_when_there_is_reason_to():
+    """Nothing is polled."""
+    looked: list[int] = []
+
+    class Watched(FakeInbox):
+        def pending(self) -> list[Request]:
+            looked.append(1)
+            return super().pending()
+
+    world = diamond(inbox=Watched())
+    drive(world)
+    assert len(looked) == 1
 
 
 def test_a_fleet_that_cannot_cancel_is_told():

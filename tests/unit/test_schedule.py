@@ -165,6 +165,7 @@ def test_why_a_task_waits():
     play.record()
     assert why(play, "a") == "the canary is not through yet"
     play.opened()
+    assert why(play, "a") == "the canary is not through yet"
     play.canary()
     assert why(play, "c") == "wave 3 starts when wave 1 has ended"
     assert why(play, "a2") == "all 1 slots are taken"

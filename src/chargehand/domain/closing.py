@@ -53,8 +53,8 @@ def close_wave(state: RunState) -> Events:
     wave = state.wave
     if wave is None or state.stopped or state.inflight or state.decisions or state.wave_open.get(wave, 1):
         return ()
-    if _answered(state, DecisionKind.WAVE):
-        return (WaveEnded(wave=wave),)
+    if any(decision.kind is DecisionKind.WAVE for decision, _ in state.answers.values()):
+        return (WaveEnded(wave=wave),)  # any other answer than to continue has stopped the run
     if not _is_current(state, GatePoint.WAVE):
         return (_run_gates(state, GatePoint.WAVE),)
     verdict = _verdict(state, GatePoint.WAVE)
@@ -187,10 +187,6 @@ def _may_fix(state: RunState, point: GatePoint, wave: int) -> bool:
     bound = policy.wave_fixes if point is GatePoint.WAVE else policy.run_fixes
     fixes = [r for r in state.tasks.values() if r.fixes_gates_of is point and state.wave_of[r.id] == wave]
     return state.rounds[point] < bound and all(fix.status is TaskStatus.INTEGRATED for fix in fixes)
-
-
-def _answered(state: RunState, kind: DecisionKind) -> bool:
-    return any(decision.kind is kind and choice == "continue" for decision, choice in state.answers.values())
 
 
 def _fix_task(state: RunState, what: str, text: str, verdict: GateVerdict, point: GatePoint) -> Task:
