@@ -359,3 +359,27 @@ def test_a_gate_cannot_help_the_next_one(best):
 def test_verify_commands_build_on_each_other(best):
     results = best.judge(best.job(check("echo x > made", id="verify-1"), check("test -f made", id="verify-2")))
     assert [result.status for result in results] == [GateStatus.PASS, GateStatus.PASS]
+
+
+def test_a_job_that_only_parses_needs_no_checkout(best):
+    base = best.repo.head()
+    best.repo.write("good.py", "x = 1\n")
+    best.repo.write("notes.bin", b"\x00\xff")
+    good = best.repo.commit("good")
+    (result,) = best.judge(replace(best.job(), commit=good, base=base, syntax=True))
+    assert (result.gate, result.status) == ("syntax", GateStatus.PASS)
+    assert not list((best.state / "gates").glob("s*"))
+    best.repo.write("bad.py", "x = (\n")
+    bad = best.repo.commit("bad")
+    (result,) = best.judge(replace(best.job(), commit=bad, base=base, syntax=True))
+    assert result.status is GateStatus.FAIL
+    assert "bad.py:1" in result.detail
+
+
+def test_a_file_that_is_no_text_is_parsed_in_a_checkout(best):
+    """What cannot be read as text is judged as it is, not as it was mended."""
+    base = best.repo.head()
+    best.repo.write("odd.py", b"x = '\xff'\n")
+    odd = best.repo.commit("odd")
+    (result,) = best.judge(replace(best.job(), commit=odd, base=base, syntax=True))
+    assert result.status is GateStatus.FAIL

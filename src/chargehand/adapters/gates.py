@@ -17,13 +17,13 @@ from pathlib import Path
 
 from chargehand.adapters.confined import Call, Confined, mark_of, substitute, tell_lines
 from chargehand.adapters.environment import Environment, Ports
-from chargehand.adapters.folders import PrivateFolders, Room, safe_name
+from chargehand.adapters.folders import PrivateFolders, Room, safe_name, write_below
 from chargehand.adapters.git import Repository
 from chargehand.adapters.junit import failed_tests
 from chargehand.adapters.output import Redactor, normalise_tail, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd
 from chargehand.adapters.setup import Setup, SetupCall, keep_patterns
-from chargehand.adapters.syntax import SyntaxReport, check_syntax
+from chargehand.adapters.syntax import SyntaxReport, check_syntax, is_parsed, needs_tool
 from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus
@@ -35,6 +35,7 @@ __all__ = ["CommandGates", "GateParts", "changed_paths"]
 _TAIL_BYTES = 256 * 1024
 _SYNTAX_S = 120.0
 _DETAIL_LINES = 50
+_TEXT_CHARS = 1_000_000
 _MARKS = {EndKind.TIMEOUT: FaultKind.TIMEOUT, EndKind.STALL: FaultKind.STALL, EndKind.OVER_DISK: FaultKind.AMBIGUOUS}
 
 
@@ -122,6 +123,9 @@ class _Job:
 
     async def run(self) -> tuple[GateResult, ...]:
         self._logs.mkdir(parents=True, exist_ok=True)
+        alone = await self._syntax_alone()
+        if alone is not None:
+            return (alone,)
         results: list[GateResult] = []
         for number, checks in enumerate(_turns(self._job)):
             if any(_broke_off(result) for result in results) or (self._job.stop_early and _stops(results)):
@@ -183,6 +187,33 @@ class _Job:
         report = await check_syntax(site.workspace.path, paths, partial(self._ask_tool, site))
         wall_s = asyncio.get_running_loop().time() - started
         return _syntax_result(report, job.tree, wall_s)
+
+    async def _syntax_alone(self) -> GateResult | None:
+        """The syntax check by itself, on the changed files as the commit has them.
+
+        A checkout for it would look at every file of the tree. None where it needs one: other checks follow, a tool has
+        to look, a file is no plain text, or something is wrong and the project's own tools should say so.
+        """
+        job, parts = self._job, self._parts
+        if not job.syntax or job.checks or job.setup is not None or job.base == job.commit:
+            return None
+        started = asyncio.get_running_loop().time()
+        paths = await parts.changed(job.base, job.commit)
+        if any(needs_tool(path) or not path.isprintable() for path in paths):
+            return None
+        parsed = [path for path in paths if is_parsed(path)]
+        texts = await parts.workspaces.read(job.commit, parsed, _TEXT_CHARS)
+        if len(texts) < len(parsed) or any("\ufffd" in text or len(text) == _TEXT_CHARS for text in texts.values()):
+            return None
+        room = parts.folders.make()
+        try:
+            for path in paths:
+                write_below(room.out, path, texts.get(path, ""))
+            report = await check_syntax(room.out, paths, _no_tool)
+        finally:
+            await parts.folders.remove(room)
+        wall_s = asyncio.get_running_loop().time() - started
+        return None if report.problems else _syntax_result(report, job.tree, wall_s)
 
     async def _ask_tool(self, site: _Site, argv: Sequence[str]) -> str | None:
         """Run a tool of the syntax check; its output is bounded as all output is."""
@@ -336,6 +367,10 @@ def _first_word(command: Command) -> str:
     except ValueError:
         words = command.argv[0].split()
     return next((word for word in words if not _ASSIGNMENT.match(word)), "")
+
+
+async def _no_tool(_argv: Sequence[str]) -> str | None:
+    return None
 
 
 def _syntax_result(report: SyntaxReport, tree: str, wall_s: float) -> GateResult:

@@ -23,7 +23,7 @@ import yaml
 from chargehand.adapters.folders import read_regular, relative_parts
 from chargehand.adapters.text import clean_text
 
-__all__ = ["FILE_BYTES", "Problem", "Run", "SyntaxReport", "check_syntax"]
+__all__ = ["FILE_BYTES", "Problem", "Run", "SyntaxReport", "check_syntax", "is_parsed", "needs_tool"]
 
 FILE_BYTES = 1024 * 1024
 _TOOL_FILES = 500
@@ -95,6 +95,16 @@ async def check_syntax(root: Path, paths: Iterable[str], run: Run) -> SyntaxRepo
         report.skipped += [(source.path, "too many files") for source in sources[_TOOL_FILES:]]
     report.problems.sort()
     return report
+
+
+def is_parsed(path: str) -> bool:
+    """Whether files of this name are parsed at all."""
+    return PurePosixPath(path).suffix in _KINDS
+
+
+def needs_tool(path: str) -> bool:
+    """Whether a program outside of us has to parse it."""
+    return _KINDS.get(PurePosixPath(path).suffix) in _TOOLS
 
 
 def _read(root: Path, path: str, report: SyntaxReport) -> _Source | None:
