@@ -699,6 +699,12 @@ def test_out_of_scope_under_strict_is_a_failure():
     assert play.task("a").failure.reason is Reason.OUT_OF_SCOPE
 
 
+def test_unfinished_places_fail_where_nobody_reviews():
+    play = one_task()
+    play.attempt("a", done(seal={"placeholders": ("a.py:1: TODO",)}))
+    assert play.task("a").failure.reason is Reason.PLACEHOLDER
+
+
 def test_a_link_out_is_never_in_scope():
     play = one_task()
     play.attempt("a", done(seal={"changes": (Change(path="link", kind=ChangeKind.SYMLINK_OUT),)}))

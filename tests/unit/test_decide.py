@@ -17,7 +17,7 @@ from chargehand.domain.events import (
 )
 from chargehand.domain.options import Caps
 from chargehand.domain.outcome import Blocker, Concern, ExitKind, ReportStatus, Usage
-from chargehand.domain.plan import Command, Files, GatePoint
+from chargehand.domain.plan import Barrier, Command, Files, GatePoint
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
 from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty, passed
@@ -355,6 +355,19 @@ def test_the_breaker_counts_per_wave_where_waves_are_declared():
     assert not play.state.stopped
     play.through("d")
     assert play.task("d").status is TaskStatus.INTEGRATED
+
+
+def test_the_breaker_counts_per_wave_where_waves_are_a_barrier():
+    tasks = [a_task("a"), a_task("b"), a_task("c"), a_task("d", "c"), a_task("e", "c")]
+    play = Play(a_plan(*tasks, barrier=Barrier.WAVE), jobs=4)
+    play.begin()
+    play.attempt("a", blocked())
+    play.attempt("b", blocked())
+    play.through("c")
+    play.attempt("d", blocked())
+    assert not play.state.stopped
+    play.through("e")
+    assert play.task("e").status is TaskStatus.INTEGRATED
 
 
 def test_the_breaker_may_be_off():
