@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chargehand.adapters import reports
@@ -60,6 +60,7 @@ def check(answer: Report | str) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=200) | DUMPED | TOKENS)
+@example(raw='{"status":"\x85"}'.encode())
 def test_any_bytes(raw):
     check(of(raw))
 

@@ -283,7 +283,7 @@ def _choice(kind: type[E], value: Any, key: str) -> E:
 
 
 def _shown(value: Any) -> str:
-    text = clean_text(_json(value))
+    text = clean_text(_json(value)).replace("\n", " ")  # a next-line character is a line end, too
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
