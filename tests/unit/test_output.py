@@ -16,7 +16,7 @@ def test_the_last_state_is_found_in_linear_time():
 
 FIRST = """\
 2026-01-02T03:04:05.123Z started pid 4711
-File "/pool/s1/work/src/a.py", line 3, in f
+File "/pool/s1/tree/src/a.py", line 3, in f
 <Thing object at 0x7f31c0ffee00>
 http://127.0.0.1:20040/x refused
 commit 0123456789abcdef0123456789abcdef01234567
@@ -27,7 +27,7 @@ tmp /run/x9/tmp/pytest-of-root/pytest-3/test_x0
 """
 SECOND = """\
 2027-11-12 13:14:15 started pid 12
-File "/pool/s22/work/src/a.py", line 3, in f
+File "/pool/s22/tree/src/a.py", line 3, in f
 <Thing object at 0x7f31c0aa1122>
 http://127.0.0.1:20100/x refused
 commit fedcba9876543210fedcba9876543210fedcba98
@@ -40,8 +40,8 @@ tmp /run/k2/tmp/pytest-of-root/pytest-0/test_x0
 
 def test_two_runs_of_one_failure_have_the_same_tail():
     """The tail feeds the failure signature: the bound on repeated failures rests on it [I10]."""
-    first = normalise_tail(FIRST, ["/pool/s1/work", "/run/x9", "/run/x9/tmp"])
-    second = normalise_tail(SECOND, ["/pool/s22/work", "/run/k2", "/run/k2/tmp"])
+    first = normalise_tail(FIRST, ["/pool/s1/tree", "/run/x9", "/run/x9/tmp"])
+    second = normalise_tail(SECOND, ["/pool/s22/tree", "/run/k2", "/run/k2/tmp"])
     assert first == second
     assert 'File "./src/a.py", line 3, in f' in first
 

@@ -79,7 +79,7 @@ class AgentContract:
     def test_takes_any_brief(self, agent: Agent, spec: AttemptSpec, places: Places) -> None:
         """Also one that is long, or that nothing can encode."""
         for brief in ("", "x" * 1_000_000, "half a pair: \ud800", "nul: \x00"):
-            agent.launch(replace(spec, brief=brief), places)
+            assert agent.launch(replace(spec, brief=brief), places).argv
 
     def test_asked_twice_says_the_same(self, agent: Agent, spec: AttemptSpec, places: Places) -> None:
         """A launch depends on the attempt only [I15]."""
