@@ -7,8 +7,8 @@ world fails; whatever can be expected to happen is a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from chargehand.domain.outcome import (
     Sealed,
 )
 from chargehand.domain.plan import Command, EnvSpec, SetupSpec
+from chargehand.domain.state import RunState
 
 __all__ = [
     "Agent",
@@ -42,9 +43,11 @@ __all__ = [
     "OpenRun",
     "Opened",
     "Places",
+    "Recovered",
     "Request",
     "RunStore",
     "SealJob",
+    "Snapshots",
     "Workspace",
     "Workspaces",
 ]
@@ -106,6 +109,21 @@ class Inbox(Protocol):
         ...
 
 
+class Snapshots(Protocol):
+    """Where the state of a run is kept beside its journal, so that opening it need not fold all of it (SPEC 8).
+
+    Disposable: a missing, damaged or foreign snapshot is no error, only slower.
+    """
+
+    def load(self) -> RunState | None:
+        """The newest state that belongs to this journal and that this version understands, at its `seq`; or None."""
+        ...
+
+    def save(self, state: RunState) -> None:
+        """Keep the state of now; a failure to do so is no error."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
     """A run this process holds: its journal and inbox, and the folder for its files. `release` gives it up."""
@@ -164,7 +182,11 @@ class Notifier(Protocol):
     """Tells people that something wants their attention; never fails the run."""
 
     def notify(self, title: str, text: str) -> None:
-        """Send one message."""
+        """Send one message; answers at once, and what takes time goes on behind it."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way go out, within a few seconds; harmless when repeated."""
         ...
 
 
@@ -202,6 +224,18 @@ class AttemptSpec:
     inputs: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a fleet found of the attempts of a dead holder.
+
+    `results` are attempts that had come to their end, and were sealed, before anybody could record it, by key;
+    `told` says in words what was ended, rescued or kept.
+    """
+
+    results: Mapping[str, AttemptResult] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+
+
 class Fleet(Protocol):
     """Carries attempts out, here or on other machines."""
 
@@ -217,8 +251,11 @@ class Fleet(Protocol):
         """End the attempt and every process of it (INT, TERM, KILL; `now`: KILL); `wait` tells CANCELLED."""
         ...
 
-    async def recover(self, run: str) -> list[str]:
-        """After a crash: end what still runs for `run`, rescue what its workspaces hold; what was done, in words."""
+    async def recover(self, run: str, keys: Collection[str]) -> Recovered:
+        """After a crash: end what still runs for `run`, and rescue what its workspaces hold.
+
+        `keys` are the attempts whose outcome was never recorded.
+        """
         ...
 
 
@@ -409,6 +446,10 @@ class Integrator(Protocol):
 
     async def head(self, branch: str) -> str | None:
         """Where the branch stands, or None."""
+        ...
+
+    async def contains(self, branch: str, commit: str) -> bool:
+        """Whether the commit is on the first-parent line of the branch."""
         ...
 
     async def merge(self, job: MergeJob) -> MergeResult:

@@ -19,6 +19,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import ClaimCheck, ExitKind, ReportStatus, Role
 from chargehand.domain.plan import EnvSpec
+from chargehand.ports import Recovered
 from tests.e2e.execution import OUTER, PORTS, Execution, available, setup
 from tests.repos import Repo
 
@@ -539,14 +540,14 @@ def test_taking_up_a_run_ends_processes_and_rescues_workspaces(best):
     os.waitpid(child, 0)
 
     async def recover() -> Any:
-        return await best.fleet(agent).recover(best.name)
+        return await best.fleet(agent).recover(best.name, ())
 
-    told = asyncio.run(recover())
+    told = asyncio.run(recover()).told
     assert f"Task crashed: what it left is kept in refs/chargehand/rescue/{best.name}/crashed/1." in told
     assert best.repo.files(f"refs/chargehand/rescue/{best.name}/crashed/1")["work"] == "unfinished"
     assert not _processes_with(f"{best.name}/crashed/1/attempt")
     assert best.left_behind() == []
-    assert asyncio.run(recover()) == []
+    assert asyncio.run(recover()) == Recovered()
 
 
 def test_an_unknown_key_is_an_error_of_the_port(best):

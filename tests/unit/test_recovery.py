@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from chargehand.domain.effects import Land
-from chargehand.domain.events import EffectIntended, EffectLost, LandFinished, TaskIntegrated
+from chargehand.domain.events import AttemptFinished, EffectIntended, EffectLost, LandFinished, TaskIntegrated
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import Landed
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.recovery import recover
-from chargehand.testing.fakes import FakeFleet
+from chargehand.ports import Recovered
+from chargehand.testing.fakes import FakeFleet, object_id
 from chargehand.testing.faults import Crash, Faults
 from tests.engines import World, steady
 from tests.play import a_plan, a_task
@@ -53,6 +55,27 @@ def test_a_branch_that_was_moved_unseen_is_a_landing():
     assert len(world.events(TaskIntegrated)) == 1
 
 
+def test_a_landing_is_found_below_what_somebody_put_on_top():
+    """I4: the branch moved on after our landing; it is asked for the commit, not for its head."""
+    world = killed(World(a_plan(a_task("a"))), "Land", "after")
+    landed, foreign = world.head, object_id("foreign")
+    world.integrator.parents[foreign] = (landed, landed)
+    world.integrator.move("chargehand/r", foreign)
+    (event,) = recovered(world)
+    assert isinstance(event, LandFinished)
+    assert event.result == Landed(commit=landed)
+
+
+def test_an_attempt_that_was_sealed_but_unjudged_is_not_run_again():
+    """Its result is there; only the record of it is missing (SPEC 8)."""
+    world = killed(World(a_plan(a_task("a"))), "StartAttempt", "after")
+    (key,) = (spec.key for spec in world.fleet.submitted)
+    state = asyncio.run(world.drive())
+    assert state.finished.verdict is RunVerdict.FINISHED
+    assert [event.key for event in world.events(AttemptFinished)] == [key]
+    assert len(world.fleet.submitted) == 1
+
+
 def test_a_branch_that_was_not_moved_is_landed_again():
     world = killed(World(a_plan(a_task("a"))), "Land", "before")
     (event,) = recovered(world)
@@ -65,7 +88,8 @@ def test_a_branch_that_was_not_moved_is_landed_again():
 
 def test_an_attempt_without_an_outcome_is_started_again_under_another_key():
     """Never started, or gone with its process: redone; its rescue is the fleet's work [I2]."""
-    world = killed(World(a_plan(a_task("a"))), "StartAttempt", "after")
+    world = killed(World(a_plan(a_task("a"))), "StartAttempt", "before")
+    world.fleet = FakeFleet()
     (event,) = recovered(world)
     assert event.key == "a/1/attempt"
     world.fleet = FakeFleet({"a": steady})
@@ -80,9 +104,9 @@ def test_the_fleet_ends_what_is_left_before_anything_starts():
     calls: list[str] = []
 
     class Watching(FakeFleet):
-        async def recover(self, run: str) -> list[str]:
-            calls.append(f"recover {run}")
-            return await super().recover(run)
+        async def recover(self, run: str, keys: Collection[str]) -> Recovered:
+            calls.append(f"recover {run} {[*keys]}")
+            return await super().recover(run, keys)
 
         async def submit(self, spec: Any) -> None:
             calls.append(f"submit {spec.key}")
@@ -90,4 +114,4 @@ def test_the_fleet_ends_what_is_left_before_anything_starts():
 
     world.fleet = Watching()
     asyncio.run(world.drive())
-    assert calls == ["recover r", "submit a/1/attempt-2"]
+    assert calls == ["recover r ['a/1/attempt']", "submit a/1/attempt-2"]

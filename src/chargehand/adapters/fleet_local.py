@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 
 from chargehand.adapters.attempt import Attempt, FleetParts
@@ -11,7 +12,7 @@ from chargehand.adapters.process import kill_leftovers
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import integration_branch, rescue_prefix
 from chargehand.domain.outcome import AttemptResult
-from chargehand.ports import AttemptSpec, Workspace
+from chargehand.ports import AttemptSpec, Recovered, Workspace
 
 __all__ = ["FleetParts", "LocalFleet"]
 
@@ -52,8 +53,8 @@ class LocalFleet:
             await self._attempts[key].cancel(now=now)
             await asyncio.wait([task])
 
-    async def recover(self, run: str) -> list[str]:
-        """After a crash: end what still runs for `run`, rescue what its workspaces hold; what was done, in words."""
+    async def recover(self, run: str, keys: Collection[str]) -> Recovered:
+        """After a crash: end what still runs for `run`, and rescue what its workspaces hold."""
         parts = self._parts
         done: list[str] = []
         killed = await asyncio.to_thread(kill_leftovers, mark_of(parts.folder))
@@ -65,7 +66,9 @@ class LocalFleet:
                 done.append(await self._rescue(workspace, run, task))
         if all(task.done() for task in self._tasks.values()):
             await parts.folders.sweep()
-        return done
+        ended = {key: task for key, task in self._tasks.items() if key in keys and task.done()}
+        results = {key: task.result() for key, task in ended.items() if not task.cancelled() and not task.exception()}
+        return Recovered(results=results, told=tuple(done))
 
     async def _rescue(self, workspace: Workspace, run: str, task: str) -> str:
         message = f"{task}: what an interrupted attempt left\n\nChargehand-Run: {run}\nChargehand-Task: {task}\n"

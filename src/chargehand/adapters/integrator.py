@@ -51,6 +51,15 @@ class GitIntegrator:
         """Where the branch stands, or None."""
         return await self._repository.ref(f"refs/heads/{branch}")
 
+    async def contains(self, branch: str, commit: str) -> bool:
+        """Whether the commit is on the first-parent line of the branch."""
+        head = await self.head(branch)
+        if head is None:
+            return False
+        line = ("rev-list", "--first-parent", head, f"^{commit}^@")
+        got = await self._repository.plumbing().run(*line, ok=(0, 128))  # 128: there is no such commit
+        return commit.encode() in got.stdout.split()
+
     async def merge(self, job: MergeJob) -> MergeResult:
         """Build the candidate and keep it under `job.ref`; a conflict keeps nothing."""
         repository = self._repository

@@ -19,3 +19,6 @@ class TerminalBell:
         if self.enabled and sys.stderr.isatty():
             sys.stderr.write("\a")
             sys.stderr.flush()
+
+    async def close(self) -> None:
+        """Nothing is under way: a bell has rung."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from hashlib import sha1
 from typing import TypeVar
@@ -35,7 +36,8 @@ from chargehand.domain.outcome import (
     Sealed,
     Usage,
 )
-from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Opened, Request
+from chargehand.domain.state import RunState
+from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Opened, Recovered, Request
 
 __all__ = [
     "FakeClock",
@@ -45,6 +47,7 @@ __all__ = [
     "FakeIntegrator",
     "FakeJournal",
     "FakeNotifier",
+    "FakeSnapshots",
     "Outcome",
     "attempt_result",
     "object_id",
@@ -157,6 +160,24 @@ class FakeNotifier:
         """Keep one message."""
         self.sent.append((title, text))
 
+    async def close(self) -> None:
+        """Nothing is ever under way."""
+
+
+class FakeSnapshots:
+    """Keeps a copy of the last state that was saved."""
+
+    def __init__(self) -> None:
+        self.kept: RunState | None = None
+
+    def load(self) -> RunState | None:
+        """The state that was saved last."""
+        return deepcopy(self.kept)
+
+    def save(self, state: RunState) -> None:
+        """Keep the state of now."""
+        self.kept = deepcopy(state)
+
 
 # -- attempts -------------------------------------------------------------------------------------
 
@@ -238,12 +259,16 @@ class FakeFleet:
         found = outcome or _first(self.outcomes, key, (spec.task, spec.attempt), spec.task) or attempt_result
         end.set_result(found if isinstance(found, AttemptResult | Exception) else found(spec))
 
-    async def recover(self, run: str) -> list[str]:
-        """Attempts of the run without an end are gone, as after a restart; one line for each."""
+    async def recover(self, run: str, keys: Collection[str]) -> Recovered:
+        """Attempts of the run without an end are gone, as after a restart; the others of `keys` tell their result."""
         gone = [key for key in self.live if self._specs[key].run == run]
         for key in gone:
             del self._ends[key], self._specs[key]
-        return [f"Attempt {key} was ended." for key in gone]
+        ended = {key: self._ends[key].result() for key in keys if key in self._ends}
+        return Recovered(
+            results={key: end for key, end in ended.items() if isinstance(end, AttemptResult)},
+            told=tuple(f"Attempt {key} was ended." for key in gone),
+        )
 
     async def wait(self, key: str) -> AttemptResult:
         """How the attempt ended; AdapterError for a key nobody submitted."""
@@ -366,6 +391,10 @@ class FakeIntegrator:
     async def head(self, branch: str) -> str | None:
         """Where the branch stands."""
         return self.branches.get(branch)
+
+    async def contains(self, branch: str, commit: str) -> bool:
+        """Whether the commit is in `history`."""
+        return branch in self.branches and commit in self.history(branch)
 
     async def merge(self, job: MergeJob) -> MergeResult:
         """A merge commit, or the conflict the table names; the task is read from the candidate's ref."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from chargehand.domain.outcome import AgentExit, ExitKind, ReportStatus
-from chargehand.ports import AttemptSpec, Fleet
+from chargehand.ports import AttemptSpec, Fleet, Recovered
 from chargehand.testing.contracts.playing import Open, play
 
 __all__ = ["FleetContract", "MakeSpec"]
@@ -137,9 +137,9 @@ class FleetContract:
 
         async def script(fleet: Fleet) -> None:
             spec = make_spec("done", "a")
-            assert await fleet.recover(spec.run) == []
+            assert await fleet.recover(spec.run, ()) == Recovered()
             await fleet.submit(spec)
-            await fleet.wait(spec.key)
-            assert all(isinstance(line, str) for line in await fleet.recover(spec.run))
+            result = await fleet.wait(spec.key)
+            assert dict((await fleet.recover(spec.run, [spec.key])).results) == {spec.key: result}
 
         play(open_fleet, script)

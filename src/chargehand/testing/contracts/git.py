@@ -97,6 +97,27 @@ class IntegratorContract:
 
         play(open_integrator, script)
 
+    def test_what_is_on_the_branch(self, open_integrator: Open[Integrator], history: History) -> None:
+        """Only the first-parent line counts, however far below the head; a branch that is not there has nothing."""
+
+        async def script(integrator: Integrator) -> None:
+            assert not await integrator.contains(self.BRANCH, history.base)
+            head = (await integrator.open(self.BRANCH, history.base)).head
+            commit = history.commit(head, "b.txt", "b\n")
+            merged = await integrator.merge(self._job(head, commit))
+            assert isinstance(merged, Candidate)
+            assert not await integrator.contains(self.BRANCH, merged.commit)
+            await integrator.land(self._land(head, merged.commit))
+            again = await integrator.merge(self._job(merged.commit, history.commit(head, "c.txt", "c\n"), "c"))
+            assert isinstance(again, Candidate)
+            await integrator.land(self._land(merged.commit, again.commit, "c"))
+            wanted = [history.base, merged.commit, again.commit]
+            assert [await integrator.contains(self.BRANCH, one) for one in wanted] == [True] * 3
+            assert not await integrator.contains(self.BRANCH, commit)
+            assert not await integrator.contains(self.BRANCH, "0" * 39 + "1")
+
+        play(open_integrator, script)
+
     def test_both_sides_are_in_the_merge(self, open_integrator: Open[Integrator], history: History) -> None:
         """Two tasks from one base land one after the other; the tree depends on both."""
 
