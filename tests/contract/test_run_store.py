@@ -100,3 +100,13 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot hold a run"):
         FolderRunStore(tmp_path / "file" / "runs").create("x", [WARNING], 1.0)
+
+
+def test_a_run_whose_note_of_birth_is_gone_is_found_by_its_journal(store: FolderRunStore):
+    """The journal is the truth: what lies beside it can be deleted (SPEC 8)."""
+    for at, run in enumerate(("b", "a")):
+        store.create(run, [WARNING], float(at)).release()
+        (store.folder(run) / "run.json").unlink()
+    assert store.runs() == ["b", "a"]
+    (store.folder("a") / "journal.db").write_bytes(b"\0" * 100)
+    assert store.runs() == ["b", "a"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from chargehand.adapters.inbox import NudgingInbox
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
-from chargehand.domain.errors import UserError
+from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.events import Event, Recorded
 from chargehand.ports import Inbox, OpenRun
 
@@ -114,10 +114,20 @@ class FolderRunStore:
         return path
 
     def _born(self, folder: Path) -> float:
+        """When the run was created: as its note says, else as its journal does; negative where there is neither."""
         try:
             return float(json.loads((folder / _BIRTH).read_text(encoding="utf-8"))["created_at"])
         except (OSError, ValueError, KeyError, TypeError):
-            return -1.0
+            return _first_at(folder / _JOURNAL)
+
+
+def _first_at(journal: Path) -> float:
+    """When the first event happened; of a journal that cannot be read, when it was last written."""
+    try:
+        with SqliteJournal.open(journal, readonly=True) as opened:
+            return next((recorded.at for recorded in opened.read()), -1.0)
+    except ChargehandError:
+        return journal.stat().st_mtime if journal.is_file() else -1.0
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:
