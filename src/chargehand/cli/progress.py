@@ -11,7 +11,7 @@ from chargehand.cli.render.pen import Pen, one_line, shorten
 from chargehand.cli.render.units import clock
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event, GatesPassed, Recorded
-from chargehand.domain.evolve import agent_of
+from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import GateResult
 from chargehand.domain.state import RunState
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -37,29 +38,37 @@ from chargehand.domain.events import (
     WaveEnded,
 )
 from chargehand.domain.evidence import UNGATED
+from chargehand.domain.moves import after_end, agent_of, move, release_dependents
 from chargehand.domain.outcome import AttemptResult, Candidate, ExitKind, GateStatus, Landed, Role
 from chargehand.domain.plan import GatePoint, Weight
-from chargehand.domain.state import TRANSITIONS, Best, IllegalTransition, RunState, TaskRecord, Tries
-from chargehand.domain.words import HOLDS, TERMINAL, DecisionKind, Failure, Reason, TaskStatus
+from chargehand.domain.state import Best, IllegalTransition, RunState, TaskRecord, Tries
+from chargehand.domain.words import HOLDS, DecisionKind, Failure, Reason, TaskStatus
 
 __all__ = ["evolve", "fold"]
 
 _NO_ATTEMPT = frozenset({ExitKind.CANCELLED, ExitKind.LOST})
 _WAITS = frozenset({ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN})
 _AS_BEFORE = frozenset({RequeueWhy.WAIT, RequeueWhy.LOST})
-_FREE = TERMINAL | {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION}
 
 
-def fold(recorded: list[Recorded]) -> RunState:
-    """The state after all events of a journal; the first must be `RunStarted`."""
-    first = recorded[0]
+def fold(recorded: Iterable[Recorded], onto: RunState | None = None) -> RunState:
+    """The state after all events of a journal; the first must be `RunStarted`.
+
+    With `onto`, the state after its first events, they are the rest of the journal, and `onto` goes on in place.
+    """
+    rest = iter(recorded)
+    state = _begin(next(rest)) if onto is None else onto
+    for record in rest:
+        evolve(state, record.event, record.at)
+        state.seq = record.seq
+    return state
+
+
+def _begin(first: Recorded) -> RunState:
     if not isinstance(first.event, RunStarted):
         raise IllegalTransition("A journal begins with RunStarted.")
     state = RunState.start(first.event, first.at)
     state.seq = first.seq
-    for record in recorded[1:]:
-        evolve(state, record.event, record.at)
-        state.seq = record.seq
     return state
 
 
@@ -136,18 +145,13 @@ def _intend(state: RunState, effect: Effect) -> None:
         changes: dict[str, object] = {"attempts": effect.attempt, "base": effect.base, "role": effect.role}
         if record.fix_base is None:
             changes["origin"] = effect.base
-        _move(state, record, TaskStatus.RUNNING, inflight=effect.key, **changes)
+        move(state, record, TaskStatus.RUNNING, inflight=effect.key, **changes)
         state.live[task] = None
         agent = agent_of(state, record)
         state.agents_live[agent] = state.agents_live.get(agent, 0) + 1
         return
     state.tasks[task] = record.but(inflight=effect.key)
     state.attention.pop(task, None)
-
-
-def agent_of(state: RunState, record: TaskRecord) -> str:
-    """The name of the agent that works on a task."""
-    return record.task.agent or state.options.agent
 
 
 def _lose(state: RunState, effect: Effect) -> None:
@@ -159,7 +163,7 @@ def _lose(state: RunState, effect: Effect) -> None:
     state.tasks[task] = record
     if isinstance(effect, StartAttempt):
         record = record.but(attempts=record.attempts - 1, lost=record.lost + 1)
-        _move(state, record, TaskStatus.WAITING)
+        move(state, record, TaskStatus.WAITING)
         state.offer(task)
     else:
         state.attention[task] = None
@@ -219,44 +223,13 @@ def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None
 # -- tasks ----------------------------------------------------------------------------------------
 
 
-def _move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object) -> TaskRecord:
-    """The one place where a task changes its state."""
-    if to not in TRANSITIONS[record.status]:
-        raise IllegalTransition(f"Task {record.id} cannot go from {record.status} to {to}.")
-    if record.status is TaskStatus.WAITING:
-        state.withdraw(record)
-        changes.setdefault("not_before", None)
-    if record.decision is not None:
-        state.decisions.pop(record.decision, None)
-        state.answers.pop(record.decision, None)
-        state.holds.pop(record.decision, None)
-        changes.setdefault("decision", None)
-    moved = record.but(status=to, unjudged=None, **changes)
-    state.tasks[record.id] = moved
-    state.attention.pop(record.id, None)
-    if to in _FREE and record.id in state.live:
-        del state.live[record.id]
-        state.agents_live[agent_of(state, record)] -= 1
-    if record.status is TaskStatus.INTEGRATING:
-        state.queue.remove(record.id)
-    if to is TaskStatus.INTEGRATING:
-        state.queue.append(record.id)
-        state.attention[record.id] = None
-    elif to in {TaskStatus.GATING, TaskStatus.REVIEWING}:
-        state.attention[record.id] = None
-    elif to in TERMINAL:
-        state.open_tasks -= 1
-        state.wave_open[state.wave_of[record.id]] -= 1
-    return moved
-
-
 def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued | TaskIntegrated | TaskEnded) -> None:
     record = state.tasks[event.task]
     match event:
         case AttemptAccepted():
             assert record.sealed is not None
             changed = dict.fromkeys((*record.files_changed, *(c.path for c in record.sealed.changes)))
-            _move(
+            move(
                 state,
                 record,
                 TaskStatus.GATING,
@@ -267,7 +240,7 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
                 trees=tuple(dict.fromkeys((*record.trees, record.sealed.tree))),
             )
         case GatesPassed(point=GatePoint.TASK):
-            _move(state, record, TaskStatus.INTEGRATING, candidate=None, candidate_green=False)
+            move(state, record, TaskStatus.INTEGRATING, candidate=None, candidate_green=False)
         case GatesPassed():
             state.tasks[record.id] = record.but(candidate_green=True, greened=event.green, unjudged=None)
             state.attention[record.id] = None
@@ -275,10 +248,10 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
             _requeue(state, record, event)
         case TaskIntegrated():
             said = record.report.summary if record.report else ""
-            _move(state, record, TaskStatus.INTEGRATED, reason=Reason.INTEGRATED, detail=said, landed=event.commit)
-            _release_dependents(state, record.id)
+            move(state, record, TaskStatus.INTEGRATED, reason=Reason.INTEGRATED, detail=said, landed=event.commit)
+            release_dependents(state, record.id)
         case TaskEnded():
-            _move(
+            move(
                 state,
                 record,
                 event.status,
@@ -286,7 +259,7 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
                 detail=event.detail,
                 blocked_on=event.blocked_on,
             )
-            _after_end(state, event)
+            after_end(state, event)
         case _:  # pragma: no cover
             assert_never(event)
 
@@ -315,7 +288,7 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     if isinstance(record.unjudged, AttemptFinished):
         known = dict(record.context)
         changes["context"] = (*record.context, *(c for c in record.unjudged.result.context if c[0] not in known))
-    _move(state, record, TaskStatus.WAITING, **changes)
+    move(state, record, TaskStatus.WAITING, **changes)
     state.offer(record.id)
 
 
@@ -359,23 +332,6 @@ def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
             assert_never(why)
 
 
-def _release_dependents(state: RunState, task: str) -> None:
-    for dependent in state.dependents.get(task, ()):
-        state.unmet[dependent] -= 1
-        if state.tasks[dependent].status is TaskStatus.WAITING:
-            state.offer(dependent)
-
-
-def _after_end(state: RunState, event: TaskEnded) -> None:
-    root = event.blocked_on or event.task
-    for dependent in state.dependents.get(event.task, ()):
-        if not state.tasks[dependent].is_over:
-            state.orphaned.setdefault(dependent, root)
-    state.orphaned.pop(event.task, None)
-    if event.status is TaskStatus.BLOCKED and event.blocked_on is None:
-        state.blocked[state.phase(event.task)].append(event.task)
-
-
 def _add_task(state: RunState, event: TaskAdded) -> None:
     state.wave_of[event.task.id] = event.wave
     state.add(event.task, 1, len(state.tasks))
@@ -404,7 +360,7 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
         state.asked += 1
         if decision.task:
             record = state.tasks[decision.task]
-            _move(
+            move(
                 state,
                 record,
                 TaskStatus.AWAITING_DECISION,

@@ -11,8 +11,8 @@ from chargehand.domain import scope
 from chargehand.domain.asking import ask, escalate
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
-from chargehand.domain.evolve import agent_of
 from chargehand.domain.ids import effect_key
+from chargehand.domain.moves import agent_of
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason

@@ -10,7 +10,7 @@ from chargehand.cli.render.pen import Cell, Pen, hang, one_line, shorten, table
 from chargehand.cli.render.units import amount, duration
 from chargehand.domain.effects import RunCanary, RunGates
 from chargehand.domain.events import Recorded
-from chargehand.domain.evolve import agent_of
+from chargehand.domain.moves import agent_of
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import TaskStatus
 
