@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,8 @@ __all__ = [
     "LandJob",
     "Launch",
     "MergeJob",
+    "Notice",
+    "NoticeKind",
     "Notifier",
     "OnOutput",
     "OpenRun",
@@ -178,11 +181,42 @@ class Clock(Protocol):
         ...
 
 
+class NoticeKind(StrEnum):
+    """What people are told about: a question, a run that waits for nothing but answers, or how a run ended."""
+
+    DECISION = "decision"
+    WAITING = "waiting"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One message to people: `title` is a line, `text` says in plain words what happened and what to do.
+
+    `task`, `decision`, `choices` and `command` (the exact command that is asked about) are those of a question. All
+    of it may hold untrusted text; the adapter makes it fit to show.
+    """
+
+    run: str
+    kind: NoticeKind
+    title: str
+    text: str = ""
+    task: str = ""
+    decision: str = ""
+    choices: tuple[str, ...] = ()
+    command: str = ""
+
+
 class Notifier(Protocol):
     """Tells people that something wants their attention; never fails the run."""
 
-    def notify(self, title: str, text: str) -> None:
-        """Send one message; answers at once, and what takes time goes on behind it."""
+    def notify(self, notice: Notice) -> None:
+        """Send one message from within the running event loop; answers at once, what takes time goes on behind it."""
         ...
 
     async def close(self) -> None:

@@ -309,7 +309,8 @@ def test_without_waiting_a_run_that_only_waits_for_people_ends():
     assert state.waits_for_people
     assert list(state.decisions) == ["d1"]
     (message,) = world.notifier.sent
-    assert message[0] == "r: d1"
+    assert (message.run, message.kind, message.decision, message.task) == ("r", "decision", "d1", "a")
+    assert message.choices == state.decisions["d1"].choices
 
 
 def test_nobody_is_notified_in_an_unattended_run():

@@ -9,7 +9,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import WarningRaised
 from chargehand.domain.outcome import AttemptResult, Conflict, ExitKind, GateStatus, MergeResult, ReportStatus, Role
 from chargehand.domain.plan import Command
-from chargehand.ports import AttemptSpec, Check, GateJob, MergeJob
+from chargehand.ports import AttemptSpec, Check, GateJob, MergeJob, Notice, NoticeKind
 from chargehand.testing.fakes import (
     FakeClock,
     FakeFleet,
@@ -109,8 +109,9 @@ def test_an_error_of_a_port_is_over_when_it_is_over():
 def test_counting_without_failing():
     faults = Faults()
     notifier = faults.wrap(FakeNotifier())
-    notifier.notify("a", "b")
-    assert notifier.sent == [("a", "b")]
+    notice = Notice(run="r", kind=NoticeKind.TEST, title="a")
+    notifier.notify(notice)
+    assert notifier.sent == [notice]
     assert (faults.calls, faults.fired) == (["FakeNotifier.notify"], False)
 
 

@@ -22,6 +22,7 @@ from chargehand.domain.events import (
 from chargehand.domain.evolve import evolve
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports, perform
+from chargehand.engine.notices import asked
 
 __all__ = ["Engine", "Observer"]
 
@@ -99,8 +100,7 @@ class Engine:
     def _tell(self, appended: Sequence[Recorded]) -> None:
         for recorded in appended:
             if isinstance(recorded.event, DecisionAsked) and not self.state.unattended:
-                decision = recorded.event.decision
-                self._ports.notifier.notify(f"{self.state.run}: {decision.id}", decision.question)
+                self._ports.notifier.notify(asked(self.state, recorded.event.decision))
             if self._observe:
                 self._observe(recorded, self.state)
 

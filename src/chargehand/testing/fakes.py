@@ -37,7 +37,7 @@ from chargehand.domain.outcome import (
     Usage,
 )
 from chargehand.domain.state import RunState
-from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Opened, Recovered, Request
+from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Notice, Opened, Recovered, Request
 
 __all__ = [
     "FakeClock",
@@ -151,14 +151,14 @@ class FakeClock:
 
 
 class FakeNotifier:
-    """Keeps the messages as (title, text)."""
+    """Keeps the messages."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, str]] = []
+        self.sent: list[Notice] = []
 
-    def notify(self, title: str, text: str) -> None:
+    def notify(self, notice: Notice) -> None:
         """Keep one message."""
-        self.sent.append((title, text))
+        self.sent.append(notice)
 
     async def close(self) -> None:
         """Nothing is ever under way."""

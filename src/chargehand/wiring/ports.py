@@ -19,7 +19,7 @@ from chargehand.adapters.fleet_local import FleetParts, LocalFleet
 from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
 from chargehand.adapters.integrator import GitIntegrator
-from chargehand.adapters.notify import TerminalBell
+from chargehand.adapters.notify import Fan, TerminalBell
 from chargehand.adapters.sandbox import Sandbox
 from chargehand.adapters.setup import Setup
 from chargehand.adapters.workspaces import GitWorkspaces
@@ -56,7 +56,7 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
         gates=_gates(shop, state, site),
         integrator=GitIntegrator(shop.repository),
         workspaces=workspaces,
-        notifier=TerminalBell(enabled=shop.settings.notify.bell),
+        notifier=Fan([TerminalBell()] if shop.settings.notify.bell else []),
         clock=shop.clock,
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import DecisionAnswered, Event, RunInterrupted, TaskIntegrated, WarningRaised
-from chargehand.ports import Clock, Inbox, Journal, Notifier, Request
+from chargehand.ports import Clock, Inbox, Journal, Notice, NoticeKind, Notifier, Request
 
 __all__ = ["ClockContract", "InboxContract", "JournalContract", "NotifierContract"]
 
@@ -178,7 +178,29 @@ class NotifierContract:
         """To be given by the subclass."""
         raise NotImplementedError
 
+    @pytest.mark.parametrize("kind", NoticeKind)
     @pytest.mark.parametrize("text", ["", "plain", "a" * 100_000, "\x1b[31m\x00\ud800 'quoted' $(touch x) `x`\n"])
-    def test_never_fails_the_run(self, notifier: Notifier, text: str) -> None:
-        """Whatever the message holds, telling it raises nothing."""
-        notifier.notify(text, text)
+    def test_never_fails_the_run(self, notifier: Notifier, text: str, kind: NoticeKind) -> None:
+        """Whatever the message holds, telling it raises nothing, and closing twice is harmless."""
+
+        async def tell() -> None:
+            notice = Notice(run=text, kind=kind, title=text, text=text, task=text, choices=(text,), command=text)
+            notifier.notify(notice)
+            await notifier.close()
+            await notifier.close()
+
+        asyncio.run(tell())
+
+    def test_answers_at_once_and_closes_within_seconds(self, notifier: Notifier) -> None:
+        """Twenty messages take no time to hand over, and a bounded one to go out."""
+
+        async def tell() -> None:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for number in range(20):
+                notifier.notify(Notice(run="r", kind=NoticeKind.DECISION, title=f"message {number}"))
+            assert loop.time() - began < 2
+            async with asyncio.timeout(20):
+                await notifier.close()
+
+        asyncio.run(tell())
