@@ -25,6 +25,7 @@ from chargehand.testing.fakes import (
     FakeIntegrator,
     FakeJournal,
     FakeNotifier,
+    FakeSnapshots,
     attempt_result,
     object_id,
 )
@@ -144,6 +145,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.journals: dict[str, FakeJournal] = {}
         self.inboxes: dict[str, FakeInbox] = {}
+        self.kept: dict[str, FakeSnapshots] = {}
         self.held: set[str] = set()
         self.make_journal: Callable[[], FakeJournal] = FakeJournal
 
@@ -156,6 +158,7 @@ class MemoryStore:
             journal.append(first, at)
         self.journals[run] = journal
         self.inboxes[run] = FakeInbox()
+        self.kept[run] = FakeSnapshots()
         return self.open(run)
 
     def open(self, run: str) -> OpenRun:
@@ -168,12 +171,17 @@ class MemoryStore:
             folder=self.folder(run),
             journal=self.journals[run],
             inbox=self.inboxes[run],
+            snapshots=self.kept[run],
             release=lambda: self.held.discard(run),
         )
 
-    def read(self, run: str) -> list[Recorded]:
-        """All events."""
-        return list(self.journals[run].read())
+    def read(self, run: str, after: int = 0) -> list[Recorded]:
+        """The events after that number."""
+        return list(self.journals[run].read(after))
+
+    def snapshots(self, run: str) -> FakeSnapshots:
+        """Where the state is kept."""
+        return self.kept[run]
 
     def inbox(self, run: str) -> FakeInbox:
         """Where answers go."""

@@ -129,12 +129,13 @@ class Snapshots(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run this process holds: its journal and inbox, and the folder for its files. `release` gives it up."""
+    """A run this process holds: journal, inbox, snapshots, and the folder for its files. `release` gives it up."""
 
     run: str
     folder: Path
     journal: Journal
     inbox: Inbox
+    snapshots: Snapshots
     release: Callable[[], None]
 
 
@@ -152,8 +153,12 @@ class RunStore(Protocol):
         """Take an existing run up; `RunLocked` when another process holds it, `UserError` when there is none."""
         ...
 
-    def read(self, run: str) -> list[Recorded]:
-        """All events of a run, without holding it."""
+    def read(self, run: str, after: int = 0) -> list[Recorded]:
+        """The events of a run with a sequence number greater than `after`, in order, without holding it."""
+        ...
+
+    def snapshots(self, run: str) -> Snapshots:
+        """The snapshots of a run, for a process that does not hold it: to load, not to save."""
         ...
 
     def inbox(self, run: str) -> Inbox:

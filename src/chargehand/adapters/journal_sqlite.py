@@ -110,6 +110,11 @@ class SqliteJournal(_File):
                 after += 1
                 yield Recorded(seq=after, at=float(str(at)), event=EVENTS.decode(str(body)))
 
+    def chain_at(self, seq: int) -> str | None:
+        """The hash chain at an event, which stands for all events up to it; None when there is no such event."""
+        rows = self._rows("chain_at", seq=seq)
+        return str(rows[0][0]) if rows else None
+
     def latest(self) -> int:
         """The number of the newest event; 0 when there is none."""
         with self._turn, told(self.path):

@@ -12,6 +12,9 @@ SELECT seq, at, body, chain FROM events WHERE seq > :after ORDER BY seq LIMIT :c
 -- name: last_event
 SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1;
 
+-- name: chain_at
+SELECT chain FROM events WHERE seq = :seq;
+
 -- name: put_request
 INSERT INTO inbox (id, at, body) VALUES (:id, (julianday('now') - 2440587.5) * 86400.0, :body)
 ON CONFLICT (id) DO NOTHING;

@@ -14,6 +14,7 @@ from pathlib import Path
 from chargehand.adapters.inbox import NudgingInbox
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
+from chargehand.adapters.snapshots import FileSnapshots
 from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.events import Event, Recorded
 from chargehand.ports import Inbox, OpenRun
@@ -23,6 +24,7 @@ __all__ = ["FolderRunStore"]
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _JOURNAL = "journal.db"
 _BIRTH = "run.json"
+_SNAPSHOT = "snapshot.json"
 _ASIDE = ".new-"
 
 
@@ -67,10 +69,20 @@ class FolderRunStore:
         self._journal_path(run)
         return self._held(run, RunLock.acquire(self.folder(run) / "lock"))
 
-    def read(self, run: str) -> list[Recorded]:
-        """All events of a run, without holding it."""
+    def read(self, run: str, after: int = 0) -> list[Recorded]:
+        """The events of a run after that number, in order, without holding it."""
         with SqliteJournal.open(self._journal_path(run), readonly=True) as journal:
-            return list(journal.read())
+            return list(journal.read(after))
+
+    def snapshots(self, run: str) -> FileSnapshots:
+        """The snapshots of a run, for a process that does not hold it: to load, not to save."""
+        path = self._journal_path(run)
+
+        def chain_at(seq: int) -> str | None:
+            with SqliteJournal.open(path, readonly=True) as journal:
+                return journal.chain_at(seq)
+
+        return FileSnapshots(self.folder(run) / _SNAPSHOT, chain_at)
 
     def inbox(self, run: str) -> Inbox:
         """The inbox of a run, for a process that does not hold it."""
@@ -102,7 +114,14 @@ class FolderRunStore:
             journal.close()
             lock.release()
 
-        return OpenRun(run=run, folder=self.folder(run), journal=journal, inbox=inbox, release=release)
+        return OpenRun(
+            run=run,
+            folder=self.folder(run),
+            journal=journal,
+            inbox=inbox,
+            snapshots=FileSnapshots(self.folder(run) / _SNAPSHOT, journal.chain_at),
+            release=release,
+        )
 
     def _inbox(self, run: str, journal: Path) -> NudgingInbox:
         return NudgingInbox(journal, self.folder(run) / "nudge")

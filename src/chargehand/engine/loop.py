@@ -22,7 +22,9 @@ from chargehand.domain.events import (
 from chargehand.domain.evolve import evolve
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports, perform
+from chargehand.engine.keeping import Keeper
 from chargehand.engine.notices import asked
+from chargehand.ports import Snapshots
 
 __all__ = ["Engine", "Observer"]
 
@@ -32,10 +34,17 @@ Observer = Callable[[Recorded, RunState], None]
 class Engine:
     """Drives one run to its end, to a standstill that only people can end, or to an interrupt."""
 
-    def __init__(self, ports: Ports, state: RunState, observe: Observer | None = None) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        state: RunState,
+        observe: Observer | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self.state = state
         self._ports = ports
         self._observe = observe
+        self._keeper = Keeper(snapshots, state)
         self._inbound: list[Event | BaseException] = []
         self._arrived = asyncio.Event()
         self._look_into_inbox = True
@@ -61,7 +70,9 @@ class Engine:
                 self._start(decided)
                 self._end_live()
                 if self._is_over(wait_for_people, now):
+                    self._keeper.keep(self.state)
                     return self.state
+                self._keeper.keep_if_due(self.state)
                 await self._wait(now)
                 incoming = self._take()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from chargehand import __version__
@@ -16,7 +16,7 @@ from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.engine.loop import Engine, Observer
 from chargehand.engine.recovery import recover
-from chargehand.ports import Clock, OpenRun, Request, RunStore
+from chargehand.ports import Clock, OpenRun, Request, RunStore, Snapshots
 
 __all__ = ["BuildPorts", "RunSummary", "Service"]
 
@@ -68,7 +68,7 @@ class Service:
         `on_engine` receives the engine for interrupts; `unattended` changes the run's setting from here on.
         """
         try:
-            state = fold(_begun(held.run, list(held.journal.read())))
+            state = _open(held.run, held.snapshots, held.journal.read)
             if state.finished is not None:
                 return state
             ports = await self._build(held, state)
@@ -76,7 +76,7 @@ class Service:
                 RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
                 *await recover(ports, state),
             ]
-            engine = Engine(ports, state, observe)
+            engine = Engine(ports, state, observe, held.snapshots)
             if on_engine:
                 on_engine(engine)
             return await engine.run(first, wait_for_people=wait_for_people)
@@ -99,7 +99,8 @@ class Service:
 
     def look(self, run: str) -> RunSummary:
         """The state of a run as its journal tells it, without holding it."""
-        return RunSummary(run=run, state=fold(self.events(run)), held=self._store.holder(run) is not None)
+        state = _open(run, self._store.snapshots(run), lambda after: self._store.read(run, after))
+        return RunSummary(run=run, state=state, held=self._store.holder(run) is not None)
 
     def events(self, run: str) -> list[Recorded]:
         """The journal of a run."""
@@ -144,6 +145,14 @@ class Service:
         inbox = self._store.inbox(run)
         inbox.put(request)
         inbox.close()
+
+
+def _open(run: str, snapshots: Snapshots, read: Callable[[int], Iterable[Recorded]]) -> RunState:
+    """The state of a run: from its last snapshot, if there is one, and the events since; else from all events."""
+    state = snapshots.load()
+    if state is None:
+        return fold(_begun(run, list(read(0))))
+    return fold(read(state.seq), onto=state)
 
 
 def _begun(run: str, events: list[Recorded]) -> list[Recorded]:
