@@ -148,6 +148,7 @@ class MemoryStore:
         self.kept: dict[str, FakeSnapshots] = {}
         self.held: set[str] = set()
         self.make_journal: Callable[[], FakeJournal] = FakeJournal
+        self.make_snapshots: Callable[[], FakeSnapshots] = FakeSnapshots
 
     def create(self, run: str, first: Sequence[Event], at: float) -> OpenRun:
         """A new run."""
@@ -158,7 +159,7 @@ class MemoryStore:
             journal.append(first, at)
         self.journals[run] = journal
         self.inboxes[run] = FakeInbox()
-        self.kept[run] = FakeSnapshots()
+        self.kept[run] = self.make_snapshots()
         return self.open(run)
 
     def open(self, run: str) -> OpenRun:

@@ -24,7 +24,6 @@ from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports, perform
 from chargehand.engine.keeping import Keeper
 from chargehand.engine.notices import asked
-from chargehand.ports import Snapshots
 
 __all__ = ["Engine", "Observer"]
 
@@ -39,12 +38,12 @@ class Engine:
         ports: Ports,
         state: RunState,
         observe: Observer | None = None,
-        snapshots: Snapshots | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.state = state
         self._ports = ports
         self._observe = observe
-        self._keeper = Keeper(snapshots, state)
+        self._keeper = keeper or Keeper(None)
         self._inbound: list[Event | BaseException] = []
         self._arrived = asyncio.Event()
         self._look_into_inbox = True

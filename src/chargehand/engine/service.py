@@ -14,9 +14,10 @@ from chargehand.domain.events import Event, Recorded, RunAccepted, RunResumed, R
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
+from chargehand.engine.keeping import Keeper
 from chargehand.engine.loop import Engine, Observer
 from chargehand.engine.recovery import recover
-from chargehand.ports import Clock, OpenRun, Request, RunStore, Snapshots
+from chargehand.ports import Clock, OpenRun, Request, RunStore
 
 __all__ = ["BuildPorts", "RunSummary", "Service"]
 
@@ -68,15 +69,17 @@ class Service:
         `on_engine` receives the engine for interrupts; `unattended` changes the run's setting from here on.
         """
         try:
-            state = _open(held.run, held.snapshots, held.journal.read)
+            keeper = Keeper(held.snapshots)
+            state = _open(held.run, keeper, held.journal.read)
             if state.finished is not None:
+                keeper.keep(state)
                 return state
             ports = await self._build(held, state)
             first: list[Event] = [
                 RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
                 *await recover(ports, state),
             ]
-            engine = Engine(ports, state, observe, held.snapshots)
+            engine = Engine(ports, state, observe, keeper)
             if on_engine:
                 on_engine(engine)
             return await engine.run(first, wait_for_people=wait_for_people)
@@ -99,7 +102,7 @@ class Service:
 
     def look(self, run: str) -> RunSummary:
         """The state of a run as its journal tells it, without holding it."""
-        state = _open(run, self._store.snapshots(run), lambda after: self._store.read(run, after))
+        state = _open(run, Keeper(self._store.snapshots(run)), lambda after: self._store.read(run, after))
         return RunSummary(run=run, state=state, held=self._store.holder(run) is not None)
 
     def events(self, run: str) -> list[Recorded]:
@@ -147,9 +150,9 @@ class Service:
         inbox.close()
 
 
-def _open(run: str, snapshots: Snapshots, read: Callable[[int], Iterable[Recorded]]) -> RunState:
+def _open(run: str, keeper: Keeper, read: Callable[[int], Iterable[Recorded]]) -> RunState:
     """The state of a run: from its last snapshot, if there is one, and the events since; else from all events."""
-    state = snapshots.load()
+    state = keeper.load()
     if state is None:
         return fold(_begun(run, list(read(0))))
     return fold(read(state.seq), onto=state)
