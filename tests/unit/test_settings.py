@@ -125,7 +125,6 @@ report_grace = "5s"
 bell = true
 desktop = true
 webhook = "env:HOOK"
-command = ["notify-send"]
 """
 
 
@@ -196,7 +195,7 @@ def test_every_option_of_a_file(tmp_path: Path) -> None:
             disk_bytes=2000,
             report_grace_s=5,
         ),
-        notify=Notify(bell=True, desktop=True, webhook="https://x", command=Command(argv=("notify-send",))),
+        notify=Notify(bell=True, desktop=True, webhook="https://x"),
         values=found.values,
     )
     assert found.defaults.limits == Limits(wall_s=600, idle_s=60, tokens=5, usd=1.5)
@@ -209,7 +208,7 @@ def test_every_option_of_a_file(tmp_path: Path) -> None:
 
 def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
     file = project(tmp_path, FULL) / "chargehand.toml"
-    rows = {key: (value, source) for key, value, source in load(tmp_path, env={**HOME, "HOOK": "x"}).explain()}
+    rows = {key: (value, source) for key, value, source in load(tmp_path, env={**HOME, "HOOK": "https://x"}).explain()}
     assert rows["jobs"] == ("8", f"{file}:1")
     assert rows["unattended"] == ("true", f"{file}:6")
     assert rows["defaults.limits.usd"] == ("1.5", f"{file}:16")
@@ -219,7 +218,7 @@ def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert rows["notify.webhook"] == ("env:HOOK", f"{file}:78")
     assert list(rows)[:2] == ["jobs", "agent"]
     exotic = [option.key for option in OPTIONS if "*" not in option.key and option.key not in rows]
-    assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer"]
+    assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer", "notify.command"]
 
 
 def test_sources_in_rising_order(tmp_path: Path) -> None:
@@ -372,7 +371,9 @@ def test_names_of_options() -> None:
         ("[env.set]\nMY_TOKEN = 'abcdefghijklmnop1234'", 2, "bad_setting", "looks like a secret", "env.pass"),
         ("[env.set]\nX = 1", 2, "bad_setting", "Expected text", "quotes"),
         ("[agents.a]\ncommand = 'x --key sk-ant-aaaaaaaaaaaaaaaaaaaaaaaa'", 2, "bad_setting", "secret", "env.pass"),
-        ("[notify]\nwebhook = 'env:NOPE'", 2, "bad_setting", "environment variable NOPE", ""),
+        ("[notify]\nwebhook = 'https://h/s3cret'", 2, "bad_setting", "notify.webhook is a URL, which is", "env:NAME"),
+        ("[notify]\nwebhook = 'env:HOME'", 2, "bad_setting", "begins with https://", ""),
+        ("[notify]\ncommand = 'x'", 2, "bad_setting", "outside the sandbox", "your own settings file"),
         ("[commands]\ntest = ['x', \"a\\u0000\"]", 2, "bad_setting", "NUL", "Remove it."),
         ("a = ", 1, "syntax", "This is not valid TOML: Invalid value.", ""),
         ("jobs = 1\njobs = 2", 2, "syntax", "not valid TOML", ""),
@@ -516,7 +517,7 @@ def test_without_settings_the_plan_stays(tmp_path: Path) -> None:
 
 def test_files_fill_in_what_the_plan_does_not_say(tmp_path: Path) -> None:
     project(tmp_path, FULL)
-    plan = merged(tmp_path, env={**HOME, "HOOK": "x"})
+    plan = merged(tmp_path, env={**HOME, "HOOK": "https://x"})
     assert (plan.profile, plan.barrier) == ("sendit", Barrier.NONE)
     assert plan.features == Features(code_review=False, holistic=True)
     assert plan.setup == SetupSpec(run=Command(argv=("pip", "install")), key=("requirements.txt",), keep=(".venv",))
@@ -553,3 +554,50 @@ def test_defaults_name_an_agent_where_the_top_level_names_none(tmp_path: Path) -
     assert load(tmp_path).agent == "d"
     plain = Plan(plan="p", tasks=(Task(id="a", title="A"),))
     assert merge_into(plain, load(tmp_path), Stated()).tasks[0].agent == "d"
+
+
+# -- notifications ----------------------------------------------------------------------------------
+
+
+def test_a_webhook_whose_variable_is_not_set_is_a_warning(tmp_path: Path) -> None:
+    """A shared file must not stop those who have no such variable."""
+    found = load(project(tmp_path, "[notify]\nwebhook = 'env:NOPE'"))
+    assert found.notify.webhook is None
+    (warning,) = found.warnings
+    assert (warning.code, warning.line) == ("unset_variable", 2)
+    assert "NOPE" in warning.message
+
+
+def test_the_url_of_a_webhook_is_never_shown(tmp_path: Path) -> None:
+    """7.3: wherever it came from, neither `config` nor an error nor a dump of the settings has it."""
+    for name, env in (
+        ("env:HOOK", {"HOOK": "https://h/s3cret", "CHARGEHAND_NOTIFY_WEBHOOK": "env:HOOK"}),
+        ("[hidden]", {"CHARGEHAND_NOTIFY_WEBHOOK": "https://h/s3cret"}),
+    ):
+        found = load(tmp_path, env={**HOME, **env})
+        assert found.notify.webhook == "https://h/s3cret"
+        assert ("notify.webhook", name, "environment CHARGEHAND_NOTIFY_WEBHOOK") in found.explain()
+        assert "s3cret" not in repr(found)
+    (problem,) = problems(tmp_path, sets=["notify.webhook=https://h/s3cret"])
+    assert "secret" in problem.message
+    assert "s3cret" not in repr(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "argv"), [("tell 'a b' $X", ("tell", "a b", "$X")), ('["tell", "a b"]', ("tell", "a b"))]
+)
+def test_the_command_of_notify_is_split_without_a_shell(tmp_path: Path, text: str, argv: tuple[str, ...]) -> None:
+    assert load(tmp_path, sets=[f"notify.command={text}"]).notify.command == Command(argv=argv)
+    (problem,) = problems(tmp_path, sets=["notify.command=tell 'a"])
+    assert "cannot be split" in problem.message
+
+
+def test_your_own_file_may_name_the_command_of_notify(tmp_path: Path) -> None:
+    (tmp_path / "chargehand").mkdir()
+    (tmp_path / "chargehand/config.toml").write_text("[notify]\ncommand = ['tell']")
+    assert load(None, env={"XDG_CONFIG_HOME": str(tmp_path)}).notify.command == Command(argv=("tell",))
+
+
+def test_what_the_command_of_notify_finds_is_no_misspelt_setting(tmp_path: Path) -> None:
+    names = ("NOTICE", "RUN", "TASK", "DECISION", "TITLE")
+    assert load(tmp_path, env={**HOME, **{f"CHARGEHAND_{name}": "x" for name in names}}).warnings == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef, Caps
-from chargehand.domain.plan import EnvSpec, GateSpec, Limits, SetupSpec
-from chargehand.domain.problem import Problem
+from chargehand.domain.plan import Command, EnvSpec, GateSpec, Limits, SetupSpec
+from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.convert import gate_of
 from chargehand.settings.options import OPTIONS
 from chargehand.settings.sources import Gathered, gather
@@ -49,7 +50,7 @@ def load_settings(
     settings = reader.settings()
     if found.problems:
         raise SettingsInvalid(found.problems)
-    return replace(settings, warnings=warnings)
+    return replace(settings, warnings=(*warnings, *reader.warnings))
 
 
 class _Reader:
@@ -60,6 +61,7 @@ class _Reader:
         self._env = env
         self._cwd = cwd
         self._root = root
+        self.warnings: list[Problem] = []
 
     def get(self, key: str, default: Any = None) -> Any:
         value = self._found.values.get(key)
@@ -167,35 +169,73 @@ class _Reader:
         return Caps(**{field: self._found.values[f"caps.{field.removesuffix('_s')}"].value for field in fields})
 
     def _notify(self) -> Notify:
-        webhook = self.get("notify.webhook")
-        if webhook is not None and webhook.startswith("env:"):
-            name = webhook.removeprefix("env:")
-            webhook = self._env.get(name)
-            if not webhook:
-                self._wrong("notify.webhook", f"It refers to the environment variable {name}, which is not set.", "")
         return Notify(
             bell=self.get("notify.bell", False),
             desktop=self.get("notify.desktop", False),
-            webhook=webhook,
-            command=self.get("notify.command"),
+            webhook=self._webhook(),
+            command=self._notify_command(),
         )
 
+    def _webhook(self) -> str | None:
+        """The URL, out of the variable that is named; whoever knows it can post, so it is never written down."""
+        key = "notify.webhook"
+        text: str = self.get(key, "")
+        name = text.removeprefix("env:") if text.startswith("env:") else ""
+        url = self._env.get(name, "") if name else text
+        if name and not url:
+            self._warn(key, f"{key} names the variable {name}, which is not set: no message is posted.")
+        elif url and not name and self._found.values[key].rank is not Rank.ENVIRONMENT:
+            hint = "Set it as a variable in your environment and write env:NAME."
+            self._wrong(key, f"{key} is a URL, which is a secret.", hint)
+        elif url and not url.startswith(("https://", "http://")):
+            self._wrong(key, f"{key} is no URL that begins with https:// or http://.", "")
+        return url or None
+
+    def _notify_command(self) -> Command | None:
+        """It runs outside every sandbox, so a file that comes with a repository does not name it."""
+        key = "notify.command"
+        command: Command | None = self.get(key)
+        if command is None:
+            return None
+        if self._found.values[key].rank is Rank.PROJECT:
+            hint = "Name it in your own settings file, or with CHARGEHAND_NOTIFY_COMMAND."
+            self._wrong(key, f"{key} runs outside the sandbox and cannot be set by a project's file.", hint)
+        if not command.shell:
+            return command
+        try:
+            return Command(argv=tuple(shlex.split(command.argv[0])))
+        except ValueError as error:
+            self._wrong(key, f"{key} cannot be split into words: {error}.", "POSIX quoting applies; there is no shell.")
+            return None
+
+    def _warn(self, key: str, message: str) -> None:
+        self.warnings.append(self._problem("unset_variable", key, message, "", Severity.WARNING))
+
     def _wrong(self, key: str, message: str, hint: str) -> None:
+        self._found.problems.append(self._problem("bad_setting", key, message, hint))
+
+    def _problem(self, code: str, key: str, message: str, hint: str, severity: Severity = Severity.ERROR) -> Problem:
         source = self._found.values[key].source
         file, _, line = source.rpartition(":")
         known = self._found.values[key].rank in {Rank.USER, Rank.PROJECT}
-        self._found.problems.append(
-            Problem(
-                code="bad_setting",
-                message=message if known else f"{source}: {message}",
-                hint=hint,
-                file=file if known else None,
-                line=int(line) if known else None,
-            )
+        return Problem(
+            code=code,
+            message=message if known else f"{source}: {message}",
+            hint=hint,
+            file=file if known else None,
+            line=int(line) if known else None,
+            severity=severity,
         )
 
     def _ordered(self) -> dict[str, Value]:
         order = {option.key: number for number, option in enumerate(OPTIONS)}
         place = {"env": order["env.pass"] + 0.5, "agents": order["agents.*.kind"]}
         keys = sorted(self._found.values, key=lambda key: (order.get(key, place.get(key.partition(".")[0], 0)), key))
-        return {key: self._found.values[key] for key in keys}
+        return {key: _shown(self._found.values[key]) for key in keys}
+
+
+def _shown(value: Value) -> Value:
+    """The value as it may be printed: a URL that takes messages is a secret."""
+    if value.key == "notify.webhook" and not value.value.startswith("env:"):
+        return replace(value, value="", shown="[hidden]")
+    return value

@@ -37,9 +37,10 @@ CONTRACT_VARIABLES = frozenset(
     for name in (
         *("ATTEMPT", "BASE", "BRIEF", "DIFF", "JUNIT", "PORT_BASE", "PREVIOUS", "RESULT", "ROLE", "RUN"),
         *("SCRATCH", "TASK", "TREE"),
+        *("DECISION", "NOTICE", "TITLE"),
     )
 )
-"""What an attempt finds in its environment; not settings, and ignored as such."""
+"""What an attempt, or the command of `notify`, finds in its environment; not settings, and ignored as such."""
 
 Bound = Literal["none"]
 Texts = list[str]
@@ -156,12 +157,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="caps.output_bytes", type=Count, default=_CAPS.output_bytes, help="Output kept of a process, in bytes."),
     Option(key="caps.disk_bytes", type=Count, default=_CAPS.disk_bytes, help="Disk an attempt may use, in bytes."),
     Option(key="caps.report_grace", type=Duration, default="10s", help="Time to end by itself after the report."),
-    Option(key="notify.bell", type=Flag, default=False, help="Ring the terminal bell when a decision waits."),
+    Option(key="notify.bell", type=Flag, default=False, help="Ring the terminal bell."),
     Option(key="notify.desktop", type=Flag, default=False, help="Show a desktop notification."),
-    Option(
-        key="notify.webhook", type=str, help="URL that gets a message, or env:NAME to take it from the environment."
-    ),
-    Option(key="notify.command", type=ShellOrArgv, help="Command that gets the message on standard input."),
+    Option(key="notify.webhook", type=str, help="env:NAME, the variable that holds the URL messages are posted to."),
+    Option(key="notify.command", type=ShellOrArgv, help="Program that gets each message, run without a shell."),
 )
 
 

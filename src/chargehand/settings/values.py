@@ -57,11 +57,11 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """Who is told when a decision waits. `webhook` has `env:NAME` already replaced."""
+    """How people are told. `webhook` is the URL itself, a secret; `command` never a shell line."""
 
     bell: bool = False
     desktop: bool = False
-    webhook: str | None = None
+    webhook: str | None = field(default=None, repr=False)
     command: Command | None = None
 
 

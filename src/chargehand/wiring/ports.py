@@ -19,7 +19,6 @@ from chargehand.adapters.fleet_local import FleetParts, LocalFleet
 from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
 from chargehand.adapters.integrator import GitIntegrator
-from chargehand.adapters.notify import Fan, TerminalBell
 from chargehand.adapters.sandbox import Sandbox
 from chargehand.adapters.setup import Setup
 from chargehand.adapters.workspaces import GitWorkspaces
@@ -27,6 +26,7 @@ from chargehand.domain.errors import UserError
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
+from chargehand.wiring.notifying import build_notifier
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -56,7 +56,7 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
         gates=_gates(shop, state, site),
         integrator=GitIntegrator(shop.repository),
         workspaces=workspaces,
-        notifier=Fan([TerminalBell()] if shop.settings.notify.bell else []),
+        notifier=build_notifier(shop, state.plan.env, held.folder),
         clock=shop.clock,
     )
 
