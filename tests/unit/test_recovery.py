@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from chargehand.domain.effects import Land
-from chargehand.domain.events import AttemptFinished, EffectIntended, EffectLost, LandFinished, TaskIntegrated
+from chargehand.domain.events import (
+    AttemptFinished,
+    DecisionAsked,
+    EffectIntended,
+    EffectLost,
+    LandFinished,
+    TaskIntegrated,
+)
 from chargehand.domain.evolve import fold
-from chargehand.domain.outcome import Landed
+from chargehand.domain.outcome import Landed, Report, ReportStatus
+from chargehand.domain.plan import Files
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.recovery import recover
 from chargehand.ports import Recovered
-from chargehand.testing.fakes import FakeFleet, object_id
+from chargehand.testing.fakes import FakeFleet, attempt_result, object_id
 from chargehand.testing.faults import Crash, Faults
-from tests.engines import World, steady
+from tests.engines import FakeReader, World, steady
 from tests.play import a_plan, a_task
 
 
@@ -74,6 +83,18 @@ def test_an_attempt_that_was_sealed_but_unjudged_is_not_run_again():
     assert state.finished.verdict is RunVerdict.FINISHED
     assert [event.key for event in world.events(AttemptFinished)] == [key]
     assert len(world.fleet.submitted) == 1
+
+
+def test_an_attempt_that_asked_for_context_unseen_gets_it():
+    """Its report is answered as if somebody had been there: from the repository, and only else by a human."""
+    asks = Report(status=ReportStatus.NEEDS_CONTEXT, missing_context=("README.md",))
+    fleet = FakeFleet({("a", 1): lambda spec: replace(attempt_result(spec, changes=[]), report=asks)})
+    plan = a_plan(a_task("a", files=Files(modify=("a.txt",), read=("docs.md",))))
+    world = World(plan, fleet=fleet, reader=FakeReader({"README.md": "read me", "docs.md": "docs"}))
+    (event,) = recovered(killed(world, "StartAttempt", "after"))
+    assert event.result.context == (("README.md", "read me"), ("docs.md", "docs"))
+    assert asyncio.run(world.drive()).finished.verdict is RunVerdict.FINISHED
+    assert not world.events(DecisionAsked)
 
 
 def test_a_branch_that_was_not_moved_is_landed_again():

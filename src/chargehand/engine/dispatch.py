@@ -47,7 +47,7 @@ from chargehand.ports import (
     Workspaces,
 )
 
-__all__ = ["Ports", "context_names", "perform"]
+__all__ = ["Ports", "attempt_finished", "context_names", "perform"]
 
 _CONTEXT_CHARS = 32_000
 PAUSES_S = (0.1, 0.5, 2.0)
@@ -117,17 +117,22 @@ async def _attempt(ports: Ports, effect: StartAttempt, spec: AttemptSpec) -> Eve
         result = await ports.fleet.wait(spec.key)
     except AdapterError as error:
         result = AttemptResult(exit=AgentExit(kind=ExitKind.ENV_MISSING, detail=str(error)))
-    result = await _with_context(ports, spec, result)
+    return await attempt_finished(ports, effect, spec.reads, result)
+
+
+async def attempt_finished(ports: Ports, effect: StartAttempt, reads: tuple[str, ...], result: AttemptResult) -> Event:
+    """The outcome of an attempt: its result, with the context its report asks for."""
+    result = await _with_context(ports, effect.base, reads, result)
     return AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
 
 
-async def _with_context(ports: Ports, spec: AttemptSpec, result: AttemptResult) -> AttemptResult:
+async def _with_context(ports: Ports, base: str, reads: tuple[str, ...], result: AttemptResult) -> AttemptResult:
     """What a report asks for, as far as the repository has it; what was done stands even when it cannot be read."""
-    names = context_names(result.report, spec.reads)
+    names = context_names(result.report, reads)
     if not names:
         return result
     try:
-        found = await ports.workspaces.read(spec.base, names, _CONTEXT_CHARS)
+        found = await ports.workspaces.read(base, names, _CONTEXT_CHARS)
     except AdapterError as error:
         return replace(result, warnings=(*result.warnings, f"The context it asked for could not be read: {error}"))
     return replace(result, context=tuple(found.items()))

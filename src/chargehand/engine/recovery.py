@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chargehand.domain.effects import Effect, Land, StartAttempt
-from chargehand.domain.events import AttemptFinished, EffectLost, Event, LandFinished
+from chargehand.domain.events import EffectLost, Event, LandFinished
 from chargehand.domain.outcome import AttemptResult, Landed
 from chargehand.domain.state import RunState
-from chargehand.engine.dispatch import Ports
+from chargehand.engine.dispatch import Ports, attempt_finished
 
 __all__ = ["recover"]
 
@@ -26,8 +26,8 @@ async def recover(ports: Ports, state: RunState) -> list[Event]:
 
 async def _settle(ports: Ports, state: RunState, effect: Effect, results: Mapping[str, AttemptResult]) -> Event:
     if isinstance(effect, StartAttempt) and effect.key in results:
-        result = results[effect.key]
-        return AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+        files = state.tasks[effect.task].task.files
+        return await attempt_finished(ports, effect, files.read if files else (), results[effect.key])
     if isinstance(effect, Land) and await ports.integrator.contains(state.branch, effect.commit):
         landed = Landed(commit=effect.commit)
         return LandFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=landed)
