@@ -4,14 +4,19 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chargehand.adapters.lock import RunLock, start_ticks
+from chargehand.adapters import lock as lock_module
+from chargehand.adapters.lock import SEEMS_DEAD_S, RunLock, start_ticks
 from chargehand.domain.errors import AdapterError, RunLocked
 
 HOLD = """
@@ -80,6 +85,8 @@ def test_the_heartbeat(path):
         lock.beat()
         assert json.loads(path.read_text())["heartbeat"] == 2.0
         assert (lock.holder.since, lock.holder.heartbeat) == (1.0, 2.0)
+    lock.beat()  # after the end: harmless
+    assert path.read_bytes() == b""
 
 
 def test_another_process_holds(path, start):
@@ -107,12 +114,18 @@ def test_a_dead_holder_is_taken_over(path, start):
         assert (lock.previous.pid, lock.previous.started) == (other.pid, started)
 
 
-def test_exactly_one_of_many_wins(start):
+def test_exactly_one_of_many_wins(path, start):
+    """The others name who won, not the dead holder before it."""
+    dead = start()
+    assert ask(dead) == "held"
+    dead.kill()
+    dead.wait()
     others = [start() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        answers = sorted(pool.map(ask, others))
-    assert answers[0] == "held"
-    assert len([answer for answer in answers if re.match(r"locked Run r7 is held by (another )?process", answer)]) == 3
+        answers = list(pool.map(ask, others))
+    winner = others[answers.index("held")].pid
+    named = rf"locked Run r7 is held by process {winner} on .+ since .+ UTC\."
+    assert len([answer for answer in answers if re.fullmatch(named, answer)]) == 3
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "{}", '{"pid": 1}', "[1]", "\x00" * 600, "9" * 5000])
@@ -146,3 +159,104 @@ def test_a_link_is_not_followed(path, tmp_path):
 def test_start_ticks_is_an_identity():
     assert start_ticks(os.getpid()) == start_ticks(os.getpid())
     assert start_ticks(2**22 + 1) is None
+
+
+# -- neither a clock nor a removed file makes two holders of one -------------------------------------
+
+DAY_S = 86_400.0
+
+
+@pytest.mark.parametrize("jump_s", [-DAY_S, DAY_S])
+def test_a_stopped_holder_and_a_clock_that_jumps(path, start, jump_s):
+    """The holder does not beat, and by our clock it is long dead or not yet born: it holds all the same."""
+    other = start()
+    assert ask(other) == "held"
+    other.send_signal(signal.SIGSTOP)
+    with pytest.raises(RunLocked, match=f"process {other.pid} on"):
+        RunLock.acquire(path, now=lambda: time.time() + jump_s)
+    with pytest.raises(RunLocked, match=f"process {other.pid} on"):
+        RunLock.forget(path, now=lambda: time.time() + jump_s)
+    holder = RunLock.look(path)
+    assert holder is not None
+    assert holder.pid == other.pid
+    other.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("text", [None, "", "{}"])
+def test_who_removes_or_empties_the_file_makes_no_room(path, start, text, monkeypatch):
+    monkeypatch.setattr(lock_module, "_PATIENCE_S", 0.1)
+    other = start()
+    assert ask(other) == "held"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RunLocked, match="held by another process"):
+        RunLock.acquire(path)
+    other.communicate("\n")
+    RunLock.acquire(path).release()
+
+
+def test_who_looks_keeps_nobody_from_taking_it(path, start):
+    """A look takes a lock for a moment."""
+    RunLock.acquire(path).release()
+    stop = time.monotonic() + 1.0
+
+    def look() -> None:
+        while time.monotonic() < stop:
+            RunLock.look(path)
+
+    with ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(look) for _ in range(2)]
+        taken = 0
+        while time.monotonic() < stop:
+            RunLock.acquire(path).release()
+            taken += 1
+        assert [done.result() for done in looks] == [None, None]
+    assert taken > 1
+
+
+# -- a holder on another machine, where the kernel's lock does not reach -------------------------------
+
+
+def elsewhere(path: Any, *, heartbeat: float, host: str = "far.example", boot: str = "another") -> None:
+    path.parent.mkdir(exist_ok=True)
+    holder = {"pid": 7, "started": 9, "host": host, "since": 1_000.0, "heartbeat": heartbeat, "boot": boot}
+    path.write_text(json.dumps(holder))
+
+
+def test_a_holder_on_another_machine_is_never_taken_over_silently(path):
+    elsewhere(path, heartbeat=5_000.0)
+    named = "process 7 on far.example since 1970-01-01 00:16:40 UTC, last heard of at 1970-01-01 01:23:20 UTC"
+    with pytest.raises(RunLocked, match=named):
+        RunLock.acquire(path, now=lambda: 5_000.0 + SEEMS_DEAD_S)
+    with pytest.raises(RunLocked, match=r"seems dead .*`chargehand doctor` can release"):
+        RunLock.acquire(path, now=lambda: 5_001.0 + SEEMS_DEAD_S)
+    holder = RunLock.look(path)
+    assert holder is not None
+    assert holder.host == "far.example"
+
+
+def test_it_is_forgotten_on_request_once_it_seems_dead(path):
+    elsewhere(path, heartbeat=5_000.0)
+    for now in (4_000.0, 5_000.0 + SEEMS_DEAD_S, 5_000.0 - DAY_S):
+        with pytest.raises(RunLocked, match=r"far\.example"):
+            RunLock.forget(path, now=partial(float, now))
+    forgotten = RunLock.forget(path, now=lambda: 5_001.0 + SEEMS_DEAD_S)
+    assert forgotten is not None
+    assert forgotten.host == "far.example"
+    assert RunLock.look(path) is None
+    assert RunLock.forget(path) is None
+    with RunLock.acquire(path) as lock:
+        assert lock.previous is None
+
+
+@pytest.mark.parametrize("same", ["host", "boot"])
+def test_the_kernel_is_believed_about_its_own_machine(path, same):
+    """A machine that was started again, a container with a new name: the lock is free, so the holder is dead."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    given = {"host": socket.gethostname()} if same == "host" else {"boot": boot}
+    elsewhere(path, heartbeat=time.time(), **given)
+    assert RunLock.look(path) is None
+    with RunLock.acquire(path) as lock:
+        assert lock.previous is not None
+        assert lock.previous.pid == 7
