@@ -5,15 +5,17 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from chargehand import __version__
 from chargehand.adapters import sqlite_file
 from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError, UserError
-from chargehand.domain.events import EffectIntended, TaskAdded, WarningRaised
+from chargehand.domain.events import EffectIntended, RunResumed, TaskAdded, WarningRaised
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import GatePoint, Task
 from chargehand.ports import Request
@@ -72,11 +74,13 @@ def test_queries_are_found_by_name():
     assert all(text.rstrip().endswith(";") and "-- name" not in text for text in queries.values())
 
 
-def test_an_empty_file_is_completed(path):
-    """Death between the creation of the file and its schema loses nothing: nothing was there."""
+@pytest.mark.parametrize("readonly", [False, True])
+def test_an_empty_file_has_lost_everything(path, readonly):
+    """A journal comes into its place as a whole: nothing is made of what is left of it, and nothing written."""
     path.touch()
-    with SqliteJournal.open(path) as journal:
-        assert [record.seq for record in journal.append([warning(1)], at=1.0)] == [1]
+    with pytest.raises(AdapterError, match=r"is damaged.* it is empty"):
+        SqliteJournal.open(path, readonly=readonly)
+    assert path.stat().st_size == 0
 
 
 def test_creating_twice_is_refused(journal, path):
@@ -160,21 +164,75 @@ def test_a_future_schema_is_refused(journal, path, readonly):
     assert caught.value.code == "newer_journal"
 
 
-def test_an_older_schema_is_not_changed_by_a_reader(path):
-    path.touch()
-    with pytest.raises(UserError, match="older schema 0"):
-        SqliteJournal.open(path, readonly=True)
-    assert path.stat().st_size == 0
+FUTURE = {
+    "a type": '{"type":"TaskBeamedUp","v":1,"data":{}}',
+    "a version": '{"type":"WarningRaised","v":99,"data":{"code":"c","text":"t","task":""}}',
+    "a field": '{"type":"WarningRaised","v":1,"data":{"code":"c","text":"t","task":"","colour":"red"}}',
+    "a word": '{"type":"TaskEnded","v":1,"data":{"task":"a","status":"beamed_up","reason":"human"}}',
+}
 
 
-def test_an_event_of_the_future_is_told(journal, path):
-    journal.append([warning(1)], at=1.0)
+@pytest.mark.parametrize("body", FUTURE.values(), ids=FUTURE)
+@pytest.mark.parametrize("version", ["9.8.7", None])
+def test_an_event_of_the_future_is_told(journal, path, body, version):
+    """I14: what is whole and still not understood was written by another release: which, and what to do."""
+    resumed = [RunResumed(pid=1, host="h", version=version)] if version else []
+    journal.append([warning(1), *resumed], at=1.0)
+    seq = journal.latest() + 1
     with raw(path) as connection:
-        connection.execute(
-            "INSERT INTO events VALUES (2, 1.0, 'T', '', NULL, ?, 'x')", ('{"type":"TaskBeamedUp","v":1,"data":{}}',)
-        )
-    with pytest.raises(UserError, match="TaskBeamedUp"):
+        (chain,) = connection.execute("SELECT chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        link = sha256(f"{chain}\n{seq}\n{1.0!r}\n{body}".encode()).hexdigest()
+        connection.execute("INSERT INTO events VALUES (?, 1.0, 'T', '', NULL, ?, ?)", (seq, body, link))
+    with pytest.raises(UserError, match="written by a newer Chargehand") as caught:
         list(journal.read())
+    assert caught.value.code == "newer_journal"
+    assert f"Event {seq} " in caught.value.message
+    assert f"Use Chargehand {version or __version__} or a later one." == caught.value.hint
+
+
+def test_who_wrote_a_schema_of_the_future_is_told_where_it_can_be(journal, path):
+    journal.append([warning(1), RunResumed(pid=1, host="h", version="9.8.7")], at=1.0)
+    with raw(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+        with pytest.raises(UserError, match=r"has schema 99.* 9\.8\.7 wrote to it last"):
+            SqliteJournal.open(path)
+        connection.execute("ALTER TABLE events RENAME TO facts")
+        with pytest.raises(UserError, match="newer Chargehand") as caught:
+            SqliteJournal.open(path)
+    assert caught.value.hint == "Use the release that wrote it, or a later one."
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "body = replace(body, 'number 2', 'number 9')",
+        "body = CAST(body AS BLOB)",
+        "body = CAST(x'ff' || body AS TEXT)",
+        "at = at + 1",
+        "at = 'noon'",
+        "chain = ''",
+    ],
+)
+def test_what_is_not_as_it_was_written_is_not_read(journal, path, edit):
+    """I14: a body that a flipped bit made another fact is no fact; those before it are."""
+    stored = journal.append([warning(number) for number in range(1, 4)], at=1.0)
+    with raw(path) as connection:
+        connection.executescript(f"DROP TRIGGER events_are_never_edited; UPDATE events SET {edit} WHERE seq = 2;")
+    got = []
+    with pytest.raises(AdapterError, match=r"damaged.*event 2 is not as it was written|Could not decode"):
+        for recorded in journal.read():
+            got.append(recorded)
+    assert got in ([], stored[:1])  # a page of them is fetched at once
+    assert journal.check()
+
+
+def test_reading_on_is_checked_too(journal, path):
+    stored = journal.append([warning(number) for number in range(1, 6)], at=1.0)
+    assert list(journal.read(3)) == stored[3:]
+    with raw(path) as connection:
+        connection.executescript("DROP TRIGGER events_are_never_edited; UPDATE events SET at = 2 WHERE seq = 5;")
+    with pytest.raises(AdapterError, match="event 5 is not as it was written"):
+        list(journal.read(3))
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -283,7 +341,7 @@ def test_a_missing_event_is_not_read_over(journal, path):
     journal.append([warning(number) for number in range(1, 6)], at=1.0)
     with raw(path) as connection:
         connection.executescript("DROP TRIGGER events_are_never_removed; DELETE FROM events WHERE seq = 3;")
-    with pytest.raises(AdapterError, match="Event 3 is missing"):
+    with pytest.raises(AdapterError, match="event 3 is missing"):
         list(journal.read())
 
 

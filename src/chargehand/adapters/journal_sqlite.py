@@ -12,11 +12,12 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from chargehand import __version__
 from chargehand.adapters.codec import EVENTS, Codec
-from chargehand.adapters.sqlite_file import connect, create, queries, told, transaction
-from chargehand.domain.errors import AdapterError
+from chargehand.adapters.sqlite_file import DAMAGED, connect, create, newer, queries, told, transaction, writer
+from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import EffectIntended, Event, Recorded
 from chargehand.ports import Request
 
@@ -47,7 +48,7 @@ class _File:
     ) -> None:
         self.close()
 
-    def _rows(self, name: str, /, **values: object) -> list[tuple[object, ...]]:
+    def _rows(self, name: str, /, **values: object) -> list[tuple[Any, ...]]:
         with self._turn, told(self.path):
             return self._connection.execute(queries()[name], values).fetchall()
 
@@ -61,10 +62,13 @@ class SqliteJournal(_File):
 
     @classmethod
     def create(cls, path: Path, **meta: str) -> Self:
-        """A new journal; UserError (`journal_exists`) where there is one. `meta` is kept beside the events."""
+        """A new journal; UserError (`journal_exists`) where there is one.
+
+        `meta` is kept beside the events, with the `version` of this release.
+        """
         journal = cls(path, create(path))
         with journal._turn, told(path), transaction(journal._connection):
-            for name, value in meta.items():
+            for name, value in {**meta, "version": __version__}.items():
                 journal._connection.execute(queries()["put_meta"], {"name": name, "value": value})
         return journal
 
@@ -102,13 +106,37 @@ class SqliteJournal(_File):
         return (row[0], row[1]) if row else (0, "")
 
     def read(self, after: int = 0) -> Iterator[Recorded]:
-        """Yield the events after that number, in order, also those stored while reading."""
-        while rows := self._rows("read_events", after=after, count=PAGE):
-            for seq, at, body in rows:
-                if seq != after + 1:
-                    raise AdapterError("journal", f"Event {after + 1} is missing in {self.path}.")
+        """Yield the events after that number, in order, also those stored while reading.
+
+        AdapterError for one that is missing or not as it was written, UserError (`newer_journal`) for one that is
+        as it was written and still cannot be understood.
+        """
+        chain = (self.chain_at(after) or "") if after else ""
+        while rows := self._rows("read_chain", after=after, count=PAGE):
+            for row in rows:
                 after += 1
-                yield Recorded(seq=after, at=float(str(at)), event=EVENTS.decode(str(body)))
+                chain = self._linked(row, after, chain)
+                yield Recorded(seq=after, at=row[1], event=self._decoded(after, row[2]))
+
+    def _linked(self, row: tuple[Any, ...], expected: int, chain: str) -> str:
+        """The chain at a row, once it is known to be the one that was written there."""
+        seq, at, body, link = row
+        if seq != expected:
+            raise AdapterError("journal", f"{DAMAGED.format(path=self.path)}: event {expected} is missing.")
+        if type(at) is not float or type(body) is not str or link != _link(chain, seq, at, body):
+            raise AdapterError("journal", f"{DAMAGED.format(path=self.path)}: event {seq} is not as it was written.")
+        return str(link)
+
+    def _decoded(self, seq: int, body: str) -> Event:
+        try:
+            return EVENTS.decode(body)
+        except (AdapterError, UserError) as error:  # the chain says that it is whole: others wrote it so
+            text = f"Event {seq} of {self.path} cannot be read by Chargehand {__version__}. {error.message}"
+            raise newer(text, self.written_by()) from error
+
+    def written_by(self) -> str | None:
+        """The newest release that wrote to this journal, as far as it can be told; None where it says nothing."""
+        return writer(self._connection)
 
     def chain_at(self, seq: int) -> str | None:
         """The hash chain at an event, which stands for all events up to it; None when there is no such event."""
@@ -128,10 +156,11 @@ class SqliteJournal(_File):
         """The number of the first event that is missing or not as it was written; None when all is well."""
         after, chain = 0, ""
         while rows := self._rows("read_chain", after=after, count=PAGE):
-            for seq, at, body, link in rows:
+            for row in rows:
                 after += 1
-                chain = _link(chain, after, float(str(at)), str(body))
-                if seq != after or link != chain:
+                try:
+                    chain = self._linked(row, after, chain)
+                except AdapterError:
                     return after
         return None
 

@@ -3,9 +3,6 @@
 -- name: append_event
 INSERT INTO events (seq, at, type, task, attempt, body, chain) VALUES (:seq, :at, :type, :task, :attempt, :body, :chain);
 
--- name: read_events
-SELECT seq, at, body FROM events WHERE seq > :after ORDER BY seq LIMIT :count;
-
 -- name: read_chain
 SELECT seq, at, body, chain FROM events WHERE seq > :after ORDER BY seq LIMIT :count;
 
@@ -30,6 +27,9 @@ INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDA
 
 -- name: get_meta
 SELECT value FROM meta WHERE name = :name;
+
+-- name: last_taken_up
+SELECT body FROM events WHERE type = 'RunResumed' ORDER BY seq DESC LIMIT 1;
 
 -- name: count_objects
 SELECT count(*) FROM sqlite_master;

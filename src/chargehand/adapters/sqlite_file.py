@@ -6,6 +6,7 @@ for the writer. Connections are in autocommit mode; `transaction()` is the only 
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,11 +16,24 @@ from pathlib import Path
 
 from chargehand.domain.errors import AdapterError, UserError
 
-__all__ = ["VERSION", "connect", "create", "migrations", "queries", "statements", "told", "transaction"]
+__all__ = [
+    "DAMAGED",
+    "VERSION",
+    "connect",
+    "create",
+    "migrations",
+    "newer",
+    "queries",
+    "statements",
+    "told",
+    "transaction",
+    "writer",
+]
 
 VERSION = 1
 """Schema version this release writes: the number of the newest migration."""
 
+DAMAGED = "The journal {path} is damaged; `chargehand doctor` says what can be read"
 APPLICATION_ID = 1128812612
 BUSY_S = 30.0
 HERE = Path(__file__).parent
@@ -68,7 +82,7 @@ def told(path: Path) -> Iterator[None]:
 def _sentence(code: int | None, path: Path) -> str:
     primary = None if code is None else code & 0xFF
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return f"The journal {path} is damaged; `chargehand doctor` says what can be read"
+        return DAMAGED.format(path=path)
     if primary == sqlite3.SQLITE_FULL:
         return f"No space is left for the journal {path}; free some and resume"
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -102,11 +116,15 @@ def create(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise AdapterError("journal", f"The journal {path} cannot be created: {error.strerror}.") from error
-    return connect(path)
+    return connect(path, fresh=True)
 
 
-def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """An existing journal, brought to this release's schema unless `readonly`; the caller closes it."""
+def connect(path: Path, *, readonly: bool = False, fresh: bool = False) -> sqlite3.Connection:
+    """An existing journal, brought to this release's schema unless `readonly`; the caller closes it.
+
+    Only a `fresh` file may be without a schema: a journal comes into its place as a whole, so one that holds nothing
+    has lost everything.
+    """
     if not path.is_file():
         raise UserError(f"There is no journal at {path}.", code="no_journal")
     with told(path):
@@ -118,6 +136,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
             check_same_thread=False,
         )
         try:
+            if not fresh and not _version(connection, path):
+                raise AdapterError("journal", f"{DAMAGED.format(path=path)}: it is empty.")
             _prepare(connection, path, readonly=readonly)
         except BaseException:
             connection.close()
@@ -151,13 +171,28 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     if identity != APPLICATION_ID and (objects or version):
         raise UserError(f"{path} is a database, but not a journal of Chargehand.", code="not_a_journal")
     if version > VERSION:
-        raise UserError(
-            f"The journal {path} has schema {version}; this Chargehand knows {VERSION}: "
-            "it was written by a newer Chargehand.",
-            code="newer_journal",
-            hint="Use the release that wrote it, or a later one.",
-        )
+        text = f"The journal {path} has schema {version}; this Chargehand knows {VERSION}."
+        raise newer(text, writer(connection))
     return int(version)
+
+
+def newer(what: str, wrote: str | None) -> UserError:
+    """The refusal of what a newer release wrote; `wrote` is that release, where it is known."""
+    said = f": {wrote} wrote to it last" if wrote else ""
+    hint = f"Use Chargehand {wrote} or a later one." if wrote else "Use the release that wrote it, or a later one."
+    return UserError(f"{what} It was written by a newer Chargehand{said}.", code="newer_journal", hint=hint)
+
+
+def writer(connection: sqlite3.Connection) -> str | None:
+    """The release that took the run up last, else the one that made the file; None where neither can be read."""
+    try:
+        row = connection.execute(queries()["last_taken_up"]).fetchone()
+        if row is not None:
+            return str(json.loads(row[0])["data"]["version"])
+        row = connection.execute(queries()["get_meta"], {"name": "version"}).fetchone()
+    except (sqlite3.DatabaseError, ValueError, TypeError, LookupError):  # a newer schema may keep that elsewhere
+        return None
+    return str(row[0]) if row else None
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
