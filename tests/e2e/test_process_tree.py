@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from chargehand.adapters.process import EndKind, kill_leftovers, running, start
-from chargehand.adapters.process.tree import marked, snapshot, stat_of
+from chargehand.adapters.process.marks import marked
+from chargehand.adapters.process.tree import snapshot, stat_of
 from chargehand.adapters.sandbox.none import NoSandbox
 from tests.e2e.processes import DETACHED, KINDS, ROOT, Place, alive, nap, ready_fifo, sandbox_of, until_alive, wait_gone
 

@@ -2,7 +2,7 @@
 
 from chargehand.adapters.process.capture import capture
 from chargehand.adapters.process.guard import OWNER_VARIABLE
-from chargehand.adapters.process.leftovers import kill_leftovers
+from chargehand.adapters.process.leftovers import Ended, end_leftovers, kill_leftovers
 from chargehand.adapters.process.running import Running, run, start
 from chargehand.adapters.process.spawn import is_for_loader, launcher_prefix
 from chargehand.adapters.process.spec import MARKER_VARIABLE, SANDBOX_FAILED, Captured, EndKind, ProcessEnd, ProcessSpec
@@ -13,10 +13,12 @@ __all__ = [
     "SANDBOX_FAILED",
     "Captured",
     "EndKind",
+    "Ended",
     "ProcessEnd",
     "ProcessSpec",
     "Running",
     "capture",
+    "end_leftovers",
     "is_for_loader",
     "kill_leftovers",
     "launcher_prefix",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from chargehand.adapters.process.marks import HELPER_VARIABLE, own_name
 from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.process.spawn import on_exit, open_stdin, why_not
 from chargehand.adapters.process.spec import Captured
@@ -71,7 +72,7 @@ class _Helper:
             self._popen = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
-                env=dict(env),
+                env={**env, HELPER_VARIABLE: own_name()},
                 stdin=given[0],
                 stdout=given[1],
                 stderr=given[2],

@@ -11,7 +11,8 @@ With `--exec` it becomes the program instead, which must be bubblewrap: that one
 namespace, dies with its parent, and tells on the control socket what the first process in there is.
 
 `--setenv=NAME=VALUE` adds to the environment, `--unset=NAME` takes away, `--refuse=TEXT` starts nothing and says
-why; the options that restrict the program are those of `restrict.py`.
+why, `--mark=NUMBER` marks this process and all below it (`marks.py`); the options that restrict the program are those
+of `restrict.py`.
 
 A byte that comes over the control socket is a signal for the program's group. The launcher tells one line there:
 `exit CODE`, `signal NUMBER` or `failed ERRNO` (the program could not be executed), and `left PID …` for processes
@@ -30,6 +31,7 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+RLIMIT_LOCKS = 10
 NOT_EXECUTED = 127
 ENDING_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 
@@ -52,6 +54,8 @@ def main(args: list[str]) -> None:
         elif option.startswith("--refuse="):
             os.write(2, os.fsencode(option[9:]) + b"\n")
             os._exit(NOT_EXECUTED)
+        elif option.startswith("--mark="):
+            _mark(int(option[7:]))
         elif option != "--exec":
             restrictions.append(option)
     libc = _libc()
@@ -77,6 +81,16 @@ def main(args: list[str]) -> None:
     if left:
         _say(control, "left " + " ".join(str(pid) for pid in left))
     _leave(status)
+
+
+def _mark(number: int) -> None:
+    """Put the number where every descendant inherits it, whatever it does to its environment and its session."""
+    import resource
+
+    try:
+        resource.setrlimit(RLIMIT_LOCKS, (number, resource.getrlimit(RLIMIT_LOCKS)[1]))
+    except (OSError, ValueError):
+        return  # a lower hard limit, or no such limit: the environment has to do
 
 
 def _catch_signals() -> int:

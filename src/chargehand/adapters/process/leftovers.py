@@ -1,17 +1,44 @@
-"""Finds and ends what an earlier run of the program left behind, by the marker in its environment."""
+"""Finds and ends what an earlier run of the program left behind, by its marks (`marks.py`)."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+from dataclasses import dataclass
 
-from chargehand.adapters.process.tree import Stat, descendants, marked, send, snapshot
+from chargehand.adapters.process.marks import marked, without_master
+from chargehand.adapters.process.tree import Stat, descendants, send, snapshot
 
-__all__ = ["kill_leftovers"]
+__all__ = ["Ended", "end_leftovers", "kill_leftovers"]
 
 PATIENCE_S = 5.0
 LOOK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The pids of what was ended, and of what is still there: it belongs to somebody else, or hangs in the kernel."""
+
+    killed: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+
+
+def end_leftovers(marker: str) -> Ended:
+    """Kill what is marked with `marker` (or `marker/…`), and see to it that helpers without a master end.
+
+    Those are given time: git ends within moments by itself, and leaves lock files behind when it is killed. Returns
+    when all are gone, at the latest after a few seconds. Blocks: call it in a thread where a loop runs.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    signalled, left = _kill(marker, deadline)
+    while helpers := without_master(snapshot()):
+        if time.monotonic() > deadline:
+            send(helpers, signal.SIGKILL)
+            break
+        time.sleep(LOOK_S)
+    gone = signalled.keys() - {stat.pid for stat in left}
+    return Ended(killed=tuple(sorted(gone)), left=tuple(sorted(stat.pid for stat in left)))
 
 
 def kill_leftovers(marker: str) -> list[int]:
@@ -20,19 +47,24 @@ def kill_leftovers(marker: str) -> list[int]:
     Returns when they are gone, at the latest after a few seconds. Never touches pid 1, this process or those
     it descends from. Blocks: call it in a thread where a loop runs.
     """
-    if not marker:
-        return []
+    return sorted(_kill(marker, time.monotonic() + PATIENCE_S)[0])
+
+
+def _kill(marker: str, deadline: float) -> tuple[dict[int, Stat], list[Stat]]:
+    """What was signalled, and what of it did not end in time."""
     signalled: dict[int, Stat] = {}
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
+    while marker:
         processes = snapshot()
         targets = _targets(marker, processes)
         dying = [stat for stat in signalled.values() if _is_alive(stat, processes)]
-        if not (targets or dying) or time.monotonic() > deadline:
-            return sorted(signalled)
+        if not (targets or dying):
+            break
+        if time.monotonic() > deadline:
+            return signalled, list({stat.pid: stat for stat in (*targets, *dying)}.values())
         send([*targets, *dying], signal.SIGKILL)
         signalled.update((stat.pid, stat) for stat in targets)
         time.sleep(LOOK_S)
+    return signalled, []
 
 
 def _is_alive(stat: Stat, processes: dict[int, Stat]) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.adapters.process.guard import OWNER_VARIABLE, owner
+from chargehand.adapters.process.marks import mark_number
 from chargehand.adapters.process.paths import is_there
 from chargehand.adapters.process.spec import MARKER_VARIABLE, ProcessSpec
 
@@ -86,7 +87,7 @@ def spawn(spec: ProcessSpec, marker: str) -> Spawned:
         stdin = open_stdin(spec.stdin)
         give.append(stdin)
         popen = subprocess.Popen(
-            _with_control(spec, theirs.fileno()),
+            _with_control(spec, theirs.fileno(), marker),
             cwd=spec.cwd,
             env=_environment(spec, marker),
             stdin=stdin,
@@ -126,9 +127,9 @@ def is_for_loader(name: str) -> bool:
     return name.startswith(LOADER_PREFIXES) or name in LOADER_NAMES
 
 
-def _with_control(spec: ProcessSpec, control: int) -> list[str]:
+def _with_control(spec: ProcessSpec, control: int, marker: str) -> list[str]:
     prefix = launcher_prefix()
-    options = [f"--control={control}"]
+    options = [f"--control={control}", f"--mark={mark_number(marker)}"]
     if "LC_CTYPE" not in spec.env:
         # Python sets this one for itself in a C locale; the program must not inherit it from the launcher.
         options.append("--unset=LC_CTYPE")

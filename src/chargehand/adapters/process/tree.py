@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.process.spec import MARKER_VARIABLE
-
-__all__ = ["Stat", "cpu_ticks", "descendants", "marked", "send", "snapshot", "stat_of"]
+__all__ = ["PROC", "Stat", "cpu_ticks", "descendants", "send", "snapshot", "stat_of"]
 
 PROC = Path("/proc")
 
@@ -97,24 +95,3 @@ def _send_one(stat: Stat, number: int) -> None:
             signal.pidfd_send_signal(descriptor, number)
     finally:
         os.close(descriptor)
-
-
-def marked(marker: str, processes: dict[int, Stat], spared: Sequence[int]) -> list[Stat]:
-    """The processes whose environment carries the marker, or one that begins with `marker` + "/"."""
-    found = []
-    for stat in processes.values():
-        if stat.pid in spared or stat.state in "ZX":
-            continue
-        value = _marker_of(stat.pid)
-        if value == marker or value.startswith(f"{marker.rstrip('/')}/"):
-            found.append(stat)
-    return found
-
-
-def _marker_of(pid: int) -> str:
-    try:
-        text = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
-        return ""
-    prefix = f"{MARKER_VARIABLE}=".encode()
-    return next((os.fsdecode(entry[len(prefix) :]) for entry in text.split(b"\0") if entry.startswith(prefix)), "")
