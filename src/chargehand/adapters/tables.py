@@ -75,8 +75,11 @@ class _Same(_Form):
         return column
 
     def unpack(self, packed: Any, _: Rows, /) -> Column:
-        if set(map(type, packed)) - self.kinds:
+        found = set(map(type, packed))
+        if found - self.kinds:
             raise TypeError(f"A column holds something else than {self.kinds}.")
+        if float in self.kinds and int in found:
+            return [float(value) if type(value) is int else value for value in packed]
         return cast("Column", packed)
 
 
@@ -283,6 +286,8 @@ def _arrange(root: type) -> tuple[_Table, ...]:
         if kind not in found:
             found[kind] = _Table(kind)
             todo += _below(found[kind])
+    if len({kind.__name__ for kind in found}) < len(found):
+        raise TypeError(f"Two classes below {root.__name__} have the same name.")
     order = TopologicalSorter({kind: _below(table) for kind, table in found.items()})
     return tuple(found[kind] for kind in order.static_order())
 

@@ -12,7 +12,13 @@ pytest plug-in is needed. The package needs pytest, which only developers have.
 """
 
 from chargehand.testing.contracts.agents import AgentContract
-from chargehand.testing.contracts.facts import ClockContract, InboxContract, JournalContract, NotifierContract
+from chargehand.testing.contracts.facts import (
+    ClockContract,
+    InboxContract,
+    JournalContract,
+    NotifierContract,
+    SnapshotsContract,
+)
 from chargehand.testing.contracts.fleets import FleetContract
 from chargehand.testing.contracts.gates import CHECKS, GatesContract
 from chargehand.testing.contracts.git import History, IntegratorContract, WorkspacesContract
@@ -30,5 +36,6 @@ __all__ = [
     "JournalContract",
     "NotifierContract",
     "Open",
+    "SnapshotsContract",
     "WorkspacesContract",
 ]

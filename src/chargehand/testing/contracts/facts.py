@@ -1,4 +1,4 @@
-"""Suites of the ports that keep and tell facts: journal, inbox, clock, notifier."""
+"""Suites of the ports that keep and tell facts: journal, inbox, snapshots, clock, notifier."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.events import DecisionAnswered, Event, RunInterrupted, TaskIntegrated, WarningRaised
-from chargehand.ports import Clock, Inbox, Journal, Notice, NoticeKind, Notifier, Request
+from chargehand.domain.events import (
+    DecisionAnswered,
+    Event,
+    RunInterrupted,
+    RunStarted,
+    TaskIntegrated,
+    WarningRaised,
+)
+from chargehand.domain.evolve import fold
+from chargehand.domain.options import AgentDef, RunOptions
+from chargehand.domain.plan import Plan, Task
+from chargehand.domain.state import RunState
+from chargehand.ports import Clock, Inbox, Journal, Notice, NoticeKind, Notifier, Request, Snapshots
 
-__all__ = ["ClockContract", "InboxContract", "JournalContract", "NotifierContract"]
+__all__ = ["ClockContract", "InboxContract", "JournalContract", "NotifierContract", "SnapshotsContract"]
 
 
 def _event(number: int) -> Event:
@@ -154,6 +165,68 @@ class InboxContract:
             inbox.close()
 
         asyncio.run(script())
+
+
+class SnapshotsContract:
+    """Fixtures: `journal`, an empty journal open for writing, and `snapshots`, the snapshots of that journal."""
+
+    @pytest.fixture
+    def journal(self) -> Iterator[Journal]:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def snapshots(self, journal: Journal) -> Snapshots:
+        """To be given by the subclass."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def state(self, journal: Journal) -> RunState:
+        """The state after the first event of a run of two tasks, which is all that the journal holds."""
+        tasks = (Task(id="a", title="A"), Task(id="b", title="B", depends_on=("a",)))
+        agents = (AgentDef(name="agent", kind="command"),)
+        options = RunOptions(agent="agent", agents=agents)
+        plan = Plan(plan="p", tasks=tasks)
+        return fold(
+            journal.append([RunStarted(run="r", plan=plan, options=options, base="b", branch="chargehand/r")], at=1.0)
+        )
+
+    def test_there_is_none_at_first(self, snapshots: Snapshots, state: RunState) -> None:
+        """A run begins without one."""
+        assert state.seq == 1
+        assert snapshots.load() is None
+
+    def test_loads_what_was_saved(self, snapshots: Snapshots, state: RunState) -> None:
+        """Equal to what was saved, any number of times, and at the same event."""
+        snapshots.save(state)
+        first, second = snapshots.load(), snapshots.load()
+        assert first == second == state
+        assert first is not second
+        assert first is not None
+        assert first.seq == 1
+
+    def test_what_becomes_of_a_state_does_not_touch_its_snapshot(
+        self, snapshots: Snapshots, state: RunState, journal: Journal
+    ) -> None:
+        """Neither the state that was saved nor one that was loaded is the snapshot itself."""
+        snapshots.save(state)
+        saved = fold(journal.read())
+        later = journal.append([_event(1)], at=2.0)
+        fold(later, onto=state)
+        loaded = snapshots.load()
+        assert loaded is not None
+        fold(later, onto=loaded)
+        assert loaded == state != saved
+        assert snapshots.load() == saved
+
+    def test_the_newest_counts(self, snapshots: Snapshots, state: RunState, journal: Journal) -> None:
+        """Saving again takes the place of the snapshot before."""
+        snapshots.save(state)
+        snapshots.save(fold(journal.append([_event(1), RunInterrupted(by="x")], at=2.0), onto=state))
+        loaded = snapshots.load()
+        assert loaded == fold(journal.read())
+        assert loaded is not None
+        assert loaded.interrupted
 
 
 class ClockContract:
