@@ -452,16 +452,6 @@ def test_a_table_named_agent_is_told_with_its_place(cli: CliWorld):
     assert error["file"].endswith("chargehand.toml")
 
 
-def test_doctor(cli: CliWorld):
-    done = cli.call("doctor", cli.plan([task("a")]), "--json")
-    assert done.code == 0
-    assert done.document["ok"] is True
-    assert all(set(row) == {"name", "ok", "text", "hint"} for row in done.document["findings"])
-    assert {"git", "journal", "disk", "program test"} <= {row["name"] for row in done.document["findings"]}
-    cli.repo.write("chargehand.toml", "[agents.away]\ncommand = 'no-such-agent-program'\n")
-    assert cli.call("doctor").code == 1
-
-
 def test_completion_for_each_shell(cli: CliWorld):
     for shell in ("bash", "zsh", "fish"):
         assert "_CHARGEHAND_COMPLETE" in cli.call("completion", shell).stdout

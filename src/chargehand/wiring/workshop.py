@@ -33,7 +33,7 @@ from chargehand.wiring.places import Places
 if TYPE_CHECKING:
     from chargehand.adapters.rescues import Rescued
     from chargehand.adapters.sandbox import SandboxChoice
-    from chargehand.wiring.examining import Finding
+    from chargehand.wiring.doctor import Finding, Subject
     from chargehand.wiring.housekeeping import Cleaned
     from chargehand.wiring.landing import Acceptance, Landing
 
@@ -206,11 +206,11 @@ class Workshop:
 
         return await clean(self, dry_run=dry_run)
 
-    async def examine(self, plan: Plan | None) -> list[Finding]:
-        """What `doctor` reports."""
-        from chargehand.wiring.examining import examine
+    async def examine(self, subject: Subject) -> list[Finding]:
+        """What `doctor` reports; changes nothing. Repairs are carried out by `chargehand.wiring.doctor.mend`."""
+        from chargehand.wiring.doctor import examine
 
-        return await examine(self, plan)
+        return await examine(self, subject)
 
     async def rescues(self, run: str | None) -> list[Rescued]:
         """The rescued states, oldest first."""

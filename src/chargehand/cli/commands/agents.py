@@ -23,7 +23,7 @@ or give one to a single run: chargehand run PLAN --agent-command 'claude -p --pe
 async def agents(call: Call) -> None:
     """List the agents of the settings, whether each can run here, and what is missing where it cannot."""
     from chargehand.cli.render.pen import Cell, table
-    from chargehand.wiring.examining import why_not
+    from chargehand.wiring.doctor import why_not
 
     settings = await call.settings()
     default = settings.agent

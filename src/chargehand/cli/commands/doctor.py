@@ -1,47 +1,138 @@
-"""`chargehand doctor`: what would not work here, and why."""
+"""`chargehand doctor`: explains a broken world, and repairs what it can (SPEC 8)."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from chargehand.cli.call import Call, command
 
+if TYPE_CHECKING:
+    from chargehand.domain.errors import UserError
+    from chargehand.wiring import Workshop
+    from chargehand.wiring.doctor import Finding, Mended, Subject
+
 __all__ = ["doctor"]
 
 _EXAMPLES = """
-chargehand doctor             git, sandboxes, state folder, disk, agents, unfinished runs
-chargehand doctor plan.yaml   also the programs of a plan, as the sandbox shows them
+chargehand doctor                  this machine, agents, every run, what is left over
+chargehand doctor todo-1           one run: what it waits for, its branch, its programs
+chargehand doctor plan.yaml        also the programs of a plan, as the sandbox shows them
+chargehand doctor --repair         repair what can be; asks before anything is removed
+chargehand doctor --repair --yes   the same without being asked
 """
-_WORDS = {True: ("ok", "good"), False: ("bad", "bad"), None: ("note", "ask")}
+_MOST_ROUNDS = 4
+_NO_GIT = frozenset({"git_missing", "git_too_old", "no_commit"})
 
 
 @command("doctor", examples=_EXAMPLES)
-@click.argument("plan", required=False, type=click.Path(path_type=Path))
-async def doctor(call: Call, plan: Path | None) -> int:
-    """Look at everything a run needs; exit code 1 when something would make it fail."""
-    from chargehand.cli.failing import PlanRefused
-    from chargehand.cli.render.pen import wrap
+@click.argument("subject", required=False, metavar="[RUN|PLAN]")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")
+async def doctor(call: Call, subject: str | None, repair: bool, yes: bool) -> int:
+    """Find out what is wrong here, what it means, and what to do about it.
 
-    workshop = await call.open()
-    loaded = workshop.load_plan(plan) if plan is not None else None
-    if loaded is not None and loaded.plan is None:
-        raise PlanRefused(loaded.problems)
-    findings = await workshop.examine(loaded.plan if loaded else None)
-    well = all(finding.ok is not False for finding in findings)
+    Exit code 0 when nothing is wrong (any more), 1 when something is.
+    """
+    from chargehand.domain.errors import UserError
+
+    try:
+        workshop = await call.open()
+    except UserError as error:
+        if error.code not in _NO_GIT:
+            raise
+        return _conclude(call, [_no_git(error)])
+    wanted = _subject(workshop, subject)
+    findings = await workshop.examine(wanted)
+    if repair:
+        return await _repair(call, workshop, wanted, findings, yes=yes)
+    return _conclude(call, findings)
+
+
+def _conclude(call: Call, findings: list[Finding]) -> int:
+    from chargehand.cli.render.diagnosis import diagnosis_document, diagnosis_lines, verdict_line
+
+    call.out.say(*diagnosis_lines(findings, call.pen), "", verdict_line(findings, call.pen))
     if call.out.json:
-        rows = [{"name": f.name, "ok": f.ok, "text": f.text, "hint": f.hint or None} for f in findings]
-        call.out.document({"ok": well, "findings": rows})
-        return 0 if well else 1
-    pen = call.pen
-    widest = max(len(finding.name) for finding in findings)
-    for finding in findings:
-        word, style = _WORDS[finding.ok]
-        text = wrap(finding.text, None if pen.width is None else max(20, pen.width - widest - 8))
-        indent = " " * (widest + 8)
-        call.out.say(f"{pen.draw(word.ljust(5), style)} {finding.name.ljust(widest)}  {text[0]}")
-        call.out.say(*(indent + line for line in text[1:]))
-        if finding.hint:
-            call.out.say(indent + pen.draw(finding.hint, "quiet"))
-    return 0 if well else 1
+        call.out.document(diagnosis_document(findings, [], call.pen))
+    return _code(findings)
+
+
+def _code(findings: list[Finding]) -> int:
+    return 0 if all(finding.ok is not False for finding in findings) else 1
+
+
+def _no_git(error: UserError) -> Finding:
+    from chargehand.wiring.doctor import Finding
+
+    return Finding(area="this machine", name="git", ok=False, text=error.message, hint=error.hint)
+
+
+def _subject(workshop: Workshop, subject: str | None) -> Subject:
+    """A run of that name, else the plan in that file."""
+    from chargehand.cli.failing import PlanRefused
+    from chargehand.domain.errors import UserError
+    from chargehand.wiring.doctor import Subject
+
+    if subject is None:
+        return Subject()
+    if subject in workshop.store.runs():
+        return Subject(run=subject)
+    if not Path(subject).exists():
+        hint = "See `chargehand runs`; a plan is given by its path."
+        raise UserError(f"{subject} is neither a run nor a file.", code="unknown_run", hint=hint)
+    loaded = workshop.load_plan(Path(subject))
+    if loaded.plan is None:
+        raise PlanRefused(loaded.problems)
+    return Subject(plan=loaded.plan)
+
+
+async def _repair(call: Call, workshop: Workshop, wanted: Subject, findings: list[Finding], *, yes: bool) -> int:
+    """Repair, look again, and repair what shows only then; says what was found, what was done, and what is left."""
+    from chargehand.cli.render.diagnosis import diagnosis_document, diagnosis_lines, mended_lines, verdict_line
+
+    out, pen = call.out, call.pen
+    _refuse_without_a_yes(call, findings, yes=yes)
+    out.say(*diagnosis_lines(findings, pen), "")
+    mended: list[Mended] = []
+    for _ in range(_MOST_ROUNDS):
+        tried = {each.finding.key for each in mended}
+        due = [finding for finding in findings if finding.repair is not None and finding.key not in tried]
+        if not due:
+            break
+        for finding in due:
+            mended.append(await _mend(call, finding, yes=yes))
+            out.say(*mended_lines(mended[-1:], pen))
+        findings = await workshop.examine(wanted)
+    left = [finding for finding in findings if finding.ok is False]
+    out.say(*(["", *diagnosis_lines(left, pen)] if mended and left else []))
+    out.say(*([""] if mended else ["There is nothing that could be repaired."]), verdict_line(left, pen))
+    if out.json:
+        out.document(diagnosis_document(findings, mended, pen))
+    return _code(findings)
+
+
+def _refuse_without_a_yes(call: Call, findings: list[Finding], *, yes: bool) -> None:
+    """Silence never approves: nothing is begun where something would be removed and nobody can be asked (I9)."""
+    from chargehand.cli.driving import may_ask
+    from chargehand.domain.errors import UserError
+
+    asks = [finding.repair.text for finding in findings if finding.repair is not None and finding.repair.removes]
+    if asks and not yes and not may_ask(call):
+        text = f"Repairing would {asks[0]}; that needs a yes, and there is no terminal to ask on."
+        raise UserError(text, code="needs_yes", hint="Add --yes.")
+
+
+async def _mend(call: Call, finding: Finding, *, yes: bool) -> Mended:
+    from chargehand.cli.driving import may_ask
+    from chargehand.wiring.doctor import Mended, mend
+
+    repair = finding.repair
+    assert repair is not None
+    if repair.removes and not yes:
+        question = f"{repair.text[:1].upper()}{repair.text[1:]}?"
+        if not may_ask(call) or not click.confirm(question, default=False, err=True):
+            return Mended(finding=finding, done=False, text="It was left as it is: nobody said yes.")
+    return await mend(finding)

@@ -1,0 +1,201 @@
+"""The integration branch and the commits a run stands on: moved, deleted, checked out, gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from chargehand.adapters.git.command import GitFailed
+from chargehand.adapters.git.refs import ref_safe
+from chargehand.domain.effects import Land
+from chargehand.domain.errors import UserError
+from chargehand.domain.ids import REF_ROOT
+from chargehand.domain.words import DecisionKind, TaskStatus
+from chargehand.wiring.doctor.case import Case, SealedRef, holding
+from chargehand.wiring.doctor.finding import Finding, Repair, listed
+
+if TYPE_CHECKING:
+    from chargehand.adapters.git import Repository
+
+__all__ = ["look_at_branch", "look_at_work", "missing_commits"]
+
+_SHORT = 10
+
+
+async def missing_commits(repository: Repository, commits: Iterable[str]) -> set[str]:
+    """Those that the repository does not have (any more)."""
+    asked = list(dict.fromkeys(commits))
+    feed = "".join(f"{commit}^{{commit}}\n" for commit in asked).encode()
+    got = await repository.git().run("cat-file", "--batch-check=%(objectname)", stdin=feed)
+    answers = got.stdout.decode("ascii", "replace").splitlines()
+    return {commit for commit, answer in zip(asked, answers, strict=True) if answer.endswith(" missing")}
+
+
+# -- the branch -----------------------------------------------------------------------------------
+
+
+async def look_at_branch(case: Case) -> list[Finding]:
+    """Whether the branch is where the journal says, and nobody works on it."""
+    repository, state = case.shop.repository, case.state
+    found = []
+    gone = await missing_commits(repository, [state.base, case.head])
+    if state.base in gone and not case.is_over:
+        found.append(_no_base(case))
+    if not case.needs_branch:
+        return found
+    tip = await repository.ref(f"refs/heads/{state.branch}")
+    landing = {effect.commit for effect in state.inflight.values() if isinstance(effect, Land)}
+    if tip is None:
+        found.append(_deleted(case, is_lost=case.head in gone))
+    elif case.head in gone:
+        found.append(_no_head(case, tip))
+    elif tip != case.head and tip not in landing:
+        found.append(await _moved(case, tip))
+    if not case.is_over:
+        found += await _checked_out(case)
+    return found
+
+
+def _no_base(case: Case) -> Finding:
+    base = case.state.base
+    text = f"the commit {base[:_SHORT]} it started from is not in this repository any more: no workspace can be made"
+    hint = f"Fetch it from where it is: `git fetch REMOTE {base}` (a shallow clone: `git fetch --unshallow`)."
+    return Finding(area=case.area, name="base", ok=False, text=text, hint=hint)
+
+
+def _no_head(case: Case, tip: str) -> Finding:
+    text = (
+        f"the commit {case.head[:_SHORT]} that the journal has as its newest is gone; the branch is at {tip[:_SHORT]}"
+    )
+    hint = f"Fetch it from another copy of the repository: `git fetch COPY {case.head}`."
+    return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint)
+
+
+def _deleted(case: Case, *, is_lost: bool) -> Finding:
+    branch, head = case.state.branch, case.head
+    landed = sum(1 for record in case.state.tasks.values() if record.landed)
+    text = f"the branch {branch} was deleted; it stood at {head[:_SHORT]} with {landed} landed tasks"
+    if is_lost:
+        text += ", and that commit is gone too: what landed is lost here"
+        hint = f"Fetch it from another copy of the repository: `git fetch COPY {head}:refs/heads/{branch}`."
+        return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint)
+    repair = Repair(text=f"make the branch {branch} again at {head[:_SHORT]}", act=lambda: _make_again(case))
+    hint = "`chargehand doctor --repair` makes it again: all its commits are still there."
+    return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint, repair=repair)
+
+
+async def _make_again(case: Case) -> str:
+    repository, branch = case.shop.repository, case.state.branch
+    with holding(case.shop, case.run):
+        made = await repository.set_ref(
+            f"refs/heads/{branch}", case.head, repository.zero, why="chargehand doctor: deleted branch"
+        )
+    if not made:
+        raise UserError(f"{branch} is there again: somebody else made it.")
+    return f"{branch} is at {case.head[:_SHORT]} again."
+
+
+async def _moved(case: Case, tip: str) -> Finding:
+    """Whose state is right is for people to say: only told, with the commands for either way."""
+    branch, head = case.state.branch, case.head
+    asked = [d.id for d in case.state.decisions.values() if d.kind is DecisionKind.BRANCH_MOVED]
+    text = f"{branch} is at {tip[:_SHORT]}, but the run left it at {head[:_SHORT]}: {await _difference(case, tip)}"
+    back = f"`git update-ref refs/heads/{branch} {head[:_SHORT]} {tip[:_SHORT]}` puts it back"
+    if case.is_over:
+        hint = f"If that was not meant: {back}."
+        return Finding(area=case.area, name="branch", ok=None, text=text, hint=hint)
+    question = f"question {asked[0]}" if asked else f"what `chargehand resume {case.run}` asks"
+    hint = f"{back}; to go on from where it is now, answer {question} with retry."
+    return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint)
+
+
+async def _difference(case: Case, tip: str) -> str:
+    try:
+        words = ("rev-list", "--left-right", "--count", f"{case.head}...{tip}")
+        behind, ahead = map(int, (await case.shop.repository.git().text(*words)).split())
+    except (GitFailed, ValueError):
+        return "how they differ cannot be told"
+    parts = [f"{ahead} commits of others are on it"] if ahead else []
+    parts += [f"{behind} commits of the run are not on it any more"] if behind else []
+    return " and ".join(parts)
+
+
+async def _checked_out(case: Case) -> list[Finding]:
+    listing = await case.shop.repository.git().text("worktree", "list", "--porcelain")
+    place, found = "", []
+    for line in listing.splitlines():
+        if line.startswith("worktree "):
+            place = line.removeprefix("worktree ")
+        elif line == f"branch refs/heads/{case.state.branch}":
+            text = f"{case.state.branch} is checked out in {place}: files there stay behind when the branch moves"
+            hint = f"Leave it there: `git -C {place} switch --detach`."
+            found.append(Finding(area=case.area, name="checkout", ok=None, text=text, hint=hint))
+    return found
+
+
+# -- sealed work ----------------------------------------------------------------------------------
+
+
+async def look_at_work(case: Case) -> list[Finding]:
+    """Whether what attempts sealed is still there, and held by a ref (I2)."""
+    if case.state.accepted is not None or not case.sealed:
+        return []
+    repository = case.shop.repository
+    listed_refs = await repository.git().text(
+        "for-each-ref", "--format=%(refname) %(objectname)", f"{REF_ROOT}/attempts/{case.run}/"
+    )
+    kept = dict(line.split(" ", 1) for line in listed_refs.splitlines())
+    gone = await missing_commits(repository, [work.sealed.commit for work in case.sealed])
+    found = []
+    lost = [work for work in case.sealed if work.sealed.commit in gone]
+    needed = [work for work in lost if _is_needed(case, work)]
+    if needed:
+        found.append(_lost(case, needed))
+    if len(lost) > len(needed):
+        found.append(_old_lost(case, [work for work in lost if work not in needed]))
+    loose = [w for w in case.sealed if w.sealed.commit not in gone and ref_safe(w.ref) not in kept]
+    if loose:
+        found.append(_loose(case, loose))
+    return found
+
+
+def _is_needed(case: Case, work: SealedRef) -> bool:
+    """Whether the run still builds on it: a task that is not over, or work nobody took over."""
+    record = case.state.tasks[work.task]
+    if record.status is TaskStatus.INTEGRATED:
+        return False
+    return work.sealed.commit in {record.commit, record.sealed.commit if record.sealed else None, record.fix_base}
+
+
+def _names(works: Iterable[SealedRef]) -> str:
+    return listed([f"attempt {work.attempt} of {work.task} ({work.sealed.commit[:_SHORT]})" for work in works])
+
+
+def _lost(case: Case, works: list[SealedRef]) -> Finding:
+    text = f"sealed work is gone from this repository: {_names(works)}"
+    first = works[0]
+    hint = (
+        f"Another copy may have it: `git fetch COPY {first.sealed.commit}`. Without it the task has to be done again: "
+        "answer what the run asks about it with retry."
+    )
+    return Finding(area=case.area, name="sealed work", ok=False, text=text, hint=hint)
+
+
+def _old_lost(case: Case, works: list[SealedRef]) -> Finding:
+    text = f"sealed work that nothing builds on any more is gone: {_names(works)}"
+    return Finding(area=case.area, name="older work", ok=None, text=text)
+
+
+def _loose(case: Case, works: list[SealedRef]) -> Finding:
+    text = f"refs that keep sealed work were deleted; `git gc` may remove it: {_names(works)}"
+    repair = Repair(text=f"make {len(works)} refs again that keep sealed work", act=lambda: _keep_again(case, works))
+    hint = "`chargehand doctor --repair` makes them again."
+    return Finding(area=case.area, name="refs", ok=False, text=text, hint=hint, repair=repair)
+
+
+async def _keep_again(case: Case, works: list[SealedRef]) -> str:
+    repository = case.shop.repository
+    made = 0
+    for work in works:
+        made += await repository.set_ref(work.ref, work.sealed.commit, repository.zero, why="chargehand doctor")
+    return f"{made} refs keep sealed work again."

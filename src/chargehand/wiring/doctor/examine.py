@@ -1,0 +1,75 @@
+"""The round of the doctor: what is looked at, in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chargehand.domain.plan import Plan
+from chargehand.wiring.doctor.branch import look_at_branch, look_at_work
+from chargehand.wiring.doctor.case import Case, case_of
+from chargehand.wiring.doctor.finding import Finding
+from chargehand.wiring.doctor.journals import look_at_journal
+from chargehand.wiring.doctor.leftovers import look_at_leftovers, look_at_processes
+from chargehand.wiring.doctor.locks import look_at_lock
+from chargehand.wiring.doctor.machine import look_at_machine
+from chargehand.wiring.doctor.programs import look_at_agents, look_at_programs, needs_of_plan, needs_of_run
+from chargehand.wiring.doctor.standing import look_at_standing
+from chargehand.wiring.doctor.workspaces import look_at_workspaces
+
+if TYPE_CHECKING:
+    from chargehand.wiring.workshop import Workshop
+
+__all__ = ["Subject", "examine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is asked about besides machine and repository: a plan, one run (None: all of them), or neither."""
+
+    plan: Plan | None = None
+    run: str | None = None
+
+
+async def examine(shop: Workshop, subject: Subject) -> list[Finding]:
+    """Every finding, by area: machine, agents and programs, runs, and what is left of them."""
+    found = await look_at_machine(shop)
+    runs = [subject.run] if subject.run is not None else shop.store.runs()
+    about_runs: list[Finding] = []
+    for run in runs:
+        broken, case = await _case(shop, run)
+        about_runs += broken
+        if case is not None:
+            about_runs += await _look_at_run(case, asked=subject.run is not None)
+            found += await _look_at_needs(case) if subject.run is not None else []
+    if subject.run is None:
+        found += look_at_agents(shop.settings.agents)
+        if subject.plan is not None:
+            found += await look_at_programs(shop, needs_of_plan(shop, subject.plan), shop.settings.agents)
+    found += about_runs + look_at_processes(shop, runs)
+    if subject.run is None:
+        found += await look_at_workspaces(shop) + await look_at_leftovers(shop)
+    return found
+
+
+async def _case(shop: Workshop, run: str) -> tuple[list[Finding], Case | None]:
+    """What is wrong with a journal; the run itself, where it can be read."""
+    broken = await look_at_journal(shop, run)
+    if any(finding.ok is False for finding in broken):
+        return broken, None
+    return broken, case_of(shop, run)
+
+
+async def _look_at_run(case: Case, *, asked: bool) -> list[Finding]:
+    return [
+        *await look_at_standing(case, asked=asked),
+        *look_at_lock(case),
+        *await look_at_branch(case),
+        *await look_at_work(case),
+    ]
+
+
+async def _look_at_needs(case: Case) -> list[Finding]:
+    """Agents and programs of a run, as it was started."""
+    agents = case.state.options.agents
+    return look_at_agents(agents) + await look_at_programs(case.shop, needs_of_run(case.state), agents)

@@ -1,0 +1,207 @@
+"""What dead runs left behind: processes, private folders, half-made runs, temporary folders, refs, locks of git."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from chargehand.adapters.confined import mark_of
+from chargehand.adapters.folders import PrivateFolders, remove_tree
+from chargehand.adapters.lock import RunLock
+from chargehand.adapters.process import kill_leftovers
+from chargehand.adapters.process.spec import MARKER_VARIABLE
+from chargehand.adapters.process.tree import PROC, Stat, snapshot
+from chargehand.domain.ids import REF_ROOT
+from chargehand.wiring.doctor.case import holding, may_go_on
+from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed
+
+if TYPE_CHECKING:
+    from chargehand.wiring.workshop import Workshop
+
+__all__ = ["look_at_leftovers", "look_at_processes"]
+
+_AREA = "leftovers"
+_OLD_S = 600.0
+_OLD_LOCK_S = 60.0
+_REPAIR = "`chargehand doctor --repair` removes that."
+_RUN_OF_REF = re.compile(rf"{REF_ROOT}/(?:attempts|candidates|rescue)/(?P<run>[^/]+)/")
+
+
+async def look_at_leftovers(shop: Workshop) -> list[Finding]:
+    """Everything below the places of this repository that nobody will ever look at again."""
+    driven = any(shop.store.holder(run) for run in shop.store.runs())
+    return [
+        *_half_made(shop),
+        *_rooms(shop),
+        *([] if driven else _temporary(shop)),
+        *_git_locks(shop),
+        *await _refs(shop),
+    ]
+
+
+# -- processes ------------------------------------------------------------------------------------
+
+
+def look_at_processes(shop: Workshop, runs: Iterable[str]) -> list[Finding]:
+    """Processes of runs that nobody drives (I11): found by the mark in their environment, by pid and start time."""
+    marks = {mark_of(shop.store.folder(run)): run for run in runs if shop.store.holder(run) is None}
+    found: dict[str, list[Stat]] = {}
+    for stat in snapshot().values() if marks else ():
+        run = marks.get(_mark_of(stat))
+        if run is not None and stat.state not in "ZX" and stat.pid != os.getpid():
+            found.setdefault(run, []).append(stat)
+    return [_processes(shop, run, stats) for run, stats in sorted(found.items())]
+
+
+def _mark_of(stat: Stat) -> str:
+    """The first part of its marker, which names the run."""
+    prefix = f"{MARKER_VARIABLE}=".encode()
+    try:
+        entries = (PROC / str(stat.pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    found = next((entry[len(prefix) :] for entry in entries if entry.startswith(prefix)), b"")
+    return os.fsdecode(found).partition("/")[0]
+
+
+def _processes(shop: Workshop, run: str, stats: Sequence[Stat]) -> Finding:
+    names = listed([f"{stat.pid} ({stat.name})" for stat in stats])
+    text = f"nobody drives the run, but processes of it are alive: {names}"
+    repair = Repair(text=f"end {len(stats)} processes of run {run}", act=lambda: _end(shop, run), removes=True)
+    hint = "`chargehand doctor --repair` ends them; so does `chargehand resume`."
+    return Finding(area=f"run {run}", name="processes", ok=False, text=text, hint=hint, repair=repair)
+
+
+async def _end(shop: Workshop, run: str) -> str:
+    with holding(shop, run):
+        ended = await asyncio.to_thread(kill_leftovers, mark_of(shop.store.folder(run)))
+    return f"{len(ended)} processes were ended."
+
+
+# -- folders --------------------------------------------------------------------------------------
+
+
+def _half_made(shop: Workshop) -> list[Finding]:
+    """Runs whose creation was cut short: nothing of them ever began."""
+    now = time.time()
+    half = [path for path, age in ages(shop.places.runs, ".new-*", now) if age > _OLD_LOCK_S and not _is_held(path)]
+    if not half:
+        return []
+    text = f"{len(half)} runs were never quite created (the program was killed): nothing of them began"
+    repair = Repair(text=f"remove {len(half)} half-made runs", act=partial(_remove, half), removes=True)
+    return [Finding(area=_AREA, name="half-made runs", ok=None, text=text, hint=_REPAIR, repair=repair)]
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        return RunLock.look(folder / "lock") is not None
+    except OSError:
+        return False
+
+
+def _rooms(shop: Workshop) -> list[Finding]:
+    """HOME and scratch folders of attempts that are over; those of a run that goes on are its own business."""
+    private = shop.places.private
+    if not private.is_dir():
+        return []
+    busy = {_room_name(shop, run) for run in shop.store.runs() if shop.store.holder(run) or may_go_on(shop, run)}
+    left = [folder for folder in sorted(private.iterdir()) if folder.name not in busy and any(folder.iterdir())]
+    count = sum(len(list(folder.iterdir())) for folder in left)
+    if not count:
+        return []
+    text = f"{count} private folders (HOME, scratch) of attempts that are long over lie in {private}"
+    repair = Repair(text=f"remove {count} private folders", act=partial(_sweep, left), removes=True)
+    return [Finding(area=_AREA, name="private folders", ok=None, text=text, hint=_REPAIR, repair=repair)]
+
+
+def _room_name(shop: Workshop, run: str) -> str:
+    return f"{crc32(os.fsencode(shop.store.folder(run))):08x}"
+
+
+async def _sweep(folders: Sequence[Path]) -> str:
+    for folder in folders:
+        await PrivateFolders(folder).sweep()
+        folder.rmdir()
+    return "They are gone."
+
+
+def _temporary(shop: Workshop) -> list[Finding]:
+    """Temporary folders of our own that were not removed, because the program was killed meanwhile."""
+    now, places = time.time(), shop.places
+    patterns = [
+        (shop.state, "doctor-*"),
+        (shop.repository.common_dir / "chargehand" / "git", "attributes-*"),
+        (shop.repository.common_dir / "chargehand" / "git", "tmp*"),
+        (places.agents.parent, "*.gone*"),
+        *((pool, "trash/*") for pool in (places.agents, places.gates)),
+        *((pool, f"s*/{name}-*") for pool in (places.agents, places.gates) for name in ("pack", "pointers")),
+    ]
+    old = [path for folder, pattern in patterns for path, age in ages(folder, pattern, now) if age > _OLD_S]
+    if not old:
+        return []
+    text = f"{len(old)} temporary folders of ours were not removed: {listed(old)}"
+    repair = Repair(text=f"remove {len(old)} temporary folders", act=partial(_remove, old), removes=True)
+    return [Finding(area=_AREA, name="temporary folders", ok=None, text=text, hint=_REPAIR, repair=repair)]
+
+
+async def _remove(paths: Sequence[Path]) -> str:
+    for path in paths:
+        await asyncio.to_thread(remove_tree, path)
+    return f"{len(paths)} were removed."
+
+
+# -- git ------------------------------------------------------------------------------------------
+
+
+def _git_locks(shop: Workshop) -> list[Finding]:
+    """Lock files of a git that was killed: as long as they lie there, the refs beside them cannot move."""
+    now, common = time.time(), shop.repository.common_dir
+    places = [(common, "packed-refs.lock")]
+    places += [(common / "refs" / part, "**/*.lock") for part in ("chargehand", "heads/chargehand")]
+    old = [path for folder, pattern in places for path, age in ages(folder, pattern, now) if age > _OLD_LOCK_S]
+    if not old:
+        return []
+    text = f"a git that was killed left its locks; nothing can land while they are there: {listed(old)}"
+    repair = Repair(text=f"remove {len(old)} lock files of git", act=partial(_remove_locks, old), removes=True)
+    hint = "`chargehand doctor --repair` removes them, when no other git is at work here."
+    return [Finding(area=_AREA, name="git locks", ok=False, text=text, hint=hint, repair=repair)]
+
+
+async def _remove_locks(paths: Sequence[Path]) -> str:
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return f"{len(paths)} were removed."
+
+
+async def _refs(shop: Workshop) -> list[Finding]:
+    """Refs of runs that are not here any more: they keep work, so nobody but their owner removes them."""
+    git = shop.repository.git()
+    refs = (await git.text("for-each-ref", "--format=%(refname)", f"{REF_ROOT}/")).splitlines()
+    known = {*shop.store.runs(), "abandoned"}
+    strange: dict[str, int] = {}
+    for ref in refs:
+        match = _RUN_OF_REF.match(ref)
+        if match and match["run"] not in known:
+            strange[match["run"]] = strange.get(match["run"], 0) + 1
+    found = [_strange_refs(strange)] if strange else []
+    done = [run for run in known - {"abandoned"} if not may_go_on(shop, run)]
+    idle = [ref for ref in refs if ref.startswith(tuple(f"{REF_ROOT}/candidates/{run}/" for run in done))]
+    if idle:
+        text = f"{len(idle)} merge candidates of ended runs are kept by refs that nobody needs"
+        hint = "`chargehand clean` removes them."
+        found.append(Finding(area=_AREA, name="refs", ok=None, text=text, hint=hint))
+    return found
+
+
+def _strange_refs(strange: dict[str, int]) -> Finding:
+    run = next(iter(strange))
+    text = f"{sum(strange.values())} refs keep work of runs that are not here any more: {listed(list(strange))}"
+    hint = f"See `git for-each-ref '{REF_ROOT}/*/{run}/'`; `git update-ref -d REF` gives one up for good."
+    return Finding(area=_AREA, name="refs of other runs", ok=None, text=text, hint=hint)

@@ -1,0 +1,130 @@
+"""How a run stands: what it waits for, which command goes on, and what becomes of what was under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from chargehand.adapters.integrator import GitIntegrator
+from chargehand.adapters.workspaces import GitWorkspaces
+from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.ids import attempt_ref, integration_branch
+from chargehand.domain.view import run_state
+from chargehand.domain.words import TaskStatus
+from chargehand.ports import Workspace
+from chargehand.wiring.doctor.case import Case
+from chargehand.wiring.doctor.finding import Finding
+
+if TYPE_CHECKING:
+    from chargehand.wiring.workshop import Workshop
+
+__all__ = ["abandoned_of", "look_at_standing"]
+
+_MOST = 12
+
+
+async def look_at_standing(case: Case, *, asked: bool) -> list[Finding]:
+    """Where an unfinished run stands; of one that has ended something only when it was asked for by name."""
+    state = case.state
+    if case.is_over:
+        return [_ended(case)] if asked else []
+    found = [_where(case)]
+    found += [_question(case, decision) for decision in state.decisions]
+    if case.holder is None:
+        left = await abandoned_of(case.shop, case.run)
+        found += [await _under_way(case, effect, left) for effect in list(state.inflight.values())[:_MOST]]
+        found += [_more(case)] if len(state.inflight) > _MOST else []
+    return found
+
+
+def _ended(case: Case) -> Finding:
+    state = case.state
+    accepted = f", and landed on {state.accepted.target}" if state.accepted else ""
+    hint = "" if accepted else f"`chargehand accept {case.run}` lands it on your branch."
+    text = f"it has ended ({run_state(state, held=False)}){accepted}"
+    return Finding(area=case.area, name="state", ok=True, text=text, hint=hint)
+
+
+def _where(case: Case) -> Finding:
+    state = case.state
+    word = run_state(state, held=case.holder is not None)
+    over = sum(1 for record in state.tasks.values() if record.is_over)
+    done = f"{over} of {len(state.tasks)} tasks are over"
+    if word == "running":
+        hint = f"`chargehand status {case.run} --watch` follows it."
+        return Finding(area=case.area, name="state", ok=True, text=f"it is running; {done}", hint=hint)
+    if word == "waiting":
+        after = "" if case.holder else f" Then `chargehand resume {case.run}`."
+        text = f"it waits for your answers, and for nothing else; {done}"
+        return Finding(area=case.area, name="state", ok=None, text=text, hint=f"Answer what stands below.{after}")
+    text = f"it was {word} and nobody drives it; {done}"
+    return Finding(area=case.area, name="state", ok=None, text=text, hint=f"`chargehand resume {case.run}` goes on.")
+
+
+def _question(case: Case, decision_id: str) -> Finding:
+    decision = case.state.decisions[decision_id]
+    about = f"task {decision.task}: " if decision.task else ""
+    hint = f"`chargehand answer {decision_id} {'|'.join(decision.choices)} --run {case.run}`"
+    text = about + " ".join(decision.question.split())
+    return Finding(area=case.area, name=f"question {decision_id}", ok=None, text=text, hint=hint)
+
+
+async def abandoned_of(shop: Workshop, run: str) -> Mapping[str, Workspace]:
+    """The workspaces that attempts of a run left taken, by task."""
+    begin = f"{integration_branch(run)}/"
+    workspaces = GitWorkspaces(shop.repository, shop.places.agents).abandoned() if shop.places.agents.is_dir() else []
+    return {left.branch.removeprefix(begin): left for left in workspaces if left.branch.startswith(begin)}
+
+
+async def _under_way(case: Case, effect: Effect, left: Mapping[str, Workspace]) -> Finding:
+    """What resume will do about an intent without an outcome (SPEC 8)."""
+    return Finding(area=case.area, name=_called(effect), ok=None, text=await _fate(case, effect, left))
+
+
+def _called(effect: Effect) -> str:
+    match effect:
+        case StartAttempt():
+            return f"attempt {effect.attempt} of {effect.task}"
+        case RunGates():
+            return f"gates of {effect.task}" if effect.task else f"{effect.point.value} gates"
+        case MergeCandidate():
+            return f"merge of {effect.task}"
+        case Land():
+            return f"landing of {effect.task}"
+        case RunCanary():
+            return "gates on the base"
+        case OpenBranch():
+            return "branch"
+
+
+async def _fate(case: Case, effect: Effect, left: Mapping[str, Workspace]) -> str:
+    match effect:
+        case StartAttempt():
+            return await _fate_of_attempt(case, effect, left)
+        case Land():
+            if await GitIntegrator(case.shop.repository).contains(case.state.branch, effect.commit):
+                return "it has landed, only that was not recorded any more: resume records it"
+            return "it was to land when the run stopped, and has not: resume lands it"
+        case OpenBranch():
+            return "resume makes the integration branch, if it is not there"
+        case MergeCandidate():
+            return "resume merges again; the same merge gives the same tree"
+        case RunCanary() | RunGates():
+            return "they were cut short: resume runs them again"
+
+
+async def _fate_of_attempt(case: Case, effect: StartAttempt, left: Mapping[str, Workspace]) -> str:
+    ref = attempt_ref(case.run, effect.task, effect.launch)
+    if await case.shop.repository.ref(ref) is not None:
+        return f"its work is sealed ({ref}), but was not judged yet: resume looks at it first"
+    workspace = left.get(effect.task)
+    if workspace is not None:
+        return f"it was at work in {workspace.path}: resume rescues what it left there and starts it again"
+    state = case.state.tasks[effect.task].status
+    gone = "" if state is TaskStatus.RUNNING else f" (the task is {state.value})"
+    return f"no workspace of it is there, so it never began, or it was removed{gone}: resume starts it again"
+
+
+def _more(case: Case) -> Finding:
+    more = len(case.state.inflight) - _MOST
+    return Finding(area=case.area, name="under way", ok=None, text=f"and {more} more that were under way")

@@ -1,0 +1,335 @@
+"""`chargehand doctor` in worlds that are broken on purpose, as a person would call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargehand.adapters.confined import mark_of
+from chargehand.adapters.process.spec import MARKER_VARIABLE
+from tests.e2e.cliworld import CliWorld, Done, task
+from tests.repos import Repo
+
+
+@pytest.fixture
+def cli(repo: Repo, tmp_path: Path) -> CliWorld:
+    return CliWorld(repo, tmp_path / "world")
+
+
+def finding(done: Done, name: str, area: str = "") -> dict[str, Any]:
+    """The finding of that name; fails when there is none."""
+    rows = [row for row in done.document["findings"] if row["name"] == name and row["area"].startswith(area)]
+    assert rows, (name, [(row["area"], row["name"]) for row in done.document["findings"]])
+    return dict(rows[0])
+
+
+def names(done: Done, *, ok: bool | None) -> set[str]:
+    """The findings that are well, wrong, or remarks."""
+    return {row["name"] for row in done.document["findings"] if row["ok"] is ok}
+
+
+def kill_in(cli: CliWorld, tasks: list[dict[str, Any]], steps: dict[str, Any], *words: str) -> None:
+    """Start a run and kill it with SIGKILL when an agent whose step says `stay` has written its files."""
+    cli.script(steps)
+    with cli.started_run(cli.plan(tasks), *words) as process:
+        cli.wait_until_written()
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    cli.script({})
+
+
+STAY = [{"write": {"b.txt": "half a b\n"}, "stay": True}, {}]
+
+
+@pytest.fixture
+def killed(cli: CliWorld) -> CliWorld:
+    """A run of three tasks, a landed, b killed at work, c behind b."""
+    tasks = [task("a"), task("b", depends_on=["a"]), task("c", depends_on=["b"])]
+    kill_in(cli, tasks, {"b": STAY})
+    return cli
+
+
+@pytest.fixture
+def run_folder(cli: CliWorld) -> Path:
+    return cli.repo.path / ".git" / "chargehand" / "runs" / "todo-1"
+
+
+# -- the machine ----------------------------------------------------------------------------------
+
+
+def test_nothing_is_wrong_in_a_fresh_repository(cli: CliWorld):
+    done = cli.call("doctor", "--json")
+    assert (done.code, done.document["ok"]) == (0, True)
+    assert {"git", "journal", "disk"} <= names(done, ok=True)
+    assert all(set(row) == {"area", "name", "ok", "text", "hint", "repair"} for row in done.document["findings"])
+    said = cli.call("doctor", env={"COLUMNS": "80"})
+    assert said.code == 0
+    assert said.stdout.endswith("Nothing is wrong.\n")
+    assert "\x1b" not in said.stdout
+
+
+def test_a_plan_brings_its_programs(cli: CliWorld):
+    done = cli.call("doctor", cli.plan([task("a"), task("b", verify=[["no-such-program-at-all"]])]), "--json")
+    assert finding(done, "program test")["ok"] is True
+    assert finding(done, "program no-such-program-at-all")["ok"] is None
+
+
+def test_a_state_folder_that_cannot_be_written_is_told(cli: CliWorld, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    done = cli.call("doctor", "--json", "--state-dir", tmp_path / "file" / "state")
+    assert done.code == 1
+    assert "--state-dir" in finding(done, "journal")["hint"]
+
+
+def test_a_missing_agent_is_wrong(cli: CliWorld):
+    cli.repo.write("chargehand.toml", "[agents.away]\ncommand = 'no-such-agent-program'\n")
+    done = cli.call("doctor", "--json")
+    assert (done.code, names(done, ok=False)) == (1, {"agent away"})
+
+
+def test_neither_a_run_nor_a_file_is_a_usage_error(cli: CliWorld):
+    done = cli.call("doctor", "nope", "--json")
+    assert (done.code, done.document["error"]["code"]) == (2, "unknown_run")
+
+
+def test_without_a_commit_it_is_told_as_a_finding(cli: CliWorld, tmp_path: Path):
+    bare = Repo(path=tmp_path / "empty", environ=cli.repo.environ).init()
+    done = cli.call("doctor", "--json", cwd=bare.path)
+    assert (done.code, names(done, ok=False)) == (1, {"git"})
+
+
+# -- runs -----------------------------------------------------------------------------------------
+
+
+def test_a_killed_run_is_explained(killed: CliWorld):
+    """I12: what was under way, who drove it, and what resume does about it."""
+    done = killed.call("doctor", "--json")
+    assert done.code == 0
+    assert "chargehand resume todo-1" in finding(done, "state")["hint"]
+    assert "is gone" in finding(done, "lock")["text"]
+    assert "resume rescues what it left" in finding(done, "attempt 1 of b")["text"]
+    assert killed.call("resume", "--json").document["state"] == "finished"
+    assert killed.call("doctor", "--json").document["ok"] is True
+
+
+def test_a_run_that_is_driven_is_told_with_its_holder(cli: CliWorld):
+    cli.script({"a": [{"stay": True}]})
+    with cli.started_run(cli.plan([task("a")])) as process:
+        cli.wait_until_written()
+        done = cli.call("doctor", "--json")
+        assert f"process {process.pid}" in finding(done, "lock")["text"]
+        assert (done.code, finding(done, "state")["ok"]) == (0, True)
+
+
+def test_a_question_is_told_with_its_answers(cli: CliWorld):
+    cli.run(cli.plan([task("a", needs_human=True)]), "--quiet")
+    row = finding(cli.call("doctor", "--json"), "question d1")
+    assert row["hint"] == "`chargehand answer d1 approve|reject --run todo-1`"
+
+
+def test_one_run_alone(cli: CliWorld):
+    cli.run(cli.plan([task("a")]), "--quiet")
+    done = cli.call("doctor", "todo-1", "--json")
+    assert "chargehand accept todo-1" in finding(done, "state")["hint"]
+    assert finding(done, "program test")["ok"] is True
+
+
+# -- locks ----------------------------------------------------------------------------------------
+
+
+def test_a_lock_of_another_machine_is_released_after_a_yes(killed: CliWorld, run_folder: Path):
+    """A holder elsewhere is never taken over silently (SPEC 8)."""
+    lock = run_folder / "lock"
+    holder = json.loads(lock.read_text()) | {"host": "elsewhere", "boot": "another"}
+    lock.write_text(json.dumps(holder))
+    told = killed.call("doctor", "--json")
+    assert (told.code, finding(told, "lock")["repair"]) == (0, None)
+    lock.write_text(json.dumps(holder | {"heartbeat": 1.0}))
+    told = killed.call("doctor", "--json")
+    assert "elsewhere" in finding(told, "lock")["text"]
+    refused = killed.call("doctor", "--repair", "--json")
+    assert (refused.code, refused.document["error"]["code"]) == (2, "needs_yes")
+    assert killed.call("resume", "--json").code == 2
+    assert killed.call("doctor", "--repair", "--yes", "--json").code == 0
+    assert killed.call("resume", "--json").document["state"] == "finished"
+
+
+def test_a_removed_lock_of_a_run_that_is_driven_is_told(cli: CliWorld, run_folder: Path):
+    cli.script({"a": [{"stay": True}]})
+    with cli.started_run(cli.plan([task("a")])):
+        cli.wait_until_written()
+        (run_folder / "lock").unlink()
+        assert "still drives" in finding(cli.call("doctor", "--json"), "lock")["text"]
+
+
+def test_a_removed_lock_is_told(killed: CliWorld, run_folder: Path):
+    (run_folder / "lock").unlink()
+    assert "removed" in finding(killed.call("doctor", "--json"), "lock")["text"]
+    assert killed.call("resume", "--json").document["state"] == "finished"
+
+
+# -- the branch and the commits -------------------------------------------------------------------
+
+
+def test_a_deleted_branch_is_made_again(killed: CliWorld):
+    head = killed.repo.head("chargehand/todo-1")
+    killed.repo.git("update-ref", "-d", "refs/heads/chargehand/todo-1")
+    told = killed.call("doctor", "--json")
+    assert (told.code, finding(told, "branch")["ok"]) == (1, False)
+    mended = killed.call("doctor", "--repair", "--json")
+    assert (mended.code, finding(mended, "branch")["repair"]["state"]) == (0, "done")
+    assert killed.repo.head("chargehand/todo-1") == head
+    assert killed.call("resume", "--json").document["state"] == "finished"
+
+
+def test_a_deleted_branch_whose_commits_are_gone_too_says_what_is_lost(killed: CliWorld):
+    repo = killed.repo
+    for ref in repo.git("for-each-ref", "--format=%(refname)", "refs/chargehand", "refs/heads/chargehand").split():
+        repo.git("update-ref", "-d", ref)
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "-q", "--prune=now")
+    row = finding(killed.call("doctor", "--json"), "branch")
+    assert (row["ok"], row["repair"]) == (False, None)
+    assert "what landed is lost here" in row["text"]
+    assert "git fetch COPY" in row["hint"]
+
+
+def test_a_moved_branch_is_explained_and_left_to_people(killed: CliWorld):
+    """I3: nobody but the run moves the branch; which state is right is for people to say."""
+    repo, head = killed.repo, killed.repo.head("chargehand/todo-1")
+    tree = repo.git("rev-parse", f"{head}^{{tree}}")
+    other = repo.git("commit-tree", tree, "-p", head, "-m", "mine")
+    repo.git("update-ref", "refs/heads/chargehand/todo-1", other)
+    row = finding(killed.call("doctor", "--json"), "branch")
+    assert (row["ok"], row["repair"]) == (False, None)
+    assert "1 commits of others" in row["text"]
+    words = row["hint"].split("`")[1].split()
+    repo.git(*words[1:])
+    assert repo.head("chargehand/todo-1") == head
+    assert killed.call("doctor", "--json").code == 0
+
+
+def test_a_branch_that_is_checked_out_elsewhere_is_told(killed: CliWorld, tmp_path: Path):
+    killed.repo.git("worktree", "add", "-q", str(tmp_path / "there"), "chargehand/todo-1")
+    assert str(tmp_path / "there") in finding(killed.call("doctor", "--json"), "checkout")["text"]
+
+
+def test_refs_of_sealed_work_are_made_again(cli: CliWorld):
+    """I2: what an attempt left stays reachable."""
+    cli.script({"a": [{"write": {"a.txt": ""}}]})
+    cli.run(cli.plan([task("a")]), "--quiet", "--unattended")
+    refs = cli.repo.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/chargehand/attempts")
+    for line in refs.splitlines():
+        cli.repo.git("update-ref", "-d", line.split()[0])
+    assert finding(cli.call("doctor", "--json"), "refs")["ok"] is False
+    assert cli.call("doctor", "--repair").code == 0
+    assert cli.repo.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/chargehand/attempts") == refs
+
+
+def test_sealed_work_that_is_gone_is_named(cli: CliWorld):
+    cli.script({"a": [{"write": {"a.txt": ""}}]})
+    cli.run(cli.plan([task("a")]), "--quiet")
+    repo = cli.repo
+    for ref in repo.git("for-each-ref", "--format=%(refname)", "refs/chargehand").split():
+        repo.git("update-ref", "-d", ref)
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "-q", "--prune=now")
+    row = finding(cli.call("doctor", "--json"), "sealed work")
+    assert row["ok"] is False
+    assert "of a (" in row["text"]
+
+
+# -- workspaces and leftovers ---------------------------------------------------------------------
+
+
+def pool(cli: CliWorld) -> Path:
+    return next((cli.folder / "state" / "chargehand").glob("*/agents"))
+
+
+def test_a_deleted_workspace_is_told_and_forgotten(killed: CliWorld):
+    work = next(pool(killed).glob("s*/*/.git")).parent
+    shutil.rmtree(work)
+    done = killed.call("doctor", "--json")
+    assert "was deleted" in finding(done, f"workspace {work.parent.name}")["text"]
+    assert killed.call("doctor", "--repair").code == 0
+    assert killed.call("resume", "--json").document["state"] == "finished"
+
+
+def test_work_of_a_run_that_is_not_here_any_more_is_rescued(killed: CliWorld, run_folder: Path, tmp_path: Path):
+    """I2: what an agent left is kept, also when the run that it belonged to is gone."""
+    run_folder.rename(tmp_path / "away")
+    done = killed.call("doctor", "--repair", "--yes", "--json")
+    rescued = [row for row in done.document["findings"] if row["repair"] and "rescue" in row["repair"]["text"]]
+    assert [row["repair"]["state"] for row in rescued] == ["done"]
+    (kept,) = killed.call("rescue", "list", "--json").document["rescues"]
+    assert "half a b" in killed.call("rescue", "show", kept["name"]).stdout
+
+
+def test_a_note_that_cannot_be_read_has_its_files_set_aside(killed: CliWorld):
+    """I2: files whose owner is not known are not overwritten by the next attempt."""
+    note = next(pool(killed).glob("s*/note.json"))
+    note.write_text("{")
+    assert finding(killed.call("doctor", "--json"), f"workspace {note.parent.name}")["ok"] is False
+    assert killed.call("doctor", "--repair").code == 0
+    assert [file.read_text() for file in pool(killed).glob("kept/*/*/b.txt")] == ["half a b\n"]
+
+
+def test_a_repository_that_was_moved_keeps_the_work_of_its_old_place(killed: CliWorld, tmp_path: Path):
+    """I2: workspaces are found by the path of the repository; after a move those of before are still rescued."""
+    killed.repo.path.rename(tmp_path / "moved here")
+    killed.repo.path = tmp_path / "moved here"
+    told = killed.call("doctor", "--json")
+    assert finding(told, "left by b")["ok"] is False
+    mended = killed.call("doctor", "--repair", "--json")
+    assert finding(mended, "left by b")["repair"]["state"] == "done"
+    (kept,) = killed.call("rescue", "list", "--json").document["rescues"]
+    assert kept["name"] == "todo-1/b/1"
+    assert "half a b" in killed.call("rescue", "show", kept["name"]).stdout
+    assert killed.call("resume", "--json").document["state"] == "finished"
+
+
+def test_leftovers_are_removed_after_a_yes(cli: CliWorld, tmp_path: Path):
+    cli.run(cli.plan([task("a")]), "--quiet")
+    state = cli.repo.path / ".git" / "chargehand"
+    private = next((cli.folder / "state" / "chargehand").glob("*/agents")).parent / "private"
+    left = [state / "runs" / ".new-abc", state / "doctor-xyz", private / "0badcafe" / "room" / "home"]
+    lock = cli.repo.path / ".git" / "refs" / "heads" / "chargehand" / "todo-1.lock"
+    for folder in left:
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    lock.write_text("")
+    os.utime(lock, (0, 0))
+    told = cli.call("doctor", "--json")
+    assert {"half-made runs", "temporary folders", "private folders"} <= names(told, ok=None)
+    assert names(told, ok=False) == {"git locks"}
+    assert cli.call("doctor", "--repair").code == 2
+    assert all(path.exists() for path in (*left, lock))
+    done = cli.call("doctor", "--repair", "--yes")
+    assert done.code == 0, done.stdout
+    assert not any(path.exists() for path in (*left, lock))
+
+
+def test_processes_of_a_dead_run_are_ended(killed: CliWorld, run_folder: Path):
+    """I11: found by the mark in their environment; nobody else's processes are touched."""
+    left, mine = (
+        subprocess.Popen(["sleep", "600"], env={**os.environ, MARKER_VARIABLE: mark})
+        for mark in (f"{mark_of(run_folder)}/b/1/attempt", f"{mark_of(run_folder)}x/b/1/attempt")
+    )
+    try:
+        row = finding(killed.call("doctor", "--json"), "processes")
+        assert f"{left.pid} (sleep)" in row["text"]
+        assert str(mine.pid) not in row["text"]
+        assert killed.call("doctor", "--repair", "--yes").code == 0
+        assert left.wait(timeout=10) == -signal.SIGKILL
+        assert mine.poll() is None
+    finally:
+        for process in (left, mine):
+            process.kill()
+            process.wait()
