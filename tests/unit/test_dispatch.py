@@ -9,7 +9,7 @@ import pytest
 
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import AttemptFinished
-from chargehand.domain.outcome import Blocker, BlockerKind, Report, ReportStatus
+from chargehand.domain.outcome import AttemptResult, Blocker, BlockerKind, Report, ReportStatus
 from chargehand.domain.plan import Files
 from chargehand.domain.words import DecisionKind
 from chargehand.engine import dispatch
@@ -115,3 +115,22 @@ def test_a_port_that_stays_locked_ends_the_run(monkeypatch):
     monkeypatch.setattr(world.integrator, "merge", locked)
     with pytest.raises(AdapterError, match="cannot lock"):
         asyncio.run(world.drive())
+
+
+def test_an_attempt_that_nobody_can_wait_for_is_ended():
+    """I11: the fleet cannot tell how it goes; it must not run on beside the next one."""
+    broken = AdapterError("fleet", "the connection is gone")
+
+    class Deaf(FakeFleet):
+        async def wait(self, key: str) -> AttemptResult:
+            self.hold = False
+            if len(self.submitted) == 1 and not self.cancelled:
+                raise broken
+            return await super().wait(key)
+
+    fleet = Deaf(hold=True)
+    world = World(a_plan(a_task("a")), fleet=fleet, options={"unattended": True})
+    state = asyncio.run(world.drive())
+    assert fleet.cancelled == ["a/1/attempt"]
+    assert fleet.live == []
+    assert "the connection is gone" in state.tasks["a"].detail

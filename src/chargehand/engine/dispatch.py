@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, assert_never
 
@@ -116,8 +117,15 @@ async def _attempt(ports: Ports, effect: StartAttempt, spec: AttemptSpec) -> Eve
         await ports.fleet.submit(spec)
         result = await ports.fleet.wait(spec.key)
     except AdapterError as error:
+        await _give_up(ports, spec.key)
         result = AttemptResult(exit=AgentExit(kind=ExitKind.ENV_MISSING, detail=str(error)))
     return await attempt_finished(ports, effect, spec.reads, result)
+
+
+async def _give_up(ports: Ports, key: str) -> None:
+    """Nobody waits for the attempt any more: where it still runs, it must not run beside the next one [I11]."""
+    with suppress(AdapterError):
+        await ports.fleet.cancel(key, now=True)
 
 
 async def attempt_finished(ports: Ports, effect: StartAttempt, reads: tuple[str, ...], result: AttemptResult) -> Event:
