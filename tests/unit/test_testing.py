@@ -106,6 +106,15 @@ def test_an_error_of_a_port_is_over_when_it_is_over():
     assert clock.now() == 5.0
 
 
+def test_a_fault_may_do_something_instead_of_raising():
+    """As a signal that kills the process, or a task that is cancelled from outside."""
+    done: list[str] = []
+    faults = Faults(at=2, error=lambda: done.append("now"))
+    clock = faults.wrap(FakeClock(5.0))
+    assert [clock.now() for _ in range(3)] == [5.0] * 3
+    assert (done, faults.dead) == (["now"], False)
+
+
 def test_counting_without_failing():
     faults = Faults()
     notifier = faults.wrap(FakeNotifier())

@@ -27,7 +27,8 @@ class Faults:
     """Counts the calls of all the ports it wrapped and raises at one of them.
 
     `at` counts from 1; `when` says whether the call takes effect first (its answer is lost); `error` makes what is
-    raised: with anything but `Crash` the calls after it succeed again.
+    raised: with anything but `Crash` the calls after it succeed again. It may also do something itself (kill the
+    process, cancel a task) and answer None: then nothing is raised.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Faults:
         at: int | None = None,
         *,
         when: Literal["before", "after"] = "before",
-        error: Callable[[], BaseException] = Crash,
+        error: Callable[[], BaseException | None] = Crash,
     ) -> None:
         self.at = at
         self.when = when
@@ -55,23 +56,24 @@ class Faults:
     def _due(self, name: str) -> bool:
         """Count a call; whether it is the one. Raises for the dead."""
         if self.dead:
-            raise self.error()
+            raise Crash
         self.calls.append(name)
         return len(self.calls) == self.at
 
-    def _fail(self) -> BaseException:
+    def _fail(self) -> None:
         error = self.error()
         self.dead = isinstance(error, Crash)
-        return error
+        if error is not None:
+            raise error
 
     def _call(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             due = self._due(name)
             if due and self.when == "before":
-                raise self._fail()
+                self._fail()
             result = method(*args, **kwargs)
-            if due:
-                raise self._fail()
+            if due and self.when == "after":
+                self._fail()
             return result
 
         return call
@@ -80,12 +82,12 @@ class Faults:
         async def call(*args: Any, **kwargs: Any) -> Any:
             due = self._due(name)
             if due and self.when == "before":
-                raise self._fail()
+                self._fail()
             result = await method(*args, **kwargs)
-            if due:
-                raise self._fail()
+            if due and self.when == "after":
+                self._fail()
             if self.dead:
-                raise self.error()  # died while this call was under way
+                raise Crash  # died while this call was under way
             return result
 
         return call
