@@ -1,0 +1,245 @@
+"""Dying at every call of every port, on a world in memory: the same tree, each task once, nothing left (SPEC 8).
+
+For the plan of the demo and four others. Every test goes through all k, the two ways a call can be cut short (before
+it, and after it had its effect but before it answered), and turns through what a fleet may still know of attempts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import pytest
+
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.state import RunState
+from chargehand.domain.words import TERMINAL
+from chargehand.engine import dispatch
+from chargehand.testing.faults import Crash, Faults
+from tests.crash.model import BRANCH, Memory
+from tests.crash.play import Game, steps
+from tests.crash.stories import STORIES, Story
+
+When = Literal["before", "after"]
+
+WHEN: tuple[When, When] = ("before", "after")
+SEED = 20_260_731
+WAYS: tuple[tuple[Memory, bool], ...] = (
+    (Memory.NOTHING, False),
+    (Memory.ENDED, False),
+    (Memory.ALL, False),
+    (Memory.NOTHING, True),
+    (Memory.ALL, True),
+)
+"""What the fleet remembers, and whether effects happen long before they are told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A run that nothing disturbed."""
+
+    story: Story
+    script: Sequence[str]
+    calls: Sequence[str]
+    tree: Mapping[str, str]
+    steps: Mapping[str, Sequence[tuple[str, ...]]]
+    landed: Sequence[str]
+
+
+@cache
+def story_of(name: str) -> Story:
+    made: Story = STORIES[name]()
+    return made
+
+
+@cache
+def whole_of(name: str) -> Whole:
+    story, counting = story_of(name), Faults()
+    game = Game(story)
+    game.watched = True
+    state = game.play(counting)
+    game.check(state)
+    return Whole(
+        story=story,
+        script=tuple(game.world.director.released),
+        calls=tuple(counting.calls),
+        tree=game.world.trees[game.world.refs[BRANCH]],
+        steps={task: steps(game, task) for task in state.tasks},
+        landed=game.world.landed(),
+    )
+
+
+def killed(name: str, *faults: Faults, way: int = 0, watched: bool = False) -> tuple[Game, RunState]:
+    """A run of the story whose processes die of these faults, one after the other."""
+    whole = whole_of(name)
+    memory, eager = WAYS[way % len(WAYS)]
+    game = Game(whole.story, script=whole.script, memory=memory, eager=eager)
+    game.watched = watched
+    return game, game.play(*faults)
+
+
+def check_same(name: str, game: Game, state: RunState) -> None:
+    """As if nothing had happened."""
+    whole = whole_of(name)
+    game.check(state)
+    assert game.world.trees[game.world.refs[BRANCH]] == whole.tree
+    if whole.story.steady:
+        assert {task: steps(game, task) for task in state.tasks} == whole.steps
+
+
+# -- the stories themselves -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story_is_told_the_same_way_twice(name):
+    """I15; otherwise a difference would say nothing about crashes."""
+    whole = whole_of(name)
+    game, state = killed(name, watched=True)
+    check_same(name, game, state)
+    assert game.world.landed() == whole.landed
+    assert tuple(game.world.director.released) == whole.script
+
+
+def test_the_stories_have_what_they_are_for():
+    """A sweep over nothing would prove nothing."""
+    seen = {name: {step[1] for task in whole_of(name).steps.values() for step in task} for name in STORIES}
+    assert {"Conflict", "again"} <= seen["demo"]
+    assert sum(step[1] == "Conflict" for task in whole_of("conflicts").steps.values() for step in task) >= 3
+    whys = {step[2] for task in whole_of("retries").steps.values() for step in task if step[1] == "again"}
+    assert {"retry", "fix", "context", "wait"} <= whys
+    assert {"failed", "blocked"} <= seen["retries"]
+    assert {"skipped", "blocked"} <= seen["decisions"]
+    assert "fix-3" in whole_of("waves").landed
+    calls = {name for whole in map(whole_of, STORIES) for name in whole.calls}
+    assert {"FakeJournal.append", "FakeInbox.settle", "FakeNotifier.notify", "ModelReader.read"} <= calls
+
+
+# -- dying ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("name", STORIES)
+def test_the_journal_fails_at_every_append(name, when: When):
+    """I4, I5: stored or not, the answer to an append is lost, and the process with it."""
+    counting = Faults()
+    killed_never = Game(story_of(name))
+    killed_never.play(counting, only=("journal",))
+    total = sum(call.endswith(".append") for call in counting.calls)
+    assert total > 20
+    for k in range(1, total + 1):
+        memory, eager = WAYS[k % len(WAYS)]
+        game = Game(story_of(name), script=whole_of(name).script, memory=memory, eager=eager)
+        state = game.play(Faults(at=k, when=when), only=("journal",))
+        assert game.deaths == 1, k
+        check_same(name, game, state)
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("name", STORIES)
+def test_the_process_dies_at_every_call(name, when: When):
+    """I2, I4, I5, I11: same tree, the same steps of every task, each landed once, nothing left."""
+    for k in range(1, len(whole_of(name).calls) + 1):
+        for way in (k, k + 2):
+            game, state = killed(name, Faults(at=k, when=when), way=way)
+            assert game.deaths == 1, k
+            check_same(name, game, state)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_it_dies_again_while_it_recovers(name):
+    """I4: at every call, and again in the recovery from that, and once more somewhere in the rest."""
+    draw = random.Random(SEED)
+    calls = len(whole_of(name).calls)
+    for k in range(1, calls + 1):
+        early, late = draw.randint(1, 8), draw.randint(1, calls)
+        first, second, third = draw.choices(WHEN, k=3)
+        deaths = (Faults(at=k, when=first), Faults(at=early, when=second), Faults(at=late, when=third))
+        game, state = killed(name, *deaths, way=k, watched=k % 10 == 0)
+        assert game.deaths >= (2 if k + early < calls else 1), (k, early, late)
+        check_same(name, game, state)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_process_dies_soon(name):
+    """I4: forty processes in a row, none of which gets far."""
+    draw = random.Random(SEED)
+    deaths = [Faults(at=draw.randint(2, 25), when=draw.choice(WHEN)) for _ in range(40)]
+    game, state = killed(name, *deaths, way=3)
+    assert game.deaths > 3
+    check_same(name, game, state)
+
+
+# -- failing and being told to stop ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_call_is_cancelled_at_every_call(name):
+    """I4, I11: as by adapters that are closed under the engine: what was under way is done again."""
+    whole = whole_of(name)
+    for k in range(1, len(whole.calls) + 1):
+        when: When = "before" if k % 2 else "after"
+        memory, eager = WAYS[k % len(WAYS)]
+        game = Game(whole.story, script=whole.script, memory=memory, eager=eager)
+        state = game.play(Faults(at=k, when=when, error=game.close))
+        check_same(name, game, state)
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("name", STORIES)
+def test_the_run_is_cancelled_at_every_call(name, when: When):
+    """I4, I11: as by a front end that goes away: attempts are ended, intents stay, a resume finishes."""
+    whole = whole_of(name)
+    for k in range(1, len(whole.calls) + 1):
+        memory, eager = WAYS[k % len(WAYS)]
+        game = Game(whole.story, script=whole.script, memory=memory, eager=eager)
+        state = game.play(Faults(at=k, when=when, error=game.cancel))
+        check_same(name, game, state)
+
+
+@pytest.mark.parametrize("retryable", [True, False], ids=["passing", "lasting"])
+@pytest.mark.parametrize("name", STORIES)
+def test_a_port_fails_at_every_call(name, retryable, monkeypatch):
+    """I4, I12: an error of a port is an outcome, or ends the process cleanly; no task is lost by it."""
+    monkeypatch.setattr(dispatch, "PAUSES_S", (0.0, 0.0, 0.0))
+    whole = whole_of(name)
+
+    def broken() -> AdapterError:
+        return AdapterError("port", "it broke", retryable=retryable)
+
+    for k, call in enumerate(whole.calls, start=1):
+        when: When = "before" if k % 2 else "after"
+        game, state = killed(name, Faults(at=k, when=when, error=broken), way=k)
+        if call.startswith(("ModelFleet.submit", "ModelFleet.wait", "ModelGates", "ModelReader")):
+            check_ended(game, state)
+            continue
+        assert game.deaths == int(not (retryable and call.startswith("ModelIntegrator"))), call
+        check_same(name, game, state)
+
+
+def check_ended(game: Game, state: RunState) -> None:
+    """It came to an end that says what became of every task; what landed is on the branch, once."""
+    landed = game.world.landed()
+    assert len(landed) == len(set(landed))
+    assert set(landed) == {task for task, record in state.tasks.items() if record.landed}
+    assert all(record.status in TERMINAL and record.reason for record in state.tasks.values())
+    assert not game.world.live
+    assert not game.world.running
+    game.watch.check(state, game.records, game.world.clock.now())
+
+
+def test_the_dead_do_nothing():
+    """A crash that left the process alive would prove nothing: after it no call of any port comes through."""
+    whole = whole_of("conflicts")
+    game = Game(whole.story, script=whole.script)
+    faults = Faults(at=30)
+    asyncio.run(_until_dead(game, faults))
+    assert len(faults.calls) == 30
+
+
+async def _until_dead(game: Game, faults: Faults) -> None:
+    with pytest.raises(Crash):
+        await game.process(faults)
