@@ -173,6 +173,7 @@ class MemoryStore:
             journal=self.journals[run],
             inbox=self.inboxes[run],
             snapshots=self.kept[run],
+            beat=lambda: None,
             release=lambda: self.held.discard(run),
         )
 

@@ -24,7 +24,8 @@ from chargehand.domain.events import (
     TaskEnded,
     TaskIntegrated,
 )
-from chargehand.domain.evolve import agent_of, evolve, fold
+from chargehand.domain.evolve import evolve
+from chargehand.domain.moves import agent_of, fold
 from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint, Mode
 from chargehand.domain.scope import overlaps

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from chargehand.domain.commands import Request
 from chargehand.domain.events import Event, Recorded
 from chargehand.domain.outcome import (
     AttemptResult,
@@ -75,19 +76,6 @@ class Journal(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a human or another process asks of a run; `id` makes a repeated request harmless."""
-
-    id: str
-    kind: str
-    task: str = ""
-    decision: str = ""
-    choice: str = ""
-    by: str = ""
-    note: str = ""
-
-
 class Inbox(Protocol):
     """Where any process leaves a request; only the holder of the run takes them."""
 
@@ -129,13 +117,17 @@ class Snapshots(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run this process holds: journal, inbox, snapshots, and the folder for its files. `release` gives it up."""
+    """A run this process holds: journal, inbox, snapshots, and the folder for its files.
+
+    `beat` says that the holder is alive, AdapterError when the lock was taken away; `release` gives the run up.
+    """
 
     run: str
     folder: Path
     journal: Journal
     inbox: Inbox
     snapshots: Snapshots
+    beat: Callable[[], None]
     release: Callable[[], None]
 
 

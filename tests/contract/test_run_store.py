@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chargehand.adapters.run_store import FolderRunStore
+from chargehand.domain.commands import RequestKind
 from chargehand.domain.errors import RunLocked, UserError
 from chargehand.domain.events import WarningRaised
 from chargehand.ports import Request
@@ -65,13 +66,13 @@ def test_a_request_wakes_the_holder_and_survives_without_one(store: FolderRunSto
     """I9: an answer left while nobody holds the run is found at the next start."""
     store.create("x", [WARNING], 1.0).release()
     outside = store.inbox("x")
-    outside.put(Request(id="1", kind="answer", decision="d1", choice="retry"))
+    outside.put(Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="retry"))
 
     async def hold() -> list[str]:
         held, woken = store.open("x"), asyncio.Event()
         held.inbox.listen(woken.set)
         before = [request.id for request in held.inbox.pending()]
-        outside.put(Request(id="2", kind="answer", decision="d2", choice="skip"))
+        outside.put(Request(id="2", kind=RequestKind.ANSWER, decision="d2", choice="skip"))
         await asyncio.wait_for(woken.wait(), 5)
         after = [request.id for request in held.inbox.pending()]
         held.release()

@@ -51,8 +51,11 @@ def test_folding_gives_the_live_state():
     assert fold(play.journal) == play.state
 
 
-def test_the_terminal_states_are_those_nothing_leaves():
-    assert {status for status, following in TRANSITIONS.items() if not following} == TERMINAL
+def test_a_terminal_state_is_left_only_to_begin_anew_and_integrated_never():
+    """I4: what has landed cannot land again."""
+    ends = {status: following for status, following in TRANSITIONS.items() if status in TERMINAL}
+    assert ends.pop(TaskStatus.INTEGRATED) == frozenset()
+    assert set(ends.values()) == {frozenset({TaskStatus.WAITING})}
     assert set(TRANSITIONS) == set(TaskStatus)
 
 

@@ -13,6 +13,7 @@ import pytest
 from chargehand import __version__
 from chargehand.adapters import sqlite_file
 from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
+from chargehand.domain.commands import RequestKind
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import EffectIntended, RunResumed, TaskAdded, WarningRaised
@@ -220,8 +221,7 @@ def test_what_is_not_as_it_was_written_is_not_read(journal, path, edit):
         connection.executescript(f"DROP TRIGGER events_are_never_edited; UPDATE events SET {edit} WHERE seq = 2;")
     got = []
     with pytest.raises(AdapterError, match=r"damaged.*event 2 is not as it was written|Could not decode"):
-        for recorded in journal.read():
-            got.append(recorded)
+        got.extend(journal.read())
     assert got in ([], stored[:1])  # a page of them is fetched at once
     assert journal.check()
 
@@ -364,7 +364,7 @@ def test_a_damaged_page_is_told(journal, path):
 def put_many(path: Path, name: str, count: int) -> None:
     with SqliteInbox.open(path) as inbox:
         for number in range(count):
-            inbox.put(Request(id=f"{name}{number}", kind="retry", by=name))
+            inbox.put(Request(id=f"{name}{number}", kind=RequestKind.RETRY, by=name))
 
 
 def test_several_processes_put_while_the_writer_appends(journal, path):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chargehand.domain.commands import RequestKind
 from chargehand.domain.effects import Land, RunCanary, RunGates, StartAttempt
 from chargehand.domain.errors import AdapterError, Stuck
 from chargehand.domain.events import (
@@ -326,7 +327,9 @@ def test_an_answer_wakes_the_loop():
     async def play() -> Any:
         driven = asyncio.create_task(world.drive(wait_for_people=True))
         await until(lambda: world.notifier.sent)
-        world.inbox.put(Request(id="1", kind="answer", decision="d1", choice="retry", by="me", note="try harder"))
+        world.inbox.put(
+            Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="retry", by="me", note="try harder")
+        )
         return await driven
 
     state = asyncio.run(play())
@@ -340,10 +343,9 @@ def test_an_answer_wakes_the_loop():
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(id="1", kind="answer", decision="d9", choice="retry", by="me"),
-        Request(id="1", kind="answer", decision="d1", choice="fail", by="me"),
-        Request(id="1", kind="answer", decision="", choice="retry", by="me"),
-        Request(id="1", kind="shout", decision="d1", choice="retry", by="me"),
+        Request(id="1", kind=RequestKind.ANSWER, decision="d9", choice="retry", by="me"),
+        Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="fail", by="me"),
+        Request(id="1", kind=RequestKind.ANSWER, decision="", choice="retry", by="me"),
     ],
 )
 def test_an_answer_to_another_question_never_counts(request_):
@@ -362,7 +364,7 @@ def test_of_two_answers_the_first_counts():
     world = asking()
     drive(world)
     for name, choice in (("1", "skip"), ("2", "retry")):
-        world.inbox.put(Request(id=name, kind="answer", decision="d1", choice=choice, by="me"))
+        world.inbox.put(Request(id=name, kind=RequestKind.ANSWER, decision="d1", choice=choice, by="me"))
     state = drive(world)
     assert [a.choice for a in world.events(DecisionAnswered)] == ["skip"]
     assert state.tasks["a"].status is TaskStatus.SKIPPED
@@ -372,7 +374,7 @@ def test_an_answer_that_was_recorded_but_not_settled_counts_once():
     """A crash between the journal and the inbox."""
     world = asking()
     drive(world)
-    world.inbox.put(Request(id="1", kind="answer", decision="d1", choice="retry", by="me"))
+    world.inbox.put(Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="retry", by="me"))
     faults = Faults(at=1, error=lambda: AdapterError("inbox", "full"))
     ports = world.ports()
     broken = world.ports(faults, "inbox")

@@ -6,20 +6,24 @@ from collections.abc import Mapping
 
 from chargehand.domain.events import (
     AttemptAccepted,
+    AttemptFinished,
     DecisionAsked,
     DispatchStopped,
     Event,
     GatesPassed,
+    LandFinished,
     RequeueWhy,
     TaskEnded,
     TaskRequeued,
+    WarningRaised,
 )
 from chargehand.domain.evidence import signature
+from chargehand.domain.outcome import Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, DecisionKind, Failure, Reason, StopReason, TaskStatus
 
-__all__ = ["ask", "end", "escalate", "follow_answer"]
+__all__ = ["ask", "end", "escalate", "follow_answer", "follow_wish"]
 
 Events = tuple[Event, ...]
 
@@ -109,6 +113,25 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events
             ended = end(record, TaskStatus.FAILED, decision.reason, decision.question)
             why = _STOPS.get(decision.kind, StopReason.HUMAN)
             return (ended, DispatchStopped(reason=why, detail=decision.question, tasks=(record.id,)))
+
+
+def follow_wish(record: TaskRecord) -> Events:
+    """A human wants the task ended and nothing is under way for it any more; what has landed stays landed."""
+    wish, outcome = record.ending, record.unjudged
+    if wish is None or (isinstance(outcome, LandFinished) and isinstance(outcome.result, Landed)):
+        return ()
+    warnings: list[Event] = []
+    kept = ""
+    if isinstance(outcome, AttemptFinished):
+        sealed = outcome.result.sealed
+        texts = [*outcome.result.warnings]
+        if sealed is not None and sealed.config_changed:
+            texts.append(f"Hooks or configuration of your repository changed: {', '.join(sealed.config_changed)}.")
+        if sealed is not None and sealed.commit != sealed.base:
+            kept = f" What its last attempt left is commit {sealed.commit[:12]}."
+        warnings += [WarningRaised(code="agent", text=text, task=record.id) for text in texts]
+    verb = "Skipped" if wish.status is TaskStatus.SKIPPED else "Cancelled"
+    return (*warnings, end(record, wish.status, wish.reason, f"{verb} by {wish.by or 'a person'}.{kept}"))
 
 
 def _take_on(record: TaskRecord) -> Event:

@@ -22,7 +22,7 @@ from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
 
-__all__ = ["cancel_rest", "close_run", "close_wave", "interface_mismatches"]
+__all__ = ["cancel_rest", "close_cancelled", "close_run", "close_wave", "interface_mismatches"]
 
 Events = tuple[Event, ...]
 
@@ -110,6 +110,14 @@ def _last_word(state: RunState, record: TaskRecord, stopped: DispatchStopped) ->
     if decision is not None and decision.kind is not DecisionKind.START:
         return follow_answer(record, decision, decision.default)[0]
     return end(record, TaskStatus.CANCELLED, _STOP_REASONS[stopped.reason], stopped.detail)
+
+
+def close_cancelled(state: RunState) -> Events:
+    """A run that was given up is over as soon as nothing of it is under way."""
+    if state.cancelled is None or state.open_tasks or state.inflight:
+        return ()
+    text = f"Cancelled by {state.cancelled.by or 'a person'}."
+    return (RunFinished(verdict=RunVerdict.CANCELLED, detail=text),)
 
 
 def close_run(state: RunState) -> Events:

@@ -9,12 +9,13 @@ waves, dispatch, and finish.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from operator import itemgetter
 
-from chargehand.domain.asking import follow_answer
-from chargehand.domain.closing import cancel_rest, close_run, close_wave
+from chargehand.domain.asking import follow_answer, follow_wish
+from chargehand.domain.closing import cancel_rest, close_cancelled, close_run, close_wave
 from chargehand.domain.conclude import conclude
-from chargehand.domain.effects import Land, MergeCandidate, OpenBranch, RunCanary, RunGates
+from chargehand.domain.effects import Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
 from chargehand.domain.events import (
     DecisionAnswered,
     DispatchStopped,
@@ -32,7 +33,7 @@ from chargehand.domain.schedule import dispatch
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Reason, StopReason, TaskStatus
 
-__all__ = ["decide", "is_stuck", "settle", "wake_at"]
+__all__ = ["decide", "is_stuck", "settle", "to_end", "wake_at"]
 
 Events = tuple[Event, ...]
 
@@ -63,7 +64,8 @@ def decide(state: RunState, now: float) -> Events:
         or _follow_run_answers(state)
         or _block_orphans(state)
         or _trip_breaker(state)
-        or (() if state.interrupted or state.held else _go_on(state, now))
+        or close_cancelled(state)
+        or (() if state.halted or state.held or state.cancelled else _go_on(state, now))
     )
 
 
@@ -75,7 +77,7 @@ def _go_on(state: RunState, now: float) -> Events:
         or _advance(state)
         or _stop_on_budget(state)
         or close_wave(state)
-        or (() if state.stopped else dispatch(state, now))
+        or (() if state.stopped or state.paused else dispatch(state, now))
         or cancel_rest(state)
         or close_run(state)
     )
@@ -83,15 +85,26 @@ def _go_on(state: RunState, now: float) -> Events:
 
 def wake_at(state: RunState, now: float) -> float | None:
     """When the next timer is due after `now`; those due already wait for something else, which is an event."""
-    if state.stopped or state.holds or state.interrupted:
+    if state.stopped or state.holds or state.interrupted or state.paused:
         return None
     following = bisect_right(state.timers, now, key=itemgetter(0))
     return state.timers[following][0] if following < len(state.timers) else None
 
 
+def to_end(state: RunState) -> Iterator[StartAttempt | RunGates | RunCanary]:
+    """The effects under way that people want ended; merging and landing take milliseconds and are waited for."""
+    everything = state.halted or state.cancelled is not None
+    for effect in state.inflight.values():
+        if isinstance(effect, StartAttempt | RunGates | RunCanary):
+            task = getattr(effect, "task", "")
+            if everything or (task and state.tasks[task].ending is not None):
+                yield effect
+
+
 def is_stuck(state: RunState, now: float) -> bool:
     """Nothing runs, nothing will be due, nobody was asked, and the run is not over: a bug (SPEC I13)."""
-    waiting = state.inflight or state.decisions or state.interrupted or wake_at(state, now) is not None
+    stands = state.interrupted or state.paused is not None
+    waiting = state.inflight or state.decisions or stands or wake_at(state, now) is not None
     return not waiting and state.finished is None
 
 
@@ -101,6 +114,8 @@ def is_stuck(state: RunState, now: float) -> bool:
 def _conclude(state: RunState, now: float) -> Events:
     for task in state.attention:
         record = state.tasks[task]
+        if events := follow_wish(record):
+            return events
         if record.decision is not None:  # a task that awaits one gets attention by the answer
             return follow_answer(record, *state.answers[record.decision])
         if events := conclude(state, record, now):
@@ -180,7 +195,7 @@ def _open(state: RunState) -> Events:
         key = effect_key("run", state.opened, "branch")
         effect = OpenBranch(key=key, branch=state.branch, base=state.head or state.base)
     else:
-        effect = RunCanary(key=effect_key("run", 0, "canary"), commit=state.base)
+        effect = RunCanary(key=effect_key("run", state.canaries, "canary"), commit=state.base)
     if effect.key in state.inflight:
         return ()
     return (*_deselect(state), EffectIntended(effect=effect))

@@ -24,6 +24,7 @@ from chargehand.domain.words import Decision, Failure, Reason, RunVerdict, StopR
 __all__ = [
     "AttemptAccepted",
     "AttemptFinished",
+    "BranchFound",
     "BranchOpened",
     "CanaryFinished",
     "DecisionAnswered",
@@ -38,15 +39,23 @@ __all__ = [
     "LandFinished",
     "MergeFinished",
     "Recorded",
+    "RequestTaken",
     "RequeueWhy",
     "RunAccepted",
+    "RunCancelled",
     "RunFinished",
     "RunInterrupted",
+    "RunPaused",
+    "RunReopened",
+    "RunReplanned",
     "RunResumed",
     "RunStarted",
     "TaskAdded",
+    "TaskEndAsked",
     "TaskEnded",
+    "TaskFound",
     "TaskIntegrated",
+    "TaskReopened",
     "TaskRequeued",
     "WarningRaised",
     "WaveEnded",
@@ -69,7 +78,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed:
-    """A process took the run up (again). Clears a stop that was asked for by `RunInterrupted`."""
+    """A process took the run up (again). Clears `RunInterrupted` and `RunPaused`."""
 
     pid: int
     host: str
@@ -82,6 +91,61 @@ class RunInterrupted:
     """Somebody asked to stop cleanly: nothing new starts, live attempts were ended."""
 
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """Somebody asked for a pause: nothing new starts, what is under way ends; with `at_once` it is ended."""
+
+    by: str
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled:
+    """Somebody gave the run up: what is under way is ended, every open task is cancelled."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReopened:
+    """A human takes a stop or an end back: the tasks that this stop cancelled wait again, with fresh rounds."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReplanned:
+    """The plan was replaced. Integrated and unchanged tasks stay; changed ones wait again; missing ones are skipped.
+
+    `plan` is complete: it keeps the integrated tasks as they were.
+    """
+
+    plan: Plan
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTaken:
+    """A request of a human was taken from the inbox; its consequences follow in the same transaction.
+
+    `refused` says why it has none. A request is taken once, however often it is found.
+    """
+
+    id: str
+    kind: str
+    by: str
+    task: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchFound:
+    """Where the integration branch stands, established from git when a damaged journal was repaired."""
+
+    head: str
+    tree: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +332,48 @@ class TaskEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEndAsked:
+    """A human wants a task ended; what is under way for it is ended first, and a landing still counts."""
+
+    task: str
+    status: TaskStatus
+    reason: Reason
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReopened:
+    """A human said retry: failed | blocked | skipped | cancelled -> waiting, with all that was blocked on it.
+
+    For a task that waits for its time, the time has come. `note` is told to the agent.
+    """
+
+    task: str
+    by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFound:
+    """What a snapshot or the branch tells of a task beyond a damaged journal: any state -> `status`.
+
+    Only a terminal `status` moves the task. `attempts` and `lost` keep the keys and refs of later starts unique;
+    `landed` is the commit on the branch's first-parent line.
+    """
+
+    task: str
+    status: TaskStatus
+    reason: Reason | None = None
+    detail: str = ""
+    attempts: int = 0
+    lost: int = 0
+    commit: str | None = None
+    landed: str | None = None
+    blocked_on: str | None = None
+    files_changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskAdded:
     """The runtime added a task of its own (a fix for a red wave or run gate); it is waiting."""
 
@@ -311,6 +417,12 @@ Event = (
     RunStarted
     | RunResumed
     | RunInterrupted
+    | RunPaused
+    | RunCancelled
+    | RunReopened
+    | RunReplanned
+    | RequestTaken
+    | BranchFound
     | DispatchStopped
     | RunFinished
     | RunAccepted
@@ -328,6 +440,9 @@ Event = (
     | TaskRequeued
     | TaskIntegrated
     | TaskEnded
+    | TaskEndAsked
+    | TaskReopened
+    | TaskFound
     | TaskAdded
     | DecisionAsked
     | DecisionAnswered

@@ -10,6 +10,7 @@ from chargehand.domain.effects import Effect, StartAttempt
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
+    BranchFound,
     BranchOpened,
     CanaryFinished,
     DecisionAnswered,
@@ -24,15 +25,23 @@ from chargehand.domain.events import (
     LandFinished,
     MergeFinished,
     Recorded,
+    RequestTaken,
     RequeueWhy,
     RunAccepted,
+    RunCancelled,
     RunFinished,
     RunInterrupted,
+    RunPaused,
+    RunReopened,
+    RunReplanned,
     RunResumed,
     RunStarted,
     TaskAdded,
+    TaskEndAsked,
     TaskEnded,
+    TaskFound,
     TaskIntegrated,
+    TaskReopened,
     TaskRequeued,
     WarningRaised,
     WaveEnded,
@@ -42,6 +51,7 @@ from chargehand.domain.moves import after_end, agent_of, move, release_dependent
 from chargehand.domain.outcome import AttemptResult, Candidate, ExitKind, GateStatus, Landed, Role
 from chargehand.domain.plan import GatePoint, Weight
 from chargehand.domain.state import Best, IllegalTransition, RunState, TaskRecord, Tries
+from chargehand.domain.steering import order, steer
 from chargehand.domain.words import HOLDS, DecisionKind, Failure, Reason, TaskStatus
 
 __all__ = ["evolve", "fold"]
@@ -80,12 +90,12 @@ def evolve(state: RunState, event: Event, at: float) -> None:
     match event:
         case RunStarted():
             raise IllegalTransition("A run starts once.")
-        case RunResumed():
-            state.interrupted = False
-            if event.unattended is not None:
-                state.unattended = event.unattended
-        case RunInterrupted():
-            state.interrupted = True
+        case RunResumed() | RunInterrupted() | RunPaused() | RunCancelled() | RunReopened() | RunReplanned():
+            steer(state, event)
+        case RequestTaken():
+            state.taken[event.id] = None
+        case BranchFound():
+            state.head, state.head_tree, state.must_open = event.head, event.tree, False
         case DispatchStopped():
             state.stopped = state.stopped or event
         case RunFinished():
@@ -108,6 +118,8 @@ def evolve(state: RunState, event: Event, at: float) -> None:
             _outcome(state, event)
         case AttemptAccepted() | GatesPassed() | TaskRequeued() | TaskIntegrated() | TaskEnded():
             _task(state, event)
+        case TaskEndAsked() | TaskReopened() | TaskFound():
+            order(state, event)
         case _:  # pragma: no cover
             assert_never(event)
 
@@ -131,6 +143,7 @@ def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened |
         case CanaryFinished():
             del state.inflight[event.key]
             state.canary = event.results
+            state.canaries += 1
             state.baseline_red = {r.gate: r for r in event.results if r.status is GateStatus.FAIL}
         case _:  # pragma: no cover
             assert_never(event)
@@ -334,9 +347,7 @@ def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
 
 def _add_task(state: RunState, event: TaskAdded) -> None:
     state.wave_of[event.task.id] = event.wave
-    state.add(event.task, 1, len(state.tasks))
-    record = state.tasks[event.task.id]
-    state.tasks[event.task.id] = record.but(fixes_gates_of=event.point)
+    state.add(TaskRecord(task=event.task, fixes_gates_of=event.point), 1, len(state.tasks))
     state.rounds[event.point] += 1
 
 
@@ -345,7 +356,7 @@ def _end_wave(state: RunState, event: WaveEnded) -> None:
     state.wave = following[0] if following else event.wave + 1
     state.rounds[GatePoint.WAVE] = 0
     state.answers = {i: answer for i, answer in state.answers.items() if answer[0].kind is not DecisionKind.WAVE}
-    for task in state.later.pop(state.wave, ()):
+    for task in dict.fromkeys(state.later.pop(state.wave, ())):
         if state.tasks[task].status is TaskStatus.WAITING:
             state.offer(task)
 

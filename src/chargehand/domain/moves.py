@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from chargehand.domain.events import TaskEnded
-from chargehand.domain.state import TRANSITIONS, IllegalTransition, RunState, TaskRecord
+from collections.abc import Iterable
+
+from chargehand.domain.events import RequeueWhy, TaskEnded
+from chargehand.domain.outcome import Role
+from chargehand.domain.state import TRANSITIONS, IllegalTransition, RunState, TaskRecord, Tries
 from chargehand.domain.words import TERMINAL, TaskStatus
 
-__all__ = ["after_end", "agent_of", "move", "release_dependents"]
+__all__ = ["after_end", "agent_of", "block_again", "move", "release_dependents", "renewed", "reopen", "shift"]
 
 _FREE = TERMINAL | {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION}
 
@@ -15,6 +18,11 @@ def move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object)
     """The one place where a task changes its state."""
     if to not in TRANSITIONS[record.status]:
         raise IllegalTransition(f"Task {record.id} cannot go from {record.status} to {to}.")
+    return shift(state, record, to, **changes)
+
+
+def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object) -> TaskRecord:
+    """`move` without asking the table: for what is established from the world instead of concluded."""
     if record.status is TaskStatus.WAITING:
         state.withdraw(record)
         changes.setdefault("not_before", None)
@@ -23,6 +31,8 @@ def move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object)
         state.answers.pop(record.decision, None)
         state.holds.pop(record.decision, None)
         changes.setdefault("decision", None)
+    if to in TERMINAL:
+        changes.setdefault("ending", None)
     moved = record.but(status=to, unjudged=None, **changes)
     state.tasks[record.id] = moved
     state.attention.pop(record.id, None)
@@ -36,9 +46,9 @@ def move(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object)
         state.attention[record.id] = None
     elif to in {TaskStatus.GATING, TaskStatus.REVIEWING}:
         state.attention[record.id] = None
-    elif to in TERMINAL:
-        state.open_tasks -= 1
-        state.wave_open[state.wave_of[record.id]] -= 1
+    count = record.is_over - moved.is_over
+    state.open_tasks += count
+    state.wave_open[state.wave_of[record.id]] += count
     return moved
 
 
@@ -64,3 +74,47 @@ def after_end(state: RunState, event: TaskEnded) -> None:
     state.orphaned.pop(event.task, None)
     if event.status is TaskStatus.BLOCKED and event.blocked_on is None:
         state.blocked[state.phase(event.task)].append(event.task)
+
+
+def renewed(record: TaskRecord) -> dict[str, object]:
+    """What a new beginning changes: the bounds are fresh; the last patch and what was learned from it stay."""
+    return {
+        "reason": None,
+        "detail": "",
+        "blocked_on": None,
+        "tries": Tries(),
+        "role": Role.IMPLEMENTER,
+        "why": RequeueWhy.ANSWERED,
+        "fix_base": None,
+        "candidate": None,
+        "candidate_green": False,
+        "files_changed": (),
+        "signatures": (),
+        "trees": (),
+        "best": None,
+        "ending": None,
+        "previous": (record.best.base, record.best.commit) if record.best else record.previous,
+    }
+
+
+def reopen(state: RunState, task: str) -> None:
+    """A task that ended otherwise than integrated waits again, and so does all that was blocked on it."""
+    again = [task, *(record.id for record in state.tasks.values() if record.blocked_on == task)]
+    for name in again:
+        record = state.tasks[name]
+        blocked = state.blocked[state.phase(name)]
+        if name in blocked:
+            blocked.remove(name)
+        state.orphaned.pop(name, None)
+        move(state, record, TaskStatus.WAITING, **renewed(record))
+        state.offer(name)
+    block_again(state, again)
+
+
+def block_again(state: RunState, tasks: Iterable[str]) -> None:
+    """Those of the tasks that wait for one which ended otherwise than integrated cannot run after all."""
+    for task in tasks:
+        for dependency in state.tasks[task].task.depends_on:
+            other = state.tasks[dependency]
+            if other.is_over and other.status is not TaskStatus.INTEGRATED:
+                state.orphaned.setdefault(task, other.blocked_on or dependency)

@@ -114,6 +114,8 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
     """Why a waiting task does not run, in words (SPEC I12)."""
     if state.interrupted:
         return "the run was interrupted; `chargehand resume` goes on"
+    if state.paused is not None:
+        return "the run is paused; `chargehand resume` goes on"
     if state.stopped is not None:
         return f"the run starts nothing more ({state.stopped.reason}: {state.stopped.detail})"
     if state.held is not None:

@@ -7,7 +7,8 @@ reviews are on (reviewing), merged and gated as merged (integrating), and landed
 unjudged outcome in the record (`unjudged`), and `decide` draws one conclusion from it: forward, back to waiting with
 a failure for the next brief, to a human (awaiting_decision), or to an end with a reason. A slot and a lease last from
 dispatch to integrated or terminal; awaiting a decision gives both up. A human's answer can also send a sealed change on
-(to gating or integrating): it needs no agent, so it takes neither again, and merging finds what collides.
+(to gating or integrating): it needs no agent, so it takes neither again, and merging finds what collides. Only a human
+brings a task back that ended otherwise than integrated: by retry, or by a new plan.
 
 `ready`, `timers`, `attention`, `queue` and `live` are indexes over the records: one event costs what it changes, not
 what exists.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
@@ -32,8 +34,11 @@ from chargehand.domain.events import (
     MergeFinished,
     RequeueWhy,
     RunAccepted,
+    RunCancelled,
     RunFinished,
+    RunPaused,
     RunStarted,
+    TaskEndAsked,
     WarningRaised,
 )
 from chargehand.domain.options import RunOptions
@@ -54,10 +59,10 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _S.INTEGRATING: frozenset({_S.WAITING, _S.INTEGRATED}) | _ENDS,
     _S.AWAITING_DECISION: frozenset({_S.WAITING, _S.GATING, _S.INTEGRATING}) | (_ENDS - {_S.AWAITING_DECISION}),
     _S.INTEGRATED: frozenset(),
-    _S.FAILED: frozenset(),
-    _S.BLOCKED: frozenset(),
-    _S.SKIPPED: frozenset(),
-    _S.CANCELLED: frozenset(),
+    _S.FAILED: frozenset({_S.WAITING}),
+    _S.BLOCKED: frozenset({_S.WAITING}),
+    _S.SKIPPED: frozenset({_S.WAITING}),
+    _S.CANCELLED: frozenset({_S.WAITING}),
 }
 
 Unjudged = AttemptFinished | GatesFinished | MergeFinished | LandFinished
@@ -100,7 +105,8 @@ class TaskRecord:
 
     `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `previous` is (base,
     commit) of the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
-    `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to.
+    `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
+    `ending` is a human's wish to see the task ended, still to be followed.
     """
 
     task: Task
@@ -135,6 +141,7 @@ class TaskRecord:
     files_changed: tuple[str, ...] = ()
     decision: str | None = None
     approved: tuple[DecisionKind, ...] = ()
+    ending: TaskEndAsked | None = None
     fixes_gates_of: GatePoint | None = None
 
     @property
@@ -198,6 +205,7 @@ class RunState:
     head_tree: str = ""
     conventions: tuple[str, ...] = ()
     canary: tuple[GateResult, ...] | None = None
+    canaries: int = 0
     baseline_red: dict[str, GateResult] = field(default_factory=dict)
     wave: int | None = None
     rounds: dict[GatePoint, int] = field(default_factory=lambda: dict.fromkeys(GatePoint, 0))
@@ -210,6 +218,9 @@ class RunState:
     # the end
     stopped: DispatchStopped | None = None
     interrupted: bool = False
+    paused: RunPaused | None = None
+    cancelled: RunCancelled | None = None
+    taken: dict[str, None] = field(default_factory=dict)
     finished: RunFinished | None = None
     accepted: RunAccepted | None = None
     warnings: list[WarningRaised] = field(default_factory=list)
@@ -235,26 +246,46 @@ class RunState:
             last_at=at,
             unattended=event.options.unattended,
         )
-        depends = {task.id: task.depends_on for task in event.plan.tasks}
-        remaining = graph.remaining(depends)
-        state.wave_of = graph.waves(depends, {t.id: t.wave for t in event.plan.tasks if t.wave is not None})
-        if event.plan.barrier is Barrier.WAVE and state.wave_of:
-            state.wave = min(state.wave_of.values())
-        for order, task in enumerate(event.plan.tasks):
-            state.add(task, remaining[task.id], order)
+        state.enlist(event.plan, {})
         return state
 
-    def add(self, task: Task, remaining: int, order: int) -> None:
-        """Take a task in: waiting, and ready when it depends on nothing; what it depends on is not integrated yet."""
-        self.tasks[task.id] = TaskRecord(task=task)
-        self.priority[task.id] = (-remaining, order)
-        self.open_tasks += 1
-        wave = self.wave_of.setdefault(task.id, 0)
-        self.wave_open[wave] = self.wave_open.get(wave, 0) + 1
-        self.unmet[task.id] = len(task.depends_on)
-        for dependency in task.depends_on:
-            self.dependents[dependency].append(task.id)
-        self.offer(task.id)
+    def enlist(self, plan: Plan, records: Mapping[str, TaskRecord]) -> None:
+        """Take a plan in: its tasks as `records` tell of them, else waiting; every index of the graph is made anew.
+
+        Records of tasks that the plan does not have are kept behind it.
+        """
+        depends = {task.id: task.depends_on for task in plan.tasks}
+        remaining = graph.remaining(depends)
+        waves = graph.waves(depends, {t.id: t.wave for t in plan.tasks if t.wave is not None})
+        self.plan = plan
+        self.wave_of = {name: wave for name, wave in self.wave_of.items() if name in records} | waves
+        self.tasks, self.ready, self.timers, self.open_tasks = {}, [], [], 0
+        self.wave_open.clear()
+        self.dependents.clear()
+        self.later.clear()
+        known = {task.id: records.get(task.id) or TaskRecord(task=task) for task in plan.tasks}
+        self.wave = self._first_wave(known) if plan.barrier is Barrier.WAVE and plan.tasks else None
+        landed = {name for name, record in known.items() if record.status is TaskStatus.INTEGRATED}
+        behind = {name: record for name, record in records.items() if name not in known}
+        for order, record in enumerate((*known.values(), *behind.values())):
+            self.add(record, remaining.get(record.id, 1), order, landed)
+
+    def _first_wave(self, records: Mapping[str, TaskRecord]) -> int:
+        unfinished = [self.wave_of[name] for name, record in records.items() if not record.is_over]
+        return min(unfinished or self.wave_of.values())
+
+    def add(self, record: TaskRecord, remaining: int, order: int, landed: Collection[str] = ()) -> None:
+        """Take a task in where it stands: ready when it waits and all it depends on is among `landed`."""
+        self.tasks[record.id] = record
+        self.priority[record.id] = (-remaining, order)
+        wave = self.wave_of.setdefault(record.id, 0)
+        self.open_tasks += not record.is_over
+        self.wave_open[wave] = self.wave_open.get(wave, 0) + (not record.is_over)
+        self.unmet[record.id] = sum(dependency not in landed for dependency in record.task.depends_on)
+        for dependency in record.task.depends_on:
+            self.dependents[dependency].append(record.id)
+        if record.status is TaskStatus.WAITING:
+            self.offer(record.id)
 
     def offer(self, task_id: str) -> None:
         """Put a waiting task where dispatch will find it, if its dependencies are integrated."""
@@ -282,6 +313,11 @@ class RunState:
         """The phase of the breaker: the task's wave where waves are declared, else one for the run."""
         declared = self.wave is not None or self.tasks[task_id].task.wave is not None
         return self.wave_of[task_id] if declared else 0
+
+    @property
+    def halted(self) -> bool:
+        """Whether somebody wants everything under way ended, and the run to go on another time."""
+        return self.interrupted or (self.paused is not None and self.paused.at_once)
 
     @property
     def held(self) -> str | None:

@@ -18,6 +18,8 @@ def run_state(state: RunState, *, held: bool) -> str:
     """running | waiting | paused | interrupted | finished | failed | cancelled; `held`: a process drives the run."""
     if state.finished is not None:
         return RunVerdict(state.finished.verdict).value
+    if state.paused is not None and not (held and state.inflight):
+        return "paused"
     if state.waits_for_people and not state.interrupted:
         return "waiting"
     return "running" if held else "interrupted"
@@ -106,6 +108,8 @@ def why(state: RunState, task_id: str, now: float) -> str:
         decision = state.decisions[record.decision]
         return f"It waits for your answer to {decision.id} ({' | '.join(decision.choices)}): {decision.question}"
     if record.status in _PROGRESS:
+        if record.ending is not None:
+            return f"It is {record.status.value}, and is being ended as {record.ending.by or 'somebody'} asked."
         return f"It is {record.status.value}: {_progress(state, record)}."
     reason = record.reason.value if record.reason else "no reason recorded"
     return f"It is {record.status.value} ({reason}): {record.detail}"
@@ -115,6 +119,8 @@ def _progress(state: RunState, record: TaskRecord) -> str:
     if record.inflight is None and not record.is_over:
         if state.interrupted:
             return "the run was interrupted; `chargehand resume` goes on"
+        if state.halted:
+            return "the run is paused; `chargehand resume` goes on"
         if state.held is not None:
             return f"it goes on when decision {state.held} is answered"
         if state.queue and state.queue[0] != record.id:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 __all__ = [
     "HOLDS",
+    "STOPPED",
     "TERMINAL",
     "Decision",
     "DecisionKind",
@@ -89,9 +90,14 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     RUN_STOPPED = "run_stopped"
     NOT_SELECTED = "not_selected"
+    REPLANNED = "replanned"
     HUMAN = "human"
     NEEDS_HUMAN = "needs_human"
     INTERNAL = "internal"
+
+
+STOPPED = frozenset({Reason.BREAKER, Reason.KICKBACK, Reason.BUDGET, Reason.RUN_STOPPED, Reason.BRANCH_MOVED})
+"""The reasons of tasks that were cancelled because the run was stopped, not for anything of their own."""
 
 
 class StopReason(StrEnum):

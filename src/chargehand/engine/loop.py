@@ -7,23 +7,25 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from chargehand.domain.decide import is_stuck, settle, wake_at
+from chargehand.domain.commands import take
+from chargehand.domain.decide import is_stuck, settle, to_end, wake_at
 from chargehand.domain.effects import Effect, RunCanary, RunGates, StartAttempt
 from chargehand.domain.errors import Stuck
 from chargehand.domain.events import (
-    DecisionAnswered,
     DecisionAsked,
     EffectIntended,
     EffectLost,
     Event,
     Recorded,
     RunInterrupted,
+    RunResumed,
 )
 from chargehand.domain.evolve import evolve
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports, perform
 from chargehand.engine.keeping import Keeper
 from chargehand.engine.notices import asked
+from chargehand.ports import Notice, NoticeKind
 
 __all__ = ["Engine", "Observer"]
 
@@ -63,7 +65,7 @@ class Engine:
             while True:
                 now = self._ports.clock.now()
                 self._record(incoming, now)
-                self._record_answers(now)
+                self._take_requests(now)
                 decided = settle(self.state, now)
                 self._tell(self._append(decided, now))
                 self._start(decided)
@@ -81,6 +83,15 @@ class Engine:
         """Stop cleanly: start nothing more and end what is live; `now` kills it at once."""
         self._kills = self._kills or now
         self._put(RunInterrupted(by=by))
+
+    def tell(self, notice: Notice) -> None:
+        """Tell people something; nobody is asked anything in a run that answers for itself."""
+        if notice.kind is not NoticeKind.DECISION or not self.state.unattended:
+            self._ports.notifier.notify(notice)
+
+    def fail(self, error: Exception) -> None:
+        """End the run's drive with an error from outside the loop; what is under way is ended first."""
+        self._put(error)
 
     def nudge(self) -> None:
         """Somebody left a request in the inbox."""
@@ -109,21 +120,22 @@ class Engine:
 
     def _tell(self, appended: Sequence[Recorded]) -> None:
         for recorded in appended:
-            if isinstance(recorded.event, DecisionAsked) and not self.state.unattended:
-                self._ports.notifier.notify(asked(self.state, recorded.event.decision))
+            event = recorded.event
+            questions = [event.decision] if isinstance(event, DecisionAsked) else []
+            if isinstance(event, RunResumed):  # those a process of before asked: perhaps nobody saw them
+                questions = [*self.state.decisions.values()]
+            for decision in questions:
+                self.tell(asked(self.state, decision))
             if self._observe:
                 self._observe(recorded, self.state)
 
-    def _record_answers(self, now: float) -> None:
-        """Answers people left; one for a question that is not open, or that it does not offer, is void [I9]."""
+    def _take_requests(self, now: float) -> None:
+        """What people asked for since; a request is settled only when what it comes to is on the record."""
         if not self._look_into_inbox:
             return
         self._look_into_inbox = False
         for request in self._ports.inbox.pending():
-            decision = self.state.decisions.get(request.decision)
-            if request.kind == "answer" and decision and request.choice in decision.choices:
-                answer = DecisionAnswered(id=decision.id, choice=request.choice, by=request.by, note=request.note)
-                self._record([answer], now)
+            self._record(take(self.state, request), now)
             self._ports.inbox.settle(request.id)
 
     def _start(self, decided: Sequence[Event]) -> None:
@@ -163,7 +175,8 @@ class Engine:
 
     def _is_over(self, wait_for_people: bool, now: float) -> bool:
         state = self.state
-        if state.finished is not None or (state.interrupted and not state.inflight):
+        stands = state.interrupted or state.paused is not None
+        if state.finished is not None or (stands and not state.inflight):
             return True
         if state.waits_for_people:
             return not wait_for_people
@@ -174,12 +187,10 @@ class Engine:
     # -- ending -----------------------------------------------------------------------------------
 
     def _end_live(self) -> None:
-        """Once interrupted, attempts and gates are ended; merging and landing take milliseconds and are waited for."""
-        if not self.state.interrupted:
-            return
-        for key, effect in self.state.inflight.items():
-            if isinstance(effect, StartAttempt | RunGates | RunCanary) and (key, self._kills) not in self._ending:
-                self._ending[key, self._kills] = asyncio.create_task(self._end(effect, now=self._kills))
+        """What people want ended is told so; `wait` and `run` of the ports then tell how it ended."""
+        for effect in to_end(self.state):
+            if (effect.key, self._kills) not in self._ending:
+                self._ending[effect.key, self._kills] = asyncio.create_task(self._end(effect, now=self._kills))
 
     async def _end(self, effect: StartAttempt | RunGates | RunCanary, *, now: bool) -> None:
         try:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chargehand import __version__
-from chargehand.domain.errors import UserError
+from chargehand.domain.commands import RequestKind, obey, take
+from chargehand.domain.errors import AdapterError, RunLocked, UserError
 from chargehand.domain.events import Event, Recorded, RunAccepted, RunResumed, RunStarted, WarningRaised
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.engine.keeping import Keeper
 from chargehand.engine.loop import Engine, Observer
+from chargehand.engine.notices import ended
 from chargehand.engine.recovery import recover
 from chargehand.ports import Clock, OpenRun, Request, RunStore
 
-__all__ = ["BuildPorts", "RunSummary", "Service"]
+__all__ = ["BuildPorts", "RunSummary", "Service", "new_id"]
+
+BEAT_S = 30.0
+TAKE_UP_TRIES = 5
+TAKE_UP_PAUSE_S = 0.1
 
 BuildPorts = Callable[[OpenRun, RunState], Awaitable[Ports]]
 
@@ -52,7 +61,14 @@ class Service:
         return self._store.create(event.run, first, self._clock.now())
 
     def take_up(self, run: str) -> OpenRun:
-        """Hold an existing run; `RunLocked` says who else does."""
+        """Hold an existing run; `RunLocked` says who else does.
+
+        Somebody who only leaves a request holds it for milliseconds: that is waited for.
+        """
+        for _ in range(TAKE_UP_TRIES):
+            with suppress(RunLocked):
+                return self._store.open(run)
+            time.sleep(TAKE_UP_PAUSE_S)
         return self._store.open(run)
 
     async def drive(
@@ -71,18 +87,22 @@ class Service:
         try:
             keeper = Keeper(held.snapshots)
             state = _open(held.run, keeper, held.journal.read)
+            self._take(held, state)
             if state.finished is not None:
                 keeper.keep(state)
                 return state
             ports = await self._build(held, state)
-            first: list[Event] = [
-                RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
-                *await recover(ports, state),
-            ]
-            engine = Engine(ports, state, observe, keeper)
-            if on_engine:
-                on_engine(engine)
-            return await engine.run(first, wait_for_people=wait_for_people)
+            try:
+                first: list[Event] = [
+                    RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
+                    *await recover(ports, state),
+                ]
+                engine = Engine(ports, state, observe, keeper)
+                if on_engine:
+                    on_engine(engine)
+                return await _drive(held, engine, first, wait_for_people=wait_for_people)
+            finally:
+                await ports.notifier.close()
         finally:
             held.release()
 
@@ -124,30 +144,85 @@ class Service:
             raise UserError("This repository has no runs.", code="no_runs", hint=hint)
         return runs[-1]
 
-    # -- answering --------------------------------------------------------------------------------
+    # -- people -----------------------------------------------------------------------------------
 
-    def answer(self, run: str, decision: str, choice: str, by: str, note: str = "") -> None:
-        """Leave an answer in the run's inbox; it is checked against the question before it is taken.
+    def answer(self, run: str, decision: str, choice: str, by: str, note: str = "") -> RunSummary:
+        """Answer a question; `note` is told to the agent of the task in question. As `request`."""
+        kind = RequestKind.ANSWER
+        return self.request(run, Request(id=new_id(), kind=kind, decision=decision, choice=choice, by=by, note=note))
 
-        `note` is told to the agent of the task in question.
+    def request(self, run: str, request: Request) -> RunSummary:
+        """Ask something of a run, whoever holds it; answers with the run as it is then.
+
+        `UserError` when it makes no sense in the state of now. It is durable when this returns: in the journal where
+        nobody holds the run, else in its inbox, and the holder, who was woken, checks it again.
         """
-        state = self.look(run).state
-        asked = state.decisions.get(decision)
-        if asked is None:
-            open_ids = ", ".join(state.decisions) or "none"
-            raise UserError(
-                f"Run {run} has no open decision {decision}.", code="unknown_decision", hint=f"Open: {open_ids}."
-            )
-        if choice not in asked.choices:
-            raise UserError(
-                f"{decision} cannot be answered with {choice}.",
-                code="unknown_choice",
-                hint=f"Choose one of: {', '.join(asked.choices)}.",
-            )
-        request = Request(id=uuid.uuid4().hex, kind="answer", decision=decision, choice=choice, by=by, note=note)
+        obey(self.look(run).state, request)
         inbox = self._store.inbox(run)
         inbox.put(request)
         inbox.close()
+        self._take_unheld(run)
+        return self.look(run)
+
+    def _take_unheld(self, run: str) -> None:
+        """Take the requests of a run that nobody drives, so that everybody sees what they came to."""
+        while True:
+            try:
+                held = self._store.open(run)
+            except RunLocked:
+                return  # the holder takes it; one that only took requests looks again after it let go
+            try:
+                taken = self._take(held, _open(run, Keeper(held.snapshots), held.journal.read))
+            finally:
+                held.release()
+            if not (taken and self._pending(run)):
+                return
+
+    def _pending(self, run: str) -> bool:
+        inbox = self._store.inbox(run)
+        try:
+            return bool(inbox.pending())
+        finally:
+            inbox.close()
+
+    def _take(self, held: OpenRun, state: RunState) -> bool:
+        """Record what people asked for; False where effects of a dead holder must be looked after first."""
+        if state.inflight:
+            return False
+        for request in held.inbox.pending():
+            if events := take(state, request):
+                fold(held.journal.append(events, self._clock.now()), onto=state)
+            held.inbox.settle(request.id)
+        return True
+
+
+def new_id() -> str:
+    """An id for a request: nobody else has it."""
+    return uuid.uuid4().hex
+
+
+async def _drive(held: OpenRun, engine: Engine, first: Sequence[Event], *, wait_for_people: bool) -> RunState:
+    """Drive with a heartbeat beside it, and tell people how the run came to rest."""
+    beating = asyncio.create_task(_beat(held, engine))
+    try:
+        state = await engine.run(first, wait_for_people=wait_for_people)
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+    if state.finished is not None or state.waits_for_people:
+        engine.tell(ended(state))
+    return state
+
+
+async def _beat(held: OpenRun, engine: Engine) -> None:
+    """Say now and then that the holder is alive; without the lock, somebody else may be driving the run."""
+    while True:
+        await asyncio.sleep(BEAT_S)
+        try:
+            held.beat()
+        except AdapterError as error:
+            engine.fail(error)
+            return
 
 
 def _open(run: str, keeper: Keeper, read: Callable[[int], Iterable[Recorded]]) -> RunState:

@@ -12,6 +12,7 @@ from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, 
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
+    BranchFound,
     BranchOpened,
     CanaryFinished,
     DecisionAnswered,
@@ -25,14 +26,22 @@ from chargehand.domain.events import (
     GatesPassed,
     LandFinished,
     MergeFinished,
+    RequestTaken,
     RunAccepted,
+    RunCancelled,
     RunFinished,
     RunInterrupted,
+    RunPaused,
+    RunReopened,
+    RunReplanned,
     RunResumed,
     RunStarted,
     TaskAdded,
+    TaskEndAsked,
     TaskEnded,
+    TaskFound,
     TaskIntegrated,
+    TaskReopened,
     TaskRequeued,
     WarningRaised,
     WaveEnded,
@@ -95,6 +104,10 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
     match event:
         case RunStarted() | RunResumed() | RunInterrupted() | DispatchStopped() | RunFinished() | WarningRaised():
             return _of_run(event)
+        case RunPaused() | RunCancelled() | RunReopened() | RunReplanned() | RequestTaken() | BranchFound():
+            return _of_people(event)
+        case TaskEndAsked() | TaskReopened() | TaskFound():
+            return _of_wish(event)
         case RunAccepted():
             return Line(what="accepted", detail=f"{event.target} is at {short(event.commit)} ({event.how})")
         case EffectIntended():
@@ -111,6 +124,47 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
             return Line(what="wave", detail=f"wave {event.wave} has ended")
         case _:
             return _of_task(event, known)
+
+
+# -- people, and what a repair found --------------------------------------------------------------
+
+
+def _of_people(
+    event: RunPaused | RunCancelled | RunReopened | RunReplanned | RequestTaken | BranchFound,
+) -> Line:
+    match event:
+        case RunPaused():
+            how = "what is under way is ended" if event.at_once else "what is under way goes on to its end"
+            return Line(what="paused", detail=f"by {event.by}: nothing new starts, {how}")
+        case RunCancelled():
+            return Line(what="cancelled", detail=f"by {event.by}")
+        case RunReopened():
+            return Line(what="reopened", detail=f"by {event.by}")
+        case RunReplanned():
+            return Line(what="replanned", detail=f"by {event.by}: the plan has {len(event.plan.tasks)} tasks now")
+        case RequestTaken():
+            said = f"{event.kind} by {event.by}"
+            if event.refused:
+                return Line(what="refused", task=event.task, detail=f"{said}: {event.refused}")
+            return Line(what="asked", task=event.task, detail=said, rank=Rank.ROUTINE)
+        case BranchFound():
+            return Line(what="found", detail=f"the integration branch stands at {short(event.head)}")
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def _of_wish(event: TaskEndAsked | TaskReopened | TaskFound) -> Line:
+    match event:
+        case TaskEndAsked():
+            return Line(what="ending", task=event.task, detail=f"{event.by} wants it {event.status}")
+        case TaskReopened():
+            told = f": {event.note}" if event.note else ""
+            return Line(what="waiting", task=event.task, detail=f"again, as {event.by} asked{told}")
+        case TaskFound():
+            at = f" at {short(event.landed)}" if event.landed else ""
+            return Line(what=event.status, task=event.task, reason=event.reason or "", detail=f"found{at} by a repair")
+        case _:  # pragma: no cover
+            assert_never(event)
 
 
 # -- the run --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from chargehand.domain.commands import RequestKind
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import (
     DecisionAnswered,
@@ -122,8 +123,10 @@ class InboxContract:
     def test_keeps_the_order(self, inbox: Inbox) -> None:
         """The oldest request comes first, with all it says."""
         requests = [
-            Request(id="z", kind="answer", task="t", decision="d1", choice="retry", by="me", note="because\n…"),
-            Request(id="a", kind="pause"),
+            Request(
+                id="z", kind=RequestKind.ANSWER, task="t", decision="d1", choice="retry", by="me", note="because\n…"
+            ),
+            Request(id="a", kind=RequestKind.PAUSE),
         ]
         for request in requests:
             inbox.put(request)
@@ -132,23 +135,23 @@ class InboxContract:
 
     def test_a_repeated_request_is_one(self, inbox: Inbox) -> None:
         """The id decides; the first of that id counts [I9]."""
-        inbox.put(Request(id="1", kind="retry", task="a"))
-        inbox.put(Request(id="1", kind="skip", task="a"))
+        inbox.put(Request(id="1", kind=RequestKind.RETRY, task="a"))
+        inbox.put(Request(id="1", kind=RequestKind.SKIP, task="a"))
         assert [request.kind for request in inbox.pending()] == ["retry"]
 
     def test_a_settled_request_stays_settled(self, inbox: Inbox) -> None:
         """Neither settling nor putting it again brings it back."""
-        inbox.put(Request(id="1", kind="retry"))
-        inbox.put(Request(id="2", kind="retry"))
+        inbox.put(Request(id="1", kind=RequestKind.RETRY))
+        inbox.put(Request(id="2", kind=RequestKind.RETRY))
         inbox.settle("1")
         inbox.settle("1")
-        inbox.put(Request(id="1", kind="retry"))
+        inbox.put(Request(id="1", kind=RequestKind.RETRY))
         assert [request.id for request in inbox.pending()] == ["2"]
 
     def test_settling_the_unknown_is_harmless(self, inbox: Inbox) -> None:
         """A request that nobody put can still come later."""
         inbox.settle("1")
-        inbox.put(Request(id="1", kind="retry"))
+        inbox.put(Request(id="1", kind=RequestKind.RETRY))
         assert [request.id for request in inbox.pending()] == ["1"]
 
     def test_a_request_wakes_the_holder(self, inbox: Inbox) -> None:
@@ -157,7 +160,7 @@ class InboxContract:
         async def script() -> None:
             woken = asyncio.Event()
             inbox.listen(woken.set)
-            inbox.put(Request(id="1", kind="retry"))
+            inbox.put(Request(id="1", kind=RequestKind.RETRY))
             async with asyncio.timeout(30):
                 await woken.wait()
             assert [request.id for request in inbox.pending()] == ["1"]

@@ -1,0 +1,240 @@
+"""What a human may ask of a run, and the events it comes to (SPEC 9, 10.1).
+
+A front end calls `obey` on the state it sees, to refuse at once what makes no sense; the holder of the run calls
+`take` on the state of then, for which the request may have come too late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from chargehand.domain.errors import UserError
+from chargehand.domain.events import (
+    DecisionAnswered,
+    Event,
+    RequestTaken,
+    RunCancelled,
+    RunPaused,
+    RunReopened,
+    RunReplanned,
+    TaskEndAsked,
+    TaskReopened,
+    WarningRaised,
+)
+from chargehand.domain.plan import Plan
+from chargehand.domain.replan import compare
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import Reason, TaskStatus
+
+__all__ = ["Request", "RequestKind", "obey", "take"]
+
+Events = tuple[Event, ...]
+
+_UNDER_WAY = frozenset({TaskStatus.RUNNING, TaskStatus.GATING, TaskStatus.REVIEWING, TaskStatus.INTEGRATING})
+
+
+class RequestKind(StrEnum):
+    """The verbs of people."""
+
+    ANSWER = "answer"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    SKIP = "skip"
+    REPLAN = "replan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a human or another process asks of a run; `id` makes a repeated request harmless.
+
+    `task` empty means the run (cancel), or all that did not make it (retry). `choice` and `note` belong to an answer,
+    `note` also to a retry: it is told to the agent. `at_once` ends what is under way (pause). `plan` is for a replan.
+    """
+
+    id: str
+    kind: RequestKind
+    task: str = ""
+    decision: str = ""
+    choice: str = ""
+    by: str = ""
+    note: str = ""
+    at_once: bool = False
+    plan: Plan | None = None
+
+
+def take(state: RunState, request: Request) -> Events:
+    """The events a request comes to now: its consequences, or a refusal on the record; none when it was taken before.
+
+    An answer to a question that is not open any more is void without a word [I9].
+    """
+    if request.id in state.taken:
+        return ()
+    try:
+        events, refused = obey(state, request), ""
+    except UserError as error:
+        events, refused = (), error.message
+    if request.kind is RequestKind.ANSWER:
+        return events
+    taken = RequestTaken(id=request.id, kind=request.kind, by=request.by, task=request.task, refused=refused)
+    if not refused:
+        return (taken, *events)
+    text = f"{request.kind} {request.task}".rstrip() + f" by {request.by or 'somebody'} was refused: {refused}"
+    known = request.task if request.task in state.tasks else ""
+    return (taken, WarningRaised(code="request_refused", task=known, text=text))
+
+
+def obey(state: RunState, request: Request) -> Events:
+    """The events of a request on this state; `UserError` says why it makes no sense here."""
+    match request.kind:
+        case RequestKind.ANSWER:
+            return _answer(state, request)
+        case RequestKind.PAUSE:
+            return _pause(state, request)
+        case RequestKind.CANCEL:
+            return _cancel(state, request)
+        case RequestKind.RETRY:
+            return _retry(state, request)
+        case RequestKind.SKIP:
+            return _skip(state, request)
+        case RequestKind.REPLAN:
+            return _replan(state, request)
+        case _:  # pragma: no cover
+            assert_never(request.kind)
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+def _answer(state: RunState, request: Request) -> Events:
+    asked = state.decisions.get(request.decision)
+    if asked is None:
+        open_ids = ", ".join(state.decisions) or "none"
+        raise UserError(
+            f"Run {state.run} has no open decision {request.decision}.",
+            code="unknown_decision",
+            hint=f"Open: {open_ids}.",
+        )
+    if request.choice not in asked.choices:
+        raise UserError(
+            f"{request.decision} cannot be answered with {request.choice}.",
+            code="unknown_choice",
+            hint=f"Choose one of: {', '.join(asked.choices)}.",
+        )
+    return (DecisionAnswered(id=asked.id, choice=request.choice, by=request.by, note=request.note),)
+
+
+def _pause(state: RunState, request: Request) -> Events:
+    if state.finished is not None:
+        raise _over(state)
+    if state.paused is not None and state.paused.at_once >= request.at_once:
+        return ()
+    return (RunPaused(by=request.by, at_once=request.at_once),)
+
+
+def _cancel(state: RunState, request: Request) -> Events:
+    if request.task:
+        record = _task(state, request)
+        if record.is_over:
+            raise _refusal(f"Task {record.id} is {record.status} already.", "Look at it with `chargehand show`.")
+        return (_end(record, TaskStatus.CANCELLED, request),)
+    if state.finished is not None:
+        raise _over(state)
+    return (RunCancelled(by=request.by),)
+
+
+def _replan(state: RunState, request: Request) -> Events:
+    assert request.plan is not None
+    _refuse_accepted(state)
+    found = compare(state, request.plan)
+    return () if found.changes_nothing else (*_reopened(state, request), RunReplanned(plan=found.plan, by=request.by))
+
+
+# -- tasks ----------------------------------------------------------------------------------------
+
+
+def _retry(state: RunState, request: Request) -> Events:
+    if not request.task:
+        return _retry_all(state, request)
+    record = _task(state, request)
+    if record.status is TaskStatus.AWAITING_DECISION:
+        return _retry_by_answer(state, record, request)
+    if record.status in _UNDER_WAY:
+        raise _refusal(f"Task {record.id} is {record.status}.", f"End it first: `chargehand cancel {record.id}`.")
+    if record.status is TaskStatus.WAITING and record.not_before is None:
+        raise _refusal(f"Task {record.id} waits already.", f"`chargehand why {record.id}` says for what.")
+    if record.status is TaskStatus.INTEGRATED:
+        raise _refusal(f"Task {record.id} is integrated: its work has landed.", "Give further work a task of its own.")
+    if record.blocked_on is not None:
+        raise _refusal(f"Task {record.id} is blocked on {record.blocked_on}.", f"Retry {record.blocked_on} instead.")
+    return (*_reopened(state, request), TaskReopened(task=record.id, by=request.by, note=request.note))
+
+
+def _retry_all(state: RunState, request: Request) -> Events:
+    """Everything that ended without its own wish: not what a human skipped, nor what only waits for others."""
+    wanted = {TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.CANCELLED}
+    failed = [r.id for r in state.tasks.values() if r.status in wanted and r.blocked_on is None]
+    if not failed:
+        raise _refusal("No task failed, was blocked or was cancelled.", "Name the task that is meant.")
+    opened = _reopened(state, request)
+    again = [TaskReopened(task=task, by=request.by, note=request.note) for task in failed]
+    return (*opened, *again)
+
+
+def _retry_by_answer(state: RunState, record: TaskRecord, request: Request) -> Events:
+    decision = state.decisions.get(record.decision or "")
+    if decision is None:
+        raise _refusal(f"Task {record.id} has just been answered.", f"`chargehand why {record.id}` says what is next.")
+    if "retry" not in decision.choices:
+        hint = f"Answer it: `chargehand answer {decision.id} {'|'.join(decision.choices)}`."
+        raise _refusal(f"Task {record.id} waits for decision {decision.id}, which has no retry.", hint)
+    return (DecisionAnswered(id=decision.id, choice="retry", by=request.by, note=request.note),)
+
+
+def _skip(state: RunState, request: Request) -> Events:
+    record = _task(state, request)
+    if record.status in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}:
+        raise _refusal(f"Task {record.id} is {record.status} already.", "Look at it with `chargehand show`.")
+    ended = _end(record, TaskStatus.SKIPPED, request)
+    if not record.is_over:
+        return (ended,)
+    return (*_reopened(state, request), TaskReopened(task=record.id, by=request.by), ended)
+
+
+def _end(record: TaskRecord, status: TaskStatus, request: Request) -> TaskEndAsked:
+    return TaskEndAsked(task=record.id, status=status, reason=Reason.HUMAN, by=request.by)
+
+
+def _reopened(state: RunState, request: Request) -> Events:
+    """A run that is over, or was stopped, goes on again."""
+    _refuse_accepted(state)
+    over = state.finished is not None or state.stopped is not None or state.cancelled is not None
+    return (RunReopened(by=request.by),) if over else ()
+
+
+def _refuse_accepted(state: RunState) -> None:
+    if state.accepted is not None:
+        raise _refusal(
+            f"Run {state.run} was accepted into {state.accepted.target}; nothing can be added to it.",
+            "Start a new run with `chargehand run PLAN --new`.",
+        )
+
+
+def _task(state: RunState, request: Request) -> TaskRecord:
+    record = state.tasks.get(request.task)
+    if record is None:
+        known = ", ".join(list(state.tasks)[:8]) + (", …" if len(state.tasks) > 8 else "")
+        raise UserError(f"Run {state.run} has no task {request.task}.", code="unknown_task", hint=f"Known: {known}.")
+    return record
+
+
+def _over(state: RunState) -> UserError:
+    return _refusal(
+        f"Run {state.run} is over.", "`chargehand retry` takes tasks up again, `run PLAN --new` starts anew."
+    )
+
+
+def _refusal(message: str, hint: str) -> UserError:
+    return UserError(message, code="request_refused", hint=hint)
