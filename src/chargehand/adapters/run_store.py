@@ -120,6 +120,7 @@ class FolderRunStore:
             journal=journal,
             inbox=inbox,
             snapshots=FileSnapshots(self.folder(run) / _SNAPSHOT, journal.chain_at),
+            beat=lock.beat,
             release=release,
         )
 
