@@ -254,14 +254,14 @@ class NotifierContract:
         """To be given by the subclass."""
         raise NotImplementedError
 
-    @pytest.mark.parametrize("kind", NoticeKind)
     @pytest.mark.parametrize("text", ["", "plain", "a" * 100_000, "\x1b[31m\x00\ud800 'quoted' $(touch x) `x`\n"])
-    def test_never_fails_the_run(self, notifier: Notifier, text: str, kind: NoticeKind) -> None:
+    def test_never_fails_the_run(self, notifier: Notifier, text: str) -> None:
         """Whatever the message holds, telling it raises nothing, and closing twice is harmless."""
 
         async def tell() -> None:
-            notice = Notice(run=text, kind=kind, title=text, text=text, task=text, choices=(text,), command=text)
-            notifier.notify(notice)
+            for kind in NoticeKind:
+                notice = Notice(run=text, kind=kind, title=text, text=text, task=text, choices=(text,), command=text)
+                notifier.notify(notice)
             await notifier.close()
             await notifier.close()
 
