@@ -178,6 +178,13 @@ class Workshop:
             await write_patch(self.repository.plumbing(), base, commit, target, limit)
             return target.read_text(encoding="utf-8", errors="replace")
 
+    def redacted(self, plan: Plan, text: str) -> str:
+        """Text without the secrets that the programs of a plan are given, as far as they are known now (SPEC 7.3)."""
+        from chargehand.adapters.environment import Environment, Identity
+        from chargehand.adapters.output import Redactor
+
+        return Redactor(Environment(outer=self.environ, identity=Identity()).secrets(plan.env)).text(text)
+
     # -- driving ----------------------------------------------------------------------------------
 
     async def build(self, held: OpenRun, state: RunState) -> Ports:

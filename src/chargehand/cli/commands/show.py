@@ -82,7 +82,7 @@ async def _part(
 
 
 def _brief(workshop: Workshop, state: RunState, story: Story) -> str:
-    """The file the agent was given; put together anew where it is gone."""
+    """The file the agent was given; put together anew from the journal where it is gone."""
     file = _folder(workshop, state, story) / "brief.md"
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
@@ -90,7 +90,7 @@ def _brief(workshop: Workshop, state: RunState, story: Story) -> str:
     from chargehand.domain.evolve import fold
 
     before = [recorded for recorded in workshop.service.events(state.run) if recorded.seq <= story.seq]
-    return compose(fold(before), story.effect).text
+    return workshop.redacted(state.plan, compose(fold(before), story.effect).text)
 
 
 def _next_brief(state: RunState, record: TaskRecord) -> str:
@@ -120,9 +120,19 @@ def _log(workshop: Workshop, state: RunState, story: Story) -> dict[str, object]
         doing = "is still running" if held else "was running when the run stopped and was not looked at since"
         text = f"Attempt {story.number} {doing}, and its log may hold secrets until it has ended: {where}"
         return {"log": text + "\n", "files": [str(file) for file in found]}
+    if story.result is not None and story.result.log and not found:
+        return {"log": _remembered(folder, story.number, story.result.output), "files": []}
     parts = [(file, text) for file in found if (text := _end(file))]
     text = "".join(f"--- {file.name}\n{text.rstrip()}\n" if len(parts) > 1 else text for file, text in parts)
     return {"log": text, "files": [str(file) for file in found]}
+
+
+def _remembered(folder: Path, number: int, output: str) -> str:
+    """What the journal has of an output whose files were deleted: they are no projection that could be rebuilt."""
+    head = f"The output of attempt {number} is not in {folder} any more"
+    if not output:
+        return f"{head}; the journal has nothing of it.\n"
+    return f"{head}. Its end, as the journal has it:\n{output.rstrip()}\n"
 
 
 def _end(file: Path) -> str:
