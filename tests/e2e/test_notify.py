@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from chargehand.ports import Notice, NoticeKind
 from chargehand.testing.contracts import NotifierContract
 from chargehand.wiring.notifying import LOG_NAME, build_notifier, try_out
 from chargehand.wiring.workshop import Workshop, open_workshop
+from tests.e2e.cliworld import CliWorld, task
 from tests.e2e.receivers import Answer, Receiver, receiver, self_signed
 from tests.repos import Repo
 
@@ -157,6 +159,9 @@ def test_a_hanging_receiver_does_not_keep_the_run_from_ending(tmp_path):
             fan = Fan([Webhook(server.url)], close_s=0.3, log=tmp_path / "log")
             fan.notify(NOTICE)
             await fan.close()
+            posting = [thread for thread in threading.enumerate() if thread.name == "notify.webhook"]
+            assert posting  # it hangs still, and the end of the program does not wait for it
+            assert all(thread.daemon for thread in posting)
             return fan
 
         began = time.monotonic()
@@ -399,6 +404,34 @@ def test_trying_out_sends_one_message_each_and_says_what_failed(repo):
         ("notify.webhook", False, "127.0.0.1 answered 403 (invalid_token)."),
         ("notify.command", False, "tell ended with exit code 5."),
     ]
+
+
+def test_a_whole_run_tells_of_its_question_and_its_rest(repo, tmp_path):
+    """9: the question goes out even though the program ends at once, and again when the run is taken up."""
+    cli = CliWorld(repo, tmp_path / "cli")
+    program(tmp_path / "bin", "tell", 'cat >> "$OUT"; echo >> "$OUT"; exit 1')
+    with receiver() as server:
+        cli.environ |= {
+            "PATH": f"{tmp_path / 'bin'}:{cli.environ['PATH']}",
+            "OUT": str(tmp_path / "told"),
+            "CHARGEHAND_NOTIFY_COMMAND": "tell",
+            "CHARGEHAND_NOTIFY_WEBHOOK": server.url,
+        }
+        done = cli.run(cli.plan([task("model", needs_human=True)]), "--run-id", "r1", "--json")
+        assert (done.code, done.document["state"]) == (4, "waiting")
+        first = [body["chargehand"] for body in server.bodies]
+        assert cli.call("resume", "r1", "--json").code == 4
+        again = [body["chargehand"] for body in server.bodies[len(first) :]]
+    assert first[0]["kind"] == "decision"
+    assert (first[0]["decision"], first[0]["task"], first[0]["choices"]) == ("d1", "model", ["approve", "reject"])
+    assert "chargehand answer d1 CHOICE --run r1" in first[0]["text"]
+    assert again[0] == {**first[0], "id": again[0]["id"]}
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    assert told == [{name: value for name, value in one.items() if name != "id"} for one in (*first, *again)]
+    (log,) = (repo.path / ".git/chargehand/runs/r1").glob(LOG_NAME)
+    assert "notify.command: tell ended with exit code 1." in log.read_text()
+    everything_said = done.stdout + done.stderr + log.read_text() + cli.call("log", "r1").stdout
+    assert "s3cret" not in everything_said + cli.call("config", "--json").stdout
 
 
 # -- the contract -----------------------------------------------------------------------------------
