@@ -7,7 +7,7 @@ writer writes. A second writer of events is caught by the sequence number, which
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -21,7 +21,7 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import EffectIntended, Event, Recorded
 from chargehand.ports import Request
 
-__all__ = ["SqliteInbox", "SqliteJournal"]
+__all__ = ["SqliteInbox", "SqliteJournal", "link"]
 
 PAGE = 1000
 REQUESTS: Codec[Request] = Codec(Request, {})
@@ -85,6 +85,18 @@ class SqliteJournal(_File):
         rows = self._rows("get_meta", name=name)
         return str(rows[0][0]) if rows else None
 
+    def restore(self, rows: Iterable[tuple[float, str]]) -> None:
+        """Store (time, body) of events letter by letter as they were written, in one transaction."""
+        with self._turn, told(self.path):
+            seq, chain = self._last or self._read_last()
+            self._last = None
+            with transaction(self._connection):
+                for at, body in rows:
+                    seq, chain = seq + 1, link(chain, seq + 1, at, body)
+                    row = {"seq": seq, "at": at, "body": body, "chain": chain, **_columns(EVENTS.decode(body))}
+                    self._connection.execute(queries()["append_event"], row)
+            self._last = (seq, chain)
+
     def append(self, events: Sequence[Event], at: float) -> list[Recorded]:
         """Store all events or none, durably, in one transaction."""
         bodies = [EVENTS.encode(event) for event in events]
@@ -93,7 +105,7 @@ class SqliteJournal(_File):
             self._last = None
             rows = []
             for event, body in zip(events, bodies, strict=True):
-                seq, chain = seq + 1, _link(chain, seq + 1, at, body)
+                seq, chain = seq + 1, link(chain, seq + 1, at, body)
                 rows.append({"seq": seq, "at": at, "body": body, "chain": chain, **_columns(event)})
             with transaction(self._connection):
                 self._connection.executemany(queries()["append_event"], rows)
@@ -120,12 +132,12 @@ class SqliteJournal(_File):
 
     def _linked(self, row: tuple[Any, ...], expected: int, chain: str) -> str:
         """The chain at a row, once it is known to be the one that was written there."""
-        seq, at, body, link = row
+        seq, at, body, written = row
         if seq != expected:
             raise AdapterError("journal", f"{DAMAGED.format(path=self.path)}: event {expected} is missing.")
-        if type(at) is not float or type(body) is not str or link != _link(chain, seq, at, body):
+        if type(at) is not float or type(body) is not str or written != link(chain, seq, at, body):
             raise AdapterError("journal", f"{DAMAGED.format(path=self.path)}: event {seq} is not as it was written.")
-        return str(link)
+        return str(written)
 
     def _decoded(self, seq: int, body: str) -> Event:
         try:
@@ -197,7 +209,8 @@ class SqliteInbox(_File):
         self._rows("settle_request", id=request_id)
 
 
-def _link(chain: str, seq: int, at: float, body: str) -> str:
+def link(chain: str, seq: int, at: float, body: str) -> str:
+    """The hash that an event is stored with: over that of the event before it, and all it says."""
     return sha256(f"{chain}\n{seq}\n{float(at)!r}\n{body}".encode()).hexdigest()
 
 

@@ -31,6 +31,9 @@ SELECT value FROM meta WHERE name = :name;
 -- name: last_taken_up
 SELECT body FROM events WHERE type = 'RunResumed' ORDER BY seq DESC LIMIT 1;
 
+-- name: all_meta
+SELECT name, value FROM meta;
+
 -- name: count_objects
 SELECT count(*) FROM sqlite_master;
 

@@ -23,6 +23,7 @@ __all__ = [
     "create",
     "migrations",
     "newer",
+    "peek",
     "queries",
     "statements",
     "told",
@@ -143,6 +144,12 @@ def connect(path: Path, *, readonly: bool = False, fresh: bool = False) -> sqlit
             connection.close()
             raise
     return connection
+
+
+def peek(path: Path) -> sqlite3.Connection:
+    """Any file as a database, unchecked; the caller works on a copy, and expects errors from every call."""
+    with told(path):
+        return sqlite3.connect(path, isolation_level=None)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, readonly: bool) -> None:
