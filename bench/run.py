@@ -152,6 +152,35 @@ def scheduling(how: How) -> Iterator[Row]:
     yield Row(part=part, what="CPU, a task", value=large_s / large * 1000, unit="ms", note="of the larger run")
 
 
+def opening(how: How) -> Iterator[Row]:
+    """A long run: opening it by its snapshot and without one, what keeping it costs, and 50 answers at once."""
+    from bench.opening import a_long_run, answer_at_once, append_again, look, save_again
+
+    part, tasks = "opening", 1000 if how.quick else 10000
+    folder = how.folder or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    with a_long_run(tasks, folder) as made:
+        saves_s = sum(made.saves_s)
+        note = f"{made.events} events; {len(made.saves_s)} snapshots were saved in it, {saves_s:.2f} s"
+        yield Row(part=part, what=f"a run of {tasks} tasks, on fakes", value=made.wall_s, unit="s", note=note)
+        yield Row(part=part, what="events, a task", value=made.events / tasks, unit="")
+        save_s, size_mb = save_again(made)
+        yield Row(part=part, what="saving its snapshot", value=save_s, unit="s", note=f"{size_mb:.1f} MB")
+        taken = [look(made) for _ in range(how.repeats * 3)]
+        yield Row(part=part, what="opening by snapshot", value=median(taken), unit="s", most=0.5, note=_all(taken))
+        made.snapshot.unlink()
+        taken = [look(made) for _ in range(how.repeats)]
+        yield Row(part=part, what="opening by all events", value=median(taken), unit="s", most=5, note=_all(taken))
+        append_s, appends = append_again(made, 500 if how.quick else 5000, how.folder)
+    yield Row(
+        part=part, what="an append, synced", value=append_s * 1000, unit="ms", note=f"{appends:.1f} of them a task"
+    )
+    yield Row(part=part, what="the journal, a task", value=append_s * appends * 1000, unit="ms")
+    with a_place(how.folder, 20) as place:
+        answered = answer_at_once(place, 50)
+    note = f"50 `chargehand answer` at once took {answered.processes_s:.1f} s; taking them {answered.taking_s:.2f} s"
+    yield Row(part=part, what="answers lost, of 50", value=50 - answered.recorded, unit="", most=0, note=note)
+
+
 def startup(how: How) -> Iterator[Row]:
     """How long one waits for an answer."""
     part = "startup"
@@ -216,6 +245,7 @@ PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
     "waiting": waiting,
     "git": git_processes,
     "scheduling": scheduling,
+    "opening": opening,
     "startup": startup,
     "idle": idle,
     "sizes": sizes,

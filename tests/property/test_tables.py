@@ -99,7 +99,7 @@ Colour = StrEnum("Colour", {"RED": "red"})
 
 def a_class(*columns: Any, **columns_with_default: Any) -> type:
     made = [*columns, *((name, type(value), field(default=value)) for name, value in columns_with_default.items())]
-    return make_dataclass("Thing", made, frozen=True, kw_only=True)
+    return make_dataclass("Thing", made, frozen=True, slots=True, kw_only=True)
 
 
 def test_whatever_changes_the_meaning_of_tables_changes_the_fingerprint():
@@ -131,30 +131,43 @@ def test_a_member_more_changes_the_fingerprint():
 
 def test_a_class_below_counts():
     def outer(inner: type) -> type:
-        return make_dataclass("Outer", [("inner", inner)], frozen=True, kw_only=True)
+        return make_dataclass("Outer", [("inner", inner)], frozen=True, slots=True, kw_only=True)
 
     assert fingerprint(outer(a_class(("a", int)))) != fingerprint(outer(a_class(("a", int), ("b", int))))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
     a: complex
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ambiguous:
     a: int | str
 
 
+@dataclass(frozen=True, kw_only=True)
+class WithoutSlots:
+    a: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreThanItsFields:
+    a: int
+
+    def __post_init__(self) -> None:
+        assert self.a
+
+
 def test_a_type_without_a_form_is_refused_at_once():
     """A field that could be lost is an error before anything is written."""
-    for kind in (Unknown, Ambiguous):
+    for kind in (Unknown, Ambiguous, WithoutSlots, MoreThanItsFields):
         with pytest.raises(TypeError, match="in a table"):
             fingerprint(kind)
 
 
 def test_two_classes_of_one_name_are_refused():
-    both = make_dataclass("Both", [("a", a_class(("x", int))), ("b", a_class(("y", int)))], kw_only=True)
+    both = a_class(("a", a_class(("x", int))), ("b", make_dataclass("Thing", [("y", int)], slots=True, kw_only=True)))
     with pytest.raises(TypeError, match="same name"):
         fingerprint(both)
 
