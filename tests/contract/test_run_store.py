@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from chargehand.adapters.run_store import FolderRunStore
 from chargehand.domain.commands import RequestKind
-from chargehand.domain.errors import RunLocked, UserError
+from chargehand.domain.errors import AdapterError, ChargehandError, RunLocked, UserError
 from chargehand.domain.events import WarningRaised
 from chargehand.ports import Request
 
@@ -111,3 +112,34 @@ def test_a_run_whose_note_of_birth_is_gone_is_found_by_its_journal(store: Folder
     assert store.runs() == ["b", "a"]
     (store.folder("a") / "journal.db").write_bytes(b"\0" * 100)
     assert store.runs() == ["b", "a"]
+
+
+def test_a_holder_says_that_it_is_alive_and_notices_when_the_run_was_taken_away(store: FolderRunStore):
+    held = store.create("x", [WARNING], 1.0)
+    held.beat()
+    (store.folder("x") / "lock").unlink()
+    with pytest.raises(AdapterError, match="removed or replaced"):
+        held.beat()
+    held.release()
+    held.beat()
+
+
+def test_a_journal_that_cannot_be_opened_does_not_keep_the_lock(store: FolderRunStore):
+    store.create("x", [WARNING], 1.0).release()
+    (store.folder("x") / "journal.db").write_bytes(b"no journal")
+    for _ in range(2):
+        with pytest.raises(ChargehandError) as caught:
+            store.open("x")
+        assert not isinstance(caught.value, RunLocked)
+    assert store.holder("x") is None
+
+
+def test_a_holder_on_another_machine_is_forgotten_only_on_request(store: FolderRunStore):
+    store.create("x", [WARNING], 1.0).release()
+    holder = {"pid": 7, "started": 9, "host": "far.example", "since": 0.0, "heartbeat": 0.0, "boot": "b"}
+    (store.folder("x") / "lock").write_text(json.dumps(holder))
+    with pytest.raises(RunLocked, match="seems dead"):
+        store.open("x")
+    assert store.forget_holder("x") == "process 7 on far.example since 1970-01-01 00:00:00 UTC"
+    assert store.forget_holder("x") is None
+    store.open("x").release()
