@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import pytest
 
-from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck
 from tests.e2e.gitworld import REF, Agent, World, kinds
 
@@ -377,35 +375,6 @@ def test_a_gc_in_the_middle_does_no_harm(world: World, attempt):
     again = world.seal(workspace)
     assert again.tree == first.tree
     world.repo.git("fsck", "--strict")
-
-
-@pytest.mark.parametrize("before", ["write-tree", "commit-tree"])
-def test_a_gc_between_two_steps_of_a_seal_does_no_harm(world: World, repo, tmp_path, before):
-    """I2: objects that vanish while a seal is being made are written again, or the seal is an error to be retried."""
-    done = tmp_path / "done"
-    wrapper = tmp_path / "bin" / "git"
-    wrapper.parent.mkdir()
-    real = shutil.which("git")
-    prune = f'{real} -C "{repo.path}" prune --expire=now; touch {done}'
-    wrapper.write_text(
-        f'#!/bin/sh\ncase "$*" in *{before}*) [ -e {done} ] || {{ {prune}; }};; esac\nexec {real} "$@"\n'
-    )
-    wrapper.chmod(0o755)
-    repo.environ = {**repo.environ, "PATH": f"{wrapper.parent}:{repo.environ['PATH']}"}
-    unlucky = type(world)(repo, tmp_path / "pool2", world.runner)
-    workspace = unlucky.acquire()
-    (workspace.path / "a.txt").write_text("a\n")
-    errors: list[AdapterError] = []
-    while True:
-        try:
-            sealed = unlucky.seal(workspace)
-            break
-        except AdapterError as error:
-            errors.append(error)
-    assert [error.retryable for error in errors] in ([], [True])
-    assert done.exists()
-    assert kinds(sealed) == {"a.txt": A}
-    repo.git("fsck", "--strict")
 
 
 def test_sealing_leaves_the_users_checkout_alone(world: World, repo, attempt):

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from chargehand.adapters.git.command import QUIET, Git, user_environment
+from chargehand.adapters.git.incoming import Incoming
 from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.refs import read_small
 from chargehand.adapters.git.repository import Repository
@@ -117,18 +118,20 @@ async def prepare(
         return Refused(reason=Refusal.BRANCH_MOVED, detail=detail)
     old = await _standing(repository, target)
     moved = not await _is_ancestor(repository, old, head)
-    if moved and await _is_ancestor(repository, head, old):
-        commit, tree = old, await repository.tree(old)
-    else:
-        merged: str | Conflict = await repository.tree(head)
-        if moved:
-            merged = await merge_trees(repository.plumbing(), old, head, labels=(target, branch))
-        if isinstance(merged, Conflict):
-            return Refused(reason=Refusal.CONFLICT, paths=merged.paths, detail=merged.detail)
-        tree = merged
-        commit = await _commit(repository, old, head, tree, message, moved=moved, squash=squash)
     ref = f"{REF_ROOT}/accept/{target}"
-    await repository.set_ref(ref, commit, why="chargehand: prepared for accept")
+    with repository.incoming() as incoming:
+        if moved and await _is_ancestor(repository, head, old):
+            commit, tree = old, await repository.tree(old)
+        else:
+            merged: str | Conflict = await repository.tree(head)
+            if moved:
+                git = incoming.over(repository.plumbing())
+                merged = await merge_trees(git, old, head, labels=(target, branch))
+            if isinstance(merged, Conflict):
+                return Refused(reason=Refusal.CONFLICT, paths=merged.paths, detail=merged.detail)
+            tree = merged
+            commit = await _commit(repository, incoming, old, head, tree, message, moved=moved, squash=squash)
+        await repository.set_ref(ref, commit, why="chargehand: prepared for accept")
     return Prepared(target=target, old=old, commit=commit, tree=tree, moved=moved, ref=ref)
 
 
@@ -175,15 +178,22 @@ async def _is_ancestor(repository: Repository, older: str, newer: str) -> bool:
 
 
 async def _commit(
-    repository: Repository, old: str, head: str, tree: str, message: str, *, moved: bool, squash: bool
+    repository: Repository,
+    incoming: Incoming,
+    old: str,
+    head: str,
+    tree: str,
+    message: str,
+    *,
+    moved: bool,
+    squash: bool,
 ) -> str:
     if not moved and not squash:
         return head
     if squash and tree == await repository.tree(old):
         return old
-    git = repository.plumbing().on(**repository.identity.environment())
-    parents = ("-p", old) if squash else ("-p", old, "-p", head)
-    commit = await git.text("commit-tree", tree, *parents, stdin=message.encode())
+    commit = incoming.commit(tree, (old,) if squash else (old, head), repository.identity, message)
+    await incoming.hand_over(incoming.over(repository.plumbing()), [commit], [old, head])
     repository.remember_tree(commit, tree)
     return commit
 

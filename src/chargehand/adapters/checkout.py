@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git, plain_environment
 from chargehand.adapters.git.history import AgentStore
+from chargehand.adapters.git.incoming import Incoming
 from chargehand.adapters.git.owned import agent_directory, own_directory
 from chargehand.adapters.git.repository import Identity, Repository
 from chargehand.adapters.git.work import WorkTree
@@ -20,31 +21,36 @@ __all__ = ["Checkout"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """Files of `repository` at `work`; `git_dir` is ours, `work/.git` the agent's, `scratch` for our own use."""
+    """Files of `repository` at `work`; `git_dir` is ours, `work/.git` the agent's, `scratch` for our own use.
+
+    New objects are written to `incoming`, where it is given.
+    """
 
     repository: Repository
     work: Path
     git_dir: Path
     scratch: Path
+    incoming: Incoming | None = None
 
     @property
     def tree(self) -> WorkTree:
-        """The files, seen through our git directory; objects are written into the user's store."""
+        """The files, seen through our git directory."""
         repository = self.repository
         env = plain_environment(repository.environ) | {"GIT_OBJECT_DIRECTORY": str(repository.objects)}
         git = Git(cwd=self.work, env=env)
         where = ("--git-dir", str(self.git_dir), "--work-tree", str(self.work))
         bound = Git(cwd=self.work, env=env, options=(*git.options, *where))
-        return WorkTree(path=self.work, git_dir=self.git_dir, git=bound, zero=repository.zero)
+        writing = bound if self.incoming is None else self.incoming.over(bound)
+        return WorkTree(path=self.work, git_dir=self.git_dir, git=writing, zero=repository.zero)
 
-    @property
-    def store(self) -> AgentStore:
-        """The object store an agent writes into."""
+    def store(self, incoming: Incoming) -> AgentStore:
+        """The object store an agent writes into, and where what is sound in it goes."""
         return AgentStore(
             git_dir=self.work / ".git",
             user_objects=self.repository.objects,
             git=self.tree.git,
             scratch=self.scratch,
+            incoming=incoming,
         )
 
     def write_own(self, exclude: bytes) -> None:

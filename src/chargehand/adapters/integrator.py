@@ -14,6 +14,7 @@ from chargehand.adapters.git.reading import read_texts
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.process import Captured
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Candidate, Conflict, HeadMoved, Landed, LandResult, MergeResult
 from chargehand.ports import LandJob, MergeJob, Opened
 
@@ -43,6 +44,8 @@ class GitIntegrator:
         ref = f"refs/heads/{branch}"
         made = await repository.set_ref(ref, base, repository.zero, why="chargehand: start of the run")
         head = base if made else await repository.ref(ref) or base
+        # Attempts go on from here even when people move every branch that holds it.
+        await repository.set_ref(f"{REF_ROOT}/bases/{branch.rpartition('/')[2]}", base, why="chargehand: base")
         await complete(repository, head)
         listed = await repository.plumbing().text("ls-tree", "--name-only", head, "--", *CONVENTIONS)
         return Opened(head=head, tree=await repository.tree(head), conventions=tuple(listed.splitlines()))
@@ -63,14 +66,15 @@ class GitIntegrator:
     async def merge(self, job: MergeJob) -> MergeResult:
         """Build the candidate and keep it under `job.ref`; a conflict keeps nothing."""
         repository = self._repository
-        git = repository.plumbing()
-        merged = await merge_trees(git, job.head, job.commit)
-        if isinstance(merged, Conflict):
-            return merged
-        author = git.on(**repository.identity.environment())
-        parents = ("-p", job.head, "-p", job.commit)
-        commit = await author.text("commit-tree", merged, *parents, stdin=job.message.encode())
-        await repository.set_ref(job.ref, commit, why="chargehand: candidate")
+        with repository.incoming() as incoming:
+            git = incoming.over(repository.plumbing())
+            merged = await merge_trees(git, job.head, job.commit)
+            if isinstance(merged, Conflict):
+                return merged
+            parents = (job.head, job.commit)
+            commit = incoming.commit(merged, parents, repository.identity, job.message)
+            await incoming.hand_over(git, [commit], parents)
+            await repository.set_ref(job.ref, commit, why="chargehand: candidate")
         repository.remember_tree(commit, merged)
         self._remember_layout(job, commit)
         return Candidate(commit=commit, tree=merged, head=job.head)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import MIB, Git
 from chargehand.adapters.git.history import AgentStore
+from chargehand.adapters.git.incoming import Incoming
 from chargehand.adapters.git.raw import GITLINK, Raw
 from chargehand.adapters.git.refs import list_refs, read_head, read_ref, ref_safe
 from chargehand.adapters.git.repository import Repository
@@ -32,6 +33,7 @@ class Rescuer:
     repository: Repository
     tree: WorkTree
     store: AgentStore
+    incoming: Incoming
     modules: Mapping[bytes, tuple[str, Rescuer]] = field(default_factory=dict)
     large: LargeFiles | None = None
 
@@ -40,6 +42,10 @@ class Rescuer:
 
         The agent's commits become parents, those of other branches and of its stash too.
         """
+        with self.incoming:
+            return await self._rescue(base, prefix, message)
+
+    async def _rescue(self, base: str, prefix: str, message: str) -> str | None:
         self.tree.unlock()
         self._check_room()
         links = await self._modules(prefix, message)
@@ -47,9 +53,8 @@ class Rescuer:
         tree = await self._write(parents[0], links)
         if parents == (base,) and tree == await self.repository.tree(base):
             return None
-        git = self.tree.git.on(**self.repository.identity.environment())
-        flags = (word for parent in parents for word in ("-p", parent))
-        commit = await git.text("commit-tree", tree, *flags, stdin=message.encode())
+        commit = self.incoming.commit(tree, parents, self.repository.identity, message)
+        await self.incoming.hand_over(self.tree.git, [commit], [base])
         return await keep_under(self.repository, prefix, commit)
 
     def _check_room(self) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chargehand.adapters.git.command import Git
 from chargehand.adapters.git.history import AgentStore, History
+from chargehand.adapters.git.incoming import Incoming
 from chargehand.adapters.git.layout import planted
 from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
@@ -65,6 +66,7 @@ class Sealer:
     repository: Repository
     tree: WorkTree
     store: AgentStore
+    incoming: Incoming
     folders: Collection[bytes] = ()
     index_touched: bool = True
     modules: Mapping[bytes, tuple[str, Sealer]] = field(default_factory=dict)
@@ -72,6 +74,10 @@ class Sealer:
 
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
+        with self.incoming:
+            return await self._seal(job)
+
+    async def _seal(self, job: SealJob) -> Sealed:
         base = job.workspace.commit
         self.tree.unlock()
         base_tree = await self.repository.tree(base)
@@ -80,8 +86,12 @@ class Sealer:
         commit = await self._commit(job, start, written.tree, base_tree)
         diff = await self._diff(start, commit, base_tree, written.tree)
         self._remember_layout(base, commit, diff)
+        ends = await self._other_ends(job, start)
+        if commit != base or ends:
+            await self.incoming.hand_over(self.tree.git, [commit, *ends], [base])
         await self.repository.set_ref(job.ref, commit, why=f"chargehand: seal {job.workspace.slot}")
-        await self._keep_ends(job, start)
+        for end in ends:
+            await keep_under(self.repository, _rescue_prefix(job.ref), end, once=True)
         changes = self._changes(job, diff, written.nested, start.history)
         return Sealed(
             base=base,
@@ -124,16 +134,16 @@ class Sealer:
             return _Start(commit=base, history=None, reader=reader)
         return _Start(commit=head, history=history, agent_commits=count, reader=reader)
 
-    async def _keep_ends(self, job: SealJob, start: _Start) -> None:
-        """Work that is no part of the result becomes rescues: other branches, a stash, a rewritten history (I2)."""
+    async def _other_ends(self, job: SealJob, start: _Start) -> list[str]:
+        """Work that is no part of the result, to be kept as rescues: branches, a stash, a rewritten history (I2)."""
         history = start.history
         sound = history is not None and start.base_is_ancestor
         known = {job.workspace.commit, *(made.oid for made in (history.commits if history and sound else ()))}
         heads = [history.head] if history is not None and not sound else []
         ends = [end for end in (*heads, *other_ends(self.tree.path / ".git")) if end not in known]
-        if ends and start.reader is not None:
-            for end in await sound_ends(self.store, start.reader, job.workspace.commit, list(dict.fromkeys(ends))):
-                await keep_under(self.repository, _rescue_prefix(job.ref), end, once=True)
+        if not ends or start.reader is None:
+            return []
+        return await sound_ends(self.store, start.reader, job.workspace.commit, list(dict.fromkeys(ends)))
 
     # -- the tree
 
@@ -245,8 +255,7 @@ class Sealer:
         elif start.commit == job.workspace.commit and tree == base_tree:
             return job.workspace.commit
         else:
-            git = self.tree.git.on(**self.repository.identity.environment())
-            commit = await git.text("commit-tree", tree, "-p", start.commit, stdin=job.message.encode())
+            commit = self.incoming.commit(tree, (start.commit,), self.repository.identity, job.message)
         self.repository.remember_tree(commit, tree)
         return commit
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.adapters.checkout import Checkout
@@ -238,6 +238,8 @@ class GitWorkspaces:
         return Checkout(repository=self.repository, work=slot.work, git_dir=slot.git_dir, scratch=slot.home)
 
     async def _sealer(self, checkout: Checkout, commit: str, *, index_touched: bool = True) -> Sealer:
+        incoming = checkout.repository.incoming()
+        checkout = replace(checkout, incoming=incoming)
         modules = {
             os.fsencode(module.path): (
                 module.commit,
@@ -248,7 +250,8 @@ class GitWorkspaces:
         return Sealer(
             repository=checkout.repository,
             tree=checkout.tree,
-            store=checkout.store,
+            store=checkout.store(incoming),
+            incoming=incoming,
             folders=(await self._layout(checkout.repository, commit)).folders,
             index_touched=index_touched,
             modules=modules,
@@ -256,10 +259,13 @@ class GitWorkspaces:
         )
 
     def _rescuer(self, checkout: Checkout) -> Rescuer:
+        incoming = checkout.repository.incoming()
+        checkout = replace(checkout, incoming=incoming)
         return Rescuer(
             repository=checkout.repository,
             tree=checkout.tree,
-            store=checkout.store,
+            store=checkout.store(incoming),
+            incoming=incoming,
             modules={
                 os.fsencode(module.path): (module.commit, self._rescuer(module.checkout(checkout)))
                 for module in read_modules(checkout)

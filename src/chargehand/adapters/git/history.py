@@ -6,14 +6,14 @@ is not believed, and what comes out of it is checked and named anew on its way i
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.git.command import MIB, Git, GitFailed
+from chargehand.adapters.git.command import Git, GitFailed
+from chargehand.adapters.git.incoming import Incoming, listed
 from chargehand.adapters.git.raw import Commit, Raw, parse_log
 from chargehand.adapters.git.refs import is_plain_directory, read_small
 from chargehand.domain.errors import AdapterError
@@ -21,7 +21,6 @@ from chargehand.domain.errors import AdapterError
 __all__ = ["AgentStore", "History"]
 
 _MOST_FILES = 500_000
-_IN_MEMORY = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +46,13 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentStore:
-    """The object store of a workspace's own `.git`; `git` writes into the user's objects."""
+    """The object store of a workspace's own `.git`; what is sound in it goes to `incoming`, which `git` sees."""
 
     git_dir: Path
     user_objects: Path
     git: Git
     scratch: Path
+    incoming: Incoming
 
     @property
     def _objects(self) -> Path:
@@ -62,7 +62,7 @@ class AgentStore:
         """Git that also sees the agent's objects; None when the store is not one we would have made."""
         if not self._is_plain() or not self._holds_only_files():
             return None
-        return self.git.on(GIT_ALTERNATE_OBJECT_DIRECTORIES=_listed(self._objects))
+        return self.git.on(GIT_ALTERNATE_OBJECT_DIRECTORIES=listed(self.user_objects, self._objects))
 
     def _is_plain(self) -> bool:
         if not all(is_plain_directory(self.git_dir / part) for part in (".", "objects")):
@@ -102,7 +102,7 @@ class AgentStore:
         return History(head=head, rooted=rooted, commits=commits)
 
     async def bring_in(self, reader: Git, base: str, heads: tuple[str, ...]) -> bool:
-        """Copy what `heads` need into the user's objects, checked; False when it is not sound."""
+        """Copy what `heads` have beyond `base`, checked; False when it is not sound."""
         wanted = "".join(f"{head}\n" for head in heads) + f"^{base}\n"
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix="pack-") as folder:
             stem = Path(folder, "pack")
@@ -110,36 +110,8 @@ class AgentStore:
             try:
                 await reader.run("pack-objects", *args, stdin=wanted.encode())
                 for pack in Path(folder).glob("pack-*.pack"):
-                    await self._take(pack)
+                    await self.git.run("-c", "core.fsync=committed", "index-pack", "--strict", str(pack))
+                    self.incoming.take(pack, heads)
             except GitFailed:
                 return False
         return True
-
-    async def _take(self, pack: Path) -> None:
-        if pack.stat().st_size <= _IN_MEMORY:
-            await self.git.run("unpack-objects", "-q", "--strict", stdin=pack.read_bytes())
-            return
-        target = self.user_objects / "pack"
-        idx = target / f"{pack.stem}.idx"
-        if idx.exists():
-            return
-        await self.git.run("index-pack", "--strict", str(pack))
-        target.mkdir(exist_ok=True)
-        for suffix in (".pack", ".idx"):  # in this order: git looks for the index first
-            with contextlib.suppress(FileExistsError):
-                _move(pack.with_suffix(suffix), target / f"{pack.stem}{suffix}")
-
-
-def _move(source: Path, target: Path) -> None:
-    aside = target.with_name(f"tmp_{target.name}")
-    with source.open("rb") as read, aside.open("wb") as write:
-        while chunk := read.read(MIB):
-            write.write(chunk)
-        os.fsync(write.fileno())
-    aside.chmod(0o444)
-    aside.rename(target)
-
-
-def _listed(path: Path) -> str:
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

@@ -14,7 +14,7 @@ from chargehand.domain.ids import REF_ROOT
 
 __all__ = ["can_write", "write_loose"]
 
-_OURS = (f"{REF_ROOT}/attempts/", f"{REF_ROOT}/candidates/")
+_OURS = (f"{REF_ROOT}/attempts/", f"{REF_ROOT}/candidates/", f"{REF_ROOT}/bases/")
 _NEEDS_GIT = ("extensions.refstorage", "core.sharedrepository")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chargehand.adapters.git.command import Git, GitFailed, plain_environment, user_environment
+from chargehand.adapters.git.incoming import Identity, Incoming
 from chargehand.adapters.git.layout import Layouts
 from chargehand.adapters.git.loose_refs import can_write, write_loose
 from chargehand.adapters.git.owned import own_directory
@@ -19,23 +20,6 @@ from chargehand.domain.errors import AdapterError, UserError
 __all__ = ["Identity", "Repository", "parse_config"]
 
 _OLDEST = (2, 38)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who makes our commits: the repository's user, else Chargehand."""
-
-    name: str
-    email: str
-
-    def environment(self) -> dict[str, str]:
-        """The variables git and agents take it from (SPEC 3.5)."""
-        return {
-            "GIT_AUTHOR_NAME": self.name,
-            "GIT_AUTHOR_EMAIL": self.email,
-            "GIT_COMMITTER_NAME": self.name,
-            "GIT_COMMITTER_EMAIL": self.email,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +125,10 @@ class Repository:
         env = plain_environment(self.environ) | {"GIT_OBJECT_DIRECTORY": str(self.objects)}
         git = Git(cwd=own, env=env)
         return Git(cwd=own, env=env, options=(*git.options, "--git-dir", str(own)))
+
+    def incoming(self) -> Incoming:
+        """A place for new objects until a ref holds them: nothing is written into the repository without one."""
+        return Incoming(self.objects, self.common_dir / "chargehand" / "incoming", self.object_format)
 
     # -- reading
 
