@@ -13,7 +13,7 @@ from chargehand.domain.events import Event, RunAccepted, RunResumed
 from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.dispatch import Ports
-from chargehand.engine.service import Service
+from chargehand.engine.service import RunSummary, Service, UnreadableRun
 from chargehand.ports import OpenRun
 from chargehand.testing.fakes import FakeClock, FakeFleet, FakeJournal, attempt_result
 from tests.engines import MemoryStore, World
@@ -51,6 +51,7 @@ def test_start_and_drive():
     assert state.finished.verdict is RunVerdict.FINISHED
     assert office.store.held == set()
     (summary,) = office.service.runs()
+    assert isinstance(summary, RunSummary)
     assert (summary.run, summary.held, summary.state) == ("r", False, state)
 
 
@@ -71,7 +72,28 @@ def test_a_run_has_one_holder():
     office.start()
     with pytest.raises(RunLocked):
         office.service.take_up("r")
-    assert office.service.runs()[0].held
+    assert office.service.look("r").held
+
+
+def test_a_journal_that_cannot_be_read_hides_no_other_run():
+    """Every run is named, that one with what is wrong with it; the newest run is found all the same."""
+
+    class Damaged(FakeJournal):
+        def read(self, after: int = 0) -> Any:
+            raise AdapterError("journal", "The journal is damaged.")
+
+    office = Office()
+    office.start("first").release()
+    office.store.make_journal = Damaged
+    office.start("broken").release()
+    office.store.make_journal = FakeJournal
+    office.start("last").release()
+    first, broken, last = office.service.runs()
+    assert isinstance(broken, UnreadableRun)
+    assert (first.run, broken.run, last.run) == ("first", "broken", "last")
+    assert "is damaged" in str(broken.problem)
+    assert office.service.newest(None) == "last"
+    assert office.service.newest("broken") == "broken"
 
 
 def test_a_journal_that_refuses_the_start_leaves_nothing_held():

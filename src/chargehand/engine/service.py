@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from chargehand import __version__
 from chargehand.domain.commands import RequestKind, obey, take
-from chargehand.domain.errors import AdapterError, RunLocked, UserError
+from chargehand.domain.errors import AdapterError, ChargehandError, RunLocked, UserError
 from chargehand.domain.events import Event, Recorded, RunAccepted, RunResumed, RunStarted, WarningRaised
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState
@@ -24,7 +24,7 @@ from chargehand.engine.notices import ended
 from chargehand.engine.recovery import recover
 from chargehand.ports import Clock, OpenRun, Request, RunStore
 
-__all__ = ["BuildPorts", "RunSummary", "Service", "new_id"]
+__all__ = ["BuildPorts", "RunSummary", "Service", "UnreadableRun", "new_id"]
 
 BEAT_S = 30.0
 TAKE_UP_TRIES = 5
@@ -40,6 +40,14 @@ class RunSummary:
     run: str
     state: RunState
     held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRun:
+    """A run whose journal is damaged, or of a newer release: `problem` says which, and what to do."""
+
+    run: str
+    problem: ChargehandError
 
 
 class Service:
@@ -116,9 +124,15 @@ class Service:
 
     # -- looking ----------------------------------------------------------------------------------
 
-    def runs(self) -> list[RunSummary]:
-        """All runs, oldest first."""
-        return [self.look(run) for run in self._store.runs()]
+    def runs(self) -> list[RunSummary | UnreadableRun]:
+        """All runs, oldest first; one that cannot be read hides none of the others."""
+        return [self._look_or_problem(run) for run in self._store.runs()]
+
+    def _look_or_problem(self, run: str) -> RunSummary | UnreadableRun:
+        try:
+            return self.look(run)
+        except ChargehandError as problem:
+            return UnreadableRun(run=run, problem=problem)
 
     def look(self, run: str) -> RunSummary:
         """The state of a run as its journal tells it, without holding it."""

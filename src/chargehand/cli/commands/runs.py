@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chargehand.cli.call import Call, command
+
+if TYPE_CHECKING:
+    from chargehand.engine.service import UnreadableRun
 
 __all__ = ["runs"]
 
@@ -18,18 +23,16 @@ async def runs(call: Call) -> None:
     from chargehand.cli.render.lines import STYLES
     from chargehand.cli.render.pen import Cell, table
     from chargehand.cli.render.units import ago, iso
-    from chargehand.domain.errors import ChargehandError
     from chargehand.domain.view import run_state
     from chargehand.domain.words import TaskStatus
+    from chargehand.engine.service import UnreadableRun
 
     workshop = await call.open()
     now = workshop.clock.now()
-    rows, documents = [], []
-    for name in workshop.store.runs():
-        try:
-            summary = workshop.service.look(name)
-        except ChargehandError as error:  # one that cannot be read hides none of the others
-            call.out.tell(f"run {name} cannot be read: {error}")
+    rows, documents, unreadable = [], [], []
+    for summary in workshop.service.runs():
+        if isinstance(summary, UnreadableRun):
+            unreadable.append(_unreadable(call, summary))
             continue
         state, word = summary.state, run_state(summary.state, held=summary.held)
         landed = sum(1 for record in state.tasks.values() if record.status is TaskStatus.INTEGRATED)
@@ -48,8 +51,20 @@ async def runs(call: Call) -> None:
             )
         )
     if call.out.json:
-        call.out.document({"runs": documents})
+        call.out.document({"runs": documents} | ({"unreadable": unreadable} if unreadable else {}))
     elif rows:
         call.out.say(*table(rows, call.pen, indent=0))
-    else:
+    elif not unreadable:
         call.out.note("This repository has no runs. Start one with `chargehand run PLAN`.")
+
+
+def _unreadable(call: Call, summary: UnreadableRun) -> dict[str, str | None]:
+    """Name a run that cannot be read, and why; the row of it in the document."""
+    problem = summary.problem
+    message = getattr(problem, "message", str(problem))
+    code = getattr(problem, "code", "journal_failed")
+    hint = getattr(problem, "hint", "") or None
+    call.out.tell(f"run {summary.run} cannot be read: {message}")
+    if hint:
+        call.out.tell(f"  {hint}")
+    return {"run": summary.run, "code": code, "message": message, "hint": hint}
