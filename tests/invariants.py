@@ -19,13 +19,18 @@ from chargehand.domain.events import (
     LandFinished,
     MergeFinished,
     Recorded,
+    RequestTaken,
+    RunCancelled,
     RunInterrupted,
+    RunPaused,
+    RunReopened,
+    RunReplanned,
     RunResumed,
     TaskEnded,
     TaskIntegrated,
 )
-from chargehand.domain.evolve import evolve
-from chargehand.domain.moves import agent_of, fold
+from chargehand.domain.evolve import evolve, fold
+from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint, Mode
 from chargehand.domain.scope import overlaps
@@ -50,12 +55,16 @@ class Watch:
         self.open: dict[str, Decision] = {}
         self.starts: set[str] = set()
         self.interrupted = False
+        self.paused = False
+        self.taken: set[str] = set()
 
     def check(self, state: RunState, journal: list[Recorded], now: float) -> None:
         """Everything, after a turn."""
         for recorded in journal[self.seen :]:
             self._event(recorded.event, state)
             evolve(self.shadow, recorded.event, recorded.at)
+            if isinstance(recorded.event, RunCancelled | RunReopened | RunReplanned):  # they withdraw questions
+                self.open = {name: asked for name, asked in self.open.items() if name in self.shadow.decisions}
             self.shadow.seq = recorded.seq
         self.seen = len(journal)
         self._settled(state, now)
@@ -136,7 +145,12 @@ class Watch:
             case EffectIntended(effect=effect):
                 self._intended(effect, state)
             case RunInterrupted() | RunResumed():
-                self.interrupted = isinstance(event, RunInterrupted)
+                self.interrupted, self.paused = isinstance(event, RunInterrupted), False
+            case RunPaused(at_once=at_once):
+                self.paused, self.interrupted = True, self.interrupted or at_once
+            case RequestTaken(id=name):
+                assert name not in self.taken, "a request is taken once"
+                self.taken.add(name)
             case BranchOpened(head=head):
                 self.head = head
             case CanaryFinished(results=results):
@@ -181,6 +195,7 @@ class Watch:
         assert not any(asked.kind in HOLDS for asked in self.open.values()), "a held run does nothing new"
         match effect:
             case StartAttempt():
+                assert not self.paused, "nothing starts in a paused run"
                 assert effect.key not in self.starts, "a key is never used for two starts"
                 self.starts.add(effect.key)
                 for needed in state.tasks[effect.task].task.depends_on:

@@ -2,30 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chargehand.domain.decide import wake_at
-from chargehand.domain.effects import Land
-from chargehand.domain.events import EffectLost, Event, LandFinished, RunInterrupted, RunResumed
+from chargehand.domain.commands import Request, RequestKind, take
+from chargehand.domain.decide import to_end, wake_at
+from chargehand.domain.effects import Land, StartAttempt
+from chargehand.domain.events import AttemptFinished, EffectLost, Event, LandFinished, RunInterrupted, RunResumed
 from chargehand.domain.evolve import fold
-from chargehand.domain.outcome import Landed
+from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Landed
+from chargehand.domain.plan import Plan
 from tests.invariants import Watch
 from tests.property.simulation import Simulation, runs
+
+
+@st.composite
+def edited(draw: Any, run: Simulation) -> Plan:
+    """The plan of a run as a human might change it: tasks dropped, reworded, split, and gates with them."""
+    plan: Plan = run.state.plan
+    dropped = set(draw(st.lists(st.sampled_from([task.id for task in plan.tasks]), max_size=2)))
+    dropped = set() if len(dropped) == len(plan.tasks) else dropped
+    tasks = []
+    for task in plan.tasks:
+        if task.id not in dropped:
+            needs = tuple(name for name in task.depends_on if name not in dropped)
+            text = draw(st.sampled_from([task.description, task.description, task.description, "reworded"]))
+            tasks.append(replace(task, depends_on=needs, description=text))
+    if draw(st.booleans()):
+        ids = {*run.state.tasks, *(task.id for task in plan.tasks)}
+        name = next(name for number in count(1) if (name := f"new{number}") not in ids)
+        tasks.append(replace(tasks[-1], id=name, depends_on=(tasks[0].id,), title=name, wave=None))
+    gates = draw(st.sampled_from([plan.gates, plan.gates, plan.gates[:1]]))
+    return replace(plan, tasks=tuple(tasks), gates=gates)
 
 
 class RunMachine(RuleBasedStateMachine):
     """Every step is Hypothesis's choice; every invariant is checked after every turn."""
 
     run: Simulation
+    requests: int
 
     @initialize(run=runs())
     def begin(self, run: Simulation) -> None:
         """A run that has just been started."""
         self.run = run
+        self.requests = 0
         run.record()
 
     # -- the world ----------------------------------------------------------------------------
@@ -87,12 +113,42 @@ class RunMachine(RuleBasedStateMachine):
         """Somebody takes the run up without a crash in between."""
         self.run.record(RunResumed(pid=1, host="h", version="v", unattended=unattended))
 
+    @rule(data=st.data(), kind=st.sampled_from(list(RequestKind)), at_once=st.booleans())
+    def request(self, data: Any, kind: RequestKind, at_once: bool) -> None:
+        """Somebody asks for something, sensible or not; found twice in the inbox, it is taken once."""
+        run = self.run
+        self.requests += 1
+        task = data.draw(st.sampled_from(["", *run.state.tasks]))
+        plan = data.draw(edited(run)) if kind is RequestKind.REPLAN else None
+        asked = Request(id=f"{self.requests}", kind=kind, task=task, by="me", at_once=at_once, plan=plan)
+        needs_task = kind is RequestKind.SKIP
+        if needs_task and not task:
+            return
+        run.record(*take(run.state, asked))
+        if kind is not RequestKind.ANSWER:
+            assert take(run.state, asked) == ()
+
+    @precondition(lambda self: any(True for _ in to_end(self.run.state)))
+    @rule()
+    def what_people_want_ended_ends(self) -> None:
+        """The loop ends attempts and gates; this is how their ports tell it."""
+        for effect in list(to_end(self.run.state)):
+            if isinstance(effect, StartAttempt):
+                result = AttemptResult(exit=AgentExit(kind=ExitKind.CANCELLED))
+                fact: Event = AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
+            else:
+                fact = EffectLost(key=effect.key, detail="It was told to stop.")
+            self.run.record(fact)
+
     # -- the process --------------------------------------------------------------------------
 
     @precondition(lambda self: not self.run.state.finished)
-    @rule(unseen=st.booleans(), gone_s=st.sampled_from([0.0, 90_000.0]))
-    def crash(self, unseen: bool, gone_s: float) -> None:
-        """The process dies, perhaps after it moved the branch; another one recovers as `engine.recovery` does."""
+    @rule(data=st.data(), unseen=st.booleans(), gone_s=st.sampled_from([0.0, 90_000.0]))
+    def crash(self, data: Any, unseen: bool, gone_s: float) -> None:
+        """The process dies, perhaps after it moved the branch or an attempt ended; another one takes the run over.
+
+        It recovers as `engine.recovery` does.
+        """
         run = self.run
         landing = [effect for effect in run.state.inflight.values() if isinstance(effect, Land)]
         for effect in landing if unseen else ():
@@ -101,17 +157,20 @@ class RunMachine(RuleBasedStateMachine):
         busy_s = run.state.busy_s
         run.now += gone_s
         run.state = fold(run.journal)
-        run.record(RunResumed(pid=2, host="h", version="v"), *self.recovered())
+        facts = self.recovered(unseen, lambda choices: data.draw(st.sampled_from(choices)))
+        run.record(RunResumed(pid=2, host="h", version="v"), *facts)
         assert run.state.busy_s == busy_s, "the time nobody held the run is not counted"
 
-    def recovered(self) -> list[Event]:
-        """What became of what was under way."""
+    def recovered(self, unseen: bool, draw: Any) -> list[Event]:
+        """What became of what was under way; with `unseen`, attempts had ended and were sealed."""
         events: list[Event] = []
         for effect in self.run.state.inflight.values():
             if isinstance(effect, Land) and self.run.branch == effect.commit:
                 result = Landed(commit=effect.commit)
                 landed = LandFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
                 events.append(landed)
+            elif unseen and isinstance(effect, StartAttempt):
+                events.append(self.run.outcome(effect, draw))
             else:
                 events.append(EffectLost(key=effect.key, detail="gone"))
         return events
@@ -128,9 +187,9 @@ class RunMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_forgotten(self) -> None:
-        """A run that is not over has something under way, a timer, a question, or was interrupted."""
+        """A run that is not over has something under way, a timer, a question, or was interrupted or paused."""
         state = self.run.state
-        if not state.finished and not state.interrupted:
+        if not state.finished and not state.interrupted and not state.paused:
             assert state.inflight or state.decisions or wake_at(state, self.run.now) is not None
 
 

@@ -105,6 +105,9 @@ def _touches(state: RunState, plan: Plan) -> Iterator[str]:
     for name in _removed(state, plan):
         if _is_under_way(state.tasks[name]):
             yield f"Task {name} is {state.tasks[name].status} and missing: pause the run or cancel the task first."
+    busy = [record.id for record in state.tasks.values() if _is_under_way(record)]
+    if busy and _gates(plan) != _gates(state.plan):
+        yield f"Its gates, setup or env changed while {', '.join(busy)} is under way: pause the run first."
 
 
 def _is_under_way(record: TaskRecord) -> bool:
@@ -144,13 +147,15 @@ def replan(state: RunState, plan: Plan) -> None:
     for decision in [*state.decisions.values(), *(decision for decision, _ in state.answers.values())]:
         if decision.task and records[decision.task].decision != decision.id:
             _withdraw(state, decision.id)
-    if _gates(plan) != _gates(state.plan):
+    if _gates(plan) != _gates(state.plan):  # what was gated by the old ones is gated anew
         state.canary = None
+        records = {name: record.but(candidate=None, candidate_green=False) for name, record in records.items()}
     state.closing = None
     state.rounds = dict.fromkeys(GatePoint, 0)
     state.blocked.clear()
     state.orphaned.clear()
-    state.attention = {name: None for name in state.attention if records[name] is state.tasks[name]}
+    idle = removed | changed | {name for name, record in records.items() if record.blocked_on in changed | removed}
+    state.attention = {name: None for name in state.attention if name not in idle}
     state.enlist(plan, records)
     block_again(state, [name for name in ids if state.tasks[name].status is TaskStatus.WAITING])
 
