@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chargehand.domain.effects import Effect, Land, StartAttempt
 from chargehand.domain.events import EffectLost, Event, LandFinished
@@ -13,14 +13,18 @@ from chargehand.engine.dispatch import Ports, attempt_finished
 __all__ = ["recover"]
 
 
-async def recover(ports: Ports, state: RunState) -> list[Event]:
+async def recover(ports: Ports, state: RunState, tell: Callable[[str], None] | None = None) -> list[Event]:
     """What became of the effects that were under way when the last holder died, as events to record.
 
     The world is asked: the branch tells whether a landing happened, the fleet which attempts came to their end unseen.
-    Everything else is done again; the fleet has ended what still ran and rescued what it left.
+    Everything else is done again; the fleet has ended what still ran and rescued what it left, and says so: `tell` gets
+    its sentences.
     """
     attempts = [key for key, effect in state.inflight.items() if isinstance(effect, StartAttempt)]
     found = await ports.fleet.recover(state.run, attempts)
+    if tell is not None:
+        for text in found.told:
+            tell(text)
     return [await _settle(ports, state, effect, found.results) for effect in state.inflight.values()]
 
 

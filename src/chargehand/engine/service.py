@@ -85,12 +85,14 @@ class Service:
         *,
         observe: Observer | None = None,
         on_engine: Callable[[Engine], None] | None = None,
+        tell: Callable[[str], None] | None = None,
         wait_for_people: bool = False,
         unattended: bool | None = None,
     ) -> RunState:
         """Recover and run until nothing is left to do; always releases the run.
 
-        `on_engine` receives the engine for interrupts; `unattended` changes the run's setting from here on.
+        `on_engine` receives the engine for interrupts, `tell` a sentence for each thing found of a dead holder;
+        `unattended` changes the run's setting from here on.
         """
         try:
             keeper = Keeper(held.snapshots)
@@ -103,7 +105,7 @@ class Service:
             try:
                 first: list[Event] = [
                     RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
-                    *await recover(ports, state),
+                    *await recover(ports, state, tell),
                 ]
                 engine = Engine(ports, state, observe, keeper)
                 if on_engine:
@@ -200,14 +202,17 @@ class Service:
             inbox.close()
 
     def _take(self, held: OpenRun, state: RunState) -> bool:
-        """Record what people asked for; False where effects of a dead holder must be looked after first."""
-        if state.inflight:
-            return False
+        """Record what people asked for; False where effects of a dead holder must be looked after first.
+
+        Then a pause alone is taken: whoever takes the run up later wants it to go on.
+        """
         for request in held.inbox.pending():
+            if state.inflight and request.kind is not RequestKind.PAUSE:
+                continue
             if events := take(state, request):
                 fold(held.journal.append(events, self._clock.now()), onto=state)
             held.inbox.settle(request.id)
-        return True
+        return not state.inflight
 
 
 def new_id() -> str:
