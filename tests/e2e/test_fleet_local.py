@@ -157,7 +157,7 @@ def test_a_retry_is_shown_the_patch_before_it_and_files_for_humans_are_kept(best
     base = best.repo.head()
     changed = best.repo.commit("change", note="text\n")
     best.repo.git("reset", "-q", "--hard", base)
-    spec = replace(best.spec(), base=base, previous=(base, changed), attempt=2, role=Role.FIXER)
+    spec = replace(best.spec(), key="t/2/attempt", base=base, previous=(base, changed), attempt=2, role=Role.FIXER)
     result = best.attempt(
         """
         patch = pathlib.Path(os.environ["CHARGEHAND_PREVIOUS"]).read_text()
@@ -169,7 +169,7 @@ def test_a_retry_is_shown_the_patch_before_it_and_files_for_humans_are_kept(best
     assert "+++ b/note.txt" in result.report.summary
     folder = best.folder / "attempts" / "t" / "2"
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("brief.md", "previous.patch", "report.json", "stderr.log", "stdout.log")
+        *("attempt.json", "brief.md", "previous.patch", "report.json", "stderr.log", "stdout.log")
     ]
     assert "+++ b/note.txt" in (folder / "previous.patch").read_text()
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from chargehand.adapters.attempt_note import AttemptNote, Stage, write_note
 from chargehand.adapters.checkout_watch import CheckoutWatch, Snapshot
 from chargehand.adapters.confined import Call, Confined, mark_of, tell_lines
 from chargehand.adapters.environment import Environment, Ports
@@ -25,6 +26,7 @@ from chargehand.adapters.reports import MAX_BYTES, REPORT_TAG, read_object, read
 from chargehand.adapters.setup import Setup, SetupCall, keep_patterns
 from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.events import AttemptFinished
 from chargehand.domain.ids import attempt_ref, integration_branch, rescue_prefix
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, Sealed, Usage
 from chargehand.ports import Agent, AttemptSpec, Launch, OnOutput, Places, SealJob, Workspace, Workspaces
@@ -34,7 +36,7 @@ __all__ = ["Attempt", "FleetParts", "Pooled"]
 PATCH_BYTES = 1024 * 1024
 OUTPUT_CHARS = 2_000
 REPORT_LOOK_S = 0.5
-_KEPT_FILES = ("brief.md", "stdout.log", "stderr.log", "setup.log", "report.json", "previous.patch")
+_KEPT_FILES = ("attempt.json", "brief.md", "stdout.log", "stderr.log", "setup.log", "report.json", "previous.patch")
 _EXITS = {
     EndKind.EXITED: ExitKind.EXITED,
     EndKind.TIMEOUT: ExitKind.TIMEOUT,
@@ -51,6 +53,10 @@ class Pooled(Workspaces, Protocol):
 
     def abandoned(self) -> list[Workspace]:
         """Those whose holder died before it gave them back."""
+        ...
+
+    async def holds(self, ref: str, commit: str, tree: str) -> bool:
+        """Whether `ref` points to the commit, and both it and its tree, which is this one, are there."""
         ...
 
 
@@ -102,6 +108,7 @@ class Attempt:
         self._files = parts.folder / self._name
         self._redactor = Redactor(parts.environment.secrets(spec.env))
         self._marker = f"{mark_of(parts.folder)}/{spec.key}"
+        self._ref = spec.ref or attempt_ref(spec.run, spec.task, spec.attempt)
         self._warnings: list[str] = []
         self._cancelled = False
         self._now = False
@@ -154,10 +161,12 @@ class Attempt:
         port_base = 0
         safe = False
         try:
+            self._note(workspace, Stage.PREPARING)
             room = parts.folders.make()
             port_base = parts.ports.take()
             result = await self._work(_Site(workspace=workspace, room=room, port_base=port_base), agent)
             safe = not result.seal_problem or await self._rescued(workspace)
+            await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
             return result
         except BaseException:
             safe = await self._rescued(workspace)
@@ -169,6 +178,15 @@ class Attempt:
             if safe:
                 with suppress(AdapterError, OSError):  # the slot stays taken; the result counts all the same
                     await parts.workspaces.release(workspace)
+
+    def _note(self, workspace: Workspace, stage: Stage, result: AttemptResult | None = None) -> None:
+        """Write down how far it has come; without the note, the attempt would merely be done again after a crash."""
+        spec = self._spec
+        note = AttemptNote(key=spec.key, run=spec.run, base=spec.base, ref=self._ref, slot=workspace.slot, stage=stage)
+        if result is not None:
+            note = note.ended(AttemptFinished(key=spec.key, task=spec.task, attempt=spec.attempt, result=result))
+        with suppress(OSError):
+            write_note(self._parts.folder, note)
 
     async def _rescued(self, workspace: Workspace) -> bool:
         """Keep what was not sealed; False when even that failed, and the workspace has to stay as it is."""
@@ -186,6 +204,7 @@ class Attempt:
         if ready is None or self._is_cancelled():
             return self._never_began()
         before = None if self._parts.watch is None else await self._parts.watch.snapshot()
+        self._note(site.workspace, Stage.RUNNING)
         end = await self._parts.confined.run(self._call(site, ready))
         if end.kind is EndKind.NOT_STARTED:
             return self._not_started(ExitKind.ENV_MISSING, end.detail)
@@ -339,7 +358,7 @@ class Attempt:
         spec = self._spec
         job = SealJob(
             workspace=workspace,
-            ref=spec.ref or attempt_ref(spec.run, spec.task, spec.attempt),
+            ref=self._ref,
             message=self._message(),
             declared=spec.declared,
             claim=report.commit if report else None,

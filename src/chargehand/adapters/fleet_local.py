@@ -7,12 +7,11 @@ from collections.abc import Collection
 from functools import partial
 
 from chargehand.adapters.attempt import Attempt, FleetParts
-from chargehand.adapters.confined import mark_of
-from chargehand.adapters.process import kill_leftovers
+from chargehand.adapters.attempt_note import ended_by_itself
+from chargehand.adapters.fleet_recovery import take_over
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.ids import integration_branch, rescue_prefix
 from chargehand.domain.outcome import AttemptResult
-from chargehand.ports import AttemptSpec, Recovered, Workspace
+from chargehand.ports import AttemptSpec, Recovered
 
 __all__ = ["FleetParts", "LocalFleet"]
 
@@ -54,30 +53,15 @@ class LocalFleet:
             await asyncio.wait([task])
 
     async def recover(self, run: str, keys: Collection[str]) -> Recovered:
-        """After a crash: end what still runs for `run`, and rescue what its workspaces hold."""
-        parts = self._parts
-        done: list[str] = []
-        killed = await asyncio.to_thread(kill_leftovers, mark_of(parts.folder))
-        if killed:
-            done.append(f"Ended {len(killed)} processes that were left of run {run}.")
-        for workspace in await asyncio.to_thread(parts.workspaces.abandoned):
-            owner, _, task = workspace.branch.rpartition("/")
-            if owner == integration_branch(run):
-                done.append(await self._rescue(workspace, run, task))
-        if all(task.done() for task in self._tasks.values()):
-            await parts.folders.sweep()
+        """After a crash: end what still runs for `run`, and rescue what its workspaces hold.
+
+        An attempt that had ended and was sealed gives its result, if the repository still has what it speaks of.
+        """
         ended = {key: task for key, task in self._tasks.items() if key in keys and task.done()}
         results = {key: task.result() for key, task in ended.items() if not task.cancelled() and not task.exception()}
-        return Recovered(results=results, told=tuple(done))
-
-    async def _rescue(self, workspace: Workspace, run: str, task: str) -> str:
-        message = f"{task}: what an interrupted attempt left\n\nChargehand-Run: {run}\nChargehand-Task: {task}\n"
-        try:
-            ref = await self._parts.workspaces.rescue(workspace, rescue_prefix(run, task), message)
-        except AdapterError as error:
-            return f"Task {task}: its workspace {workspace.path} could not be rescued and stays: {error.message}"
-        await self._parts.workspaces.release(workspace)
-        return f"Task {task}: {f'what it left is kept in {ref}' if ref else 'its workspace held nothing new'}."
+        known = {key: result for key, result in results.items() if ended_by_itself(result)}
+        is_idle = all(task.done() for task in self._tasks.values())
+        return await take_over(self._parts, run, keys, known, sweep=is_idle)
 
     async def close(self) -> None:
         """End every live attempt, as the end of the program does; what they left is kept."""

@@ -18,7 +18,7 @@ from chargehand.adapters.checkout import Checkout
 from chargehand.adapters.git.layout import Layout, layout_of, planted, tags_as_packed_refs
 from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.reading import read_texts, write_patch
-from chargehand.adapters.git.refs import is_plain_directory
+from chargehand.adapters.git.refs import is_plain_directory, ref_safe
 from chargehand.adapters.git.repository import Identity, Repository
 from chargehand.adapters.lfs import LargeFiles, Missing
 from chargehand.adapters.rescue import Rescuer
@@ -133,6 +133,12 @@ class GitWorkspaces:
     async def read(self, commit: str, paths: Sequence[str], limit: int) -> dict[str, str]:
         """The text of the files of a commit that exist and are text, each cut at `limit` characters."""
         return await read_texts(self.repository.plumbing(), commit, paths, limit)
+
+    async def holds(self, ref: str, commit: str, tree: str) -> bool:
+        """Whether `ref` points to the commit, and both it and its tree, which is this one, are there."""
+        asked = f"{ref_safe(ref)}\n{commit}^{{tree}}\n".encode()
+        got = await self.repository.git().run("cat-file", "--batch-check=%(objectname)", stdin=asked)
+        return got.stdout.decode("utf-8", "replace").splitlines() == [commit, tree]
 
     # -- making one
 

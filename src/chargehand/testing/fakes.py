@@ -265,8 +265,13 @@ class FakeFleet:
         for key in gone:
             del self._ends[key], self._specs[key]
         ended = {key: self._ends[key].result() for key in keys if key in self._ends}
+        stopped = (ExitKind.CANCELLED, ExitKind.LOST)
         return Recovered(
-            results={key: end for key, end in ended.items() if isinstance(end, AttemptResult)},
+            results={
+                key: end
+                for key, end in ended.items()
+                if isinstance(end, AttemptResult) and end.exit.kind not in stopped
+            },
             told=tuple(f"Attempt {key} was ended." for key in gone),
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chargehand.domain.outcome import AgentExit, ExitKind, ReportStatus
+from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, ReportStatus
 from chargehand.ports import AttemptSpec, Fleet, Recovered
 from chargehand.testing.contracts.playing import Open, play
 
@@ -143,3 +143,40 @@ class FleetContract:
             assert dict((await fleet.recover(spec.run, [spec.key])).results) == {spec.key: result}
 
         play(open_fleet, script)
+
+    def test_only_what_was_asked_for_and_came_to_its_end_has_a_result(
+        self, open_fleet: Open[Fleet], make_spec: MakeSpec
+    ) -> None:
+        """A cancelled attempt has none, nor has one that was never submitted; a result is given as often as asked."""
+
+        async def script(fleet: Fleet) -> None:
+            done, other, stopped = make_spec("done", "a"), make_spec("crash", "b"), make_spec("hang", "c")
+            for spec in (done, other, stopped):
+                await fleet.submit(spec)
+            results = [await fleet.wait(done.key), await fleet.wait(other.key)]
+            await fleet.cancel(stopped.key, now=True)
+            assert dict((await fleet.recover(done.run, ())).results) == {}
+            for _ in range(2):
+                found = await fleet.recover(done.run, [done.key, other.key, stopped.key, "z/1/attempt"])
+                assert dict(found.results) == dict(zip((done.key, other.key), results, strict=True))
+
+        play(open_fleet, script)
+
+    def test_another_process_is_told_the_same_or_nothing(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """A fleet may remember results for whoever takes the run up; it never makes one up."""
+        done, stopped = make_spec("done", "a"), make_spec("hang", "b")
+        waited: list[AttemptResult] = []
+
+        async def before(fleet: Fleet) -> None:
+            await fleet.submit(done)
+            waited.append(await fleet.wait(done.key))
+            await fleet.submit(stopped)
+            await fleet.cancel(stopped.key, now=True)
+
+        async def after(fleet: Fleet) -> None:
+            found = await fleet.recover(done.run, [done.key, stopped.key, "a/2/attempt"])
+            assert dict(found.results) in ({}, {done.key: waited[0]})
+            assert dict((await fleet.recover("another-run", [stopped.key])).results) == {}
+
+        play(open_fleet, before)
+        play(open_fleet, after)
