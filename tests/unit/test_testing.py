@@ -115,6 +115,18 @@ def test_a_fault_may_do_something_instead_of_raising():
     assert (done, faults.dead) == (["now"], False)
 
 
+def test_only_some_calls_count_and_all_die():
+    """The second append kills the process, and with it every port."""
+    faults = Faults(at=2, of="append")
+    clock, journal = faults.wrap(FakeClock(5.0)), faults.wrap(FakeJournal())
+    journal.append([EVENT], clock.now())
+    with pytest.raises(Crash):
+        journal.append([EVENT], clock.now())
+    with pytest.raises(Crash):
+        clock.now()
+    assert faults.calls == ["FakeJournal.append"] * 2
+
+
 def test_counting_without_failing():
     faults = Faults()
     notifier = faults.wrap(FakeNotifier())

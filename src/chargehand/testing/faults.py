@@ -28,7 +28,8 @@ class Faults:
 
     `at` counts from 1; `when` says whether the call takes effect first (its answer is lost); `error` makes what is
     raised: with anything but `Crash` the calls after it succeed again. It may also do something itself (kill the
-    process, cancel a task) and answer None: then nothing is raised.
+    process, cancel a task) and answer None: then nothing is raised. With `of` only the calls of methods of that name
+    are counted; a crash ends all of them.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class Faults:
         *,
         when: Literal["before", "after"] = "before",
         error: Callable[[], BaseException | None] = Crash,
+        of: str = "",
     ) -> None:
         self.at = at
         self.when = when
         self.error = error
+        self.of = of
         self.calls: list[str] = []
         self.dead = False
 
@@ -57,6 +60,8 @@ class Faults:
         """Count a call; whether it is the one. Raises for the dead."""
         if self.dead:
             raise Crash
+        if self.of and name.rpartition(".")[2] != self.of:
+            return False
         self.calls.append(name)
         return len(self.calls) == self.at
 
