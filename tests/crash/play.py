@@ -80,6 +80,8 @@ class Game:
         self.driver: asyncio.Task[Any] | None = None
         self.fleet: ModelFleet | None = None
         self.deaths = 0
+        self.stops = 0  # deaths with the time to clean up
+        self.closed = False
 
     async def _no_ports(self, _held: OpenRun, _state: RunState) -> Ports:
         raise AssertionError("Nothing is driven here.")
@@ -100,19 +102,19 @@ class Game:
 
     # -- processes ----------------------------------------------------------------------------
 
-    def play(self, *faults: Faults | None, only: tuple[str, ...] = COUNTED) -> RunState:
+    def play(self, *faults: Faults | None) -> RunState:
         """One process after the other until the run is over; who takes over from the n-th dead has the n-th faults.
 
         A process that has nothing left to do but to wait for people ends; then people answer, and it goes on.
         """
-        return asyncio.run(self._play(faults, only))
+        return asyncio.run(self._play(faults))
 
-    async def _play(self, faults: tuple[Faults | None, ...], only: tuple[str, ...]) -> RunState:
+    async def _play(self, faults: tuple[Faults | None, ...]) -> RunState:
         async with asyncio.timeout(20):
             for _ in range(60):
                 due = faults[self.deaths] if self.deaths < len(faults) else None
                 try:
-                    state = await self.process(due, only)
+                    state = await self.process(due)
                 except Crash:
                     self.deaths += 1
                     self.world.die()
@@ -120,6 +122,7 @@ class Game:
                 except (AdapterError, asyncio.CancelledError):
                     assert not self.world.live, "I11: a process that could end its attempts did not"
                     self.deaths += 1
+                    self.stops += 1
                     continue
                 if state.finished is not None:
                     return state
@@ -127,9 +130,9 @@ class Game:
                 self._answer(state)
         raise AssertionError("It never came to an end.")
 
-    async def process(self, faults: Faults | None = None, only: tuple[str, ...] = COUNTED) -> RunState:
+    async def process(self, faults: Faults | None = None) -> RunState:
         """A process takes the run up, recovers and drives it; what it raises comes through."""
-        service = Service(self.store, lambda held, _state: self._ports(held, faults, only), self.world.clock)
+        service = Service(self.store, lambda held, _state: self._ports(held, faults), self.world.clock)
         held = service.take_up(RUN)
         self.driver = asyncio.ensure_future(service.drive(held, on_engine=self._take_engine))
         director = asyncio.ensure_future(self.world.director.direct(self._look, self._idle))
@@ -152,11 +155,12 @@ class Game:
 
     def close(self) -> BaseException:
         """The fleet is closed under the engine: its attempts end, and the call that finds out is cancelled."""
+        self.closed = True
         if self.fleet is not None:
             self.fleet.close()
         return asyncio.CancelledError()
 
-    async def _ports(self, held: OpenRun, faults: Faults | None, only: tuple[str, ...]) -> Ports:
+    async def _ports(self, held: OpenRun, faults: Faults | None) -> Ports:
         world = self.world
         self.fleet = ModelFleet(world)
         parts: dict[str, Any] = {
@@ -170,7 +174,7 @@ class Game:
             "clock": world.clock,
         }
         if faults is not None:
-            parts |= {name: faults.wrap(parts[name]) for name in only}
+            parts |= {name: faults.wrap(parts[name]) for name in COUNTED}
         return Ports(**parts)
 
     def _take_engine(self, engine: Engine) -> None:
