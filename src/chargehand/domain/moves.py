@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from chargehand.domain.events import RequeueWhy, TaskEnded
 from chargehand.domain.outcome import Role
 from chargehand.domain.state import TRANSITIONS, IllegalTransition, RunState, TaskRecord, Tries
-from chargehand.domain.words import TERMINAL, TaskStatus
+from chargehand.domain.words import TERMINAL, Failure, TaskStatus
 
 __all__ = ["after_end", "agent_of", "block_again", "move", "release_dependents", "renewed", "reopen", "shift"]
 
@@ -77,8 +77,10 @@ def after_end(state: RunState, event: TaskEnded) -> None:
 
 
 def renewed(record: TaskRecord) -> dict[str, object]:
-    """What a new beginning changes: the bounds are fresh; the last patch and what was learned from it stay."""
+    """What a new beginning changes: the bounds are fresh; the last patch and why it was not enough stay."""
     return {
+        "previous": _last_patch(record),
+        "failure": _last_failure(record),
         "reason": None,
         "detail": "",
         "blocked_on": None,
@@ -93,8 +95,26 @@ def renewed(record: TaskRecord) -> dict[str, object]:
         "trees": (),
         "best": None,
         "ending": None,
-        "previous": (record.best.base, record.best.commit) if record.best else record.previous,
     }
+
+
+def _last_patch(record: TaskRecord) -> tuple[str, str] | None:
+    """(base, commit) of the change that was kept as the better one, else of the last one."""
+    sealed, best = record.sealed, record.best
+    if best is not None and best.commit == record.commit:
+        return (best.base, best.commit)
+    if sealed is not None and sealed.commit != sealed.base:
+        return (record.origin or sealed.base, sealed.commit)
+    return record.previous
+
+
+def _last_failure(record: TaskRecord) -> Failure | None:
+    """Why the task ended, for the next brief; an end that a human wished teaches nothing new."""
+    ended_by_itself = record.status in {TaskStatus.FAILED, TaskStatus.BLOCKED} and record.blocked_on is None
+    if record.reason is None or not ended_by_itself:
+        return record.failure
+    tail = record.failure.tail if record.failure else ""
+    return Failure(reason=record.reason, summary=record.detail, signature=record.reason, tail=tail)
 
 
 def reopen(state: RunState, task: str) -> None:
