@@ -250,7 +250,9 @@ def test_a_command_gets_the_message_on_its_input_and_in_variables(tmp_path):
 
 def test_a_relative_program_counts_from_where_chargehand_was_started(tmp_path):
     program(tmp_path / "tools", "tell", 'echo told > "$OUT"')
-    asyncio.run(command(tmp_path, "./tools/tell").send(NOTICE))
+    channel = command(tmp_path, "./tools/tell")
+    assert channel.missing() == ""
+    asyncio.run(channel.send(NOTICE))
     assert (tmp_path / "out").read_text() == "told\n"
 
 
