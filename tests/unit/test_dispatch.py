@@ -134,3 +134,22 @@ def test_an_attempt_that_nobody_can_wait_for_is_ended():
     assert fleet.cancelled == ["a/1/attempt"]
     assert fleet.live == []
     assert "the connection is gone" in state.tasks["a"].detail
+
+
+def test_a_new_branch_that_holds_landings_is_a_journal_that_lost_events():
+    """I4: what a lost part of the journal knew to have landed does not land again."""
+    world = World(a_plan(a_task("a")))
+    asyncio.run(world.drive())
+    landed = world.head
+    del world.journal.records[1:]
+    for _ in range(2):  # trying again changes nothing
+        with pytest.raises(AdapterError, match="has lost events"):
+            asyncio.run(world.drive())
+        assert world.head == landed
+
+
+def test_a_branch_made_just_before_the_death_is_the_new_one():
+    world = World(a_plan(a_task("a")))
+    world.integrator.branches["chargehand/r"] = world.started().base
+    state = asyncio.run(world.drive())
+    assert state.tasks["a"].landed

@@ -20,6 +20,7 @@ from chargehand.domain.events import (
     LandFinished,
     MergeFinished,
 )
+from chargehand.domain.ids import effect_key
 from chargehand.domain.outcome import (
     AgentExit,
     AttemptResult,
@@ -52,6 +53,7 @@ __all__ = ["Ports", "attempt_finished", "context_names", "perform"]
 
 _CONTEXT_CHARS = 32_000
 PAUSES_S = (0.1, 0.5, 2.0)
+_FIRST_OPENING = effect_key("run", 0, "branch")
 
 T = TypeVar("T")
 _PATH_LIKE = re.compile(r"[\w.-]+(?:/[\w.-]+)+|[\w-]+\.[A-Za-z]\w{0,7}")
@@ -103,7 +105,17 @@ async def _again(call: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _open(ports: Ports, effect: OpenBranch) -> Event:
+    """Where the branch stands. When it is opened first it is new: what it holds then, a lost part of the journal knew.
+
+    To go on would land again what landed before [I4]. Later openings take the branch as somebody else left it.
+    """
     opened = await _again(lambda: ports.integrator.open(effect.branch, effect.base))
+    if effect.key == _FIRST_OPENING and opened.head != effect.base:
+        text = (
+            f"Branch {effect.branch} holds commits up to {opened.head[:12]}, and the journal knows of no landing: it "
+            "has lost events, or somebody else moved the branch. `chargehand doctor` says what can be done."
+        )
+        raise AdapterError("journal", text)
     return BranchOpened(key=effect.key, head=opened.head, tree=opened.tree, conventions=opened.conventions)
 
 
