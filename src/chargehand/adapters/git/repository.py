@@ -121,7 +121,10 @@ class Repository:
     def plumbing(self) -> Git:
         """Calls git on the repository's objects with a configuration of our own: no drivers, no filters."""
         own = self.common_dir / "chargehand" / "git"
-        own_directory(own, self.config, self.object_format, work=None, shallow=self.shallow_file)
+        try:
+            own_directory(own, self.config, self.object_format, work=None, shallow=self.shallow_file)
+        except OSError as error:
+            raise AdapterError("git", f"The folder {own} cannot be written: {error.strerror}.") from error
         env = plain_environment(self.environ) | {"GIT_OBJECT_DIRECTORY": str(self.objects)}
         git = Git(cwd=own, env=env)
         return Git(cwd=own, env=env, options=(*git.options, "--git-dir", str(own)))
