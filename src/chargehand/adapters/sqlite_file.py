@@ -129,20 +129,32 @@ def connect(path: Path, *, readonly: bool = False, fresh: bool = False) -> sqlit
     if not path.is_file():
         raise UserError(f"There is no journal at {path}.", code="no_journal")
     with told(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rw'}",
-            uri=True,
-            timeout=BUSY_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
         try:
-            if not fresh and not _version(connection, path):
-                raise AdapterError("journal", f"{DAMAGED.format(path=path)}: it is empty.")
-            _prepare(connection, path, readonly=readonly)
-        except BaseException:
-            connection.close()
-            raise
+            return _connect(path, "mode=ro" if readonly else "mode=rw", readonly=readonly, fresh=fresh)
+        except sqlite3.OperationalError as error:
+            if not (readonly and error.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN and _is_settled(path)):
+                raise
+            # a reader of WAL files makes an index beside them: where nobody may write, it has to do without
+            return _connect(path, "mode=ro&immutable=1", readonly=True, fresh=False)
+
+
+def _is_settled(path: Path) -> bool:
+    """Whether everything is in the file itself, and nobody here could change it."""
+    log = path.with_name(f"{path.name}-wal")
+    return not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+
+
+def _connect(path: Path, how: str, *, readonly: bool, fresh: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if not fresh and not _version(connection, path):
+            raise AdapterError("journal", f"{DAMAGED.format(path=path)}: it is empty.")
+        _prepare(connection, path, readonly=readonly)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
