@@ -204,6 +204,15 @@ def test_what_stands_in_the_way_of_saving_is_no_error(snapshots: FileSnapshots, 
     assert not (tmp_path / "gone").exists()
 
 
+def test_a_state_that_cannot_be_written_is_no_error(snapshots: FileSnapshots, state: RunState):
+    """A snapshot never fails a run."""
+    snapshots.save(state)
+    kept = snapshots.path.read_bytes()
+    state.run = object()  # type: ignore[assignment]
+    snapshots.save(state)
+    assert snapshots.path.read_bytes() == kept
+
+
 def test_it_is_for_its_owner_only(snapshots: FileSnapshots, state: RunState):
     snapshots.save(state)
     assert snapshots.path.stat().st_mode & 0o777 == 0o600

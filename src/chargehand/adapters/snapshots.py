@@ -66,7 +66,7 @@ class FileSnapshots:
             head = {"version": version(), "seq": state.seq, "chain": chain, "sha256": sha256(body).hexdigest()}
             _write(aside, json.dumps(head).encode("ascii") + b"\n" + body)
             aside.replace(self.path)
-        except (OSError, ChargehandError):
+        except (*_DAMAGE, ChargehandError):
             with suppress(OSError):
                 aside.unlink()
 
