@@ -29,6 +29,10 @@ def begun(*tasks: Any, gates: Any = (), **options: Any) -> Play:
     return play
 
 
+def verdict(play: Play) -> Any:
+    return play.state.finished.verdict
+
+
 def replanned(play: Play, plan: Plan) -> list[Any]:
     request = Request(id=f"q{len(play.journal)}", kind=RequestKind.REPLAN, by="me", plan=plan)
     events = play.record(*take(play.state, request))
@@ -53,7 +57,7 @@ def test_a_failed_task_is_split_and_the_run_goes_on():
     play = begun(a_task("a"), a_task("b", "a"), a_task("c", "b"), unattended=True)
     play.through("a")
     failing(play, "b")
-    assert play.state.finished.verdict is RunVerdict.FAILED
+    assert verdict(play) is RunVerdict.FAILED
     new = a_plan(a_task("a"), a_task("b1", "a"), a_task("b2", "b1"), a_task("c", "b2"))
     found = compare(play.state, new)
     assert (found.added, found.changed, found.removed, found.kept) == (("b1", "b2"), ("c",), ("b",), ())
@@ -64,7 +68,7 @@ def test_a_failed_task_is_split_and_the_run_goes_on():
     ]
     assert (play.task("b").status, play.task("b").reason) == (S.SKIPPED, Reason.REPLANNED)
     play.through("b1", "b2", "c")
-    assert play.state.finished.verdict is RunVerdict.FINISHED
+    assert verdict(play) is RunVerdict.FINISHED
     assert exit_code(play.state) == 0
 
 
@@ -79,6 +83,17 @@ def test_a_reworded_task_begins_anew_and_remembers_its_last_patch():
     assert play.task("a").failure.reason is Reason.AGENT_FAILED
 
 
+def test_the_better_patch_that_was_kept_is_the_one_to_begin_from():
+    play = begun(a_task("a"), gates=[a_gate("t", GatePoint.TASK)], unattended=True)
+    play.attempt("a")
+    play.gates("a", "t")
+    play.attempt("a", done(ReportStatus.FAILED, summary="worse"))
+    kept = play.task("a").commit
+    assert kept == "sealed(a.1)"
+    replanned(play, a_plan(a_task("a", description="clearer"), gates=[a_gate("t", GatePoint.TASK)]))
+    assert play.task("a").previous == ("base", kept)
+
+
 def test_what_was_blocked_behind_a_replaced_task_runs_again():
     """Not only its direct dependents, whose text changed with it."""
     play = begun(a_task("a"), a_task("b", "a"), a_task("c", "b"), unattended=True)
@@ -86,7 +101,7 @@ def test_what_was_blocked_behind_a_replaced_task_runs_again():
     assert play.task("c").blocked_on == "a"
     replanned(play, a_plan(a_task("a2"), a_task("b", "a2"), a_task("c", "b")))
     play.through("a2", "b", "c")
-    assert play.state.finished.verdict is RunVerdict.FINISHED
+    assert verdict(play) is RunVerdict.FINISHED
 
 
 def test_what_still_needs_a_failed_task_is_blocked_again():
@@ -140,7 +155,7 @@ def test_new_gates_are_tried_on_the_base_again():
     play.answer("approve")
     play.through("a")
     play.gates()
-    assert play.state.finished.verdict is RunVerdict.FINISHED
+    assert verdict(play) is RunVerdict.FINISHED
 
 
 def test_a_sealed_change_that_waits_for_a_person_meets_the_new_gates():
@@ -205,7 +220,7 @@ def test_fixes_that_the_run_added_stay_where_they_are():
     play.gates("", "r")
     play.through("fix-2")
     play.gates()
-    assert play.state.finished.verdict is RunVerdict.FINISHED
+    assert verdict(play) is RunVerdict.FINISHED
     replanned(play, a_plan(a_task("a"), a_task("n"), gates=[a_gate("r", GatePoint.RUN)]))
     assert play.task("fix-1").status is S.INTEGRATED
     assert [task.id for task in play.state.plan.tasks] == ["a", "n"]

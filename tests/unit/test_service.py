@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from chargehand.domain.commands import Request, RequestKind
+from chargehand.domain.decide import settle
 from chargehand.domain.errors import AdapterError, RunLocked, UserError
 from chargehand.domain.events import Event, RunAccepted, RunResumed
+from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import ReportStatus
-from chargehand.domain.words import RunVerdict
+from chargehand.domain.words import RunVerdict, TaskStatus
+from chargehand.engine import service
 from chargehand.engine.dispatch import Ports
-from chargehand.engine.service import RunSummary, Service, UnreadableRun
-from chargehand.ports import OpenRun
+from chargehand.engine.service import RunSummary, Service, UnreadableRun, new_id
+from chargehand.ports import NoticeKind, OpenRun
 from chargehand.testing.fakes import FakeClock, FakeFleet, FakeJournal, attempt_result
 from tests.engines import MemoryStore, World
 from tests.play import a_plan, a_task
@@ -201,3 +205,133 @@ def test_an_acceptance_is_recorded_and_nothing_is_left_held():
     assert accepted is not None
     assert accepted.how == "merge"
     assert office.store.held == set()
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+def a_request(kind: RequestKind, **fields: Any) -> Request:
+    return Request(id=new_id(), kind=kind, by="me", **fields)
+
+
+def test_a_request_to_a_run_that_nobody_drives_is_recorded_at_once():
+    office = Office(fails, fails)
+    office.drive(unattended=True)
+    summary = office.service.request("r", a_request(RequestKind.RETRY, task="a"))
+    assert (summary.held, summary.state.finished) == (False, None)
+    assert summary.state.tasks["a"].status is TaskStatus.WAITING
+    assert office.store.held == set()
+    assert office.store.inboxes["r"].pending() == []
+    assert office.drive(office.service.take_up("r")).finished.verdict is RunVerdict.FINISHED
+
+
+def test_a_request_to_a_held_run_is_left_for_its_holder():
+    office = Office()
+    held = office.start()
+    summary = office.service.request("r", a_request(RequestKind.CANCEL))
+    assert summary.held
+    assert [request.kind for request in office.store.inboxes["r"].pending()] == [RequestKind.CANCEL]
+    assert office.drive(held).finished.verdict is RunVerdict.CANCELLED
+    assert office.fleet.submitted == []
+
+
+def test_a_request_that_makes_no_sense_is_refused_and_left_nowhere():
+    office = Office()
+    office.drive()
+    with pytest.raises(UserError, match="has landed"):
+        office.service.request("r", a_request(RequestKind.RETRY, task="a"))
+    assert office.store.inboxes["r"].pending() == []
+
+
+def test_a_request_waits_until_what_a_dead_holder_left_is_looked_after():
+    """Recovery comes first; only a pause is taken before it, and the time nobody held the run is not counted."""
+    office = Office()
+    held = office.start()
+    state = fold(list(held.journal.read()))
+    held.journal.append(settle(state, office.clock.now()), office.clock.now())
+    held.release()
+    office.clock.advance(90_000.0)
+    summary = office.service.request("r", a_request(RequestKind.CANCEL))
+    assert summary.state.cancelled is None
+    summary = office.service.request("r", a_request(RequestKind.PAUSE))
+    assert (summary.state.paused is not None, summary.state.busy_s) == (True, 0.0)
+    assert [request.kind for request in office.store.inboxes["r"].pending()] == [RequestKind.CANCEL]
+
+
+def test_a_request_that_came_in_while_another_was_taken_is_taken_too():
+    """Its sender found the run held, by somebody who was about to let go."""
+    office = Office()
+    office.start().release()
+    inbox, opened = office.store.inboxes["r"], office.store.open
+    late = [a_request(RequestKind.SKIP, task="a")]
+
+    def open_late(run: str) -> OpenRun:
+        held = opened(run)
+
+        def release() -> None:
+            if late:
+                inbox.put(late.pop())
+            held.release()
+
+        return replace(held, release=release)
+
+    office.store.open = open_late  # type: ignore[method-assign]
+    summary = office.service.request("r", a_request(RequestKind.PAUSE))
+    assert summary.state.paused is not None
+    assert summary.state.tasks["a"].ending is not None
+    assert inbox.pending() == []
+
+
+def test_who_only_leaves_a_request_is_waited_for(monkeypatch):
+    monkeypatch.setattr(service, "TAKE_UP_PAUSE_S", 0.0)
+    office = Office()
+    office.start().release()
+    tries: list[str] = []
+    opened = office.store.open
+
+    def busy(run: str) -> OpenRun:
+        tries.append(run)
+        if len(tries) < 3:
+            raise RunLocked(run, "somebody")
+        return opened(run)
+
+    office.store.open = busy  # type: ignore[method-assign]
+    office.service.take_up("r").release()
+    assert len(tries) == 3
+
+
+def test_without_the_lock_the_run_stops(monkeypatch):
+    """Somebody else may be driving it now."""
+    monkeypatch.setattr(service, "BEAT_S", 0.0)
+    office = Office()
+    office.fleet.hold = True
+
+    def beat() -> None:
+        if office.fleet.live:
+            raise AdapterError("lock", "The lock was taken away.")
+
+    with pytest.raises(AdapterError, match="taken away"):
+        office.drive(replace(office.start(), beat=beat))
+    assert office.fleet.cancelled == ["a/1/attempt"]
+    assert office.store.held == set()
+
+
+def test_people_are_told_how_a_run_came_to_rest():
+    office = Office(fails, fails)
+    office.drive()
+    kinds = [notice.kind for notice in office.world.notifier.sent]
+    assert kinds == [NoticeKind.DECISION, NoticeKind.WAITING]
+    office.service.answer("r", "d1", "skip", "me")
+    office.drive(office.service.take_up("r"))
+    assert office.world.notifier.sent[-1].kind is NoticeKind.FINISHED
+
+
+def test_an_open_question_is_told_again_to_who_takes_the_run_up():
+    office = Office(fails, fails)
+    office.drive()
+    office.world.notifier.sent.clear()
+    office.drive(office.service.take_up("r"))
+    assert [notice.decision for notice in office.world.notifier.sent] == ["d1", ""]
+    office.world.notifier.sent.clear()
+    office.drive(office.service.take_up("r"), unattended=True)
+    assert NoticeKind.DECISION not in [notice.kind for notice in office.world.notifier.sent]

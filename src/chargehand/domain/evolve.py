@@ -58,6 +58,8 @@ __all__ = ["evolve", "fold"]
 
 _NO_ATTEMPT = frozenset({ExitKind.CANCELLED, ExitKind.LOST})
 _WAITS = frozenset({ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN})
+_UNHELD = (RunResumed, RequestTaken)
+"""What may come first after a time in which nobody held the run: then nothing was under way, whatever was intended."""
 _AS_BEFORE = frozenset({RequeueWhy.WAIT, RequeueWhy.LOST})
 
 
@@ -84,7 +86,7 @@ def _begin(first: Recorded) -> RunState:
 
 def evolve(state: RunState, event: Event, at: float) -> None:
     """Apply one event in place. Raises `IllegalTransition` for a move the machine does not know."""
-    if state.inflight and not isinstance(event, RunResumed):  # while nobody held the run, nothing was under way
+    if state.inflight and not isinstance(event, _UNHELD):
         state.busy_s += max(0.0, at - state.last_at)
     state.last_at = at
     match event:
