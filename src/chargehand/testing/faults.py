@@ -28,8 +28,8 @@ class Faults:
 
     `at` counts from 1; `when` says whether the call takes effect first (its answer is lost); `error` makes what is
     raised: with anything but `Crash` the calls after it succeed again. It may also do something itself (kill the
-    process, cancel a task) and answer None: then nothing is raised. With `of` only the calls of methods of that name
-    are counted; a crash ends all of them.
+    process, cancel a task) and answer None: then nothing is raised. With `of` only the calls of that method (`append`,
+    or `FakeJournal.append`) are counted; a crash ends all of them.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Faults:
         """Count a call; whether it is the one. Raises for the dead."""
         if self.dead:
             raise Crash
-        if self.of and name.rpartition(".")[2] != self.of:
+        if self.of and self.of not in {name, name.rpartition(".")[2]}:
             return False
         self.calls.append(name)
         return len(self.calls) == self.at
