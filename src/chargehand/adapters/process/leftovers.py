@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from chargehand.adapters.process.marks import marked, without_master
+from chargehand.adapters.process.marks import find
 from chargehand.adapters.process.tree import Stat, descendants, send, snapshot
 
 __all__ = ["Ended", "end_leftovers", "kill_leftovers"]
@@ -30,15 +30,7 @@ def end_leftovers(marker: str) -> Ended:
     Those are given time: git ends within moments by itself, and leaves lock files behind when it is killed. Returns
     when all are gone, at the latest after a few seconds. Blocks: call it in a thread where a loop runs.
     """
-    deadline = time.monotonic() + PATIENCE_S
-    signalled, left = _kill(marker, deadline)
-    while helpers := without_master(snapshot()):
-        if time.monotonic() > deadline:
-            send(helpers, signal.SIGKILL)
-            break
-        time.sleep(LOOK_S)
-    gone = signalled.keys() - {stat.pid for stat in left}
-    return Ended(killed=tuple(sorted(gone)), left=tuple(sorted(stat.pid for stat in left)))
+    return _end(marker, with_helpers=True)
 
 
 def kill_leftovers(marker: str) -> list[int]:
@@ -47,24 +39,27 @@ def kill_leftovers(marker: str) -> list[int]:
     Returns when they are gone, at the latest after a few seconds. Never touches pid 1, this process or those
     it descends from. Blocks: call it in a thread where a loop runs.
     """
-    return sorted(_kill(marker, time.monotonic() + PATIENCE_S)[0])
+    ended = _end(marker, with_helpers=False) if marker else Ended()
+    return sorted((*ended.killed, *ended.left))
 
 
-def _kill(marker: str, deadline: float) -> tuple[dict[int, Stat], list[Stat]]:
-    """What was signalled, and what of it did not end in time."""
+def _end(marker: str, *, with_helpers: bool) -> Ended:
     signalled: dict[int, Stat] = {}
-    while marker:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
         processes = snapshot()
-        targets = _targets(marker, processes)
+        found = find(marker, processes, _line_of(os.getpid(), processes))
+        targets = _with_all_below(found.marked, processes)
+        helpers = found.helpers if with_helpers else []
         dying = [stat for stat in signalled.values() if _is_alive(stat, processes)]
-        if not (targets or dying):
-            break
-        if time.monotonic() > deadline:
-            return signalled, list({stat.pid: stat for stat in (*targets, *dying)}.values())
+        left = {stat.pid for stat in (*targets, *dying)}
+        is_late = time.monotonic() > deadline
+        if is_late or not (left or helpers):
+            send(helpers, signal.SIGKILL)
+            return Ended(killed=tuple(sorted(signalled.keys() - left)), left=tuple(sorted(left)))
         send([*targets, *dying], signal.SIGKILL)
         signalled.update((stat.pid, stat) for stat in targets)
         time.sleep(LOOK_S)
-    return signalled, []
 
 
 def _is_alive(stat: Stat, processes: dict[int, Stat]) -> bool:
@@ -72,10 +67,10 @@ def _is_alive(stat: Stat, processes: dict[int, Stat]) -> bool:
     return now is not None and now.started == stat.started and now.state not in "ZX"
 
 
-def _targets(marker: str, processes: dict[int, Stat]) -> list[Stat]:
+def _with_all_below(marked: list[Stat], processes: dict[int, Stat]) -> list[Stat]:
     spared = _line_of(os.getpid(), processes)
-    found = {stat.pid: stat for stat in marked(marker, processes, spared)}
-    for stat in list(found.values()):
+    found = {stat.pid: stat for stat in marked}
+    for stat in marked:
         found.update((below.pid, below) for below in descendants(stat.pid, processes) if below.state not in "ZX")
     return [stat for stat in found.values() if stat.pid > 1 and stat.pid not in spared]
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from chargehand.adapters.process.spec import MARKER_VARIABLE
 from chargehand.adapters.process.tree import PROC, Stat, stat_of
 
-__all__ = ["HELPER_VARIABLE", "mark_number", "marked", "own_name", "without_master"]
+__all__ = ["HELPER_VARIABLE", "Found", "find", "mark_number", "marked", "own_name"]
 
 HELPER_VARIABLE = "CHARGEHAND_HELPER_OF"
 
@@ -40,20 +41,51 @@ def _hash(text: str, bits: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> (64 - bits)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The processes that carry a mark, and the helpers, of whatever run, whose master is gone."""
+
+    marked: list[Stat]
+    helpers: list[Stat]
+
+
 def marked(marker: str, processes: dict[int, Stat], spared: Sequence[int]) -> list[Stat]:
     """The processes marked with `marker`, or with one that begins with `marker` + "/".
 
     What has cleaned its environment is found by the whole marker, and by its part before the first "/".
     """
+    return find(marker, processes, spared).marked
+
+
+def find(marker: str, processes: dict[int, Stat], spared: Sequence[int]) -> Found:
+    """Look once at every process."""
     number, is_head = mark_number(marker), "/" not in marker.rstrip("/")
-    return [
-        stat
-        for stat in _others(processes.values(), spared)
-        if _fits(_number_of(stat.pid), number, is_head=is_head) or _begins(_entry(stat.pid, MARKER_VARIABLE), marker)
-    ]
+    masters = {f"{stat.pid}-{stat.started}" for stat in processes.values() if stat.state not in "ZX"}
+    found = Found(marked=[], helpers=[])
+    for stat in processes.values():
+        if stat.pid in spared or stat.state in "ZX" or stat.parent == _KERNEL:
+            continue
+        environment = _Environment(_read(stat.pid, "environ"))
+        if marker and (_fits(_number_of(stat.pid), number, is_head) or _begins(environment[MARKER_VARIABLE], marker)):
+            found.marked.append(stat)
+        master = environment[HELPER_VARIABLE]
+        if master and master not in masters and _counts_as_we_do(stat.pid):
+            found.helpers.append(stat)
+    return found
 
 
-def _fits(found: int, number: int, *, is_head: bool) -> bool:
+class _Environment:
+    """The variables a process was started with; empty where there is none of that name."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = b"\0" + text
+
+    def __getitem__(self, name: str) -> str:
+        _, found, rest = self._text.partition(f"\0{name}=".encode())
+        return os.fsdecode(rest.partition(b"\0")[0]) if found else ""
+
+
+def _fits(found: int, number: int, is_head: bool) -> bool:
     return found == number or (is_head and found >> _TAIL_BITS == number >> _TAIL_BITS)
 
 
@@ -61,27 +93,17 @@ def _begins(found: str, marker: str) -> bool:
     return found == marker or found.startswith(f"{marker.rstrip('/')}/")
 
 
-def _others(processes: Iterable[Stat], spared: Sequence[int]) -> Iterator[Stat]:
-    return (stat for stat in processes if stat.pid not in spared and stat.state not in "ZX" and stat.parent != _KERNEL)
-
-
 def _number_of(pid: int) -> int:
     """The soft limit of file locks, 0 where it is not told or unlimited."""
-    text = _read(pid, "limits")
-    words = text[text.find(_LIMIT) + len(_LIMIT) :].split(None, 1) if _LIMIT in text else []
+    _, found, rest = _read(pid, "limits").partition(_LIMIT)
+    words = rest.split(None, 1) if found else []
     return int(words[0]) if words and words[0].isdigit() else 0
-
-
-def _entry(pid: int, name: str) -> str:
-    """What a process has been started with in its environment; empty where there is no such variable."""
-    prefix = f"{name}=".encode()
-    entries = _read(pid, "environ").split(b"\0")
-    return next((os.fsdecode(entry[len(prefix) :]) for entry in entries if entry.startswith(prefix)), "")
 
 
 def _read(pid: int, name: str) -> bytes:
     try:
-        return (PROC / str(pid) / name).read_bytes()
+        with open(f"{PROC}/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as reading
+            return file.read()
     except OSError:
         return b""
 
@@ -98,13 +120,6 @@ def own_name() -> str:
 def _name_of(pid: int) -> str:
     stat = stat_of(pid)
     return f"{pid}-{stat.started if stat else 0}"
-
-
-def without_master(processes: dict[int, Stat]) -> list[Stat]:
-    """The helpers whose master is gone, of whatever run."""
-    masters = {f"{stat.pid}-{stat.started}" for stat in processes.values() if stat.state not in "ZX"}
-    named = ((stat, _entry(stat.pid, HELPER_VARIABLE)) for stat in _others(processes.values(), ()))
-    return [stat for stat, master in named if master and master not in masters and _counts_as_we_do(stat.pid)]
 
 
 def _counts_as_we_do(pid: int) -> bool:
