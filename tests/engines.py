@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -177,9 +178,9 @@ class MemoryStore:
             release=lambda: self.held.discard(run),
         )
 
-    def read(self, run: str, after: int = 0) -> list[Recorded]:
+    def read(self, run: str, after: int = 0, most: int | None = None) -> list[Recorded]:
         """The events after that number."""
-        return list(self.journals[run].read(after))
+        return list(islice(self.journals[run].read(after), most))
 
     def snapshots(self, run: str) -> FakeSnapshots:
         """Where the state is kept."""

@@ -145,8 +145,11 @@ class RunStore(Protocol):
         """Take an existing run up; `RunLocked` when another process holds it, `UserError` when there is none."""
         ...
 
-    def read(self, run: str, after: int = 0) -> list[Recorded]:
-        """The events of a run with a sequence number greater than `after`, in order, without holding it."""
+    def read(self, run: str, after: int = 0, most: int | None = None) -> list[Recorded]:
+        """The events of a run with a sequence number greater than `after`, in order, without holding it.
+
+        At most the first `most` of them.
+        """
         ...
 
     def snapshots(self, run: str) -> Snapshots:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from chargehand.adapters.inbox import NudgingInbox
@@ -69,10 +70,10 @@ class FolderRunStore:
         self._journal_path(run)
         return self._held(run, RunLock.acquire(self.folder(run) / "lock"))
 
-    def read(self, run: str, after: int = 0) -> list[Recorded]:
-        """The events of a run after that number, in order, without holding it."""
+    def read(self, run: str, after: int = 0, most: int | None = None) -> list[Recorded]:
+        """The events of a run after that number, in order, at most so many, without holding it."""
         with SqliteJournal.open(self._journal_path(run), readonly=True) as journal:
-            return list(journal.read(after))
+            return list(islice(journal.read(after), most))
 
     def snapshots(self, run: str) -> FileSnapshots:
         """The snapshots of a run, for a process that does not hold it: to load, not to save."""

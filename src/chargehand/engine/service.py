@@ -7,9 +7,10 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 from chargehand import __version__
 from chargehand.domain.commands import RequestKind, obey, take
@@ -26,6 +27,7 @@ from chargehand.ports import Clock, OpenRun, Request, RunStore
 
 __all__ = ["BuildPorts", "RunSummary", "Service", "UnreadableRun", "new_id"]
 
+PAGE = 5000
 BEAT_S = 30.0
 TAKE_UP_TRIES = 5
 TAKE_UP_PAUSE_S = 0.1
@@ -138,12 +140,18 @@ class Service:
 
     def look(self, run: str) -> RunSummary:
         """The state of a run as its journal tells it, without holding it."""
-        state = _open(run, Keeper(self._store.snapshots(run)), lambda after: self._store.read(run, after))
+        state = _open(run, Keeper(self._store.snapshots(run)), lambda after: self._pages(run, after))
         return RunSummary(run=run, state=state, held=self._store.holder(run) is not None)
 
     def events(self, run: str) -> list[Recorded]:
         """The journal of a run."""
-        return _begun(run, self._store.read(run))
+        return list(_begun(run, self._store.read(run)))
+
+    def _pages(self, run: str, after: int) -> Iterator[Recorded]:
+        """The events after that number, never all of them at once in memory."""
+        while events := self._store.read(run, after, PAGE):
+            yield from events
+            after = events[-1].seq
 
     def newest(self, run: str | None) -> str:
         """The run that is meant: the one named, else the newest."""
@@ -248,15 +256,17 @@ def _open(run: str, keeper: Keeper, read: Callable[[int], Iterable[Recorded]]) -
     """The state of a run: from its last snapshot, if there is one, and the events since; else from all events."""
     state = keeper.load()
     if state is None:
-        return fold(_begun(run, list(read(0))))
+        return fold(_begun(run, read(0)))
     return fold(read(state.seq), onto=state)
 
 
-def _begun(run: str, events: list[Recorded]) -> list[Recorded]:
-    if not events:
+def _begun(run: str, events: Iterable[Recorded]) -> Iterator[Recorded]:
+    rest = iter(events)
+    first = next(rest, None)
+    if first is None:
         raise UserError(
             f"Run {run} was created but never started.",
             code="run_empty",
             hint="Remove it with `chargehand clean`.",
         )
-    return events
+    return chain((first,), rest)
