@@ -58,11 +58,18 @@ class FolderRunStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=self.root))
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+        try:
             with SqliteJournal.create(aside / _JOURNAL, run=run) as journal:
                 journal.append(first, at)
             (aside / _BIRTH).write_text(json.dumps({"run": run, "created_at": at}), encoding="utf-8")
         except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
             raise _unwritable(self.root, error) from error
+        except BaseException:  # a full disk above all: what was begun would only fill it further
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
         return aside
 
     def open(self, run: str) -> OpenRun:
