@@ -362,11 +362,18 @@ class Workspaces(Protocol):
     """Pooled checkouts outside the user's tree, each a repository of its own (ARCHITECTURE 3.2)."""
 
     async def acquire(
-        self, commit: str, *, branch: str, keep: Sequence[str] = (), hide: Sequence[str] = ()
+        self,
+        commit: str,
+        *,
+        branch: str,
+        keep: Sequence[str] = (),
+        hide: Sequence[str] = (),
+        declared: Sequence[str] = (),
     ) -> Workspace:
         """A clean checkout of `commit` on `branch` that nobody else has.
 
-        `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work.
+        `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work. `declared`
+        patterns name ignored files that are, should they have to be rescued.
         """
         ...
 

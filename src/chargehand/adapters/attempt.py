@@ -148,6 +148,7 @@ class Attempt:
                 branch=branch,
                 keep=keep_patterns(spec.setup),
                 hide=[path for path, _ in spec.inputs],
+                declared=spec.declared,
             )
             return await self._in(workspace, agent)
         except OSError as error:

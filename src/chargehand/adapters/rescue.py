@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
@@ -16,19 +17,24 @@ from chargehand.adapters.git.raw import GITLINK, Raw
 from chargehand.adapters.git.refs import list_refs, read_head, read_ref, ref_safe
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import WorkTree
+from chargehand.adapters.ignored import declared_files
+from chargehand.adapters.left_out import LeftOut, Why, files_in, look_over, sort_out, told
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.seal_rules import is_dropping
 
 __all__ = ["Rescuer", "keep_under", "other_ends", "sound_ends"]
 
-_MOST_NESTED = 20_000
-_ROOM = 64 * MIB
+_RESERVE = 2 * MIB
+_TRIES = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rescuer:
-    """Rescues one workspace, whatever state its `.git` is in; `modules` are its submodules, by path."""
+    """Rescues one workspace, whatever state its `.git` is in; `modules` are its submodules, by path.
+
+    `declared` are the patterns of files that count although git ignores them.
+    """
 
     repository: Repository
     tree: WorkTree
@@ -36,32 +42,37 @@ class Rescuer:
     incoming: Incoming
     modules: Mapping[bytes, tuple[str, Rescuer]] = field(default_factory=dict)
     large: LargeFiles | None = None
+    declared: Sequence[str] = ()
 
     async def rescue(self, base: str, prefix: str, message: str) -> str | None:
         """Commit everything not ignored under the next free `<prefix>/<n>`; None when nothing differs.
 
-        The agent's commits become parents, those of other branches and of its stash too.
+        The agent's commits become parents, those of other branches and of its stash too. What git cannot keep is named
+        in the message. AdapterError when something only lacks room: what fits is kept, and the workspace has to stay.
         """
         with self.incoming:
             return await self._rescue(base, prefix, message)
 
     async def _rescue(self, base: str, prefix: str, message: str) -> str | None:
         self.tree.unlock()
-        self._check_room()
+        left = LeftOut()
+        await asyncio.to_thread(look_over, os.fsencode(self.tree.path), left)
         links = await self._modules(prefix, message)
         parents = await self._parents(base)
-        tree = await self._write(parents[0], links)
-        if parents == (base,) and tree == await self.repository.tree(base):
+        tree = await self._write(parents[0], links, left)
+        if parents == (base,) and tree == await self.repository.tree(base) and not left.holds_work:
             return None
-        commit = self.incoming.commit(tree, parents, self.repository.identity, message)
+        commit = self.incoming.commit(tree, parents, self.repository.identity, told(message, left))
         await self.incoming.hand_over(self.tree.git, [commit], [base])
-        return await keep_under(self.repository, prefix, commit)
+        ref = await keep_under(self.repository, prefix, commit)
+        if left.lacks_room:
+            text = f"There was no room for {left.lacks_room} files of {self.tree.path}, which stays as it is"
+            raise AdapterError("workspaces", f"{text}; the rest is kept in {ref}. Make room.", retryable=True)
+        return ref
 
-    def _check_room(self) -> None:
-        free = shutil.disk_usage(self.repository.objects).free
-        if free < _ROOM:
-            text = f"{self.repository.objects} has {free // MIB} MiB left: make room, then work can be rescued."
-            raise AdapterError("workspaces", text, retryable=True)
+    def _room(self) -> int:
+        """How many bytes of files can be kept: they are written down, and then packed."""
+        return max(0, (shutil.disk_usage(self.repository.objects).free - _RESERVE) // 2)
 
     async def _parents(self, base: str) -> tuple[str, ...]:
         """What the rescue stands on: the agent's head where it can be read, else the base; then its other ends."""
@@ -86,35 +97,62 @@ class Rescuer:
                     links.append(Raw(old_mode=GITLINK, new_mode="", old=kept, new="", path=path))
         return links
 
-    async def _write(self, commit: str, links: Sequence[Raw]) -> str:
-        for _ in range(2):
-            await self.tree.rewind(commit)
-            pending = await self.tree.pending()
-            paths = [path for path in pending.untracked if not is_dropping(os.fsdecode(path))]
-            inside = [path for nested in pending.nested for path in self._files(nested)]
-            paths = [*pending.tracked, *paths, *inside]
-            pointers: list[Raw] = []
-            if self.large is not None:
-                paths, pointers = await self.large.turn(paths)
-            await self.tree.stage(paths, [*pointers, *links])
-            tree = await self.tree.write_tree()
-            if tree is not None:
-                return tree
-        raise AdapterError("git", "objects of the workspace vanish while it is rescued.", retryable=True)
+    async def _write(self, commit: str, links: Sequence[Raw], left: LeftOut) -> str:
+        """The tree of the workspace: as its attributes want it, or byte for byte where git stumbles over them."""
+        try:
+            found = LeftOut()
+            tree = await self._tree(commit, links, found)
+        except AdapterError:
+            found = LeftOut()
+            self.tree.ignore_attributes()
+            try:
+                tree = await self._tree(commit, links, found, one_by_one=True)
+            finally:
+                self.tree.forget()
+        left.join(found)
+        return tree
 
-    def _files(self, nested: bytes) -> list[bytes]:
-        """The files of a repository inside the workspace: git would only list its folder."""
+    async def _tree(self, commit: str, links: Sequence[Raw], left: LeftOut, *, one_by_one: bool = False) -> str:
+        await self.tree.rewind(commit)
+        paths = await self._paths()
         root = os.fsencode(self.tree.path)
-        found: list[bytes] = []
-        for folder, folders, files in os.walk(root + b"/" + nested):
-            folders[:] = sorted(name for name in folders if name != b".git" and not is_dropping(os.fsdecode(name)))
-            for name in sorted([*files, *folders]):
-                full = folder + b"/" + name
-                if stat.S_IFMT(os.lstat(full).st_mode) in (stat.S_IFREG, stat.S_IFLNK):
-                    found.append(full[len(root) + 1 :])
-            if len(found) >= _MOST_NESTED:
-                break
-        return found
+        paths = await asyncio.to_thread(sort_out, root, paths, left, room=self._room())
+        pointers: list[Raw] = []
+        if self.large is not None:
+            paths, pointers = await self.large.turn(paths)
+        await self.tree.stage([], [*pointers, *links])
+        if one_by_one:
+            for path in await self._stage(paths, [_TRIES]):
+                left.add(Why.REFUSED, path)
+        else:
+            await self.tree.stage(paths)
+        tree = await self.tree.write_tree()
+        if tree is None:
+            raise AdapterError("git", "objects of the workspace vanish while it is rescued.", retryable=True)
+        return tree
+
+    async def _paths(self) -> list[bytes]:
+        pending = await self.tree.pending()
+        root = os.fsencode(self.tree.path)
+        found = [path for path in pending.untracked if not is_dropping(os.fsdecode(path))]
+        inside = [path for nested in pending.nested for path in files_in(root, nested)]
+        known = {*pending.tracked, *found, *inside}
+        return [*pending.tracked, *found, *inside, *sorted(await declared_files(self.tree, self.declared, known))]
+
+    async def _stage(self, paths: Sequence[bytes], tries: list[int]) -> list[bytes]:
+        """Stage what git takes; what it refuses is found by halves, in a bounded number of tries."""
+        tries[0] -= 1
+        if tries[0] < 0:
+            raise AdapterError("workspaces", f"git refuses too many files of {self.tree.path}, which stays as it is.")
+        try:
+            await self.tree.stage(paths)
+        except AdapterError:
+            if len(paths) <= 1:
+                return list(paths)
+            self.tree.unlock()
+            middle = len(paths) // 2
+            return [*await self._stage(paths[:middle], tries), *await self._stage(paths[middle:], tries)]
+        return []
 
 
 def other_ends(git_dir: Path) -> list[str]:

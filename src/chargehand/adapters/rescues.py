@@ -8,14 +8,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargehand.adapters.git.command import MIB
+from chargehand.adapters.git.command import MIB, QUIET, Git, plain_environment
+from chargehand.adapters.git.owned import own_directory
 from chargehand.adapters.git.repository import Repository
+from chargehand.adapters.git.work import AS_IT_IS
 from chargehand.domain.errors import UserError
 from chargehand.domain.ids import REF_ROOT
 
 __all__ = ["Rescued", "forget_rescues", "list_rescues", "restore_to_branch", "restore_to_folder", "show_rescue"]
 
 _ROOT = f"{REF_ROOT}/rescue/"
+_KEPT = ("core.filemode", "core.symlinks", "core.ignorecase", "core.precomposeunicode")
 _FIELDS = "%(refname)%00%(objectname)%00%(committerdate:unix)%00%(contents:subject)"
 
 
@@ -79,10 +82,14 @@ async def restore_to_folder(repository: Repository, name: str, folder: Path) -> 
         hint = "Give a folder that does not exist yet."
         raise UserError(f"{folder} is not an empty folder.", code="folder_not_empty", hint=hint)
     await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
-    git = repository.plumbing()
-    with tempfile.TemporaryDirectory(dir=git.cwd) as scratch:
-        on = git.on(GIT_INDEX_FILE=str(Path(scratch, "index")), GIT_WORK_TREE=os.fspath(folder))
-        await on.run("-c", "core.bare=false", "read-tree", "-u", "--reset", rescued.commit)
+    with tempfile.TemporaryDirectory() as scratch:
+        own = Path(scratch)
+        kept = {key: value for key, value in repository.config.items() if key in _KEPT}
+        shallow, form = repository.shallow_file, repository.object_format
+        own_directory(own, kept, form, work=folder, shallow=shallow, attributes=AS_IT_IS)
+        env = plain_environment(repository.environ) | {"GIT_OBJECT_DIRECTORY": str(repository.objects)}
+        options = (*QUIET, "--git-dir", str(own), "--work-tree", os.fspath(folder))
+        await Git(cwd=folder, env=env, options=options).run("read-tree", "-u", "--reset", rescued.commit)
     return folder
 
 

@@ -23,14 +23,14 @@ from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
+from chargehand.adapters.ignored import declared_files
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.adapters.rescue import keep_under, other_ends, sound_ends
 from chargehand.adapters.seal_findings import placeholders
-from chargehand.domain import scope
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
-from chargehand.domain.seal_rules import counts, literals, named_paths, samples
+from chargehand.domain.seal_rules import counts, literals
 from chargehand.ports import SealJob
 
 __all__ = ["Sealer"]
@@ -82,6 +82,10 @@ class Sealer:
         self.tree.unlock()
         base_tree = await self.repository.tree(base)
         start, pending = await self._both(base)
+        if pending.unseen:
+            some = ", ".join(path_text(path)[:200] for path in pending.unseen[:5])
+            text = f"git cannot look into folders of the workspace ({some}): their paths must be shorter, and readable."
+            raise AdapterError("workspaces", text)
         written = await self._write(job, start, pending)
         commit = await self._commit(job, start, written.tree, base_tree)
         diff = await self._diff(start, commit, base_tree, written.tree)
@@ -220,7 +224,7 @@ class Sealer:
         staged = await self._staged(start)
         found = {path for path in (*pending.untracked, *staged) if counts(job.declared, path_text(path))}
         found.update(pending.tracked, committed)
-        found |= await self._declared(job, found)
+        found |= await declared_files(self.tree, job.declared, found)
         return sorted(found - {os.fsencode(path) for path in job.inputs})
 
     async def _staged(self, start: _Start) -> tuple[bytes, ...]:
@@ -229,20 +233,6 @@ class Sealer:
         sound = start.history is not None and start.base_is_ancestor
         tree = start.history.tree if start.history is not None and sound else None
         return await self.tree.staged(start.commit, tree or await self.repository.tree(start.commit))
-
-    async def _declared(self, job: SealJob, known: Collection[bytes]) -> set[bytes]:
-        """The declared files that git ignores."""
-        kinds = {path: self.tree.kind(os.fsencode(path)) for path in named_paths(job.declared)}
-        files = {os.fsencode(path) for path, kind in kinds.items() if kind in FILES} - set(known)
-        made_up = samples(job.declared, [path for path, kind in kinds.items() if kind == stat.S_IFDIR])
-        if not files and not made_up:
-            return set()
-        # A file that is not ignored would be known, unless it is tracked and unchanged.
-        ignored = await self.tree.are_ignored([*files, *(os.fsencode(path) for path in made_up)])
-        globs = [spec for path, spec in made_up.items() if os.fsencode(path) in ignored]
-        texts = {path: path_text(path) for path in (await self.tree.ignored(globs) if globs else ())}
-        fitting = {path for path, text in texts.items() if scope.matches(job.declared, text)}
-        return (files & ignored) | {path for path in fitting if counts(job.declared, texts[path])}
 
     def _planted(self) -> tuple[bytes, ...]:
         return planted(os.fsencode(self.tree.path), self.folders)

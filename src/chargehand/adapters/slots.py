@@ -28,12 +28,16 @@ _NAME = re.compile(r"s[1-9][0-9]{0,5}\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What is in a slot: `held` from acquire to release; `index` identifies the index the agent was given."""
+    """What is in a slot: `held` from acquire to release; `index` identifies the index the agent was given.
+
+    `declared` are the patterns of ignored files that count.
+    """
 
     commit: str
     branch: str
     held: bool
     index: str = ""
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +58,20 @@ class Slot:
         """What the last holder wrote down."""
         return read_note(self.home)
 
+    @property
+    def is_illegible(self) -> bool:
+        """Whether there is a note that cannot be read: nobody knows what is in the slot."""
+        return self.note() is None and os.path.lexists(self.home / "note.json")
+
     def write_note(self, note: Note) -> None:
         """Say what is in the slot; survives this process."""
-        data = {"commit": note.commit, "branch": note.branch, "held": note.held, "index": note.index}
+        data = {
+            "commit": note.commit,
+            "branch": note.branch,
+            "held": note.held,
+            "index": note.index,
+            "declared": note.declared,
+        }
         write_atomically(self.home / "note.json", json.dumps(data).encode())
 
     def give_back(self) -> None:
@@ -83,6 +98,7 @@ def read_note(home: Path) -> Note | None:
             branch=str(data["branch"]),
             held=bool(data["held"]),
             index=str(data["index"]),
+            declared=tuple(str(pattern) for pattern in data.get("declared", ())),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -114,14 +130,20 @@ class Pool:
     def take_named(self, name: str) -> Slot | None:
         """This slot, made when it is not there; None when somebody holds it."""
         home = self.folder / name
-        home.mkdir(parents=True, exist_ok=True)
-        fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            return None
-        return Slot(name=name, home=home, work=home / self._work_name, lock=fd)
+        while True:
+            home.mkdir(parents=True, exist_ok=True)
+            try:
+                fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:  # removed in between
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                return None
+            if file_identity(home / "lock").partition("-")[0] == str(os.fstat(fd).st_ino):
+                return Slot(name=name, home=home, work=home / self._work_name, lock=fd)
+            os.close(fd)  # removed with the slot before the lock was there
 
     def names(self) -> list[str]:
         """The slots there are, in order."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.adapters.checkout import Checkout
+from chargehand.adapters.git.command import GIB, MIB
 from chargehand.adapters.git.layout import Layout, layout_of, planted, tags_as_packed_refs
 from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.reading import read_texts, write_patch
@@ -34,6 +36,7 @@ from chargehand.ports import SealJob, Workspace
 __all__ = ["GitWorkspaces"]
 
 _DEPTH = 5  # submodules in submodules
+_PLENTY = 16 * GIB  # a checkout is not measured where this much is free
 
 
 @dataclass(slots=True)
@@ -42,15 +45,20 @@ class _Known:
 
     packed_refs: bytes | None = None
     exclude: bytes | None = None
+    size: int | None = None
 
 
 class GitWorkspaces:
     """Implements `ports.Workspaces` for a repository; slots live in `pool`, outside every work tree."""
 
-    def __init__(self, repository: Repository, pool: Path, *, precious: bool = True) -> None:
-        """`precious`: what a dead holder left in a slot is work of an agent, not of a gate."""
+    def __init__(self, repository: Repository, pool: Path, *, precious: bool = True, spare_bytes: int = GIB) -> None:
+        """`precious`: what a dead holder left in a slot is work of an agent, not of a gate.
+
+        `spare_bytes` have to be free on the disk beside what a checkout takes; gates go on with whatever there is.
+        """
         self.repository = repository
         self._precious = precious
+        self._spare_bytes = spare_bytes if precious else 0
         name = (repository.root or repository.common_dir).name.removesuffix(".git")
         self._pool = Pool(pool, re.sub(r"[^A-Za-z0-9._-]", "-", name).strip(".-") or "work")
         self._held: dict[str, Slot] = {}
@@ -64,16 +72,25 @@ class GitWorkspaces:
     # -- taking and giving back
 
     async def acquire(
-        self, commit: str, *, branch: str, keep: Sequence[str] = (), hide: Sequence[str] = ()
+        self,
+        commit: str,
+        *,
+        branch: str,
+        keep: Sequence[str] = (),
+        hide: Sequence[str] = (),
+        declared: Sequence[str] = (),
     ) -> Workspace:
         """A clean checkout of `commit` on `branch` that nobody else has.
 
-        `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work.
+        `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work. `declared`
+        patterns name ignored files that are, should they have to be rescued.
         A slot that its holder left behind is rescued first, under `refs/chargehand/rescue/abandoned/<slot>`.
+        AdapterError when the disk has less than `spare_bytes` left beside what the checkout takes.
         """
         slot = self._pool.take(commit)  # not in a thread: a cancelled call would leave it taken
         try:
             await self._rescue_abandoned(slot)
+            await self._check_room(slot, commit)
             try:
                 await self._fill(slot, commit, branch, keep, hide)
             except Missing:
@@ -86,7 +103,11 @@ class GitWorkspaces:
             slot.give_back()
             raise
         index = file_identity(slot.work / ".git" / "index")
-        slot.write_note(Note(commit=commit, branch=branch, held=True, index=index))
+        try:
+            slot.write_note(Note(commit=commit, branch=branch, held=True, index=index, declared=tuple(declared)))
+        except OSError:
+            slot.give_back()
+            raise
         self._held[slot.name] = slot
         return Workspace(path=slot.work, slot=slot.name, commit=commit, branch=branch)
 
@@ -116,13 +137,23 @@ class GitWorkspaces:
         slot = self._slot(job.workspace)
         note = slot.note()
         touched = note is None or note.index != file_identity(slot.work / ".git" / "index")
-        sealer = await self._sealer(self._checkout(slot), job.workspace.commit, index_touched=touched)
-        return await sealer.seal(job)
+        try:
+            sealer = await self._sealer(self._checkout(slot), job.workspace.commit, index_touched=touched)
+            return await sealer.seal(job)
+        except OSError as error:
+            raise AdapterError("workspaces", f"{slot.work} could not be sealed: {error}.", retryable=True) from error
 
     async def rescue(self, workspace: Workspace, prefix: str, message: str) -> str | None:
         """Keep tracked and untracked files under the next free ref `<prefix>/<n>`; None when nothing differs."""
-        rescuer = self._rescuer(self._checkout(self._slot(workspace)))
-        return await rescuer.rescue(workspace.commit, prefix, message)
+        slot = self._slot(workspace)
+        note = slot.note()
+        return await self._rescue(slot, note.declared if note else (), workspace.commit, prefix, message)
+
+    async def _rescue(self, slot: Slot, declared: Sequence[str], commit: str, prefix: str, message: str) -> str | None:
+        try:
+            return await self._rescuer(self._checkout(slot), declared).rescue(commit, prefix, message)
+        except OSError as error:
+            raise AdapterError("workspaces", f"{slot.work} could not be rescued: {error}.", retryable=True) from error
 
     # -- reading commits
 
@@ -216,16 +247,40 @@ class GitWorkspaces:
 
     async def _rescue_abandoned(self, slot: Slot) -> None:
         """Keep what a dead holder left; what cannot be rescued is set aside, never overwritten."""
+        if not self._precious or not os.path.lexists(slot.work):
+            return
         note = slot.note()
-        if not self._precious or note is None or not note.held or not os.path.lexists(slot.work):
+        if slot.is_illegible:
+            await asyncio.to_thread(self._pool.set_aside, slot)
+        if note is None or not note.held:
             return
         prefix = f"{REF_ROOT}/rescue/abandoned/{slot.name}"
         message = f"What was left in workspace {slot.name} on {note.branch}\n"
         try:
-            await self._rescuer(self._checkout(slot)).rescue(note.commit, prefix, message)
-        except (AdapterError, OSError):
+            await self._rescue(slot, note.declared, note.commit, prefix, message)
+        except AdapterError:
             await asyncio.to_thread(self._pool.set_aside, slot)
         slot.write_note(Note(commit=note.commit, branch=note.branch, held=False))
+
+    async def _check_room(self, slot: Slot, commit: str) -> None:
+        """Refuse to begin what would end with a full disk."""
+        needed = self._spare_bytes
+        for place, more in ((self._pool.folder, not slot.work.exists()), (self.repository.objects, False)):
+            free = shutil.disk_usage(place).free
+            if more and free < needed + _PLENTY:
+                needed += await self._size(commit)
+            if free < needed:
+                text = f"{place} has {free // MIB} MiB left, and an attempt needs {-(-needed // MIB)} MiB to start"
+                hint = "make room (`chargehand clean` removes what finished runs left), then retry"
+                raise AdapterError("workspaces", f"{text}: {hint}.")
+
+    async def _size(self, commit: str) -> int:
+        """How many bytes the files of a commit take, more or less."""
+        if self._known.size is None:
+            listed = await self.repository.plumbing().run("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+            sizes = (entry.partition(b"\t")[0].split()[3:] for entry in listed.stdout.split(b"\0"))
+            self._known.size = sum(int(size[0]) for size in sizes if size and size[0].isdigit())
+        return self._known.size
 
     # -- what is behind a slot
 
@@ -264,7 +319,7 @@ class GitWorkspaces:
             large=LargeFiles.of(checkout),
         )
 
-    def _rescuer(self, checkout: Checkout) -> Rescuer:
+    def _rescuer(self, checkout: Checkout, declared: Sequence[str] = ()) -> Rescuer:
         incoming = checkout.repository.incoming()
         checkout = replace(checkout, incoming=incoming)
         return Rescuer(
@@ -277,6 +332,7 @@ class GitWorkspaces:
                 for module in read_modules(checkout)
             },
             large=LargeFiles.of(checkout),
+            declared=declared,
         )
 
     async def _layout(self, repository: Repository, commit: str) -> Layout:

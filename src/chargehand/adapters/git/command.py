@@ -15,9 +15,10 @@ from pathlib import Path
 from chargehand.adapters.process import Captured, capture
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["MIB", "QUIET", "Git", "GitFailed", "plain_environment", "user_environment"]
+__all__ = ["GIB", "MIB", "QUIET", "Git", "GitFailed", "plain_environment", "user_environment"]
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 QUIET = (
     "-c",

@@ -37,12 +37,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """What differs between an index and its work tree; `staged`: the index is not that of its commit."""
+    """What differs between an index and its work tree; `staged`: the index is not that of its commit.
+
+    `unseen` are folders that git could not look into.
+    """
 
     tracked: tuple[bytes, ...]
     untracked: tuple[bytes, ...]
     nested: tuple[bytes, ...]
     staged: bool = False
+    unseen: tuple[bytes, ...] = ()
 
 
 def path_text(path: bytes) -> str:

@@ -10,26 +10,32 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.adapters.git.command import MIB, Git, GitFailed
 from chargehand.adapters.git.index_tree import tree_of_index
-from chargehand.adapters.git.raw import Pending, Raw, parse_raw, parse_status
+from chargehand.adapters.git.raw import Pending, Raw, parse_raw, parse_status, path_text
 from chargehand.adapters.git.refs import is_plain_directory
 from chargehand.adapters.process import Captured
 from chargehand.adapters.slots import open_up
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["FILES", "WorkTree"]
+__all__ = ["AS_IT_IS", "FILES", "WorkTree"]
 
 FILES = (stat.S_IFREG, stat.S_IFLNK)
 _COMPARED = 16 * MIB
 _PATIENCE_S = 60.0
 _READ_BY_GIT = (".gitignore", ".gitattributes", ".gitmodules")
 
+_UNSEEN = re.compile(rb"^warning: could not open directory '(.*?)(?:/*': .*)?$", re.MULTILINE)  # it may be cut off
+_IGNORED = re.compile(rb"^Ignoring path (.*)$", re.MULTILINE)
+AS_IT_IS = b"* !filter !working-tree-encoding !text !eol !crlf !ident\n"
+"""Attributes that have git take and give files byte for byte, in a git directory of our own."""
+_NO_CRLF = "[core]\n\tautocrlf = false\n"
 _RACE = ("invalid object", "unable to read", "not a valid object", "bad object")
 
 
@@ -82,6 +88,20 @@ class WorkTree:
         self.stand_on(commit)
         await self.git.run("read-tree", "--reset", "-i", commit)
 
+    def ignore_attributes(self) -> None:
+        """Take files byte for byte from here on, whatever a `.gitattributes` says, until the next checkout."""
+        (self.git_dir / "info" / "attributes").write_bytes(AS_IT_IS)
+        settings = self.git_dir / "config"
+        text = settings.read_text(encoding="utf-8", errors="surrogateescape")
+        if _NO_CRLF not in text:
+            settings.write_text(text + _NO_CRLF, encoding="utf-8", errors="surrogateescape")
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing of the files any more."""
+        self.unlock()
+        (self.git_dir / "index").unlink(missing_ok=True)
+
     def unlock(self) -> None:
         """Remove the lock of a git that was killed; only the holder of the slot may."""
         for name in ("index.lock", "HEAD.lock"):
@@ -97,7 +117,7 @@ class WorkTree:
             # A folder that cannot be read is left out with a warning only.
             await asyncio.to_thread(open_up, self.path)
             got = await self.run(*args)
-        return parse_status(got.stdout)
+        return replace(parse_status(got.stdout), unseen=tuple(_UNSEEN.findall(got.stderr)))
 
     async def are_ignored(self, paths: Sequence[bytes]) -> set[bytes]:
         """Which of these paths git would ignore, whether they exist or not."""
@@ -202,13 +222,17 @@ class WorkTree:
         args = ("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
         feed = b"\0".join([*paths, b""])
         try:
-            await self.run(*args, stdin=feed)
+            got = await self.run(*args, stdin=feed)
         except GitFailed as error:
             if "ermission denied" not in error.stderr:
                 raise
             self.unlock()
             await asyncio.to_thread(open_up, self.path)
-            await self.run(*args, stdin=feed)
+            got = await self.run(*args, stdin=feed)
+        ignored = _IGNORED.findall(got.stderr)
+        if ignored:
+            some = ", ".join(path_text(path)[:200] for path in ignored[:5])
+            raise AdapterError("workspaces", f"git refuses the names of {len(ignored)} files: {some}. Rename them.")
 
     async def write_tree(self) -> str | None:
         """The tree of the index; None when objects it names are gone (a `gc` ran in between)."""
