@@ -47,12 +47,16 @@ demo: $(READY)  ## a run that goes wrong in every common way, is killed and resu
 bench: $(READY)  ## what coordination costs, against the floor of the same run (ARGS=--quick, ARGS="--only git")
 	$(BIN)/python bench/run.py $(ARGS)
 
-e2e: $(READY)  ## rebuild two published packages, module by module (needs the package index)
+kills: $(READY)  ## kill a run at every effect, and at random times under each sandbox (about 15 minutes on two cores)
+	$(BIN)/python -m tests.crash.sweep
+	$(BIN)/python -m tests.crash.kills
+
+e2e: $(READY) kills  ## the kills, then rebuild two published packages, module by module (needs the package index)
 	$(BIN)/python examples/rebuild/rebuild.py sqlparse==0.5.3
 	$(BIN)/python examples/rebuild/rebuild.py pyasn1-modules==0.4.2
 
 clean:  ## remove what the targets made
 	rm -rf .venv site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.PHONY: help setup lock test check fix docs demo bench e2e clean
+.PHONY: help setup lock test check fix docs demo bench kills e2e clean
 .DEFAULT_GOAL := help

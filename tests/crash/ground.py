@@ -102,6 +102,10 @@ class Ground:
         """The real command line."""
         return self.call("-m", "chargehand", *words)
 
+    def marked(self) -> list[int]:
+        """The processes that carry the mark of the run."""
+        return [stat.pid for stat in marked(mark_of(self.run_folder), snapshot(), [os.getpid()])]
+
     # -- what must hold -----------------------------------------------------------------------
 
     def tree(self) -> dict[str, str]:
@@ -148,9 +152,8 @@ class Ground:
 
     def _processes(self) -> Iterator[str]:
         """I11: by the product's own marks, and by anything that names this folder."""
-        processes = snapshot()
-        for stat in marked(mark_of(self.run_folder), processes, [os.getpid()]):
-            yield f"I11: process {stat.pid} carries the mark of the run"
+        for pid in self.marked():
+            yield f"I11: process {pid} carries the mark of the run"
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal() and int(entry.name) != os.getpid() and self._is_ours(entry):
                 yield f"I11: process {entry.name} is left: {_command(entry)}"
@@ -175,8 +178,6 @@ class Ground:
         yield from _unless(_is_free(self.run_folder / "lock"), "the run is held")
         for lock in (self.project / ".git").rglob("*.lock"):
             yield f"a lock is left: {lock}"
-        for aside in self.runs.glob(".new-*"):
-            yield f"a run that was never begun is left: {aside}"
 
 
 def _unless(holds: bool, problem: str) -> list[str]:
@@ -202,8 +203,11 @@ def _is_free(lock: Path) -> bool:
 
 
 @contextmanager
-def ground(template: Mapping[str, str], *, keep: bool = False) -> Iterator[Ground]:
-    """A repository with these files, in a new folder with a short name (sockets need one); removed afterwards."""
+def ground(template: Mapping[str, str], *, keep: Sequence[object] = ()) -> Iterator[Ground]:
+    """A repository with these files, in a new folder with a short name (sockets need one).
+
+    Removed afterwards, unless something is in `keep` by then.
+    """
     folder = Path(tempfile.mkdtemp(prefix="kill-"))
     try:
         home = folder / "home"

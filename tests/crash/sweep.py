@@ -97,11 +97,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=8, help="which calls below the effects: every n-th")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="only every N-th point, beginning with the I-th")
     parser.add_argument("--only", default="", metavar="POINT", help='one point, such as "GitIntegrator.land 3 after"')
     given = parser.parse_args()
     began = time.monotonic()
     whole = undisturbed()
-    todo = [Point.of(given.only)] if given.only else points(whole.calls, given.every)
+    part, parts = map(int, given.part.split("/"))
+    todo = [Point.of(given.only)] if given.only else points(whole.calls, given.every)[part - 1 :: parts]
     print(f"kill sweep: {len(todo)} points among {len(whole.calls)} calls of the demo plan", flush=True)
     failed = 0
     with ThreadPoolExecutor(given.jobs) as pool:
