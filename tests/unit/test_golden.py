@@ -7,14 +7,16 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chargehand.adapters.codec import EVENTS, to_data
+from chargehand.adapters.codec import EVENTS, UPCASTERS, Codec, to_data
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.domain import view
 from chargehand.domain.decide import decide, is_stuck, settle
-from chargehand.domain.events import TaskIntegrated, WarningRaised
+from chargehand.domain.errors import UserError
+from chargehand.domain.events import Event, TaskIntegrated, WarningRaised
 from chargehand.domain.evolve import fold
 from chargehand.testing.fakes import FakeClock
 from tests import goldens
@@ -107,6 +109,28 @@ def test_every_word_there_was_is_understood(release: Path):
 def _decoded(release: Path):
     for text in (release / "values.jsonl").read_text("ascii").splitlines():
         yield json.loads(text)["type"], EVENTS.decode(text)
+
+
+def test_a_shape_of_before_is_read_as_the_shape_of_now():
+    """I14: were the codes of warnings renamed one day, old journals would say the new words, and stay as they are."""
+
+    def renamed(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "code": data["code"].replace("_", "-")}
+
+    later: Codec[Event] = Codec(Event, {**UPCASTERS, ("WarningRaised", _now("WarningRaised")): renamed})
+    lines = goldens.lines(goldens.GOLDEN / "0.1.0" / "endings")
+    warnings = [event for line in lines if isinstance(event := later.decode(line.body), WarningRaised)]
+    assert {"no-report", "reviews-unavailable", "agent"} <= {warning.code for warning in warnings}
+    again = json.loads(later.encode(warnings[0]))
+    assert (again["v"], again["data"]["code"]) == (_now("WarningRaised") + 1, warnings[0].code)
+    assert later.decode(json.dumps(again)) == warnings[0]
+    with pytest.raises(UserError, match=r"`WarningRaised` in version \d+; this Chargehand knows version"):
+        EVENTS.decode(json.dumps(again))
+
+
+def _now(kind: str) -> int:
+    """The version of an event type that this release writes."""
+    return 1 + max((version for name, version in UPCASTERS if name == kind), default=0)
 
 
 # -- the files themselves -------------------------------------------------------------------------
