@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,14 @@ def kill_in(cli: CliWorld, tasks: list[dict[str, Any]], steps: dict[str, Any], *
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     cli.script({})
+
+
+def forget_refs(repo: Repo) -> None:
+    """Remove every ref of ours, and what only they held."""
+    for ref in repo.git("for-each-ref", "--format=%(refname)", "refs/chargehand", "refs/heads/chargehand").split():
+        repo.git("update-ref", "-d", ref)
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "-q", "--prune=now")
 
 
 STAY = [{"write": {"b.txt": "half a b\n"}, "stay": True}, {}]
@@ -86,6 +96,27 @@ def test_a_state_folder_that_cannot_be_written_is_told(cli: CliWorld, tmp_path: 
     done = cli.call("doctor", "--json", "--state-dir", tmp_path / "file" / "state")
     assert done.code == 1
     assert "--state-dir" in finding(done, "journal")["hint"]
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs a small file system of its own")
+def test_a_full_disk_is_told(cli: CliWorld, tmp_path: Path):
+    """On a file system of 16 MiB nothing could be sealed or rescued."""
+    (tmp_path / "small").mkdir()
+    inside = ["bwrap", "--dev-bind", "/", "/", "--size", str(1 << 24), "--tmpfs", str(tmp_path / "small")]
+    words = ["doctor", "--json", "--state-dir", str(tmp_path / "small")]
+    got = subprocess.run(
+        [*inside, sys.executable, "-m", "chargehand", *words],
+        cwd=cli.repo.path,
+        env=cli.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    row = finding(Done(got.returncode, got.stdout, got.stderr), "disk of state")
+    assert (got.returncode, row["ok"]) == (1, False)
+    assert "nothing can be recorded, sealed or rescued there" in row["text"]
 
 
 def test_a_missing_agent_is_wrong(cli: CliWorld):
@@ -190,11 +221,7 @@ def test_a_deleted_branch_is_made_again(killed: CliWorld):
 
 
 def test_a_deleted_branch_whose_commits_are_gone_too_says_what_is_lost(killed: CliWorld):
-    repo = killed.repo
-    for ref in repo.git("for-each-ref", "--format=%(refname)", "refs/chargehand", "refs/heads/chargehand").split():
-        repo.git("update-ref", "-d", ref)
-    repo.git("reflog", "expire", "--expire=now", "--all")
-    repo.git("gc", "-q", "--prune=now")
+    forget_refs(killed.repo)
     row = finding(killed.call("doctor", "--json"), "branch")
     assert (row["ok"], row["repair"]) == (False, None)
     assert "what landed is lost here" in row["text"]
@@ -209,7 +236,7 @@ def test_a_moved_branch_is_explained_and_left_to_people(killed: CliWorld):
     repo.git("update-ref", "refs/heads/chargehand/todo-1", other)
     row = finding(killed.call("doctor", "--json"), "branch")
     assert (row["ok"], row["repair"]) == (False, None)
-    assert "1 commits of others" in row["text"]
+    assert "1 commit of others on top" in row["text"]
     words = row["hint"].split("`")[1].split()
     repo.git(*words[1:])
     assert repo.head("chargehand/todo-1") == head
@@ -244,6 +271,26 @@ def test_sealed_work_that_is_gone_is_named(cli: CliWorld):
     row = finding(cli.call("doctor", "--json"), "sealed work")
     assert row["ok"] is False
     assert "of a (" in row["text"]
+
+
+def test_a_base_that_is_gone_is_told(cli: CliWorld):
+    repo = cli.repo
+    side = repo.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "side")
+    kill_in(cli, [task("b")], {"b": STAY}, "--base", side)
+    forget_refs(repo)
+    done = cli.call("doctor", "--json")
+    assert names(done, ok=False) >= {"base", "branch"}
+    assert f"git fetch REMOTE {side}" in finding(done, "base")["hint"]
+
+
+def test_a_journal_of_a_newer_release_is_no_damage(killed: CliWorld, run_folder: Path):
+    """I14: it is told which release can go on, and nothing is offered that would throw its events away."""
+    connection = sqlite3.connect(run_folder / "journal.db")
+    connection.execute("PRAGMA user_version = 9999")
+    connection.close()
+    row = finding(killed.call("doctor", "--json"), "journal", "run")
+    assert (row["ok"], row["repair"]) == (False, None)
+    assert "or a later one" in row["hint"]
 
 
 # -- workspaces and leftovers ---------------------------------------------------------------------

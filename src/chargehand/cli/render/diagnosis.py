@@ -18,19 +18,31 @@ _STEP = re.compile(r"`chargehand ([^`]+)`")
 
 
 def diagnosis_lines(findings: Sequence[Finding], pen: Pen) -> list[str]:
-    """Each area with its findings, and below each what to do about it."""
+    """Each area with its findings, and below each what to do about it; what is well is only named."""
     lines: list[str] = []
     for area in dict.fromkeys(finding.area for finding in findings):
+        here = [finding for finding in findings if finding.area == area]
+        well = [finding for finding in here if _is_plain(finding)]
         lines += [*([""] if lines else []), pen.draw(area, "strong")]
-        for finding in findings:
-            if finding.area == area:
-                lines += _finding_lines(finding, pen)
+        if well:
+            lines += hang(_head(True, pen), ", ".join(finding.name for finding in well), pen, indent=_INDENT)
+        for finding in here:
+            lines += [] if finding in well else _finding_lines(finding, pen)
     return lines
 
 
+def _is_plain(finding: Finding) -> bool:
+    """Whether its name says enough: it is well, and of a kind that every run needs."""
+    return finding.ok is True and not finding.hint and not finding.area.startswith("run ")
+
+
+def _head(ok: bool | None, pen: Pen) -> str:
+    word, style = _WORDS[ok]
+    return f"  {pen.draw(word.ljust(5), style)} "
+
+
 def _finding_lines(finding: Finding, pen: Pen) -> list[str]:
-    word, style = _WORDS[finding.ok]
-    lines = hang(f"  {pen.draw(word.ljust(5), style)} {finding.name}: ", finding.text, pen, indent=_INDENT)
+    lines = hang(f"{_head(finding.ok, pen)}{finding.name}: ", finding.text, pen, indent=_INDENT)
     if finding.hint:
         hint = hang(" " * _INDENT, _placed(finding.hint, pen), pen, indent=_INDENT)
         lines += [pen.draw(line, "quiet") for line in hint]
@@ -56,7 +68,7 @@ def verdict_line(findings: Sequence[Finding], pen: Pen) -> str:
     """The last line: how much is wrong, and whether it can be repaired."""
     wrong = sum(1 for finding in findings if finding.ok is False)
     mendable = sum(1 for finding in findings if finding.repair is not None)
-    text = f"{count(wrong, 'thing')} wrong." if wrong else "Nothing is wrong."
+    text = f"{count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong." if wrong else "Nothing is wrong."
     if mendable:
         what = "It" if mendable == 1 and wrong == 1 else count(mendable, "finding")
         text += f" {what} can be repaired: {pen.step('doctor --repair')}"

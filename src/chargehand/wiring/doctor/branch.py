@@ -12,7 +12,7 @@ from chargehand.domain.errors import UserError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.words import DecisionKind, TaskStatus
 from chargehand.wiring.doctor.case import Case, SealedRef, holding
-from chargehand.wiring.doctor.finding import Finding, Repair, listed
+from chargehand.wiring.doctor.finding import Finding, Repair, listed, many
 
 if TYPE_CHECKING:
     from chargehand.adapters.git import Repository
@@ -74,7 +74,7 @@ def _no_head(case: Case, tip: str) -> Finding:
 def _deleted(case: Case, *, is_lost: bool) -> Finding:
     branch, head = case.state.branch, case.head
     landed = sum(1 for record in case.state.tasks.values() if record.landed)
-    text = f"the branch {branch} was deleted; it stood at {head[:_SHORT]} with {landed} landed tasks"
+    text = f"the branch {branch} was deleted; it stood at {head[:_SHORT]} with {many(landed, 'landed task')}"
     if is_lost:
         text += ", and that commit is gone too: what landed is lost here"
         hint = f"Fetch it from another copy of the repository: `git fetch COPY {head}:refs/heads/{branch}`."
@@ -115,8 +115,8 @@ async def _difference(case: Case, tip: str) -> str:
         behind, ahead = map(int, (await case.shop.repository.git().text(*words)).split())
     except (GitFailed, ValueError):
         return "how they differ cannot be told"
-    parts = [f"{ahead} commits of others are on it"] if ahead else []
-    parts += [f"{behind} commits of the run are not on it any more"] if behind else []
+    parts = [f"{many(ahead, 'commit')} of others on top"] if ahead else []
+    parts += [f"{many(behind, 'commit')} of the run gone from it"] if behind else []
     return " and ".join(parts)
 
 
@@ -188,7 +188,9 @@ def _old_lost(case: Case, works: list[SealedRef]) -> Finding:
 
 def _loose(case: Case, works: list[SealedRef]) -> Finding:
     text = f"refs that keep sealed work were deleted; `git gc` may remove it: {_names(works)}"
-    repair = Repair(text=f"make {len(works)} refs again that keep sealed work", act=lambda: _keep_again(case, works))
+    repair = Repair(
+        text=f"make {many(len(works), 'ref')} again that keep sealed work", act=lambda: _keep_again(case, works)
+    )
     hint = "`chargehand doctor --repair` makes them again."
     return Finding(area=case.area, name="refs", ok=False, text=text, hint=hint, repair=repair)
 
@@ -198,4 +200,4 @@ async def _keep_again(case: Case, works: list[SealedRef]) -> str:
     made = 0
     for work in works:
         made += await repository.set_ref(work.ref, work.sealed.commit, repository.zero, why="chargehand doctor")
-    return f"{made} refs keep sealed work again."
+    return f"{many(made, 'ref')} made again."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chargehand.adapters.codec import from_data
 from chargehand.adapters.lock import Holder, RunLock
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import AttemptFinished, EffectIntended, Recorded
 from chargehand.domain.ids import attempt_ref
 from chargehand.domain.outcome import Sealed
@@ -22,7 +22,7 @@ from chargehand.domain.state import RunState
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["Case", "SealedRef", "case_of", "holding", "last_holder", "may_go_on"]
+__all__ = ["Case", "SealedRef", "case_of", "holding", "last_holder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +124,3 @@ def holding(shop: Workshop, run: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def may_go_on(shop: Workshop, run: str) -> bool:
-    """Whether a run may still need what lies in its workspaces: it has not ended, or its journal cannot tell."""
-    try:
-        return shop.service.look(run).state.finished is None
-    except (UserError, AdapterError):
-        return True

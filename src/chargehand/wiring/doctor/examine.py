@@ -36,20 +36,24 @@ async def examine(shop: Workshop, subject: Subject) -> list[Finding]:
     found = await look_at_machine(shop)
     runs = [subject.run] if subject.run is not None else shop.store.runs()
     about_runs: list[Finding] = []
+    over: set[str] = set()
     for run in runs:
         broken, case = await _case(shop, run)
         about_runs += broken
-        if case is not None:
-            about_runs += await _look_at_run(case, asked=subject.run is not None)
-            found += await _look_at_needs(case) if subject.run is not None else []
-    if subject.run is None:
-        found += look_at_agents(shop.settings.agents)
-        if subject.plan is not None:
-            found += await look_at_programs(shop, needs_of_plan(shop, subject.plan), shop.settings.agents)
+        if case is None:
+            continue
+        about_runs += await _look_at_run(case, asked=subject.run is not None)
+        if subject.run is not None:
+            found += await _look_at_needs(case)
+        if case.is_over:
+            over.add(run)
+    if subject.run is not None:
+        return found + about_runs + look_at_processes(shop, runs)
+    found += look_at_agents(shop.settings.agents)
+    if subject.plan is not None:
+        found += await look_at_programs(shop, needs_of_plan(shop, subject.plan), shop.settings.agents)
     found += about_runs + look_at_processes(shop, runs)
-    if subject.run is None:
-        found += await look_at_workspaces(shop) + await look_at_leftovers(shop)
-    return found
+    return found + await look_at_workspaces(shop, over) + await look_at_leftovers(shop, over)
 
 
 async def _case(shop: Workshop, run: str) -> tuple[list[Finding], Case | None]:

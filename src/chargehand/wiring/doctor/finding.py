@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chargehand.domain.errors import AdapterError, ChargehandError, RunLocked
 
-__all__ = ["Finding", "Mended", "Repair", "ages", "listed", "mend", "words_of"]
+__all__ = ["Finding", "Mended", "Repair", "ages", "listed", "many", "mend", "words_of"]
 
 _SHOWN = 6
 
@@ -70,6 +70,12 @@ def words_of(error: ChargehandError | OSError) -> str:
     """An error as a sentence."""
     text = error.message if isinstance(error, AdapterError) else str(error)
     return text if text.endswith(".") else f"{text}."
+
+
+def many(number: int, noun: str) -> str:
+    """A number with its noun: `1 ref`, `2 refs`, `2 processes`."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def listed(names: Sequence[str | Path]) -> str:

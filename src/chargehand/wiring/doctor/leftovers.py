@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ from chargehand.adapters.process import kill_leftovers
 from chargehand.adapters.process.spec import MARKER_VARIABLE
 from chargehand.adapters.process.tree import PROC, Stat, snapshot
 from chargehand.domain.ids import REF_ROOT
-from chargehand.wiring.doctor.case import holding, may_go_on
-from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed
+from chargehand.wiring.doctor.case import holding
+from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed, many
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -34,15 +34,15 @@ _REPAIR = "`chargehand doctor --repair` removes that."
 _RUN_OF_REF = re.compile(rf"{REF_ROOT}/(?:attempts|candidates|rescue)/(?P<run>[^/]+)/")
 
 
-async def look_at_leftovers(shop: Workshop) -> list[Finding]:
-    """Everything below the places of this repository that nobody will ever look at again."""
+async def look_at_leftovers(shop: Workshop, over: Container[str]) -> list[Finding]:
+    """Everything below the places of this repository that nobody will look at again; `over` are runs that ended."""
     driven = any(shop.store.holder(run) for run in shop.store.runs())
     return [
         *_half_made(shop),
-        *_rooms(shop),
+        *_rooms(shop, over),
         *([] if driven else _temporary(shop)),
         *_git_locks(shop),
-        *await _refs(shop),
+        *await _refs(shop, over),
     ]
 
 
@@ -74,7 +74,7 @@ def _mark_of(stat: Stat) -> str:
 def _processes(shop: Workshop, run: str, stats: Sequence[Stat]) -> Finding:
     names = listed([f"{stat.pid} ({stat.name})" for stat in stats])
     text = f"nobody drives the run, but processes of it are alive: {names}"
-    repair = Repair(text=f"end {len(stats)} processes of run {run}", act=lambda: _end(shop, run), removes=True)
+    repair = Repair(text=f"end {many(len(stats), 'process')} of run {run}", act=lambda: _end(shop, run), removes=True)
     hint = "`chargehand doctor --repair` ends them; so does `chargehand resume`."
     return Finding(area=f"run {run}", name="processes", ok=False, text=text, hint=hint, repair=repair)
 
@@ -82,7 +82,7 @@ def _processes(shop: Workshop, run: str, stats: Sequence[Stat]) -> Finding:
 async def _end(shop: Workshop, run: str) -> str:
     with holding(shop, run):
         ended = await asyncio.to_thread(kill_leftovers, mark_of(shop.store.folder(run)))
-    return f"{len(ended)} processes were ended."
+    return f"{many(len(ended), 'process')} ended."
 
 
 # -- folders --------------------------------------------------------------------------------------
@@ -94,8 +94,8 @@ def _half_made(shop: Workshop) -> list[Finding]:
     half = [path for path, age in ages(shop.places.runs, ".new-*", now) if age > _OLD_LOCK_S and not _is_held(path)]
     if not half:
         return []
-    text = f"{len(half)} runs were never quite created (the program was killed): nothing of them began"
-    repair = Repair(text=f"remove {len(half)} half-made runs", act=partial(_remove, half), removes=True)
+    text = f"{many(len(half), 'run')} never quite created (the program was killed): nothing of that began"
+    repair = Repair(text=f"remove {many(len(half), 'half-made run')}", act=partial(_remove, half), removes=True)
     return [Finding(area=_AREA, name="half-made runs", ok=None, text=text, hint=_REPAIR, repair=repair)]
 
 
@@ -106,18 +106,18 @@ def _is_held(folder: Path) -> bool:
         return False
 
 
-def _rooms(shop: Workshop) -> list[Finding]:
+def _rooms(shop: Workshop, over: Container[str]) -> list[Finding]:
     """HOME and scratch folders of attempts that are over; those of a run that goes on are its own business."""
     private = shop.places.private
     if not private.is_dir():
         return []
-    busy = {_room_name(shop, run) for run in shop.store.runs() if shop.store.holder(run) or may_go_on(shop, run)}
+    busy = {_room_name(shop, run) for run in shop.store.runs() if run not in over}
     left = [folder for folder in sorted(private.iterdir()) if folder.name not in busy and any(folder.iterdir())]
     count = sum(len(list(folder.iterdir())) for folder in left)
     if not count:
         return []
-    text = f"{count} private folders (HOME, scratch) of attempts that are long over lie in {private}"
-    repair = Repair(text=f"remove {count} private folders", act=partial(_sweep, left), removes=True)
+    text = f"{many(count, 'private folder')} (HOME, scratch) of attempts that are long over in {private}"
+    repair = Repair(text=f"remove {many(count, 'private folder')}", act=partial(_sweep, left), removes=True)
     return [Finding(area=_AREA, name="private folders", ok=None, text=text, hint=_REPAIR, repair=repair)]
 
 
@@ -146,15 +146,15 @@ def _temporary(shop: Workshop) -> list[Finding]:
     old = [path for folder, pattern in patterns for path, age in ages(folder, pattern, now) if age > _OLD_S]
     if not old:
         return []
-    text = f"{len(old)} temporary folders of ours were not removed: {listed(old)}"
-    repair = Repair(text=f"remove {len(old)} temporary folders", act=partial(_remove, old), removes=True)
+    text = f"{many(len(old), 'temporary folder')} of ours left behind: {listed(old)}"
+    repair = Repair(text=f"remove {many(len(old), 'temporary folder')}", act=partial(_remove, old), removes=True)
     return [Finding(area=_AREA, name="temporary folders", ok=None, text=text, hint=_REPAIR, repair=repair)]
 
 
 async def _remove(paths: Sequence[Path]) -> str:
     for path in paths:
         await asyncio.to_thread(remove_tree, path)
-    return f"{len(paths)} were removed."
+    return f"{many(len(paths), 'thing')} removed."
 
 
 # -- git ------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def _git_locks(shop: Workshop) -> list[Finding]:
     if not old:
         return []
     text = f"a git that was killed left its locks; nothing can land while they are there: {listed(old)}"
-    repair = Repair(text=f"remove {len(old)} lock files of git", act=partial(_remove_locks, old), removes=True)
+    repair = Repair(text=f"remove {many(len(old), 'lock file')} of git", act=partial(_remove_locks, old), removes=True)
     hint = "`chargehand doctor --repair` removes them, when no other git is at work here."
     return [Finding(area=_AREA, name="git locks", ok=False, text=text, hint=hint, repair=repair)]
 
@@ -177,10 +177,10 @@ def _git_locks(shop: Workshop) -> list[Finding]:
 async def _remove_locks(paths: Sequence[Path]) -> str:
     for path in paths:
         path.unlink(missing_ok=True)
-    return f"{len(paths)} were removed."
+    return f"{many(len(paths), 'thing')} removed."
 
 
-async def _refs(shop: Workshop) -> list[Finding]:
+async def _refs(shop: Workshop, over: Container[str]) -> list[Finding]:
     """Refs of runs that are not here any more: they keep work, so nobody but their owner removes them."""
     git = shop.repository.git()
     refs = (await git.text("for-each-ref", "--format=%(refname)", f"{REF_ROOT}/")).splitlines()
@@ -191,10 +191,11 @@ async def _refs(shop: Workshop) -> list[Finding]:
         if match and match["run"] not in known:
             strange[match["run"]] = strange.get(match["run"], 0) + 1
     found = [_strange_refs(strange)] if strange else []
-    done = [run for run in known - {"abandoned"} if not may_go_on(shop, run)]
-    idle = [ref for ref in refs if ref.startswith(tuple(f"{REF_ROOT}/candidates/{run}/" for run in done))]
+    idle = [
+        ref for ref in refs if ref.startswith(tuple(f"{REF_ROOT}/candidates/{run}/" for run in known if run in over))
+    ]
     if idle:
-        text = f"{len(idle)} merge candidates of ended runs are kept by refs that nobody needs"
+        text = f"{many(len(idle), 'merge candidate')} of ended runs kept by refs that nobody needs"
         hint = "`chargehand clean` removes them."
         found.append(Finding(area=_AREA, name="refs", ok=None, text=text, hint=hint))
     return found
@@ -202,6 +203,6 @@ async def _refs(shop: Workshop) -> list[Finding]:
 
 def _strange_refs(strange: dict[str, int]) -> Finding:
     run = next(iter(strange))
-    text = f"{sum(strange.values())} refs keep work of runs that are not here any more: {listed(list(strange))}"
+    text = f"{many(sum(strange.values()), 'ref')} with work of runs that are not here any more: {listed(list(strange))}"
     hint = f"See `git for-each-ref '{REF_ROOT}/*/{run}/'`; `git update-ref -d REF` gives one up for good."
     return Finding(area=_AREA, name="refs of other runs", ok=None, text=text, hint=hint)

@@ -119,7 +119,7 @@ async def _fate_of_attempt(case: Case, effect: StartAttempt, left: Mapping[str, 
         return f"its work is sealed ({ref}), but was not judged yet: resume looks at it first"
     workspace = left.get(effect.task)
     if workspace is not None:
-        return f"it was at work in {workspace.path}: resume rescues what it left there and starts it again"
+        return f"it was at work in workspace {workspace.slot}: resume rescues what it left there, and starts it again"
     state = case.state.tasks[effect.task].status
     gone = "" if state is TaskStatus.RUNNING else f" (the task is {state.value})"
     return f"no workspace of it is there, so it never began, or it was removed{gone}: resume starts it again"

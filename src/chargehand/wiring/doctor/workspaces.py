@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,6 @@ from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.ids import REF_ROOT, integration_branch, rescue_prefix
 from chargehand.ports import Workspace
-from chargehand.wiring.doctor.case import may_go_on
 from chargehand.wiring.doctor.finding import Finding, Repair, listed
 from chargehand.wiring.places import user_state_folder
 
@@ -36,16 +36,16 @@ class _Left:
     task: str
 
 
-async def look_at_workspaces(shop: Workshop) -> list[Finding]:
-    """What is wrong in the pool of agents; gates leave nothing there that anybody needs."""
+async def look_at_workspaces(shop: Workshop, over: Container[str]) -> list[Finding]:
+    """What is wrong in the pool of agents; gates leave nothing there that anybody needs. `over` are runs that ended."""
     pool = shop.places.agents
     found = _moved_here(shop)
     if not pool.is_dir():
         return found
     left = [_left(shop, workspace) for workspace in GitWorkspaces(shop.repository, pool).abandoned()]
-    found += [_deleted(shop, each) for each in left if not each.workspace.path.is_dir()]
+    found += [_deleted(shop, each, over) for each in left if not each.workspace.path.is_dir()]
     found += [
-        _abandoned(shop, pool, each) for each in left if each.workspace.path.is_dir() and not _is_run_s(shop, each)
+        _abandoned(shop, pool, each) for each in left if each.workspace.path.is_dir() and not _is_run_s(each, over)
     ]
     found += _unreadable(shop)
     return found + _set_aside(shop)
@@ -60,9 +60,9 @@ def _left(shop: Workshop, workspace: Workspace) -> _Left:
     return _Left(workspace=workspace, run="", task="")
 
 
-def _is_run_s(shop: Workshop, left: _Left) -> bool:
+def _is_run_s(left: _Left, over: Container[str]) -> bool:
     """Whether `resume` looks after it: then nothing is to be done here."""
-    return bool(left.run) and may_go_on(shop, left.run)
+    return bool(left.run) and left.run not in over
 
 
 # -- left taken -----------------------------------------------------------------------------------
@@ -91,13 +91,13 @@ async def _rescue(shop: Workshop, pool: Path, left: _Left) -> str:
     return f"What workspace {slot} held is kept: `chargehand rescue show {ref.removeprefix(f'{REF_ROOT}/rescue/')}`."
 
 
-def _deleted(shop: Workshop, left: _Left) -> Finding:
+def _deleted(shop: Workshop, left: _Left, over: Container[str]) -> Finding:
     about = f"task {left.task} of run {left.run}" if left.run else left.workspace.branch
     text = f"{left.workspace.path} was deleted while {about} had it: what was not sealed there is lost"
     repair = Repair(
         text=f"note that workspace {left.workspace.slot} is empty", act=lambda: _forget(shop, left.workspace)
     )
-    hint = f"`chargehand resume {left.run}` does the task again." if _is_run_s(shop, left) else ""
+    hint = f"`chargehand resume {left.run}` does the task again." if _is_run_s(left, over) else ""
     return Finding(area=_AREA, name=f"workspace {left.workspace.slot}", ok=None, text=text, hint=hint, repair=repair)
 
 
