@@ -18,6 +18,7 @@ from chargehand.adapters.confined import mark_of
 from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.process import Ended
 from chargehand.adapters.workspaces import GitWorkspaces
+from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import attempt_ref
 from chargehand.domain.outcome import AttemptResult, ExitKind, ReportStatus
 from chargehand.ports import AttemptSpec, Recovered, Workspace
@@ -352,6 +353,22 @@ def test_while_a_process_cannot_be_ended_its_workspace_is_given_to_nobody(
     assert best.left_behind() != []
     assert best.attempt(WORK, best.spec("u")).sealed is not None
     assert sorted(slot.name for slot in (best.state / "pool").glob("s*")) == ["s1", "s2"]
+
+
+def test_a_private_folder_that_cannot_be_removed_holds_nobody_up(best: Execution):
+    """It is said, and the run goes on: each attempt gets new folders."""
+    crash(best, WORK, at="release")
+
+    class Stuck(PrivateFolders):
+        async def sweep(self) -> None:
+            raise AdapterError("folders", "Cannot remove it.")
+
+    async def take_up() -> Recovered:
+        return await best.fleet(folders=Stuck(best.state / "x", best.short)).recover(best.name, [KEY])
+
+    found = asyncio.run(take_up())
+    assert found.told == (JUDGED, "A private folder of an earlier attempt stays: Cannot remove it.")
+    assert KEY in found.results
 
 
 def test_other_runs_are_left_alone(best: Execution):

@@ -51,12 +51,12 @@ async def take_over(
         if owner == integration_branch(run):
             found = await _cleared(parts, workspace, run, task, sealed=workspace.slot in judged, keep=bool(ended.left))
             left.setdefault(task, []).append(found)
-    if sweep and not ended.left:
-        await parts.folders.sweep()
     for key in keys:
         there = left.pop(key.partition("/")[0], ())
         told += _of_attempt(key, notes.get(key), there, judged=key in results)
     told += [line for task, there in left.items() for line in _of_workspaces(f"Task {task}", there)]
+    if sweep and not ended.left:
+        told += await _swept(parts)
     return Recovered(results=results, told=tuple(told))
 
 
@@ -85,6 +85,16 @@ async def _cleared(parts: FleetParts, workspace: Workspace, run: str, task: str,
         why = error.message if isinstance(error, AdapterError) else str(error)
         return _Left(ref=ref, problem=f"Its workspace {workspace.path} could not be given back and stays: {why}")
     return _Left(ref=ref)
+
+
+async def _swept(parts: FleetParts) -> list[str]:
+    """Remove private folders; one that cannot be removed is in nobody's way, each attempt gets new ones."""
+    try:
+        await parts.folders.sweep()
+    except (AdapterError, OSError) as error:
+        why = error.message if isinstance(error, AdapterError) else str(error)
+        return [f"A private folder of an earlier attempt stays: {why}"]
+    return []
 
 
 # -- in words --------------------------------------------------------------------------------------

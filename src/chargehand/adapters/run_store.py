@@ -109,15 +109,6 @@ class FolderRunStore:
         found = RunLock.look(self.folder(run) / "lock")
         return found.text if found else None
 
-    def forget_holder(self, run: str) -> str | None:
-        """Let a run be taken up whose holder on another machine seems dead: only where a person said so.
-
-        Answers who that was, in words; None when nobody there holds it. `RunLocked` when the holder may be alive.
-        """
-        self._journal_path(run)
-        found = RunLock.forget(self.folder(run) / "lock")
-        return found.text if found else None
-
     def folder(self, run: str) -> Path:
         """The folder of a run."""
         return self.root / run
