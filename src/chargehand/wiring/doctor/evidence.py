@@ -51,17 +51,19 @@ async def gather(repository: Repository, run: str, tasks: Sequence[str], base: s
     landings = await landings_of(repository, run, base)
     listing = await repository.git().text("for-each-ref", "--format=%(refname) %(objectname)", _attempts(run))
     refs = dict(line.split(" ", 1) for line in listing.splitlines())
+    names = {ref_safe(f"{_attempts(run)}{task}"): task for task in tasks}
     launches: dict[str, dict[int, str]] = {}
-    for task in tasks:
-        prefix = ref_safe(f"{_attempts(run)}{task}") + "/"
-        numbered = {ref.removeprefix(prefix): oid for ref, oid in refs.items() if ref.startswith(prefix)}
-        launches[task] = {int(number): oid for number, oid in numbered.items() if number.isdecimal()}
+    for ref, commit in refs.items():
+        folder, _, number = ref.rpartition("/")
+        task = names.get(folder, folder.removeprefix(_attempts(run)))
+        if number.isdecimal():
+            launches.setdefault(task, {})[int(number)] = commit
     try:
         tree = await repository.tree(base)
-        names = await repository.plumbing().text("ls-tree", "--name-only", base, "--", *CONVENTIONS)
+        conventions = await repository.plumbing().text("ls-tree", "--name-only", base, "--", *CONVENTIONS)
     except GitFailed:
         return Evidence(landings=landings, launches=launches)
-    return Evidence(landings=landings, launches=launches, base_tree=tree, conventions=tuple(names.splitlines()))
+    return Evidence(landings=landings, launches=launches, base_tree=tree, conventions=tuple(conventions.splitlines()))
 
 
 def _attempts(run: str) -> str:
