@@ -372,6 +372,37 @@ def interrupted(stage: Stage) -> None:
     stage.resume("--unattended")
 
 
+def steered(stage: Stage) -> None:
+    """A person pauses, skips, asks for an end, gives the run up, takes that back, and gives it another plan."""
+    script = {name: good(name) for name in ("a", "b", "c", "d", "e", "more")}
+    tasks = [task("a"), task("b", "a", needs_human=True), task("c", needs_human=True), task("d", needs_human=True)]
+    stage.run([*tasks, task("e", "d")], script)
+    stage.ask("pause")
+    stage.ask("skip", task="c")
+    stage.ask("cancel", task="d")
+    stage.resume()
+    stage.ask("cancel")
+    stage.resume()
+    stage.ask("retry", note="Once more, please.")
+    stage.ask("retry", task="c", note="The door is open now.")
+    stage.replan([tasks[0], {**tasks[1], "title": "Another b"}, tasks[3], task("more", "a")])
+    stage.resume()
+    for name in "bd":
+        stage.answer(name, "approve")
+    stage.resume()
+
+
+def rebuilt(stage: Stage) -> None:
+    """A journal that was damaged after two landings, repaired by the doctor, and gone on with."""
+    mark = {"stray": {"path": "/srv/marks/c", "text": "x"}}
+    last = [{"if": {"exists": "/srv/marks/c"}, "else": [mark, {"hang": "silent"}]}, *good("c")]
+    tasks = [task(name, *needs, description=name * 2000) for name, *needs in (("a",), ("b", "a"), ("c", "b"))]
+    stage.run_until("c", signal.SIGKILL, tasks, {"a": good("a"), "b": good("b"), "c": last})
+    stage.wipe(24)
+    stage.call("doctor", "--repair", "--yes")
+    stage.resume("--unattended")
+
+
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "plain": plain,
     "conflicts": conflicts,
@@ -390,4 +421,6 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "open-questions": open_questions,
     "world": world,
     "interrupted": interrupted,
+    "steered": steered,
+    "rebuilt": rebuilt,
 }

@@ -13,6 +13,7 @@ line per event: the body letter by letter, with number, time and chain) and `sta
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import re
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HERE = Path("/srv")
 HOST = "workshop"
 _DEADLINE_S = 120.0
+_PAGE = 4096
 _LEAKS = re.compile(rb"/work\b|/home/(?!uma)|/root\b|/tmp/|/Users/")
 
 
@@ -43,6 +46,7 @@ class Stage:
         self.project = HERE / "project"
         self.run_id = ""
         self.printed = ""
+        self.asked: list[str] = []
         self.plan_file = HERE / "plan.json"
         for folder in ("project", "state", "marks", "home"):
             shutil.rmtree(HERE / folder, ignore_errors=True)
@@ -181,6 +185,44 @@ class Stage:
             raise SystemExit(f"{self.name}: nothing is asked about {about}: {asked}")
         self.call("answer", found[0], choice, *(["--note", note] if note else []))
 
+    def ask(self, kind: str, **fields: str) -> None:
+        """What a person asks of the run beside its questions: pause, cancel, retry, skip."""
+        asyncio.run(self._ask({"id": f"{kind}-{len(self.asked)}", "kind": kind, "by": "uma", **fields}))
+
+    def replan(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Give the run another plan."""
+        text = {"chargehand": 1, "plan": self.name, "tasks": list(tasks)}
+        self.plan_file.write_text(json.dumps(text, indent=1), encoding="utf-8")
+        asyncio.run(self._ask({"id": f"replan-{len(self.asked)}", "kind": "replan", "by": "uma"}, self.plan_file))
+
+    async def _ask(self, fields: dict[str, str], plan: Path | None = None) -> None:
+        from chargehand.adapters.codec import from_data
+        from chargehand.ports import Request
+        from chargehand.wiring import open_workshop
+
+        shop = await open_workshop(repo=self.project, state_dir=None, sets=(), flags={}, env=self.environ)
+        request = from_data(Request, fields)
+        if plan is not None:
+            request = replace(request, plan=shop.load_plan(plan).plan)
+        shop.service.request(self.run_id, request)
+        self.asked.append(request.id)
+
+    def wipe(self, event: int) -> None:
+        """Damage the journal: the page on which an event ends is zeroed."""
+        with closing(sqlite3.connect(self.journal)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (chain,) = connection.execute("SELECT chain FROM events WHERE seq = ?", (event,)).fetchone()
+        data = self.journal.read_bytes()
+        start = data.index(chain.encode()) // _PAGE * _PAGE
+        self.journal.write_bytes(data[:start] + bytes(_PAGE) + data[start + _PAGE :])
+        for snapshot in self.journal.parent.glob("snapshot*"):
+            snapshot.unlink()
+
+    @property
+    def journal(self) -> Path:
+        """The journal of the run."""
+        return self.project / ".git" / "chargehand" / "runs" / self.run_id / "journal.db"
+
     def document(self) -> dict[str, Any]:
         """What `status --json` prints."""
         self.call("status", self.run_id, "--json")
@@ -191,9 +233,8 @@ class Stage:
 
     def keep(self, target: Path, *, database: bool) -> None:
         """Export the journal of the run; refused where it tells of this machine."""
-        journal = self.project / ".git" / "chargehand" / "runs" / self.run_id / "journal.db"
         status = json.dumps(self.document(), indent=1)
-        export(journal, target, status, database=database)
+        export(self.journal, target, status, database=database)
 
 
 def export(journal: Path, target: Path, status: str, *, database: bool) -> None:
