@@ -30,6 +30,7 @@ from chargehand.domain.options import AgentDef, RunOptions
 from chargehand.domain.outcome import GateResult, GateStatus, ReportStatus
 from chargehand.domain.plan import Command, Files, GateSpec, Plan, Task
 from chargehand.domain.state import RunState
+from chargehand.domain.words import TaskStatus
 from chargehand.engine.dispatch import Ports
 from chargehand.engine.service import Service
 from chargehand.ports import AttemptSpec, OpenRun, Snapshots, Workspaces
@@ -122,13 +123,15 @@ def _started(plan: Plan) -> RunStarted:
 
 
 def _build(fleet: FakeFleet, gates: FakeGates, clock: FakeClock) -> Any:
+    integrator = FakeIntegrator()
+
     async def build(held: OpenRun, _: RunState) -> Ports:
         return Ports(
             journal=held.journal,
             inbox=held.inbox,
             fleet=fleet,
             gates=gates,
-            integrator=FakeIntegrator(),
+            integrator=integrator,
             workspaces=cast("Workspaces", None),  # asked only for context, and nobody asks
             notifier=FakeNotifier(),
             clock=clock,
@@ -226,46 +229,53 @@ def append_again(made: Made, most: int, folder: str | None) -> tuple[float, floa
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """How many answers are in the journal; seconds until all processes were done, and until they were recorded."""
+    """How many answers are in the journal; seconds until all processes were done, and until the run was over."""
 
     recorded: int
     processes_s: float
-    taking_s: float
+    ending_s: float
 
 
-def answer_at_once(place: Place, count: int) -> Answered:
-    """A run waits for `count` answers; as many `chargehand answer` start at once; then somebody takes the run up."""
+def answer_at_once(place: Place, count: int, *, driven: bool) -> Answered:
+    """A run waits for `count` answers; as many `chargehand answer` start at once, and the run goes on to its end.
+
+    `driven`: somebody drives it all the while; else it is taken up after the last of them.
+    """
+    return asyncio.run(_answer_at_once(place, count, driven))
+
+
+async def _answer_at_once(place: Place, count: int, driven: bool) -> Answered:
     tasks = tuple(Task(id=f"t{n}", title=f"Task {n}", needs_human=True) for n in range(count))
-    state_dir = place.folder / "state"
+    state_dir = place.folder / ("driven" if driven else "left")
     store = FolderRunStore(state_dir / "runs")
     service = Service(store, _build(FakeFleet(), FakeGates(), FakeClock(step_s=0.001)), FakeClock())
-    waiting = asyncio.run(service.drive(service.start(_started(Plan(plan="bench", tasks=tasks)))))
+    waiting = await service.drive(service.start(_started(Plan(plan="bench", tasks=tasks))))
     if len(waiting.decisions) != count:
         raise SystemExit(f"The run asks {len(waiting.decisions)} questions, not {count}.")
-    where = ["--repo", str(place.repository), "--state-dir", str(state_dir)]
-    chargehand = [sys.executable, "-m", "chargehand", "answer"]
+    where = ("--repo", str(place.repository), "--state-dir", str(state_dir))
     began = time.perf_counter()
-    processes = [
-        subprocess.Popen(
-            [*chargehand, decision, "approve", *where],
-            env=place.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for decision in waiting.decisions
-    ]
-    for process in processes:
-        _, err = process.communicate(timeout=300)
-        if process.returncode:
-            raise SystemExit(f"`chargehand answer` ended with {process.returncode}:\n{err[-4000:]}")
+    driving = asyncio.create_task(service.drive(service.take_up(RUN), wait_for_people=True)) if driven else None
+    await asyncio.gather(*(_answer(decision, where, place.env) for decision in waiting.decisions))
     answered = time.perf_counter()
-    asyncio.run(service.drive(service.take_up(RUN)))
-    taken = time.perf_counter()
+    driving = driving or asyncio.create_task(service.drive(service.take_up(RUN)))
+    async with asyncio.timeout(300):
+        state = await driving
+    ended = time.perf_counter()
+    if any(record.status is not TaskStatus.INTEGRATED for record in state.tasks.values()):
+        raise SystemExit(f"The run did not come to its end; its questions: {list(state.decisions)}.")
     events = (record.event for record in service.events(RUN))
-    recorded = {event.id for event in events if isinstance(event, DecisionAnswered)}
-    return Answered(recorded=len(recorded), processes_s=answered - began, taking_s=taken - answered)
+    recorded = [event.id for event in events if isinstance(event, DecisionAnswered)]
+    return Answered(recorded=len(set(recorded)), processes_s=answered - began, ending_s=ended - answered)
+
+
+async def _answer(decision: str, where: tuple[str, ...], env: dict[str, str]) -> None:
+    """One process that answers one question."""
+    words = (sys.executable, "-m", "chargehand", "answer", decision, "approve", *where)
+    null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*words, env=env, stdin=null, stdout=null, stderr=pipe)
+    _, err = await process.communicate()
+    if process.returncode:
+        raise SystemExit(f"`chargehand answer` ended with {process.returncode}:\n{err.decode()[-4000:]}")
 
 
 def main() -> None:
