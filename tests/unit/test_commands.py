@@ -290,6 +290,17 @@ def test_a_run_is_cancelled_before_its_canary_is_through():
     assert verdict(play) is RunVerdict.CANCELLED
 
 
+@pytest.mark.parametrize("task", ["", "a"], ids=["the run", "the task"])
+def test_what_was_cancelled_and_then_lost_is_not_started_again(task):
+    """I13: the process died between the request and the end of the attempt; who takes over has only the wish."""
+    play = begun(a_task("a"))
+    asks(play, "cancel", task)
+    key = play.task("a").inflight
+    events = play.record(RESUMED, EffectLost(key=key, detail="gone"))
+    assert not any(isinstance(event, EffectIntended) and isinstance(event.effect, StartAttempt) for event in events)
+    assert play.task("a").status is S.CANCELLED
+
+
 def test_cancelling_takes_back_the_questions_of_the_run():
     play = begun(
         a_task("a", wave=1), a_task("b", "a", wave=2), gates=[a_gate("w", GatePoint.WAVE)], barrier=Barrier.WAVE

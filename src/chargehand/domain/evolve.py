@@ -180,7 +180,7 @@ def _lose(state: RunState, effect: Effect) -> None:
         record = record.but(attempts=record.attempts - 1, lost=record.lost + 1)
         move(state, record, TaskStatus.WAITING)
         state.offer(task)
-    else:
+    if not isinstance(effect, StartAttempt) or record.ending is not None:
         state.attention[task] = None
 
 
