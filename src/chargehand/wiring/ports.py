@@ -19,6 +19,7 @@ from chargehand.adapters.fleet_local import FleetParts, LocalFleet
 from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
 from chargehand.adapters.integrator import GitIntegrator
+from chargehand.adapters.process import allow_enough
 from chargehand.adapters.sandbox import Sandbox
 from chargehand.adapters.setup import Setup
 from chargehand.adapters.workspaces import GitWorkspaces
@@ -47,6 +48,7 @@ class _Site:
 
 async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
     """Everything the engine works with; `UserError` when the sandbox that was asked for does not work here."""
+    allow_enough()
     site = await _site(shop, state, held.folder)
     workspaces = GitWorkspaces(shop.repository, shop.places.agents)
     return Ports(

@@ -1,6 +1,7 @@
 """The only door to subprocesses: bounded in time, silence, output and disk; no process outlives it [I10, I11]."""
 
 from chargehand.adapters.process.capture import capture
+from chargehand.adapters.process.descriptors import allow_enough
 from chargehand.adapters.process.guard import OWNER_VARIABLE
 from chargehand.adapters.process.leftovers import Ended, end_leftovers, kill_leftovers
 from chargehand.adapters.process.running import Running, run, start
@@ -17,6 +18,7 @@ __all__ = [
     "ProcessEnd",
     "ProcessSpec",
     "Running",
+    "allow_enough",
     "capture",
     "end_leftovers",
     "is_for_loader",
