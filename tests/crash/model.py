@@ -103,12 +103,16 @@ class Director:
             self.released.append(name)
             waiting.set_result(None)
 
-    async def direct(self, look: Callable[[], None], idle: Callable[[], bool]) -> None:
-        """Give turns until cancelled; `look` is called in between, `idle` where nothing waits for a turn."""
+    async def direct(self, look: Callable[[], bool], idle: Callable[[], bool]) -> None:
+        """Give turns until cancelled.
+
+        `look` is called before each, `idle` where nothing waits for one; True says that they made something happen.
+        """
         while True:
             for _ in range(25):  # until all that follows from the last turn is under way
                 await asyncio.sleep(0)
-            look()
+            if look():
+                continue
             if self._waiting:
                 self._give()
             elif not idle():

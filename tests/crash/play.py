@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.decide import wake_at
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import (
@@ -126,7 +127,7 @@ class Game:
                     continue
                 if state.finished is not None:
                     return state
-                assert state.waits_for_people, "a run that stopped for no reason"
+                assert state.waits_for_people or state.paused, "a run that stopped for no reason"
                 self._answer(state)
         raise AssertionError("It never came to an end.")
 
@@ -180,10 +181,19 @@ class Game:
     def _take_engine(self, engine: Engine) -> None:
         self.engine = engine
 
-    def _look(self) -> None:
-        """Every invariant, while nothing moves."""
-        if self.watched and self.engine is not None:
+    def _look(self) -> bool:
+        """Nothing moves: every invariant is looked at, and people ask for what is due."""
+        if self.engine is None:
+            return False
+        if self.watched:
             self.watch.check(self.engine.state, self.records, self.world.clock.now())
+        reached = {(type(event).__name__, getattr(event, "task", "")) for event in self.events}
+        inbox = self.store.inbox(RUN)
+        due = [self.story.requests[point] for point in self.story.requests if point in reached]
+        new = [request for request in due if request.id not in inbox.requests]
+        for request in new:
+            inbox.put(request)
+        return bool(new)
 
     def _idle(self) -> bool:
         """Nothing is under way: the next timer goes off."""
@@ -198,10 +208,10 @@ class Game:
         return True
 
     def _answer(self, state: RunState) -> None:
-        service = Service(self.store, self._no_ports, self.world.clock)
-        for decision in list(state.decisions.values()):
+        for decision in state.decisions.values():
             choice = self.story.answers.get((decision.task, decision.kind), decision.choices[0])
-            service.answer(RUN, decision.id, choice, by="me")
+            answer = Request(id=decision.id, kind=RequestKind.ANSWER, decision=decision.id, choice=choice, by="me")
+            self.store.inbox(RUN).put(answer)
 
     # -- afterwards ---------------------------------------------------------------------------
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chargehand.demo.stage import SAMPLE
+from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.outcome import (
     AgentExit,
     Blocker,
@@ -35,7 +36,9 @@ class Story:
     """A plan, the acts of its agents, the answers of its people (by task and kind of question), and how it ends.
 
     `landed` are the tasks that land. `steady`: whatever is interrupted, every task goes through the same steps; where
-    it is not, an attempt that is redone on a newer head has nothing to conflict with.
+    it is not, an attempt that is redone on a newer head has nothing to conflict with. `requests` are what people ask
+    for once the journal holds an event of this name about this task. `seen`: what becomes of a task does not depend
+    on whether an attempt came to its end while nobody looked; it does where people cancel it.
     """
 
     plan: Plan
@@ -45,6 +48,8 @@ class Story:
     verdict: RunVerdict = RunVerdict.FINISHED
     landed: Sequence[str] = ()
     steady: bool = True
+    requests: Mapping[tuple[str, str], Request] = field(default_factory=dict)
+    seen: bool = True
 
 
 def says(status: ReportStatus, **fields: Any) -> Act:
@@ -192,10 +197,58 @@ def _waves() -> Story:
     )
 
 
+def ask(kind: RequestKind, task: str = "", **fields: Any) -> Request:
+    """What somebody asks for; the same request however often it is left."""
+    return Request(id=f"{kind} {task}", kind=kind, task=task, by="me", **fields)
+
+
+def _commands() -> Story:
+    """People pause, cancel, retry, skip and replan while it runs."""
+    failed = says(S.FAILED, summary="it does not work")
+    old = a_plan(
+        a_task("a", modify=["a.txt"]),
+        a_task("b", modify=["b.txt"]),
+        a_task("bad", modify=["bad.txt"]),
+        a_task("left", "b", "bad", modify=["left.txt"]),
+        a_task("slow", modify=["slow.txt"]),
+        gates=[a_gate("tests")],
+    )
+    new = replace(old, tasks=(*old.tasks, a_task("new", "bad", modify=["new.txt"])))
+    return Story(
+        plan=old,
+        acts={"bad": [failed, failed, wrote("bad.txt")]},
+        requests={
+            ("AttemptFinished", "a"): ask(RequestKind.PAUSE, at_once=True),
+            ("TaskIntegrated", "a"): ask(RequestKind.CANCEL, "slow"),
+            ("TaskEnded", "slow"): ask(RequestKind.SKIP, "left"),
+            ("TaskEnded", "bad"): ask(RequestKind.RETRY, "bad", note="The other way round."),
+            ("TaskIntegrated", "bad"): ask(RequestKind.REPLAN, plan=new),
+        },
+        options={"jobs": 5, "unattended": True},
+        verdict=RunVerdict.FAILED,
+        landed=["a", "b", "bad", "new"],
+        seen=False,
+    )
+
+
+def _cancelled() -> Story:
+    """The whole run is cancelled in the middle: what has landed stays, everything else ends."""
+    return Story(
+        plan=a_plan(*(a_task(name, modify=[f"{name}.txt"]) for name in "abcd"), gates=[a_gate("tests")]),
+        requests={("TaskIntegrated", "a"): ask(RequestKind.CANCEL)},
+        options={"jobs": 3},
+        verdict=RunVerdict.CANCELLED,
+        landed=["a"],
+        seen=False,
+    )
+
+
 STORIES: Mapping[str, Any] = {
     "demo": _demo,
     "conflicts": _conflicts,
     "retries": _retries,
     "decisions": _decisions,
     "waves": _waves,
+    "commands": _commands,
+    "cancelled": _cancelled,
 }

@@ -77,11 +77,17 @@ def whole_of(name: str) -> Whole:
 
 def killed(name: str, *faults: Faults, way: int = 0, watched: bool = False) -> tuple[Game, RunState]:
     """A run of the story whose processes die of these faults, one after the other."""
-    whole = whole_of(name)
-    memory, eager = WAYS[way % len(WAYS)]
-    game = Game(whole.story, script=whole.script, memory=memory, eager=eager)
+    game = game_of(name, way)
     game.watched = watched
     return game, game.play(*faults)
+
+
+def game_of(name: str, way: int) -> Game:
+    """A game that has not begun; outcomes come in the order of the undisturbed run."""
+    whole = whole_of(name)
+    ways = WAYS if whole.story.seen else WAYS[:1]
+    memory, eager = ways[way % len(ways)]
+    return Game(whole.story, script=whole.script, memory=memory, eager=eager)
 
 
 def check_same(name: str, game: Game, state: RunState) -> None:
@@ -118,6 +124,7 @@ def test_the_stories_have_what_they_are_for():
     assert {"failed", "blocked"} <= seen["retries"]
     assert {"skipped", "blocked"} <= seen["decisions"]
     assert "fix-3" in whole_of("waves").landed
+    assert "cancelled" in seen["commands"] & seen["cancelled"]
     calls = {name for whole in map(whole_of, STORIES) for name in whole.calls}
     assert {"FakeJournal.append", "FakeInbox.settle", "FakeNotifier.notify", "ModelReader.read"} <= calls
 
@@ -130,7 +137,7 @@ def test_the_stories_have_what_they_are_for():
 def test_the_journal_fails_at_every_append(name, when: When):
     """I4, I5: stored or not, the answer to an append is lost, and the process with it."""
     total = sum(call.endswith(".append") for call in whole_of(name).calls)
-    assert total > 20
+    assert total > 15
     for k in range(1, total + 1):
         game, state = killed(name, Faults(at=k, when=when, of="append"), way=k)
         assert game.deaths == 1, k
@@ -142,7 +149,7 @@ def test_the_journal_fails_at_every_append(name, when: When):
 def test_the_process_dies_at_every_call(name, when: When):
     """I2, I4, I5, I11: same tree, the same steps of every task, each landed once, nothing left."""
     for k in range(1, len(whole_of(name).calls) + 1):
-        for way in (k, k + 2):
+        for way in (k, k + 1):
             game, state = killed(name, Faults(at=k, when=when), way=way)
             assert game.deaths == 1, k
             check_same(name, game, state)
@@ -181,8 +188,7 @@ def test_a_call_is_cancelled_at_every_call(name):
     whole = whole_of(name)
     for k in range(1, len(whole.calls) + 1):
         when: When = "before" if k % 2 else "after"
-        memory, eager = WAYS[k % len(WAYS)]
-        game = Game(whole.story, script=whole.script, memory=memory, eager=eager)
+        game = game_of(name, k)
         state = game.play(Faults(at=k, when=when, error=game.close))
         check_same(name, game, state)
 
@@ -193,8 +199,7 @@ def test_the_run_is_cancelled_at_every_call(name, when: When):
     """I4, I11: as by a front end that goes away: attempts are ended, intents stay, a resume finishes."""
     whole = whole_of(name)
     for k in range(1, len(whole.calls) + 1):
-        memory, eager = WAYS[k % len(WAYS)]
-        game = Game(whole.story, script=whole.script, memory=memory, eager=eager)
+        game = game_of(name, k)
         state = game.play(Faults(at=k, when=when, error=game.cancel))
         check_same(name, game, state)
 
