@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.decide import wake_at
-from chargehand.domain.errors import AdapterError
+from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import (
     AttemptFinished,
     Event,
@@ -31,7 +32,7 @@ from chargehand.engine.dispatch import Ports
 from chargehand.engine.loop import Engine
 from chargehand.engine.service import Service
 from chargehand.ports import OpenRun
-from chargehand.testing.fakes import FakeNotifier
+from chargehand.testing.fakes import FakeInbox, FakeNotifier
 from chargehand.testing.faults import Crash, Faults
 from tests.crash.model import (
     BASE,
@@ -208,10 +209,44 @@ class Game:
         return True
 
     def _answer(self, state: RunState) -> None:
-        for decision in state.decisions.values():
-            choice = self.story.answers.get((decision.task, decision.kind), decision.choices[0])
-            answer = Request(id=decision.id, kind=RequestKind.ANSWER, decision=decision.id, choice=choice, by="me")
+        """Left by processes of their own, which are gone before anybody takes it."""
+        for answer in self._answers(state):
             self.store.inbox(RUN).put(answer)
+
+    def _answers(self, state: RunState) -> list[Request]:
+        return [
+            Request(
+                id=decision.id,
+                kind=RequestKind.ANSWER,
+                decision=decision.id,
+                choice=self.story.answers.get((decision.task, decision.kind), decision.choices[0]),
+                by="me",
+            )
+            for decision in state.decisions.values()
+        ]
+
+    def play_until_people(self) -> RunState:
+        """A process drives the run until only people can move it."""
+        state = asyncio.run(self._until_people())
+        assert state.waits_for_people
+        return state
+
+    async def _until_people(self) -> RunState:
+        async with asyncio.timeout(20):
+            return await self.process()
+
+    def answered_by(self, state: RunState, faults: Faults) -> bool:
+        """A process of people answers what was open in `state`; whether it survived its faults."""
+        service = Service(_Faulty(self.store, faults), self._no_ports, self.world.clock)
+        for answer in self._answers(state):
+            try:
+                service.request(RUN, replace(answer, id=f"{answer.id} by {id(faults)}"))
+            except UserError:
+                continue  # it was answered before
+            except Crash:
+                self.store.held.clear()  # the kernel's lock goes with its process
+                return False
+        return True
 
     # -- afterwards ---------------------------------------------------------------------------
 
@@ -242,6 +277,24 @@ class Game:
             assert (kind, run) in {("attempts", RUN), ("candidates", RUN)}
             record = state.tasks[task]
             assert 1 <= int(number) <= record.attempts + record.lost
+
+
+class _Faulty(MemoryStore):
+    """The same runs, through ports that may fail."""
+
+    def __init__(self, store: MemoryStore, faults: Faults) -> None:
+        super().__init__()
+        vars(self).update(vars(store))
+        self._faults = faults
+
+    def open(self, run: str) -> OpenRun:
+        """Hold a run."""
+        held = super().open(run)
+        return replace(held, journal=self._faults.wrap(held.journal), inbox=self._faults.wrap(held.inbox))
+
+    def inbox(self, run: str) -> FakeInbox:
+        """Where answers go."""
+        return self._faults.wrap(super().inbox(run))
 
 
 def steps(game: Game, task: str = "") -> list[tuple[str, ...]]:

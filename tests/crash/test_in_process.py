@@ -16,6 +16,7 @@ from typing import Literal
 import pytest
 
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import DecisionAnswered
 from chargehand.domain.state import RunState
 from chargehand.domain.words import TERMINAL
 from chargehand.engine import dispatch
@@ -233,6 +234,25 @@ def check_ended(game: Game, state: RunState) -> None:
     assert not game.world.live
     assert not game.world.running
     game.watch.check(state, game.records, game.world.clock.now())
+
+
+# -- who asks may die, too ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", WHEN)
+def test_who_answers_dies_at_every_call(when: When):
+    """I9: an answer that is given again, because nobody said that it was taken, counts once."""
+    k, died = 0, True
+    while died:
+        k += 1
+        game = game_of("decisions", k)
+        waiting = game.play_until_people()
+        died = not game.answered_by(waiting, Faults(at=k, when=when))
+        assert game.answered_by(waiting, Faults()), "people ask again"
+        given = [event.id for event in game.events_of(DecisionAnswered)]
+        assert sorted(given) == sorted(waiting.decisions), k
+        check_same("decisions", game, game.play())
+    assert k > 5
 
 
 def test_the_dead_do_nothing():
