@@ -136,6 +136,17 @@ def test_without_a_commit_it_is_told_as_a_finding(cli: CliWorld, tmp_path: Path)
     assert (done.code, names(done, ok=False)) == (1, {"git"})
 
 
+def test_messages_are_tried_out_on_request(cli: CliWorld, tmp_path: Path):
+    told = tmp_path / "told"
+    cli.environ["CHARGEHAND_NOTIFY_COMMAND"] = f"sh -c 'cat > {told}'"
+    assert cli.call("doctor").code == 0
+    assert not told.exists()
+    assert finding(cli.call("doctor", "--notify", "--json"), "notify.command")["ok"] is True
+    assert told.exists()
+    cli.environ["CHARGEHAND_NOTIFY_COMMAND"] = "no-such-program-here"
+    assert cli.call("doctor", "--notify").code == 1
+
+
 # -- runs -----------------------------------------------------------------------------------------
 
 
@@ -243,6 +254,15 @@ def test_a_moved_branch_is_explained_and_left_to_people(killed: CliWorld):
     assert killed.call("doctor", "--json").code == 0
 
 
+def test_a_deleted_branch_of_an_ended_run_may_be_meant(cli: CliWorld):
+    cli.run(cli.plan([task("a")]), "--quiet")
+    cli.repo.git("update-ref", "-d", "refs/heads/chargehand/todo-1")
+    done = cli.call("doctor", "--json")
+    assert (done.code, finding(done, "branch")["ok"], finding(done, "branch")["repair"]) == (0, None, None)
+    cli.repo.git(*finding(done, "branch")["hint"].split("`")[1].split()[1:])
+    assert "branch" not in names(cli.call("doctor", "--json"), ok=None)
+
+
 def test_a_branch_that_is_checked_out_elsewhere_is_told(killed: CliWorld, tmp_path: Path):
     killed.repo.git("worktree", "add", "-q", str(tmp_path / "there"), "chargehand/todo-1")
     assert str(tmp_path / "there") in finding(killed.call("doctor", "--json"), "checkout")["text"]
@@ -251,7 +271,7 @@ def test_a_branch_that_is_checked_out_elsewhere_is_told(killed: CliWorld, tmp_pa
 def test_refs_of_sealed_work_are_made_again(cli: CliWorld):
     """I2: what an attempt left stays reachable."""
     cli.script({"a": [{"write": {"a.txt": ""}}]})
-    cli.run(cli.plan([task("a")]), "--quiet", "--unattended")
+    cli.run(cli.plan([task("a")]), "--quiet")
     refs = cli.repo.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/chargehand/attempts")
     for line in refs.splitlines():
         cli.repo.git("update-ref", "-d", line.split()[0])

@@ -184,6 +184,20 @@ def test_landings_after_a_snapshot_are_found_on_the_branch(broken: Broken):
     assert broken.cli.repo.head("chargehand/todo-1") == head
 
 
+def test_a_journal_from_a_backup_learns_what_landed_since(broken: Broken):
+    """I4: a journal that is older than the branch does not make its tasks land twice."""
+    broken.into_one_file()
+    backup = broken.journal.read_bytes()
+    assert broken.cli.call("resume", "--json").document["state"] == "finished"
+    for file in broken.folder.glob("journal.db*"):
+        file.unlink()
+    broken.journal.write_bytes(backup)
+    (row,) = [row for row in broken.look().document["findings"] if row["ok"] is False]
+    assert "2 landings of this run that the journal does not know (d, e)" in row["text"]
+    assert broken.cli.call("doctor", "--repair", "--json").code == 0
+    broken.finishes()
+
+
 @pytest.mark.parametrize("how", ["zeroed", "deleted"])
 def test_what_cannot_be_saved_is_said(broken: Broken, how: str):
     if how == "zeroed":

@@ -219,6 +219,12 @@ class Workshop:
 
         return await examine(self, subject)
 
+    async def try_notifications(self) -> list[Finding]:
+        """Send a test message by every channel that is set."""
+        from chargehand.wiring.doctor.telling import try_channels
+
+        return await try_channels(self)
+
     async def rescues(self, run: str | None) -> list[Rescued]:
         """The rescued states, oldest first."""
         return await rescues.list_rescues(self.repository, run or "")

@@ -22,6 +22,7 @@ chargehand doctor todo-1           one run: what it waits for, its branch, its p
 chargehand doctor plan.yaml        also the programs of a plan, as the sandbox shows them
 chargehand doctor --repair         repair what can be; asks before anything is removed
 chargehand doctor --repair --yes   the same without being asked
+chargehand doctor --notify         also send a test message by every channel that is set
 """
 _MOST_ROUNDS = 4
 _NO_GIT = frozenset({"git_missing", "git_too_old", "no_commit"})
@@ -31,7 +32,8 @@ _NO_GIT = frozenset({"git_missing", "git_too_old", "no_commit"})
 @click.argument("subject", required=False, metavar="[RUN|PLAN]")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")
-async def doctor(call: Call, subject: str | None, repair: bool, yes: bool) -> int:
+@click.option("--notify", is_flag=True, help="Send a test message by every channel that is set.")
+async def doctor(call: Call, subject: str | None, repair: bool, yes: bool, notify: bool) -> int:
     """Find out what is wrong here, what it means, and what to do about it.
 
     Exit code 0 when nothing is wrong (any more), 1 when something is.
@@ -46,6 +48,8 @@ async def doctor(call: Call, subject: str | None, repair: bool, yes: bool) -> in
         return _conclude(call, [_no_git(error)])
     wanted = _subject(workshop, subject)
     findings = await workshop.examine(wanted)
+    if notify:
+        findings += await workshop.try_notifications()
     if repair:
         return await _repair(call, workshop, wanted, findings, yes=yes)
     return _conclude(call, findings)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chargehand.adapters.git.command import GitFailed
 from chargehand.adapters.git.refs import ref_safe
 from chargehand.domain.effects import Land
 from chargehand.domain.errors import UserError
+from chargehand.domain.evolve import fold
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.words import DecisionKind, TaskStatus
 from chargehand.wiring.doctor.case import Case, SealedRef, holding
+from chargehand.wiring.doctor.evidence import Evidence, gather
 from chargehand.wiring.doctor.finding import Finding, Repair, listed, many
+from chargehand.wiring.doctor.rebuilding import events_beyond
 
 if TYPE_CHECKING:
     from chargehand.adapters.git import Repository
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["look_at_branch", "look_at_work", "missing_commits"]
 
 _SHORT = 10
+_LOOKS = 3
 
 
 async def missing_commits(repository: Repository, commits: Iterable[str]) -> set[str]:
@@ -37,23 +42,36 @@ async def missing_commits(repository: Repository, commits: Iterable[str]) -> set
 async def look_at_branch(case: Case) -> list[Finding]:
     """Whether the branch is where the journal says, and nobody works on it."""
     repository, state = case.shop.repository, case.state
-    found = []
     gone = await missing_commits(repository, [state.base, case.head])
-    if state.base in gone and not case.is_over:
-        found.append(_no_base(case))
-    if not case.needs_branch:
-        return found
-    tip = await repository.ref(f"refs/heads/{state.branch}")
-    landing = {effect.commit for effect in state.inflight.values() if isinstance(effect, Land)}
-    if tip is None:
+    found = [_no_base(case)] if state.base in gone and not case.is_over else []
+    if state.accepted is not None:
+        return found  # it is on a branch of the user's: this one may be moved and deleted
+    tip = await _tip(case)
+    if tip is None and state.opened:
         found.append(_deleted(case, is_lost=case.head in gone))
-    elif case.head in gone:
+    elif tip is not None and case.head in gone:
         found.append(_no_head(case, tip))
-    elif tip != case.head and tip not in landing:
-        found.append(await _moved(case, tip))
-    if not case.is_over:
-        found += await _checked_out(case)
-    return found
+    elif tip is not None and not await _is_expected(case, tip):
+        found.append(await _behind(case, tip) or await _moved(case, tip))
+    return found if case.is_over else found + await _checked_out(case)
+
+
+async def _tip(case: Case) -> str | None:
+    return await case.shop.repository.ref(f"refs/heads/{case.state.branch}")
+
+
+async def _is_expected(case: Case, tip: str) -> bool:
+    """Whether the branch stands where the run left it, or where it was just about to land.
+
+    While the run is driven its branch moves between two looks: the journal is asked again.
+    """
+    for _ in range(_LOOKS if case.holder else 1):
+        landing = {effect.commit for effect in case.state.inflight.values() if isinstance(effect, Land)}
+        if tip in {case.head, *landing}:
+            return True
+        case = replace(case, state=case.shop.service.look(case.run).state)
+        tip = await _tip(case) or tip
+    return case.holder is not None and tip == case.head
 
 
 def _no_base(case: Case) -> Finding:
@@ -79,6 +97,9 @@ def _deleted(case: Case, *, is_lost: bool) -> Finding:
         text += ", and that commit is gone too: what landed is lost here"
         hint = f"Fetch it from another copy of the repository: `git fetch COPY {head}:refs/heads/{branch}`."
         return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint)
+    if case.is_over:  # meant, perhaps: nobody waits for it any more
+        hint = f"`git branch {branch} {head[:_SHORT]}` makes it again."
+        return Finding(area=case.area, name="branch", ok=None, text=text, hint=hint)
     repair = Repair(text=f"make the branch {branch} again at {head[:_SHORT]}", act=lambda: _make_again(case))
     hint = "`chargehand doctor --repair` makes it again: all its commits are still there."
     return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint, repair=repair)
@@ -87,12 +108,49 @@ def _deleted(case: Case, *, is_lost: bool) -> Finding:
 async def _make_again(case: Case) -> str:
     repository, branch = case.shop.repository, case.state.branch
     with holding(case.shop, case.run):
+        head = replace(case, state=case.shop.service.look(case.run).state).head
         made = await repository.set_ref(
-            f"refs/heads/{branch}", case.head, repository.zero, why="chargehand doctor: deleted branch"
+            f"refs/heads/{branch}", head, repository.zero, why="chargehand doctor: deleted branch"
         )
     if not made:
         raise UserError(f"{branch} is there again: somebody else made it.")
-    return f"{branch} is at {case.head[:_SHORT]} again."
+    return f"{branch} is at {head[:_SHORT]} again."
+
+
+async def _behind(case: Case, tip: str) -> Finding | None:
+    """The branch is ahead by landings of this very run: the journal is older than it, from a backup perhaps."""
+    landings = (await _evidence(case)).landings
+    unknown = [landing.task for landing in landings if not _is_integrated(case, landing.task)]
+    if not unknown or landings[-1].commit != tip:
+        return None
+    text = (
+        f"{case.state.branch} holds {many(len(unknown), 'landing')} of this run that the journal does not know "
+        f"({listed(unknown)}): the journal is older than the branch, from a backup perhaps"
+    )
+    hint = f"`chargehand doctor --repair` records them; then `chargehand resume {case.run}`."
+    repair = Repair(text=f"record {many(len(unknown), 'landing')} in the journal", act=lambda: _record(case))
+    return Finding(area=case.area, name="branch", ok=False, text=text, hint=hint, repair=repair)
+
+
+def _is_integrated(case: Case, task: str) -> bool:
+    record = case.state.tasks.get(task)
+    return record is not None and record.status is TaskStatus.INTEGRATED
+
+
+async def _evidence(case: Case) -> Evidence:
+    return await gather(case.shop.repository, case.run, list(case.state.tasks), case.state.base)
+
+
+async def _record(case: Case) -> str:
+    held = case.shop.store.open(case.run)
+    try:
+        state = fold(held.journal.read())
+        rebuilt = events_beyond(state, None, await _evidence(case), case.shop.clock.now())
+        if rebuilt.events:
+            held.journal.append(rebuilt.events, rebuilt.at)
+    finally:
+        held.release()
+    return f"The journal knows now that {listed(rebuilt.from_git)} landed; `chargehand resume {case.run}` goes on."
 
 
 async def _moved(case: Case, tip: str) -> Finding:
@@ -167,6 +225,10 @@ def _is_needed(case: Case, work: SealedRef) -> bool:
     return work.sealed.commit in {record.commit, record.sealed.commit if record.sealed else None, record.fix_base}
 
 
+def _wrong_unless_over(case: Case) -> bool | None:
+    return None if case.is_over else False
+
+
 def _names(works: Iterable[SealedRef]) -> str:
     return listed([f"attempt {work.attempt} of {work.task} ({work.sealed.commit[:_SHORT]})" for work in works])
 
@@ -178,7 +240,7 @@ def _lost(case: Case, works: list[SealedRef]) -> Finding:
         f"Another copy may have it: `git fetch COPY {first.sealed.commit}`. Without it the task has to be done again: "
         "answer what the run asks about it with retry."
     )
-    return Finding(area=case.area, name="sealed work", ok=False, text=text, hint=hint)
+    return Finding(area=case.area, name="sealed work", ok=_wrong_unless_over(case), text=text, hint=hint)
 
 
 def _old_lost(case: Case, works: list[SealedRef]) -> Finding:
@@ -192,7 +254,7 @@ def _loose(case: Case, works: list[SealedRef]) -> Finding:
         text=f"make {many(len(works), 'ref')} again that keep sealed work", act=lambda: _keep_again(case, works)
     )
     hint = "`chargehand doctor --repair` makes them again."
-    return Finding(area=case.area, name="refs", ok=False, text=text, hint=hint, repair=repair)
+    return Finding(area=case.area, name="refs", ok=_wrong_unless_over(case), text=text, hint=hint, repair=repair)
 
 
 async def _keep_again(case: Case, works: list[SealedRef]) -> str:

@@ -61,11 +61,6 @@ class Case:
         return self.state.finished is not None
 
     @property
-    def needs_branch(self) -> bool:
-        """Whether anybody still wants what is on its branch: accepted, it is on a branch of the user's."""
-        return self.state.opened > 0 and self.state.accepted is None
-
-    @property
     def head(self) -> str:
         """Where the journal says the branch stands."""
         return self.state.head or self.state.base

@@ -15,9 +15,11 @@ from zlib import crc32
 from chargehand.adapters.confined import mark_of
 from chargehand.adapters.folders import PrivateFolders, remove_tree
 from chargehand.adapters.lock import RunLock
-from chargehand.adapters.process import kill_leftovers
+from chargehand.adapters.process import end_leftovers
+from chargehand.adapters.process.marks import marked
 from chargehand.adapters.process.spec import MARKER_VARIABLE
 from chargehand.adapters.process.tree import PROC, Stat, snapshot
+from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.wiring.doctor.case import holding
 from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed, many
@@ -31,6 +33,7 @@ _AREA = "leftovers"
 _OLD_S = 600.0
 _OLD_LOCK_S = 60.0
 _REPAIR = "`chargehand doctor --repair` removes that."
+_VARIABLE = f"{MARKER_VARIABLE}=".encode()
 _RUN_OF_REF = re.compile(rf"{REF_ROOT}/(?:attempts|candidates|rescue)/(?P<run>[^/]+)/")
 
 
@@ -50,25 +53,26 @@ async def look_at_leftovers(shop: Workshop, over: Container[str]) -> list[Findin
 
 
 def look_at_processes(shop: Workshop, runs: Iterable[str]) -> list[Finding]:
-    """Processes of runs that nobody drives (I11): found by the mark in their environment, by pid and start time."""
-    marks = {mark_of(shop.store.folder(run)): run for run in runs if shop.store.holder(run) is None}
-    found: dict[str, list[Stat]] = {}
-    for stat in snapshot().values() if marks else ():
-        run = marks.get(_mark_of(stat))
-        if run is not None and stat.state not in "ZX" and stat.pid != os.getpid():
-            found.setdefault(run, []).append(stat)
-    return [_processes(shop, run, stats) for run, stats in sorted(found.items())]
+    """Processes of runs that nobody drives (I11): found by their marks, by pid and start time."""
+    free = [run for run in runs if shop.store.holder(run) is None]
+    processes = {pid: stat for pid, stat in snapshot().items() if _may_be_marked(pid)} if free else {}
+    found = []
+    for run in free if processes else ():
+        stats = marked(mark_of(shop.store.folder(run)), processes, [os.getpid()])
+        found += [_processes(shop, run, stats)] if stats else []
+    return found
 
 
-def _mark_of(stat: Stat) -> str:
-    """The first part of its marker, which names the run."""
-    prefix = f"{MARKER_VARIABLE}=".encode()
+def _may_be_marked(pid: int) -> bool:
+    """Sorts out nearly all processes of a machine, so that a thousand runs can be asked about the rest."""
     try:
-        entries = (PROC / str(stat.pid) / "environ").read_bytes().split(b"\0")
+        limits = (PROC / str(pid) / "limits").read_bytes()
+        return (
+            b"Max file locks            unlimited" not in limits
+            or _VARIABLE in (PROC / str(pid) / "environ").read_bytes()
+        )
     except OSError:
-        return ""
-    found = next((entry[len(prefix) :] for entry in entries if entry.startswith(prefix)), b"")
-    return os.fsdecode(found).partition("/")[0]
+        return False
 
 
 def _processes(shop: Workshop, run: str, stats: Sequence[Stat]) -> Finding:
@@ -81,8 +85,10 @@ def _processes(shop: Workshop, run: str, stats: Sequence[Stat]) -> Finding:
 
 async def _end(shop: Workshop, run: str) -> str:
     with holding(shop, run):
-        ended = await asyncio.to_thread(kill_leftovers, mark_of(shop.store.folder(run)))
-    return f"{many(len(ended), 'process')} ended."
+        ended = await asyncio.to_thread(end_leftovers, mark_of(shop.store.folder(run)))
+    if ended.left:
+        raise AdapterError("process", f"These belong to somebody else, or hang: {listed(list(map(str, ended.left)))}.")
+    return f"{many(len(ended.killed), 'process')} ended."
 
 
 # -- folders --------------------------------------------------------------------------------------
@@ -117,7 +123,7 @@ def _rooms(shop: Workshop, over: Container[str]) -> list[Finding]:
     if not count:
         return []
     text = f"{many(count, 'private folder')} (HOME, scratch) of attempts that are long over in {private}"
-    repair = Repair(text=f"remove {many(count, 'private folder')}", act=partial(_sweep, left), removes=True)
+    repair = Repair(text=f"remove {many(count, 'private folder')}", act=partial(_sweep, shop, left), removes=True)
     return [Finding(area=_AREA, name="private folders", ok=None, text=text, hint=_REPAIR, repair=repair)]
 
 
@@ -125,10 +131,12 @@ def _room_name(shop: Workshop, run: str) -> str:
     return f"{crc32(os.fsencode(shop.store.folder(run))):08x}"
 
 
-async def _sweep(folders: Sequence[Path]) -> str:
+async def _sweep(shop: Workshop, folders: Sequence[Path]) -> str:
+    driven = {_room_name(shop, run) for run in shop.store.runs() if shop.store.holder(run)}
     for folder in folders:
-        await PrivateFolders(folder).sweep()
-        folder.rmdir()
+        if folder.name not in driven:
+            await PrivateFolders(folder).sweep()
+            folder.rmdir()
     return "They are gone."
 
 
@@ -153,7 +161,8 @@ def _temporary(shop: Workshop) -> list[Finding]:
 
 async def _remove(paths: Sequence[Path]) -> str:
     for path in paths:
-        await asyncio.to_thread(remove_tree, path)
+        if not _is_held(path):
+            await asyncio.to_thread(remove_tree, path)
     return f"{many(len(paths), 'thing')} removed."
 
 
@@ -176,7 +185,9 @@ def _git_locks(shop: Workshop) -> list[Finding]:
 
 async def _remove_locks(paths: Sequence[Path]) -> str:
     for path in paths:
-        path.unlink(missing_ok=True)
+        still = [age for _, age in ages(path.parent, path.name, time.time())]
+        if still and still[0] > _OLD_LOCK_S:  # another git may have made a new one meanwhile
+            path.unlink(missing_ok=True)
     return f"{many(len(paths), 'thing')} removed."
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from chargehand.adapters.attempt_note import AttemptNote, Stage, read_note, result_of
 from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
-from chargehand.domain.ids import attempt_ref, integration_branch
+from chargehand.domain.ids import integration_branch
 from chargehand.domain.view import run_state
-from chargehand.domain.words import TaskStatus
 from chargehand.ports import Workspace
 from chargehand.wiring.doctor.case import Case
 from chargehand.wiring.doctor.finding import Finding
@@ -114,15 +114,27 @@ async def _fate(case: Case, effect: Effect, left: Mapping[str, Workspace]) -> st
 
 
 async def _fate_of_attempt(case: Case, effect: StartAttempt, left: Mapping[str, Workspace]) -> str:
-    ref = attempt_ref(case.run, effect.task, effect.launch)
-    if await case.shop.repository.ref(ref) is not None:
-        return f"its work is sealed ({ref}), but was not judged yet: resume looks at it first"
+    """The same order of questions as when the run is taken up; here nothing is changed."""
+    note = read_note(case.folder, effect.key)
+    note = note if note is not None and note.run == case.run else None
+    if note is not None and await _is_sealed(case, note):
+        return "it had ended and its work is sealed, only nobody judged it yet: resume does, and starts no agent again"
     workspace = left.get(effect.task)
     if workspace is not None:
         return f"it was at work in workspace {workspace.slot}: resume rescues what it left there, and starts it again"
-    state = case.state.tasks[effect.task].status
-    gone = "" if state is TaskStatus.RUNNING else f" (the task is {state.value})"
-    return f"no workspace of it is there, so it never began, or it was removed{gone}: resume starts it again"
+    if note is None:
+        return "it was never started: resume starts it"
+    if note.stage is Stage.PREPARING:
+        return "it was being prepared and had no agent yet: resume starts it again"
+    return "it was cut short and its workspace is not there any more: resume starts it again"
+
+
+async def _is_sealed(case: Case, note: AttemptNote) -> bool:
+    result = result_of(note)
+    if result is None or result.sealed is None:
+        return False
+    workspaces = GitWorkspaces(case.shop.repository, case.shop.places.agents)
+    return await workspaces.holds(note.ref, result.sealed.commit, result.sealed.tree)
 
 
 def _more(case: Case) -> Finding:
