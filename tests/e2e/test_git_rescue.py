@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chargehand.adapters.rescues import (
-    forget_rescues,
+    find_rescue,
     list_rescues,
     restore_to_branch,
     restore_to_folder,
@@ -168,8 +168,36 @@ def test_a_rescue_becomes_a_folder(world: World, rescued, tmp_path: Path):
         world.run(restore_to_folder(world.repository, rescued, folder))
 
 
-def test_old_rescues_are_forgotten(world: World, rescued):
-    at = world.run(list_rescues(world.repository))[0].at
-    assert world.run(forget_rescues(world.repository, before=at)) == []
-    assert world.run(forget_rescues(world.repository, before=at + 1)) == [rescued]
-    assert world.run(list_rescues(world.repository)) == []
+def test_a_rescue_is_found_by_its_end_or_its_commit(world: World, rescued, attempt):
+    workspace, agent = attempt
+    (one,) = world.run(list_rescues(world.repository))
+    for name in ("run/task/1", "task/1", "1", "/task/1/", one.ref, one.commit, one.commit[:7]):
+        assert world.run(find_rescue(world.repository, name)) == one
+    for name in ("", "/", "ask/1", "run", one.commit[:6], "../run/task/1", "task 1", "tâche/1"):
+        with pytest.raises(UserError, match="There is no rescue"):
+            world.run(find_rescue(world.repository, name))
+    agent.write("b.txt", "b\n")
+    world.rescue(workspace, "refs/chargehand/rescue/other/task")
+    with pytest.raises(UserError, match="'task/1' means 2 rescues") as several:
+        world.run(find_rescue(world.repository, "task/1"))
+    assert several.value.code == "ambiguous_rescue"
+    assert "other/task/1" in several.value.hint
+    assert "run/task/1" in several.value.hint
+    assert world.run(find_rescue(world.repository, "run/task/1")) == one
+
+
+def test_a_branch_for_which_there_is_no_place(world: World, rescued):
+    world.repo.git("branch", "saved")
+    with pytest.raises(UserError, match="The branch 'saved/more' cannot be made") as refused:
+        world.run(restore_to_branch(world.repository, rescued, "saved/more"))
+    assert refused.value.code == "bad_branch"
+
+
+def test_a_folder_that_cannot_be_made(world: World, rescued, tmp_path: Path):
+    (tmp_path / "file").write_text("x\n")
+    with pytest.raises(UserError, match=r"cannot be made: Not a directory\."):
+        world.run(restore_to_folder(world.repository, rescued, tmp_path / "file" / "in"))
+    with pytest.raises(UserError, match="not an empty folder"):
+        world.run(restore_to_folder(world.repository, rescued, tmp_path / "file"))
+    folder = world.run(restore_to_folder(world.repository, rescued, tmp_path / "with space ü"))
+    assert (folder / "a.txt").exists()

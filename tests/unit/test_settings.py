@@ -408,7 +408,7 @@ def test_empty_tables_and_files_are_fine(tmp_path: Path) -> None:
         ({"env": {"CHARGEHAND_JOBS": "x"}}, "environment CHARGEHAND_JOBS: jobs: Expected"),
         ({"flags": {"jobs": "x"}}, "--jobs: jobs: Expected"),
         ({"flags": {"nope": 1}}, "--nope: The setting 'nope' is unknown."),
-        ({"flags": {"rescue_days": 0}}, "--rescue_days: rescue_days: Expected"),
+        ({"flags": {"rescue_days": -1}}, "--rescue_days: rescue_days: Expected a whole number from 0"),
     ],
 )
 def test_mistakes_elsewhere(more: dict[str, Any], said: str) -> None:

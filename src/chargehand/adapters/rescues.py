@@ -1,4 +1,4 @@
-"""What was rescued: listed, shown, brought back, and forgotten after a while (SPEC 7.5)."""
+"""What was rescued: listed, shown, and brought back (SPEC 7.5)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from chargehand.adapters.git.command import MIB, QUIET, Git, plain_environment
 from chargehand.adapters.git.owned import own_directory
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import AS_IT_IS
-from chargehand.domain.errors import UserError
+from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.ids import REF_ROOT
 
-__all__ = ["Rescued", "forget_rescues", "list_rescues", "restore_to_branch", "restore_to_folder", "show_rescue"]
+__all__ = ["Rescued", "find_rescue", "list_rescues", "restore_to_branch", "restore_to_folder", "show_rescue"]
 
 _ROOT = f"{REF_ROOT}/rescue/"
 _KEPT = ("core.filemode", "core.symlinks", "core.ignorecase", "core.precomposeunicode")
@@ -55,33 +55,47 @@ async def list_rescues(repository: Repository, run: str = "") -> list[Rescued]:
 
 async def show_rescue(repository: Repository, name: str, *, limit: int = MIB) -> str:
     """What a rescue holds beyond what it stood on: message, summary and patch, cut at `limit` characters."""
-    rescued = await _find(repository, name)
+    rescued = await find_rescue(repository, name)
     flags = ("--no-color", "--no-ext-diff", "--no-textconv", "--first-parent", "-m", "--format=fuller")
-    got = await repository.plumbing().run("show", *flags, "--stat=120", "--patch", rescued.commit)
+    git = repository.plumbing()
+    try:
+        got = await git.run("show", *flags, "--stat=120", "--patch", rescued.commit)
+    except AdapterError:  # more than fits into memory
+        got = await git.run("show", *flags, "--stat=120", "--stat-count=2000", rescued.commit)
     return got.stdout.decode("utf-8", "replace")[:limit]
 
 
 async def restore_to_branch(repository: Repository, name: str, branch: str) -> str:
     """Make a new branch at a rescue; its commit. UserError when the branch exists or its name is no branch name."""
-    rescued = await _find(repository, name)
+    rescued = await find_rescue(repository, name)
     checked = await repository.git().run("check-ref-format", "--branch", branch, ok=(0, 1, 128))
     if checked.code != 0:
         hint = "Letters, digits, `-`, `.` and `/` are safe."
         raise UserError(f"{branch!r} is no name for a branch.", code="bad_branch", hint=hint)
     ref = f"refs/heads/{branch}"
-    if not await repository.set_ref(ref, rescued.commit, repository.zero, why=f"chargehand: restore {name}"):
-        raise UserError(f"The branch {branch!r} exists already.", code="branch_exists", hint="Give another name.")
+    try:
+        made = await repository.set_ref(ref, rescued.commit, repository.zero, why=f"chargehand: restore {rescued.name}")
+    except AdapterError as error:  # a branch `a` leaves no place for one called `a/b`
+        text = f"The branch {branch!r} cannot be made: {error.message}"
+        raise UserError(text, code="bad_branch", hint="Give another name with --branch.") from error
+    if not made:
+        hint = "Give another name with --branch."
+        raise UserError(f"The branch {branch!r} exists already.", code="branch_exists", hint=hint)
     return rescued.commit
 
 
 async def restore_to_folder(repository: Repository, name: str, folder: Path) -> Path:
     """Write the files of a rescue into a new or empty folder, as they were (no filters run)."""
-    rescued = await _find(repository, name)
+    rescued = await find_rescue(repository, name)
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         hint = "Give a folder that does not exist yet."
         raise UserError(f"{folder} is not an empty folder.", code="folder_not_empty", hint=hint)
-    await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
+    try:
+        await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
+    except OSError as error:
+        text = f"{folder} cannot be made: {error.strerror}."
+        raise UserError(text, code="folder_unwritable", hint="Give a folder where you may write.") from error
     with tempfile.TemporaryDirectory() as scratch:
         own = Path(scratch)
         kept = {key: value for key, value in repository.config.items() if key in _KEPT}
@@ -93,18 +107,22 @@ async def restore_to_folder(repository: Repository, name: str, folder: Path) -> 
     return folder
 
 
-async def forget_rescues(repository: Repository, *, before: float) -> list[str]:
-    """Delete the refs of rescues older than a time (seconds since the epoch); their names."""
-    old = [rescued for rescued in await list_rescues(repository) if rescued.at < before]
-    feed = "".join(f"delete {rescued.ref} {rescued.commit}\n" for rescued in old)
-    if feed:
-        await repository.git().run("update-ref", "--stdin", stdin=feed.encode())
-    return [rescued.name for rescued in old]
-
-
-async def _find(repository: Repository, name: str) -> Rescued:
-    wanted = name.removeprefix(_ROOT)
-    for rescued in await list_rescues(repository):
-        if rescued.name == wanted:
-            return rescued
+async def find_rescue(repository: Repository, name: str) -> Rescued:
+    """The rescue that a name means: whole, its ref, its end (`api/1`), or its commit. UserError: none, or several."""
+    wanted = name.strip().removeprefix(_ROOT).strip("/")
+    found = await list_rescues(repository)
+    fitting = [rescued for rescued in found if rescued.name == wanted]
+    if not fitting and wanted:
+        by_commit = len(wanted) >= 7 and wanted == wanted.lower()
+        fitting = [
+            rescued
+            for rescued in found
+            if rescued.name.endswith(f"/{wanted}") or (by_commit and rescued.commit.startswith(wanted))
+        ]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        names = ", ".join(rescued.name for rescued in fitting[:10])
+        hint = f"Give one of them whole: {names}."
+        raise UserError(f"{name!r} means {len(fitting)} rescues.", code="ambiguous_rescue", hint=hint)
     raise UserError(f"There is no rescue {name!r}.", code="unknown_rescue", hint="`chargehand rescue list` shows them.")

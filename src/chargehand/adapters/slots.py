@@ -107,9 +107,19 @@ def read_note(home: Path) -> Note | None:
 class Pool:
     """Slots in one folder; `work_name` is the name of the workspace folder in each."""
 
+    KEPT = "kept"
+    """The folder of what could not be rescued: nothing deletes it."""
+    BIN = "trash"
+    """The folder of what is being deleted."""
+
     def __init__(self, folder: Path, work_name: str) -> None:
         self.folder = folder
         self._work_name = work_name
+
+    @classmethod
+    def at(cls, folder: Path) -> Pool:
+        """The pool in a folder, whatever its workspaces are called: to look it over, not to work in it."""
+        return cls(folder, "work")
 
     def take(self, commit: str = "") -> Slot:
         """The first free slot that holds `commit`, else the first free one, or a new one. Never waits."""
@@ -155,7 +165,7 @@ class Pool:
 
     def set_aside(self, slot: Slot) -> Path:
         """Move everything in a slot to a folder that nothing deletes: it could not be rescued."""
-        kept = self.folder / "kept"
+        kept = self.folder / self.KEPT
         kept.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=kept, prefix=f"{slot.name}-"))
         for part in (slot.work, slot.git_dir, slot.home / "note.json"):
@@ -163,11 +173,17 @@ class Pool:
                 part.rename(aside / part.name)
         return aside
 
+    def remove(self, slot: Slot) -> None:
+        """Delete a slot this process holds, with everything in it."""
+        aside = self.discard(slot.home)
+        if aside is not None:
+            remove_tree(aside)
+
     def discard(self, path: Path) -> Path | None:
         """Move a folder (or whatever stands there) out of the way at once; to be deleted later."""
         if not os.path.lexists(path):
             return None
-        bin_ = self.folder / "trash"
+        bin_ = self.folder / self.BIN
         bin_.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=bin_))
         path.rename(aside / "x")

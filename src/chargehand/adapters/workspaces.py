@@ -118,6 +118,12 @@ class GitWorkspaces:
             slot.write_note(Note(commit=workspace.commit, branch=workspace.branch, held=False))
             slot.give_back()
 
+    def let_go(self, workspace: Workspace) -> None:
+        """Hold a workspace no longer, and leave in the slot what is said about it."""
+        slot = self._held.pop(workspace.slot, None)
+        if slot is not None:
+            slot.give_back()
+
     def abandoned(self) -> list[Workspace]:
         """The workspaces whose holder died before it gave them back: to be rescued, then released."""
         found = []

@@ -27,6 +27,7 @@ __all__ = [
     "ShellOrArgv",
     "Version",
     "WaveNumber",
+    "Whole",
     "duration_text",
     "parse_duration",
 ]
@@ -115,6 +116,10 @@ def _count(value: Any) -> int:
     return _integer(value, 1, "a whole number from 1")
 
 
+def _whole(value: Any) -> int:
+    return _integer(value, 0, "a whole number from 0")
+
+
 def _wave(value: Any) -> int:
     number = _integer(value, 1, "the number of a wave, from 1")
     if number > 1_000_000:
@@ -181,6 +186,7 @@ _ARGV_SCHEMA = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 
 Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
 Count = Annotated[int, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 1})]
+Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 0})]
 WaveNumber = Annotated[int, BeforeValidator(_wave), WithJsonSchema({"type": "integer", "minimum": 1})]
 Version = Annotated[int, BeforeValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
 Money = Annotated[float, BeforeValidator(_money), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]

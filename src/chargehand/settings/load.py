@@ -81,6 +81,7 @@ class _Reader:
             accept=self.get("accept", False),
             state_dir=self._state_dir(),
             rescue_days=self.get("rescue_days", 30),
+            spare_bytes=self.get("spare_bytes", 1024**3),
             defaults=defaults,
             code_review=self.get("features.code_review"),
             holistic=self.get("features.holistic"),

@@ -14,7 +14,7 @@ from chargehand.domain.options import Caps
 from chargehand.domain.plan import Barrier, Mode, Weight
 from chargehand.plans.document import Plain
 from chargehand.plans.faults import problem_of
-from chargehand.plans.fields import Count, Duration, EnvName, Flag, Model, Money, ShellOrArgv
+from chargehand.plans.fields import Count, Duration, EnvName, Flag, Model, Money, ShellOrArgv, Whole
 from chargehand.plans.models import GateModel, Profile
 
 __all__ = [
@@ -113,7 +113,13 @@ OPTIONS: tuple[Option, ...] = (
         key="accept", type=Flag, default=False, flag="--accept", help="Land on the target when everything is green."
     ),
     Option(key="state_dir", type=str, flag="--state-dir", help="Folder of journals, logs and workspaces."),
-    Option(key="rescue_days", type=Count, default=30, help="How many days rescue refs are kept."),
+    Option(
+        key="rescue_days",
+        type=Whole,
+        default=30,
+        help="How many days `clean` keeps rescues, and sealed attempts that were not landed; 0: for ever.",
+    ),
+    Option(key="spare_bytes", type=Whole, default=1024**3, help="Free disk without which no attempt starts, in bytes."),
     Option(key="defaults.agent", type=str, help="Agent of tasks that name none, as in a plan."),
     Option(key="defaults.reviewer", type=str, help="Reviewing agent of tasks that name none, as in a plan."),
     Option(key="defaults.model", type=str, help="Model of tasks that name none."),

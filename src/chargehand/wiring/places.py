@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from chargehand.adapters.git import Repository
 
-__all__ = ["Places", "user_state_folder"]
+__all__ = ["Places", "private_name", "run_mark", "user_state_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,16 @@ class Places:
             private=outside / "private",
             cache=outside / "cache",
         )
+
+
+def private_name(folder: Path) -> str:
+    """The name of the private folders of the run that lies in `folder`."""
+    return f"{run_mark(folder):08x}"
+
+
+def run_mark(folder: Path) -> int:
+    """A number for the run that lies in `folder`."""
+    return crc32(os.fsencode(folder))
 
 
 def user_state_folder(environ: Mapping[str, str]) -> Path:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from chargehand.adapters.agents import make_agent
 from chargehand.adapters.checkout_watch import CheckoutWatch
@@ -28,6 +26,7 @@ from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
 from chargehand.wiring.notifying import build_notifier
+from chargehand.wiring.places import private_name, run_mark
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -50,7 +49,7 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
     """Everything the engine works with; `UserError` when the sandbox that was asked for does not work here."""
     allow_enough()
     site = await _site(shop, state, held.folder)
-    workspaces = GitWorkspaces(shop.repository, shop.places.agents)
+    workspaces = GitWorkspaces(shop.repository, shop.places.agents, spare_bytes=shop.settings.spare_bytes)
     return Ports(
         journal=held.journal,
         inbox=held.inbox,
@@ -78,12 +77,11 @@ async def _site(shop: Workshop, state: RunState, folder: Path) -> _Site:
     hidden = {repository.git_dir, repository.common_dir, places.state}
     if repository.root is not None:
         hidden.add(repository.root)
-    mark = crc32(os.fsencode(folder))
     return _Site(
         sandbox=choice.sandbox,
         hidden=tuple(sorted(hidden)),
-        folders=PrivateFolders(places.private / f"{mark:08x}"),
-        blocks=PortBlocks(start=mark),
+        folders=PrivateFolders(places.private / private_name(folder)),
+        blocks=PortBlocks(start=run_mark(folder)),
         folder=folder,
     )
 

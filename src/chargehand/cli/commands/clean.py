@@ -17,9 +17,9 @@ chargehand clean             remove it
 @command("clean", examples=_EXAMPLES)
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 async def clean(call: Call, dry_run: bool) -> None:
-    """Remove idle workspaces, private folders, merge candidates, and rescues older than `rescue_days`.
+    """Remove idle workspaces, private folders, refs of landed work, and what was rescued longer than `rescue_days` ago.
 
-    Journals, sealed attempts, branches, and whatever an unfinished run needs stay.
+    Journals, branches, unlanded attempts, and whatever an unfinished run needs stay; it says what, and why.
     """
     from chargehand.cli.render.pen import table
 

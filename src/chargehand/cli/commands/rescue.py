@@ -12,7 +12,7 @@ __all__ = ["rescue"]
 
 _EXAMPLES = """
 chargehand rescue list                        what was kept, oldest first
-chargehand rescue show todo-1/api/1           its message and patch
+chargehand rescue show todo-1/api/1           its message and patch; `api/1` or its commit will do
 chargehand rescue restore todo-1/api/1        onto a new branch
 chargehand rescue restore todo-1/api/1 --to D into a new folder
 """
@@ -76,7 +76,10 @@ async def showing(call: Call, name: str) -> None:
 @click.option("--branch", metavar="B", help="The new branch; default: rescued/NAME.")
 @click.option("--to", type=click.Path(path_type=Path), metavar="DIR", help="Write the files into a new folder instead.")
 async def restoring(call: Call, name: str, branch: str | None, to: Path | None) -> None:
-    """Put the rescue NAME onto a new branch, or with --to into a new folder; your checkout stays as it is."""
+    """Put the rescue NAME onto a new branch, or with --to into a new folder; your checkout stays as it is.
+
+    Nothing that exists is overwritten: neither a branch, nor a folder with anything in it.
+    """
     if branch is not None and to is not None:
         raise click.UsageError("Give --branch or --to, not both.")
     workshop = await call.open()
