@@ -50,12 +50,14 @@ class Told:
     """What was done, how often a process was killed before it had ended, and what did not hold.
 
     `outlived` counts the processes of the run that were still there right after a kill: those that resuming has to end.
+    `rescued` are the refs that keep what interrupted attempts had done.
     """
 
     scenario: Scenario
     done: Sequence[str]
     killed: int
     outlived: int
+    rescued: int
     problems: Sequence[str]
     folder: str = ""
 
@@ -83,6 +85,7 @@ def play(scenario: Scenario, tree: Mapping[str, str]) -> Told:
             done=done,
             killed=killed,
             outlived=outlived,
+            rescued=sum("/rescue/" in ref for ref in place.world.refs()),
             problems=problems,
             folder=str(place.folder),
         )
@@ -146,11 +149,12 @@ def _sweep(kind: str, seeds: Sequence[int], kills: int, jobs: int) -> int:
     tree, wall_s = undisturbed(kind)
     scenarios = [Scenario(kind=kind, seed=seed, kills=kills, within_s=wall_s * WITHIN) for seed in seeds]
     print(f"kills under {kind}: an undisturbed run takes {wall_s:.1f} s", flush=True)
-    killed = outlived = failed = 0
+    killed = outlived = rescued = failed = 0
     with ThreadPoolExecutor(jobs) as pool:
         for told in pool.map(partial(play, tree=tree), scenarios):
             killed += told.killed
             outlived += told.outlived
+            rescued += told.rescued
             failed += bool(told.problems)
             mark = "FAILED" if told.problems else "good"
             print(f"{mark} {kind} seed {told.scenario.seed}: killed {', '.join(told.done)}", flush=True)
@@ -161,7 +165,7 @@ def _sweep(kind: str, seeds: Sequence[int], kills: int, jobs: int) -> int:
                 print(f" --seed {told.scenario.seed} --kills {kills} --scenarios 1", flush=True)
     took_s = time.monotonic() - began
     print(f"kills under {kind}: {killed} coordinators killed in {len(seeds)} runs, outlived by {outlived} processes")
-    print(f"kills under {kind}: {failed} runs failed, {took_s:.0f} s", flush=True)
+    print(f"kills under {kind}: {rescued} states rescued, {failed} runs failed, {took_s:.0f} s", flush=True)
     return failed
 
 
