@@ -17,6 +17,7 @@ import pytest
 from chargehand.adapters.confined import mark_of
 from chargehand.adapters.process.spec import MARKER_VARIABLE
 from tests.e2e.cliworld import CliWorld, Done, task
+from tests.e2e.test_cli_terminal import screen
 from tests.repos import Repo
 
 
@@ -381,6 +382,20 @@ def test_leftovers_are_removed_after_a_yes(cli: CliWorld, tmp_path: Path):
     done = cli.call("doctor", "--repair", "--yes")
     assert done.code == 0, done.stdout
     assert not any(path.exists() for path in (*left, lock))
+
+
+def test_removing_is_asked_on_a_terminal(cli: CliWorld):
+    """I9: an empty line is no yes."""
+    left = cli.repo.path / ".git" / "chargehand" / "doctor-xyz"
+    for keys, stays in (("\n", True), ("n\n", True), ("y\n", False)):
+        left.mkdir(parents=True, exist_ok=True)
+        os.utime(left, (0, 0))
+        with screen(cli, "doctor", "--repair", columns=80) as shown:
+            shown.wait_for("Remove 1 temporary folder? [y/N]: ")
+            shown.press(keys)
+            assert shown.end() == 0
+        assert left.exists() is stays
+        assert ("nobody said yes" in shown.text) is stays
 
 
 def test_processes_of_a_dead_run_are_ended(killed: CliWorld, run_folder: Path):

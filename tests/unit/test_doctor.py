@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chargehand.adapters.codec import EVENTS
-from chargehand.domain.events import Event, Recorded, RunAccepted, TaskAdded
+from chargehand.cli.render.diagnosis import diagnosis_document, diagnosis_lines, verdict_line
+from chargehand.cli.render.pen import Pen
+from chargehand.domain.events import Event, Recorded, RunAccepted, RunReplanned, TaskAdded
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import GateStatus
 from chargehand.domain.plan import Barrier, Command, Files, GatePoint, GateSpec, Plan, Task
@@ -157,6 +160,17 @@ def test_the_end_of_a_run_and_where_it_was_accepted_come_from_the_snapshot():
     assert told[-1] == accepted
 
 
+def test_a_plan_that_was_replaced_in_the_lost_part_comes_from_the_snapshot():
+    world = plain()
+    wider = replace(world.plan, tasks=(*world.plan.tasks, piece("e", "d")))
+    world.journal.append([RunReplanned(plan=wider, by="uma")], 1.0)
+    snapshot = fold(world.journal.records)
+    again, _ = after(world, world.journal.records[:1], snapshot)
+    state = asyncio.run(again.drive())
+    assert state.finished is not None
+    assert again.landed()[-1] == "e"
+
+
 def test_a_task_that_no_plan_names_any_more_is_told():
     world = plain()
     asyncio.run(world.drive())
@@ -192,6 +206,34 @@ def test_room_on_a_disk(free: int, files: int | None, ok: bool | None):
     assert found.ok is ok
     assert "state and workspaces" in found.text
     assert bool(found.hint) is (ok is not True)
+
+
+def test_findings_fit_a_terminal_and_their_commands_find_the_place_again():
+    pen = Pen(width=80, where=" --repo /there")
+    long = "a text that goes on " * 20
+    findings = [
+        Finding(area="this machine", name="git", ok=True, text=long),
+        Finding(area="this machine", name="disk", ok=True, text=long),
+        Finding(area="run x", name="branch", ok=False, text=long, hint="`chargehand resume x` goes on."),
+    ]
+    lines = diagnosis_lines(findings, pen)
+    assert max(map(len, lines)) <= 80
+    assert lines[:3] == ["this machine", "  ok    git, disk", ""]
+    assert "        `chargehand resume x --repo /there` goes on." in lines
+    assert verdict_line(findings, pen) == "1 thing is wrong."
+
+
+def test_a_document_says_what_was_repaired():
+    async def nothing() -> str:
+        return ""
+
+    repair = Repair(text="mend it", act=nothing, removes=True)
+    first, second = (Finding(area="a", name=n, ok=False, text=n, hint="", repair=repair) for n in "xy")
+    mended = [Mended(finding=first, done=True, text="Done."), Mended(finding=second, done=False, text="No.")]
+    document = diagnosis_document([second], mended, Pen())
+    assert document["ok"] is False
+    rows = {row["name"]: (row["ok"], row["repair"]["state"], row["repair"]["result"]) for row in document["findings"]}
+    assert rows == {"x": (True, "done", "Done."), "y": (False, "not_done", "No.")}
 
 
 def test_a_repair_that_fails_is_told():
