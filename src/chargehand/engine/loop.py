@@ -29,6 +29,8 @@ from chargehand.ports import Notice, NoticeKind
 
 __all__ = ["Engine", "Observer"]
 
+LONG_WAIT_S = 300.0
+
 Observer = Callable[[Recorded, RunState], None]
 
 
@@ -154,10 +156,14 @@ class Engine:
         self._put(outcome)
 
     async def _wait(self, now: float) -> None:
-        """Until something has come in, or the next timer is due."""
+        """Until something has come in, or the next timer is due.
+
+        A long wait is looked at now and then: the timers of the event loop stand still while a machine sleeps.
+        """
         due = wake_at(self.state, now)
+        pause_s = None if due is None else min(max(0.0, due - self._ports.clock.now()), LONG_WAIT_S)
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if due is None else max(0.0, due - self._ports.clock.now())):
+            async with asyncio.timeout(pause_s):
                 await self._arrived.wait()
 
     def _take(self) -> list[Event]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chargehand.adapters import rescues
+from chargehand.adapters.clock import SteadyClock
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import write_patch
 from chargehand.adapters.run_store import FolderRunStore
@@ -37,15 +37,7 @@ if TYPE_CHECKING:
     from chargehand.wiring.housekeeping import Cleaned
     from chargehand.wiring.landing import Acceptance, Landing
 
-__all__ = ["SystemClock", "Workshop", "open_workshop"]
-
-
-class SystemClock:
-    """Implements `ports.Clock`."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
+__all__ = ["Workshop", "open_workshop"]
 
 
 @dataclass
@@ -58,7 +50,7 @@ class Workshop:
     cwd: Path
     places: Places
     on_output: Callable[[str, str], None] | None = None
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: SteadyClock = field(default_factory=SteadyClock)
     _choices: dict[str, SandboxChoice] = field(default_factory=dict, repr=False)
 
     @property
