@@ -17,6 +17,7 @@ from chargehand.domain.commands import Request
 from chargehand.domain.events import Event, Recorded
 from chargehand.domain.outcome import (
     AttemptResult,
+    ExitKind,
     GateResult,
     LandResult,
     MergeResult,
@@ -28,9 +29,14 @@ from chargehand.domain.state import RunState
 
 __all__ = [
     "Agent",
+    "AgentEvent",
     "AttemptSpec",
+    "Capabilities",
     "Check",
     "Clock",
+    "Dialect",
+    "EventKind",
+    "EventReader",
     "Fleet",
     "GateJob",
     "Gates",
@@ -40,6 +46,8 @@ __all__ = [
     "LandJob",
     "Launch",
     "MergeJob",
+    "MeterAccess",
+    "ModelUsage",
     "Notice",
     "NoticeKind",
     "Notifier",
@@ -52,6 +60,8 @@ __all__ = [
     "RunStore",
     "SealJob",
     "Snapshots",
+    "StreamAgent",
+    "StreamEnd",
     "Workspace",
     "Workspaces",
 ]
@@ -234,7 +244,8 @@ class AttemptSpec:
     `key` is unique in the run; `previous` is (base, commit) of the attempt before, shown as a patch;
     `ref` keeps what is sealed; `declared` are the write patterns of the task (sealed even when ignored), `reads`
     what it names for reading (given as context on demand); `agent` names an agent of the settings; `inputs` are
-    (path, text) of plan and spec files copied read-only and never sealed.
+    (path, text) of plan and spec files copied read-only and never sealed. `session` names an earlier conversation of
+    the agent that is gone on with; `turns`, `tokens` and `usd` bound what it may use (None: no bound of this kind).
     """
 
     key: str
@@ -256,6 +267,10 @@ class AttemptSpec:
     env: EnvSpec = EnvSpec()
     setup: SetupSpec | None = None
     inputs: tuple[tuple[str, str], ...] = ()
+    session: str = ""
+    turns: int | None = None
+    tokens: int | None = None
+    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,8 +309,23 @@ class Fleet(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterAccess:
+    """How one attempt reaches its model provider through the meter.
+
+    `base_url` is `http://127.0.0.1:PORT/t/TOKEN`, without a slash at its end; below it lie the paths of the provider's
+    own interface (`/v1/messages`, `/v1/responses`, `/v1beta/models/…`). `token` is what the agent takes for its key.
+    """
+
+    base_url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Folders and files of one attempt on this machine; all absolute, the same inside a sandbox."""
+    """Folders and files of one attempt on this machine; all absolute, the same inside a sandbox.
+
+    `meter` is how the agent reaches its provider; None: directly.
+    """
 
     workspace: Path
     home: Path
@@ -305,15 +335,22 @@ class Places:
     result: Path
     previous: Path | None = None
     port_base: int = 0
+    meter: MeterAccess | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How an agent program is started; `env` is added to the environment of the attempt."""
+    """How an agent program is started; `env` is added to the environment of the attempt.
+
+    `keys` adds variables whose value only the runtime knows: name in the attempt → name in the environment that
+    Chargehand was started with. `home` are files (path below HOME → text) that are written before the start.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     stdin: bytes = b""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    home: Mapping[str, str] = field(default_factory=dict)
 
 
 class Agent(Protocol):
@@ -330,6 +367,125 @@ class Agent(Protocol):
 
     def missing(self) -> str:
         """Why the program cannot be run here, or an empty string."""
+        ...
+
+
+# -- agents that tell what they do ----------------------------------------------------------------
+
+
+class Dialect(StrEnum):
+    """The interface by which an agent speaks to its model provider."""
+
+    ANTHROPIC = "anthropic"  # Messages
+    RESPONSES = "responses"  # OpenAI Responses
+    CHAT = "chat"  # OpenAI Chat Completions
+    GEMINI = "gemini"  # generateContent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a program can do, and what its driver can tell about it.
+
+    `resume`: a session can be gone on with by its id. `turns` and `usd`: it bounds them itself. `calls`: tool calls
+    are told as they happen. `tokens` and `cost`: it tells what it used. `hook`: it asks a program of ours before each
+    tool call, in the form of the program named. `login` are the files below HOME that hold a login.
+    """
+
+    dialect: Dialect | None = None
+    resume: bool = False
+    turns: bool = False
+    usd: bool = False
+    calls: bool = False
+    tokens: bool = False
+    cost: bool = False
+    hook: str = ""
+    login: tuple[str, ...] = ()
+
+
+class EventKind(StrEnum):
+    """What an agent tells while it works."""
+
+    STARTED = "started"  # `text` is the model, as far as it is told
+    TEXT = "text"  # words to its reader
+    CALL = "call"  # a tool is called; `text` is the command, the path or the like
+    RESULT = "result"  # what a tool answered
+    DENIED = "denied"  # a tool call that was refused; `text` as in CALL
+    RETRY = "retry"  # the provider failed, and is asked again
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentEvent:
+    """One thing an agent tells of itself: untrusted text, never evidence [I6].
+
+    `call` joins a RESULT to its CALL; `failed` marks a RESULT of a tool that failed.
+    """
+
+    kind: EventKind
+    text: str = ""
+    tool: str = ""
+    call: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUsage:
+    """What one process used, as its program tells it. `input_tokens` counts those from the cache, too."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnd:
+    """What a program's stream comes to, once it has ended.
+
+    `final_text` is its last message. `exit_kind` says how it really ended where the exit code does not: RATE_LIMITED
+    or PROVIDER_DOWN (`retry_at` is a stated reset, seconds since the epoch), ENV_MISSING for a refused login,
+    OVER_BUDGET for a limit of its own; None: the process speaks for itself. `failed`: the program tells of a failure,
+    whatever its exit code. `detail` is a sentence for a human. `denials` are the tool calls that were refused.
+    """
+
+    final_text: str = ""
+    session: str = ""
+    model: str = ""
+    usage: ModelUsage | None = None
+    exit_kind: ExitKind | None = None
+    retry_at: float | None = None
+    failed: bool = False
+    detail: str = ""
+    denials: tuple[str, ...] = ()
+
+
+class EventReader(Protocol):
+    """Reads the output of one process. Whatever the process prints, nothing here raises."""
+
+    def feed(self, line: str) -> Sequence[AgentEvent]:
+        """What one line of standard output tells, without its line end."""
+        ...
+
+    def conclude(self, code: int | None, signal: int | None) -> StreamEnd:
+        """What all of it came to; `code` and `signal` are those of the process. Called once, after the last line."""
+        ...
+
+
+class StreamAgent(Agent, Protocol):
+    """An agent whose program tells on standard output, line by line, what it does."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the program can do."""
+        ...
+
+    def reader(self) -> EventReader:
+        """A reader for one process."""
         ...
 
 
