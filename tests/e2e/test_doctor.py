@@ -99,14 +99,11 @@ def test_a_state_folder_that_cannot_be_written_is_told(cli: CliWorld, tmp_path: 
     assert "--state-dir" in finding(done, "journal")["hint"]
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs a small file system of its own")
-def test_a_full_disk_is_told(cli: CliWorld, tmp_path: Path):
-    """On a file system of 16 MiB nothing could be sealed or rescued."""
-    (tmp_path / "small").mkdir()
-    inside = ["bwrap", "--dev-bind", "/", "/", "--size", str(1 << 24), "--tmpfs", str(tmp_path / "small")]
-    words = ["doctor", "--json", "--state-dir", str(tmp_path / "small")]
+def call_inside(cli: CliWorld, binds: list[str], *words: str | Path) -> Done:
+    """A command in a mount namespace of its own."""
+    argv = ["bwrap", "--dev-bind", "/", "/", *binds, sys.executable, "-m", "chargehand", *map(str, words)]
     got = subprocess.run(
-        [*inside, sys.executable, "-m", "chargehand", *words],
+        argv,
         cwd=cli.repo.path,
         env=cli.environ,
         stdin=subprocess.DEVNULL,
@@ -115,9 +112,31 @@ def test_a_full_disk_is_told(cli: CliWorld, tmp_path: Path):
         timeout=60,
         check=False,
     )
-    row = finding(Done(got.returncode, got.stdout, got.stderr), "disk of state")
-    assert (got.returncode, row["ok"]) == (1, False)
+    return Done(got.returncode, got.stdout, got.stderr)
+
+
+NEEDS_BWRAP = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs a mount namespace")
+
+
+@NEEDS_BWRAP
+def test_a_full_disk_is_told(cli: CliWorld, tmp_path: Path):
+    """On a file system of 16 MiB nothing could be sealed or rescued."""
+    (tmp_path / "small").mkdir()
+    binds = ["--size", str(1 << 24), "--tmpfs", str(tmp_path / "small")]
+    done = call_inside(cli, binds, "doctor", "--json", "--state-dir", tmp_path / "small")
+    row = finding(done, "disk of state")
+    assert (done.code, row["ok"]) == (1, False)
     assert "nothing can be recorded, sealed or rescued there" in row["text"]
+
+
+@NEEDS_BWRAP
+def test_a_repository_that_can_only_be_read_is_told(killed: CliWorld):
+    """What cannot be looked at hides nothing of the rest."""
+    where = str(killed.repo.path)
+    done = call_inside(killed, ["--ro-bind", where, where], "doctor", "--json")
+    assert done.code == 1, done.stderr
+    assert "--state-dir" in finding(done, "journal", "this machine")["hint"]
+    assert "resume" in finding(done, "state", "run")["hint"]
 
 
 def test_a_missing_agent_is_wrong(cli: CliWorld):

@@ -198,6 +198,26 @@ def test_a_journal_from_a_backup_learns_what_landed_since(broken: Broken):
     broken.finishes()
 
 
+def test_landings_that_are_not_known_come_before_commits_of_others(broken: Broken):
+    """I4: also where somebody committed on top of them."""
+    broken.into_one_file()
+    backup = broken.journal.read_bytes()
+    assert broken.cli.call("resume", "--json").document["state"] == "finished"
+    for file in broken.folder.glob("journal.db*"):
+        file.unlink()
+    broken.journal.write_bytes(backup)
+    repo, head = broken.cli.repo, broken.cli.repo.head("chargehand/todo-1")
+    mine = repo.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "mine")
+    repo.git("update-ref", "refs/heads/chargehand/todo-1", mine)
+    done = broken.cli.call("doctor", "--repair", "--json")
+    told = {row["text"]: row for row in done.document["findings"] if row["name"] == "branch"}
+    assert done.code == 1
+    (left,) = [text for text in told if "1 commit of others on top" in text]
+    repo.git(*told[left]["hint"].split("`")[1].split()[1:])
+    assert repo.head("chargehand/todo-1") == head
+    broken.finishes()
+
+
 @pytest.mark.parametrize("how", ["zeroed", "deleted"])
 def test_what_cannot_be_saved_is_said(broken: Broken, how: str):
     if how == "zeroed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ async def look_at_branch(case: Case) -> list[Finding]:
     elif tip is not None and case.head in gone:
         found.append(_no_head(case, tip))
     elif tip is not None and not await _is_expected(case, tip):
-        found.append(await _behind(case, tip) or await _moved(case, tip))
+        found.append(await _behind(case) or await _moved(case, tip))
     return found if case.is_over else found + await _checked_out(case)
 
 
@@ -117,11 +118,11 @@ async def _make_again(case: Case) -> str:
     return f"{branch} is at {head[:_SHORT]} again."
 
 
-async def _behind(case: Case, tip: str) -> Finding | None:
-    """The branch is ahead by landings of this very run: the journal is older than it, from a backup perhaps."""
+async def _behind(case: Case) -> Finding | None:
+    """The branch has landings of this very run that the journal does not know; what others did is told after that."""
     landings = (await _evidence(case)).landings
     unknown = [landing.task for landing in landings if not _is_integrated(case, landing.task)]
-    if not unknown or landings[-1].commit != tip:
+    if not unknown:
         return None
     text = (
         f"{case.state.branch} holds {many(len(unknown), 'landing')} of this run that the journal does not know "
@@ -186,7 +187,7 @@ async def _checked_out(case: Case) -> list[Finding]:
             place = line.removeprefix("worktree ")
         elif line == f"branch refs/heads/{case.state.branch}":
             text = f"{case.state.branch} is checked out in {place}: files there stay behind when the branch moves"
-            hint = f"Leave it there: `git -C {place} switch --detach`."
+            hint = f"Leave it there: `git -C {shlex.quote(place)} switch --detach`."
             found.append(Finding(area=case.area, name="checkout", ok=None, text=text, hint=hint))
     return found
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chargehand.domain.errors import ChargehandError
 from chargehand.domain.plan import Plan
 from chargehand.wiring.doctor.branch import look_at_branch, look_at_work
 from chargehand.wiring.doctor.case import Case, case_of
-from chargehand.wiring.doctor.finding import Finding
+from chargehand.wiring.doctor.finding import Finding, words_of
 from chargehand.wiring.doctor.journals import look_at_journal
 from chargehand.wiring.doctor.leftovers import look_at_leftovers, look_at_processes
 from chargehand.wiring.doctor.locks import look_at_lock
@@ -33,7 +35,7 @@ class Subject:
 
 async def examine(shop: Workshop, subject: Subject) -> list[Finding]:
     """Every finding, by area: machine, agents and programs, runs, and what is left of them."""
-    found = await look_at_machine(shop)
+    found = await _looked("this machine", look_at_machine(shop))
     runs = [subject.run] if subject.run is not None else shop.store.runs()
     about_runs: list[Finding] = []
     over: set[str] = set()
@@ -44,21 +46,32 @@ async def examine(shop: Workshop, subject: Subject) -> list[Finding]:
             continue
         about_runs += await _look_at_run(case, asked=subject.run is not None)
         if subject.run is not None:
-            found += await _look_at_needs(case)
+            found += await _looked("programs", _look_at_needs(case))
         if case.is_over:
             over.add(run)
     if subject.run is not None:
         return found + about_runs + look_at_processes(shop, runs)
     found += look_at_agents(shop.settings.agents)
     if subject.plan is not None:
-        found += await look_at_programs(shop, needs_of_plan(shop, subject.plan), shop.settings.agents)
+        needs = needs_of_plan(shop, subject.plan)
+        found += await _looked("programs", look_at_programs(shop, needs, shop.settings.agents))
     found += about_runs + look_at_processes(shop, runs)
-    return found + await look_at_workspaces(shop, over) + await look_at_leftovers(shop, over)
+    found += await _looked("workspaces", look_at_workspaces(shop, over))
+    return found + await _looked("leftovers", look_at_leftovers(shop, over))
+
+
+async def _looked(area: str, look: Awaitable[list[Finding]]) -> list[Finding]:
+    """What was found; where looking itself fails, that is the finding: the rest is looked at all the same."""
+    try:
+        return await look
+    except (ChargehandError, OSError) as error:
+        text = f"this could not be looked at: {words_of(error)}"
+        return [Finding(area=area, name="look", ok=False, text=text)]
 
 
 async def _case(shop: Workshop, run: str) -> tuple[list[Finding], Case | None]:
     """What is wrong with a journal; the run itself, where it can be read."""
-    broken = await look_at_journal(shop, run)
+    broken = await _looked(f"run {run}", look_at_journal(shop, run))
     if any(finding.ok is False for finding in broken):
         return broken, None
     return broken, case_of(shop, run)
@@ -66,10 +79,10 @@ async def _case(shop: Workshop, run: str) -> tuple[list[Finding], Case | None]:
 
 async def _look_at_run(case: Case, *, asked: bool) -> list[Finding]:
     return [
-        *await look_at_standing(case, asked=asked),
+        *await _looked(case.area, look_at_standing(case, asked=asked)),
         *look_at_lock(case),
-        *await look_at_branch(case),
-        *await look_at_work(case),
+        *await _looked(case.area, look_at_branch(case)),
+        *await _looked(case.area, look_at_work(case)),
     ]
 
 

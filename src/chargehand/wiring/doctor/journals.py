@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -27,7 +28,7 @@ from chargehand.domain.ids import integration_branch, rescue_prefix
 from chargehand.domain.state import RunState
 from chargehand.wiring.doctor.case import holding
 from chargehand.wiring.doctor.evidence import Evidence, gather, landings_of
-from chargehand.wiring.doctor.finding import Finding, Repair, listed, words_of
+from chargehand.wiring.doctor.finding import Finding, Repair, listed, many, words_of
 from chargehand.wiring.doctor.rebuilding import Rebuilt, events_beyond, first_event
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ def _write(remains: _Remains, begun: Sequence[Recorded], rebuilt: Rebuilt, *, is
                 journal.append(rebuilt.events, rebuilt.at)
         kept = _keep(path)
         made.replace(path)
+        _sync(path.parent)
     return kept
 
 
@@ -179,12 +181,23 @@ def _keep(path: Path) -> Path:
     """Copy the damaged files aside; then the log goes, for it is not that of the file to come."""
     kept = path.with_name(f"{path.name}.damaged-{int(time.time())}")
     for end in ("", *_BESIDE):
-        source = path.with_name(path.name + end)
+        source, target = path.with_name(path.name + end), kept.with_name(kept.name + end)
         if source.exists():
-            shutil.copyfile(source, kept.with_name(kept.name + end))
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+            _sync(target)
+    _sync(path.parent)
     for end in _BESIDE:
         path.with_name(path.name + end).unlink(missing_ok=True)
     return kept
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 async def _keep_unknown(
@@ -209,7 +222,7 @@ async def _keep_unknown(
 
 
 def _told(run: str, saved: int, rebuilt: Rebuilt, rescued: Sequence[str], kept: Path) -> str:
-    parts = [f"{saved} events were saved"]
+    parts = [f"{many(saved, 'event')} saved"]
     parts += [f"the snapshot tells of {listed(rebuilt.from_snapshot)}"] if rebuilt.from_snapshot else []
     parts += [f"the branch tells that {listed(rebuilt.from_git)} landed"] if rebuilt.from_git else []
     parts += [f"{listed(rebuilt.unknown)} landed, too, and stands in no plan that is left"] if rebuilt.unknown else []
@@ -228,7 +241,7 @@ async def _hopeless(shop: Workshop, remains: _Remains) -> Finding:
     lost = f"its journal is lost, and there is no snapshot to rebuild it from. {remains.salvaged.detail}"
     if landed:
         tasks = listed(list(dict.fromkeys(landing.task for landing in landed)))
-        text = f"{lost} The branch {branch} holds {len(landed)} landed tasks: {tasks}"
+        text = f"{lost} The branch {branch} holds {many(len(landed), 'landed task')}: {tasks}"
         hint = f"Start again without those tasks: `chargehand run PLAN --base {branch}`."
     else:
         text = f"{lost} Nothing of it landed"

@@ -148,6 +148,7 @@ def _temporary(shop: Workshop) -> list[Finding]:
         (shop.repository.common_dir / "chargehand" / "git", "attributes-*"),
         (shop.repository.common_dir / "chargehand" / "git", "tmp*"),
         (places.agents.parent, "*.gone*"),
+        *((places.runs, f"*/.{name}-*") for name in ("repair", "rebuilt")),
         *((pool, "trash/*") for pool in (places.agents, places.gates)),
         *((pool, f"s*/{name}-*") for pool in (places.agents, places.gates) for name in ("pack", "pointers")),
     ]
