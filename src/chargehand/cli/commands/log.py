@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -11,13 +12,14 @@ from chargehand.cli.call import Call, command, run_argument, task_option
 if TYPE_CHECKING:
     from chargehand.domain.events import Recorded
     from chargehand.domain.state import RunState
+    from chargehand.wiring import Workshop
 
 __all__ = ["log"]
 
 _EXAMPLES = """
 chargehand log                         everything that happened in the newest run
 chargehand log --task api              only what is about one task
-chargehand log --follow                go on until the run ends
+chargehand log --follow                go on until the run is over; Ctrl-C leaves
 chargehand log --json | jq -c .type    one document a line
 """
 _WIDEST_STATE = len("awaiting_decision")
@@ -25,11 +27,14 @@ _WIDEST_STATE = len("awaiting_decision")
 
 @command("log", examples=_EXAMPLES)
 @run_argument
-@click.option("--follow", "-f", is_flag=True, help="Print what happens from now on, too, until nobody drives the run.")
+@click.option("--follow", "-f", is_flag=True, help="Print what happens from now on, too, until the run is over.")
 @task_option("Only events about this task.")
-async def log(call: Call, run: str | None, follow: bool, task: str | None) -> None:
-    """Print the events of RUN, oldest first. With --json one document a line."""
-    from chargehand.cli.looking import changes, task_of
+async def log(call: Call, run: str | None, follow: bool, task: str | None) -> int:
+    """Print the events of RUN, oldest first. With --json one document a line.
+
+    --follow waits also while nobody drives the run, and goes on when it is taken up again.
+    """
+    from chargehand.cli.looking import task_of
 
     workshop = await call.open()
     name = workshop.service.newest(run)
@@ -39,12 +44,20 @@ async def log(call: Call, run: str | None, follow: bool, task: str | None) -> No
     teller = _Teller(call, name, task, max(map(len, (*state.tasks, "(run)"))))
     if not follow:
         teller.tell(workshop.service.events(name))
-        return
-    seen = 0
-    async for _ in changes(workshop, name):
-        events = workshop.service.events(name)
-        teller.tell(events[seen:])
-        seen = len(events)
+        return 0
+    try:
+        await _follow(call, workshop, name, teller)
+    except asyncio.CancelledError:  # Ctrl-C is the way to leave
+        return 130
+    return 0
+
+
+async def _follow(call: Call, workshop: Workshop, run: str, teller: _Teller) -> None:
+    from chargehand.cli.looking import follow, holder_note
+
+    async for view in follow(workshop, run):
+        teller.tell(view.events)
+        call.out.note(*holder_note(view, call.side_pen))
 
 
 class _Teller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -15,24 +16,29 @@ __all__ = ["status"]
 
 _EXAMPLES = """
 chargehand status                 the newest run
-chargehand status todo-2 --watch  follow it until it comes to rest
+chargehand status todo-2 --watch  follow it until it is over; Ctrl-C leaves
 chargehand status --json          the document that `run --json` prints
 """
 
 
 @command("status", examples=_EXAMPLES)
 @run_argument
-@click.option("--watch", "-w", is_flag=True, help="Follow the run until it ends or nobody drives it.")
-async def status(call: Call, run: str | None, watch: bool) -> None:
+@click.option("--watch", "-w", is_flag=True, help="Follow the run until it is over.")
+async def status(call: Call, run: str | None, watch: bool) -> int:
     """Show where RUN stands: every task, what it waits for, open questions, the branch.
 
-    With --json and --watch the one document is printed when the run has come to rest.
+    --watch waits also while nobody drives the run, and goes on when it is taken up again. With --json the one document
+    is printed as soon as nobody drives the run.
     """
     workshop = await call.open()
     name = workshop.service.newest(run)
-    if watch:
-        await _watch(call, workshop, name)
+    try:
+        if watch:
+            await _watch(call, workshop, name)
+    except asyncio.CancelledError:  # Ctrl-C is the way to leave
+        return 130
     _print(call, workshop, name)
+    return 0
 
 
 def _print(call: Call, workshop: Workshop, run: str) -> None:
@@ -51,22 +57,25 @@ def _print(call: Call, workshop: Workshop, run: str) -> None:
 
 async def _watch(call: Call, workshop: Workshop, run: str) -> None:
     from chargehand.cli.driving import is_live
-    from chargehand.cli.looking import changes
+    from chargehand.cli.looking import follow, holder_note
     from chargehand.cli.progress import PlainProgress, Progress
-    from chargehand.domain.evolve import fold
 
     progress: Progress = PlainProgress(call.out)
-    if is_live(call):
-        from chargehand.cli.live import LiveProgress
-
-        progress = LiveProgress(call.out, call.side_pen)
-    seen = 0
     try:
-        async for _ in changes(workshop, run):
-            events = workshop.service.events(run)
-            state = fold(events)
-            for recorded in events[seen:]:
-                progress.event(recorded, state)
-            seen = len(events)
+        async for view in follow(workshop, run):
+            events = view.events
+            if view.is_first and is_live(call):
+                from chargehand.cli.live import LiveProgress
+
+                progress = LiveProgress(call.out, call.side_pen, events[:-1])
+                events = events[-1:]
+            for recorded in events:
+                progress.event(recorded, view.state)
+            if call.out.json and view.holder is None:
+                return
+            if note := holder_note(view, call.side_pen):
+                if view.holder is None:
+                    progress.pause()
+                progress.note(*note)
     finally:
         progress.end()
