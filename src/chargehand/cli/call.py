@@ -31,10 +31,13 @@ __all__ = [
     "choice_argument",
     "command",
     "decision_argument",
+    "optional_task",
     "run_argument",
     "run_option",
     "task_argument",
+    "task_arguments",
     "task_option",
+    "yes_option",
 ]
 
 NO_REPOSITORY = frozenset({"not_a_repository", "no_commit"})
@@ -168,6 +171,21 @@ def run_option(function: _F) -> _F:
 def task_argument(function: _F) -> _F:
     """A TASK of the run."""
     return click.argument("task", shell_complete=_complete_task)(function)
+
+
+def task_arguments(function: _F) -> _F:
+    """Any number of tasks of the run."""
+    return click.argument("tasks", nargs=-1, metavar="[TASK]...", shell_complete=_complete_task)(function)
+
+
+def optional_task(function: _F) -> _F:
+    """A TASK of the run, or none."""
+    return click.argument("task", required=False, metavar="[TASK]", shell_complete=_complete_task)(function)
+
+
+def yes_option(function: _F) -> _F:
+    """A yes beforehand."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")(function)
 
 
 def task_option(help_text: str) -> Callable[[_F], _F]:

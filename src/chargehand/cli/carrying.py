@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from chargehand.cli.call import Call
 from chargehand.cli.driving import Driver, may_ask, print_header
 from chargehand.cli.endings import Accepting, conclude
+from chargehand.cli.render.lines import under_way
+from chargehand.cli.render.pen import hang
 from chargehand.cli.render.units import count, short
 from chargehand.domain.errors import UserError
 from chargehand.domain.evolve import fold
 from chargehand.domain.words import RunVerdict
 
 if TYPE_CHECKING:
+    from chargehand.cli.detaching import Detachment
     from chargehand.domain.state import RunState
     from chargehand.ports import OpenRun
     from chargehand.wiring import Workshop
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["carry", "carry_on"]
 
 
-async def carry_on(call: Call, run: str | None, *, unattended: bool | None, no_wait: bool) -> int:
+async def carry_on(
+    call: Call, run: str | None, *, unattended: bool | None, no_wait: bool, detachment: Detachment | None = None
+) -> int:
     """`resume`: take an existing run up."""
     workshop = await call.open()
     name = workshop.service.newest(run)
@@ -37,21 +42,33 @@ async def carry_on(call: Call, run: str | None, *, unattended: bool | None, no_w
     except BaseException:
         held.release()
         raise
-    return await carry(call, workshop, held, unattended=unattended, no_wait=no_wait)
+    return await carry(call, workshop, held, unattended=unattended, no_wait=no_wait, detachment=detachment)
 
 
 async def carry(
-    call: Call, workshop: Workshop, held: OpenRun, *, unattended: bool | None = None, no_wait: bool = False
+    call: Call,
+    workshop: Workshop,
+    held: OpenRun,
+    *,
+    unattended: bool | None = None,
+    no_wait: bool = False,
+    detachment: Detachment | None = None,
 ) -> int:
-    """Drive a held run and print how it came to rest; releases it in any case."""
+    """Drive a held run and print how it came to rest; releases it in any case.
+
+    With a `detachment` the terminal is left first, and the run waits for answers from elsewhere.
+    """
     call.session.run = held.run
     try:
         history = list(held.journal.read())
         state = fold(history)
         state.unattended = state.unattended or bool(unattended)
         await print_header(call, workshop, state)
-        wait = may_ask(call) and not no_wait and not state.unattended
-        driver = Driver(call, workshop, held.run, wait=wait)
+        if detachment is not None:
+            call = detachment.leave(call, state, workshop.store.folder(held.run))
+        asks = may_ask(call) and not no_wait and not state.unattended
+        waits = asks or (detachment is not None and not no_wait and not state.unattended)
+        driver = Driver(call, workshop, held.run, asks=asks, waits=waits)
         end = await driver.drive(held, history, unattended=unattended)
     finally:
         held.release()
@@ -61,10 +78,11 @@ async def carry(
 
 def _say_what_is_left(call: Call, state: RunState) -> None:
     """Resuming shows what it will do first (SPEC 8)."""
+    pen = call.side_pen
     over = sum(1 for record in state.tasks.values() if record.is_over)
     call.out.note(f"going on after event {state.seq}: {over} of {count(len(state.tasks), 'task')} over")
-    for key in state.inflight:
-        call.out.note(f"  {key} was under way: what became of it is looked at first")
+    for effect in state.inflight.values():
+        call.out.note(*hang("  ", under_way(effect), pen))
 
 
 async def _accept(call: Call, workshop: Workshop, state: RunState) -> Accepting:

@@ -17,6 +17,7 @@ from chargehand.cli.prompts import Prompter
 from chargehand.cli.render.canary import base_lines
 from chargehand.cli.render.header import header_lines
 from chargehand.cli.render.pen import hang
+from chargehand.cli.requesting import asker
 from chargehand.domain.events import CanaryFinished
 from chargehand.domain.words import Decision
 
@@ -52,13 +53,14 @@ async def print_header(call: Call, workshop: Workshop, state: RunState) -> None:
 
 
 class Driver:
-    """Drives one run; `wait` keeps it going while only decisions are left."""
+    """Drives one run; `waits` keeps it going while only decisions are left, `asks` puts them on the terminal."""
 
-    def __init__(self, call: Call, workshop: Workshop, run: str, *, wait: bool) -> None:
+    def __init__(self, call: Call, workshop: Workshop, run: str, *, asks: bool, waits: bool) -> None:
         self._call = call
         self._workshop = workshop
         self._run = run
-        self._wait = wait
+        self._asks = asks
+        self._waits = waits
         self._engine: Engine | None = None
         self._presses = 0
         self._caught: list[signal.Signals] = []
@@ -74,7 +76,8 @@ class Driver:
                 held,
                 observe=self._observe,
                 on_engine=self._take,
-                wait_for_people=self._wait,
+                tell=self._tell,
+                wait_for_people=self._waits,
                 unattended=unattended,
             )
         except asyncio.CancelledError:
@@ -92,7 +95,7 @@ class Driver:
             from chargehand.cli.live import LiveProgress
 
             self._progress = LiveProgress(self._call.out, self._call.side_pen, history)
-        if self._wait:
+        if self._asks:
             self._prompter = Prompter(self._progress, lambda: self._call.side_pen, self._answer)
         self._workshop.on_output = self._progress.output
 
@@ -100,6 +103,9 @@ class Driver:
 
     def _take(self, engine: Engine) -> None:
         self._engine = engine
+
+    def _tell(self, text: str) -> None:
+        self._progress.note(*hang("found: ", text, self._call.side_pen))
 
     def _observe(self, recorded: Recorded, state: RunState) -> None:
         self._call.session.recent.append(recorded)
@@ -113,8 +119,7 @@ class Driver:
             asyncio.get_running_loop().call_soon(self._prompter.look, state)
 
     def _answer(self, decision: Decision, choice: str, note: str) -> None:
-        by = os.environ.get("USER") or os.environ.get("LOGNAME") or "terminal"
-        self._workshop.service.answer(self._run, decision.id, choice, by, note)
+        self._workshop.service.answer(self._run, decision.id, choice, asker(), note)
 
     # -- signals ----------------------------------------------------------------------------------
 
@@ -143,8 +148,12 @@ class Driver:
                 self._prompter.make_room()
             again = ", press again to stop at once" if name == "ctrl-c" else ""
             step = self._call.side_pen.step(f"resume {self._run}")
-            text = f"stopping{again}: `{step}` will go on."
-            self._progress.note(*hang("", text, self._call.side_pen, indent=0))
+            self._say(f"stopping{again}: `{step}` will go on.")
             self._engine.interrupt(name)
         elif name != "a closed terminal":  # a shell that ends may say so more than once
+            if self._presses == 2:
+                self._say("killing what is live; what it left is kept.")
             self._engine.interrupt(name, now=True)
+
+    def _say(self, text: str) -> None:
+        self._progress.note(*hang("", text, self._call.side_pen, indent=0))

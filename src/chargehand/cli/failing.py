@@ -61,7 +61,10 @@ def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]
             rows = [_row(p.code, p.message, p.hint, p.file, p.line) for p in problems]
             return USAGE, document | ({"errors": rows} if rows else {})
         case RunLocked():
-            hint = f"Watch it with `chargehand status {error.run} --watch`; end it before `chargehand resume`."
+            hint = (
+                f"Follow it with `chargehand log {error.run} --follow` or `chargehand status {error.run} --watch`; "
+                f"`chargehand pause {error.run}` stops it."
+            )
             return USAGE, _document("run_locked", str(error), hint)
         case click.UsageError():
             return USAGE, _document("usage", _sentence(error.format_message()), _help_hint(error))

@@ -24,7 +24,7 @@ A first run:
 
 \b
 Exit codes: 0 all integrated, 1 failures or blocked tasks, 2 usage or plan,
-3 internal error, 4 only decisions are left, 130 interrupted."""
+3 internal error, 4 only decisions are left, 130 interrupted or paused."""
 
 
 @click.group(

@@ -39,10 +39,12 @@ and the moving display show only on a terminal; `NO_COLOR` turns colour off, `TE
 | 2 | usage, plan, settings or repository: nothing was started |
 | 3 | an internal error (a crash report was written), or something the program needs failed; the run can be resumed |
 | 4 | only decisions are left; on a terminal the run waits for them instead, unless `--no-wait` |
-| 130 | interrupted: Ctrl-C, SIGTERM, or a terminal that was closed |
+| 130 | paused, or interrupted: Ctrl-C, SIGTERM, or a terminal that was closed |
 
 Ctrl-C (or SIGTERM, or a terminal that was closed) once stops cleanly: nothing new starts, live attempts are ended, what
-they left is kept. Twice kills them.
+they left is kept. Twice kills them; what they left is kept all the same. `--detach` goes on in the background: a
+terminal that is closed ends nothing then, and `pause` or `cancel` stop the run. What the process in the background has
+to say is in `driver.log` in the folder of the run, of which the last 4 to 8 MiB are kept.
 """
 
 

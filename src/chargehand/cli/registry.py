@@ -21,7 +21,8 @@ class Entry:
 
 
 _HERE = "chargehand.cli.commands"
-_PLANS, _RUNS, _ANSWERS, _RESULTS, _PLACE = "Plans", "Runs", "Decisions", "Results", "This place"
+_PLANS, _RUNS, _CONTROL, _ANSWERS = "Plans", "Runs", "Control", "Decisions"
+_RESULTS, _PLACE = "Results", "This place"
 
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry(target=f"{_HERE}.init:init", help="Write a commented chargehand.toml and plan.yaml.", section=_PLANS),
@@ -34,6 +35,11 @@ COMMANDS: Mapping[str, Entry] = {
     "show": Entry(target=f"{_HERE}.show:show", help="Show a task: state, brief, change, output.", section=_RUNS),
     "why": Entry(target=f"{_HERE}.why:why", help="Say what a task waits for, or how it ended.", section=_RUNS),
     "log": Entry(target=f"{_HERE}.log:log", help="Print what happened in a run, event by event.", section=_RUNS),
+    "pause": Entry(target=f"{_HERE}.pause:pause", help="Let a run stand until it is resumed.", section=_CONTROL),
+    "cancel": Entry(target=f"{_HERE}.cancel:cancel", help="End a task, or give a run up.", section=_CONTROL),
+    "retry": Entry(target=f"{_HERE}.retry:retry", help="Take tasks up again that did not make it.", section=_CONTROL),
+    "skip": Entry(target=f"{_HERE}.skip:skip", help="Leave tasks out.", section=_CONTROL),
+    "replan": Entry(target=f"{_HERE}.replan:replan", help="Give a run an edited plan.", section=_CONTROL),
     "decisions": Entry(
         target=f"{_HERE}.decisions:decisions", help="List the questions that wait for you.", section=_ANSWERS
     ),

@@ -20,11 +20,12 @@ from chargehand.domain.errors import UserError
 from chargehand.wiring.starting import refuse_second_run
 
 if TYPE_CHECKING:
+    from chargehand.cli.detaching import Detachment
     from chargehand.domain.options import RunOptions
     from chargehand.domain.plan import Plan
     from chargehand.settings import Settings
 
-__all__ = ["set_out"]
+__all__ = ["checked", "set_out"]
 
 _SAID_LATER = frozenset({"unknown_agent", "no_agent", "profile_unavailable"})
 _SHOWN_WARNINGS = 5
@@ -42,13 +43,17 @@ async def set_out(
     run_id: str | None,
     new: bool,
     yes: bool,
+    detachment: Detachment | None = None,
 ) -> int:
-    """Read, check, ask where somebody is there to be asked, start, drive; answers with the exit code."""
+    """Read, check, ask where somebody is there to be asked, start, drive; answers with the exit code.
+
+    With a `detachment` the terminal is left once the run is held.
+    """
     workshop = await call.open()
     surveyed = await survey_plan(workshop, path, base)
     if dry_run:
         return print_check(call, surveyed, path)
-    plan = _checked(surveyed)
+    plan = checked(surveyed)
     if not new:
         refuse_second_run(workshop.service, workshop.store, plan)
     event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
@@ -67,10 +72,11 @@ async def set_out(
     except BaseException:
         held.release()
         raise
-    return await carry(call, workshop, held, no_wait=no_wait)
+    return await carry(call, workshop, held, no_wait=no_wait, detachment=detachment)
 
 
-def _checked(surveyed: Surveyed) -> Plan:
+def checked(surveyed: Surveyed) -> Plan:
+    """The plan when nothing is wrong with it; `PlanRefused` with every error."""
     plan = surveyed.loaded.plan
     if surveyed.errors or plan is None:
         raise PlanRefused(surveyed.errors)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from chargehand.cli.call import Call, choice_argument, command, decision_argument, run_option
@@ -26,7 +24,7 @@ chargehand approve d2          the same as `answer d2 approve`
 async def answer(call: Call, decision: str, choice: str, note: str, run: str | None) -> None:
     """Answer the question ID with CHOICE; TEXT of --note stands in the next brief of the task.
 
-    A process that drives the run takes the answer at once; without one it waits until `chargehand resume`.
+    A process that drives the run takes the answer at once; without one it is recorded for `chargehand resume`.
     """
     await _answer(call, decision, choice, run, note)
 
@@ -48,16 +46,17 @@ async def reject(call: Call, decision: str, run: str | None) -> None:
 
 
 async def _answer(call: Call, decision: str, choice: str, run: str | None, note: str = "") -> None:
+    from chargehand.cli.requesting import named, new_request, next_lines, send
+    from chargehand.domain.commands import RequestKind
+
     workshop = await call.open()
     name = workshop.service.newest(run)
-    by = os.environ.get("USER") or os.environ.get("LOGNAME") or "command line"
-    workshop.service.answer(name, decision, choice, by, note)
-    held = workshop.store.holder(name)
+    request = new_request(RequestKind.ANSWER, decision=decision, choice=choice, note=note)
+    sent = await send(workshop, name, request)
+    held = sent.holder is not None
     if call.out.json:
-        call.out.document({"run": name, "decision": decision, "choice": choice, "by": by, "held": held is not None})
-    elif held:
-        call.out.say(f"{decision} is answered with {choice}; {held} goes on with run {name}.")
-    else:
-        call.out.say(f"{decision} is answered with {choice}.")
-        step = call.pen.step(f"resume {name}")
-        call.out.say(f"Nobody drives run {name} now: `{step}` takes the answer and goes on.")
+        row = {"run": name, "decision": decision, "choice": choice, "by": request.by, "held": held, "taken": sent.taken}
+        call.out.document(row)
+        return
+    goes_on = f"; {named(sent.holder, start=False)} goes on with run {name}" if sent.taken and sent.holder else ""
+    call.out.say(f"{decision} is answered with {choice}{goes_on}.", *next_lines(call, sent))

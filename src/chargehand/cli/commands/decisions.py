@@ -15,12 +15,15 @@ chargehand answer d1 retry        answer one of them
 @command("decisions", examples=_EXAMPLES)
 @run_argument
 async def decisions(call: Call, run: str | None) -> None:
-    """List the open questions of RUN: what happened, what each answer does, how to answer."""
+    """List the open questions of RUN: what happened, since when it waits, what was tried, what each answer does."""
+    from chargehand.cli.asked import facts_of
     from chargehand.cli.render.summary import decision_lines
+    from chargehand.cli.render.units import ago, iso
 
     workshop = await call.open()
     name = workshop.service.newest(run)
     state = workshop.service.look(name).state
+    facts = facts_of(state, workshop.service.events(name)) if state.decisions else {}
     if call.out.json:
         rows = [
             {
@@ -33,11 +36,18 @@ async def decisions(call: Call, run: str | None) -> None:
                 "choices": list(asked.choices),
                 "effects": list(asked.effects),
                 "default": asked.default,
+                "since": iso(facts[asked.id].since),
+                "tried": list(facts[asked.id].tried),
             }
             for asked in state.decisions.values()
         ]
         call.out.document({"run": name, "decisions": rows})
     elif state.decisions:
-        call.out.say(*decision_lines(state, call.pen))
+        now = workshop.clock.now()
+        before = {
+            name: [f"waits since {ago(fact.since, now)}", *(f"tried: {text}" for text in fact.tried)]
+            for name, fact in facts.items()
+        }
+        call.out.say(*decision_lines(state, call.pen, before=before))
     else:
         call.out.note(f"Run {name} asks nothing.")

@@ -14,7 +14,7 @@ from chargehand.domain.moves import agent_of
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import TaskStatus
 
-__all__ = ["Board", "board_lines"]
+__all__ = ["Board", "board_lines", "standing"]
 
 _MOST_ROWS = 30
 _MOST_QUESTIONS = 3
@@ -96,6 +96,8 @@ def _row(board: Board, state: RunState, record: TaskRecord, now: float) -> tuple
 
 
 def _remark(board: Board, record: TaskRecord) -> str:
+    if record.ending is not None and not record.is_over:
+        return f"is being ended, as {record.ending.by or 'somebody'} asked"
     if record.id in board.lines:
         return board.lines[record.id]
     if record.status is TaskStatus.INTEGRATED or record.status in _MOVING:
@@ -151,9 +153,24 @@ def _sums(board: Board, state: RunState, pen: Pen, now: float) -> str:
         f"{over} of {len(state.tasks)} tasks over",
         *_budget(state),
     ]
-    parts += ["stopping"] * state.interrupted
+    parts += [standing(state)] if standing(state) else []
     parts += [f"starts nothing more ({state.stopped.reason})"] if state.stopped else []
     return _cut("  " + " · ".join(parts), pen)
+
+
+def standing(state: RunState) -> str:
+    """That people want the run to stand or to end; empty when it goes on."""
+    if state.finished is not None:
+        return ""
+    if state.cancelled is not None:
+        return "cancelling"
+    if state.interrupted:
+        return "stopping"
+    if state.paused is None:
+        return ""
+    if not state.inflight:
+        return "paused"
+    return "pausing: ends what is under way" if state.halted else "pausing: what is under way goes on to its end"
 
 
 def _budget(state: RunState) -> list[str]:

@@ -50,7 +50,7 @@ from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.words import TaskStatus
 
-__all__ = ["RED_AS_ON_BASE", "STYLES", "Line", "Rank", "is_as_on_base", "say"]
+__all__ = ["RED_AS_ON_BASE", "STYLES", "Line", "Rank", "is_as_on_base", "say", "under_way"]
 
 RED_AS_ON_BASE = "red as on the base"
 
@@ -135,17 +135,19 @@ def _of_people(
     match event:
         case RunPaused():
             how = "what is under way is ended" if event.at_once else "what is under way goes on to its end"
-            return Line(what="paused", detail=f"by {event.by}: nothing new starts, {how}")
+            return Line(what="paused", detail=f"by {event.by}: nothing new starts, {how}", rank=Rank.NOTABLE)
         case RunCancelled():
-            return Line(what="cancelled", detail=f"by {event.by}")
+            detail = f"by {event.by}: what is under way is ended, open tasks are cancelled"
+            return Line(what="cancelled", detail=detail, rank=Rank.NOTABLE)
         case RunReopened():
-            return Line(what="reopened", detail=f"by {event.by}")
+            return Line(what="reopened", detail=f"by {event.by}", rank=Rank.NOTABLE)
         case RunReplanned():
-            return Line(what="replanned", detail=f"by {event.by}: the plan has {len(event.plan.tasks)} tasks now")
+            detail = f"by {event.by}: the plan has {len(event.plan.tasks)} tasks now"
+            return Line(what="replanned", detail=detail, rank=Rank.NOTABLE)
         case RequestTaken():
             said = f"{event.kind} by {event.by}"
             if event.refused:
-                return Line(what="refused", task=event.task, detail=f"{said}: {event.refused}")
+                return Line(what="refused", task=event.task, detail=f"{said}: {event.refused}", rank=Rank.ROUTINE)
             return Line(what="asked", task=event.task, detail=said, rank=Rank.ROUTINE)
         case BranchFound():
             return Line(what="found", detail=f"the integration branch stands at {short(event.head)}")
@@ -156,10 +158,12 @@ def _of_people(
 def _of_wish(event: TaskEndAsked | TaskReopened | TaskFound) -> Line:
     match event:
         case TaskEndAsked():
-            return Line(what="ending", task=event.task, detail=f"{event.by} wants it {event.status}")
+            detail = f"{event.by} wants it {event.status}"
+            return Line(what="ending", task=event.task, detail=detail, rank=Rank.NOTABLE)
         case TaskReopened():
             told = f": {event.note}" if event.note else ""
-            return Line(what="waiting", task=event.task, detail=f"again, as {event.by} asked{told}")
+            detail = f"again, as {event.by} asked{told}"
+            return Line(what="waiting", task=event.task, detail=detail, rank=Rank.NOTABLE)
         case TaskFound():
             at = f" at {short(event.landed)}" if event.landed else ""
             return Line(what=event.status, task=event.task, reason=event.reason or "", detail=f"found{at} by a repair")
@@ -222,6 +226,27 @@ def _intended(effect: Effect, agent: str) -> Line:
         case Land():
             detail = f"moving the branch to {short(effect.commit)}"
             return Line(task=effect.task, what="landing", detail=detail, rank=Rank.ROUTINE)
+        case _:  # pragma: no cover
+            assert_never(effect)
+
+
+def under_way(effect: Effect) -> str:
+    """An effect whose process is gone, and what is done about it when the run is taken up (SPEC 8)."""
+    match effect:
+        case StartAttempt():
+            what = f"{effect.task}: attempt {effect.attempt} was under way"
+            return f"{what}; if it ended unseen it is judged, else what it left is rescued and it is done again"
+        case RunCanary():
+            return "the gates were being tried on the untouched base; they are tried again"
+        case RunGates():
+            whose = f"{effect.task}: its gates" if effect.task else f"the {effect.point} gates"
+            return f"{whose} were running; they run again"
+        case MergeCandidate():
+            return f"{effect.task}: it was being merged; the merge is made again"
+        case Land():
+            return f"{effect.task}: it was landing; the branch tells whether it did"
+        case OpenBranch():
+            return "the run's branch was being made; it is looked for"
         case _:  # pragma: no cover
             assert_never(effect)
 

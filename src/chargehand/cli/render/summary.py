@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chargehand.cli.render.board import standing
 from chargehand.cli.render.canary import stop_lines
 from chargehand.cli.render.lines import STYLES
 from chargehand.cli.render.pen import Cell, Pen, block, hang, table
@@ -51,7 +53,8 @@ def summary_lines(state: RunState, pen: Pen, *, accepted: str = "", folder: Path
 def status_lines(state: RunState, pen: Pen, now: float, *, held: bool, folder: Path | None = None) -> list[str]:
     """`status`: what the summary says, with what each task that is not over waits for."""
     word = run_state(state, held=held)
-    title = f"run {pen.draw(state.run, 'strong')}  {pen.draw(word, STYLES.get(word, 'live'))}"
+    about_to = f" ({standing(state)})" if held and word == "running" and standing(state) else ""
+    title = f"run {pen.draw(state.run, 'strong')}  {pen.draw(word + about_to, STYLES.get(word, 'live'))}"
     lines = [title, f"  plan {state.plan.plan}, branch {state.branch}, base {short(state.base)}"]
     lines += ["", *task_rows(state, pen, held=held), ""]
     about: list[str] = []
@@ -103,18 +106,25 @@ def _task_row(record: TaskRecord, *, gone: bool) -> tuple[Cell | str, ...]:
     )
 
 
-def decision_lines(state: RunState, pen: Pen, *, only: str = "") -> list[str]:
-    """Each open question (or `only` that): what happened, what each answer does, how to answer."""
+def decision_lines(
+    state: RunState, pen: Pen, *, only: str = "", before: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """Each open question (or `only` that): what happened, what each answer does, how to answer.
+
+    `before` says of a decision since when it waits and what was tried, line by line.
+    """
     lines: list[str] = []
     for decision in state.decisions.values():
         if only in {"", decision.id}:
-            lines += _decision(state, decision, pen)
+            lines += _decision(state, decision, pen, (before or {}).get(decision.id, ()))
     return lines
 
 
-def _decision(state: RunState, decision: Decision, pen: Pen) -> list[str]:
+def _decision(state: RunState, decision: Decision, pen: Pen, before: Sequence[str]) -> list[str]:
     about = f" ({decision.task})" if decision.task else ""
     lines = hang(f"{pen.draw(decision.id, 'ask')}{about}: ", decision.question, pen)
+    for line in before:
+        lines += hang("    ", line, pen, indent=6)
     lines += block(f"command: {decision.command}", pen) if decision.command else []
     for effect in decision.effects or decision.choices:
         lines += hang("    - ", effect, pen)

@@ -1,0 +1,55 @@
+"""What a person wants to know before answering: since when a question waits, and what was tried (SPEC 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chargehand.cli.stories import Story, tell_stories
+from chargehand.domain.events import DecisionAsked, Recorded
+from chargehand.domain.outcome import GateStatus
+from chargehand.domain.state import RunState
+
+__all__ = ["Facts", "facts_of"]
+
+_BAD = frozenset({GateStatus.FAIL, GateStatus.FAULT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Of an open question: `since` (seconds since the epoch), and a line for each attempt that was made."""
+
+    since: float
+    tried: tuple[str, ...] = ()
+
+
+def facts_of(state: RunState, events: Sequence[Recorded]) -> dict[str, Facts]:
+    """The facts of every open question, by its id; `events` are those of the run."""
+    found: dict[str, Facts] = {}
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, DecisionAsked) and event.decision.id in state.decisions:
+            stories = tell_stories(events, event.decision.task) if event.decision.task else []
+            found[event.decision.id] = Facts(
+                since=recorded.at, tried=tuple(f"attempt {story.number}: {_how(story)}" for story in stories)
+            )
+    return found
+
+
+def _how(story: Story) -> str:
+    """How an attempt ended, in plain words."""
+    result = story.result
+    if story.failure is not None:
+        return story.failure.summary
+    if story.lost:
+        return f"it came to no end: {story.lost}"
+    if result is None:
+        return "it was under way"
+    red = [gate.gate for _, gate in story.gates if gate.status in _BAD]
+    if red:
+        return f"red: {', '.join(dict.fromkeys(red))}"
+    if result.report is None:
+        return f"it left no report: {result.report_problem}"
+    changed = len(result.sealed.changes) if result.sealed else 0
+    claim = f"it reported {result.report.status.value}"
+    return f"{claim} ({result.report.summary})" if result.report.summary else f"{claim}, {changed} paths changed"
