@@ -1,0 +1,26 @@
+"""The interfaces of model providers, as far as they are read and answered here.
+
+Pure: bytes and texts in, values out. The meter (`adapters.meter`) and the scripted model server (`testing.model`)
+speak through it, so that neither knows a form the other does not.
+"""
+
+from .refusals import Refusal, refusal
+from .resets import retry_at
+from .routes import Dialect, Errand, Route, route
+from .sse import Sse, SseEvents
+from .usage import AnswerReader, StreamProblem, TokenUse
+
+__all__ = [
+    "AnswerReader",
+    "Dialect",
+    "Errand",
+    "Refusal",
+    "Route",
+    "Sse",
+    "SseEvents",
+    "StreamProblem",
+    "TokenUse",
+    "refusal",
+    "retry_at",
+    "route",
+]
