@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections import Counter
@@ -103,18 +102,16 @@ def once(name: str, act: Callable[[Any], object]) -> Callable[[Any, Any, Any], N
 @contextmanager
 def looping(repo: Repo, *words: str) -> Iterator[list[int]]:
     """A git command of the user's over and over beside the run; afterwards its exit codes."""
-    log = repo.path.parent / "loop.log"
-    script = f"while :; do git {' '.join(words)} 2>>{log}.err; echo $? >>{log}; done"
+    log, stop = repo.path.parent / "loop.log", repo.path.parent / "stop"
+    script = f"while [ ! -e {stop} ]; do git {' '.join(words)} 2>>{log}.err; echo $? >>{log}; done"
     codes: list[int] = []
     log.write_text("")
-    with subprocess.Popen(
-        ["sh", "-c", script], cwd=repo.path, env=dict(repo.environ), start_new_session=True
-    ) as process:
+    with subprocess.Popen(["sh", "-c", script], cwd=repo.path, env=dict(repo.environ)) as process:
         try:
             yield codes
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            stop.touch()
+            process.wait(60)
             codes += [int(line) for line in log.read_text().split()]
 
 
