@@ -388,11 +388,12 @@ def test_a_question_without_a_retry_is_not_answered_by_it():
 
 
 def test_a_task_that_waits_for_its_time_has_waited_enough():
-    play = begun(a_task("a"), a_task("b"), jobs=1)
+    play = begun(a_task("a"), a_task("b", agent="other"), jobs=1)
     play.attempt("a", ended(ExitKind.RATE_LIMITED))
     assert play.running == ["b"]
     asks(play, "retry", "a")
     assert play.state.timers == []
+    assert play.state.circuits == {}
     play.through("b")
     assert play.running == ["a"]
     assert fold(play.journal) == play.state

@@ -537,8 +537,8 @@ def test_what_another_attempt_cannot_mend_escalates_at_once(kind, reason):
 
 @pytest.mark.parametrize("kind", [ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN])
 def test_a_rate_limit_waits_until_the_stated_reset(kind):
-    """Row `rate-limited, quota, provider down`: attempts are not consumed; other tasks go on."""
-    play = Play(a_plan(a_task("a"), a_task("b")), jobs=1)
+    """Row `rate-limited, quota, provider down`: attempts are not consumed; other agents go on."""
+    play = Play(a_plan(a_task("a"), a_task("b", agent="other")), jobs=1)
     play.begin()
     play.attempt("a", ended(kind, retry_at=play.now + 500))
     assert play.task("a").not_before == play.now + 500

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chargehand.domain.decide import decide, is_stuck, settle, wake_at
@@ -533,9 +535,14 @@ def test_interrupted_nothing_new_starts_and_what_was_concluded_stays():
 # -- timers -------------------------------------------------------------------------------------------
 
 
+def each_with_its_own(*names: str) -> list[Any]:
+    """Tasks whose agents have providers of their own: one that asks to wait holds up no other."""
+    return [a_task(name, agent=f"agent of {name}") for name in names]
+
+
 def test_the_next_timer_is_the_first_that_is_not_due_yet():
     """A timer that is due and cannot start waits for an event: waking for it would turn the loop in circles."""
-    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), jobs=1)
+    play = Play(a_plan(*each_with_its_own("a", "b", "c")), jobs=1)
     play.begin()
     play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 10))
     play.attempt("b", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 20))
@@ -552,7 +559,7 @@ def test_the_next_timer_is_the_first_that_is_not_due_yet():
 
 def test_what_was_due_long_ago_does_not_go_before_longer_paths():
     """3.3: longest remaining path first, also among tasks whose time has come."""
-    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c", "b")), jobs=1)
+    play = Play(a_plan(*each_with_its_own("a", "b"), a_task("c", "b")), jobs=1)
     play.begin()
     play.attempt("b", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 10))
     play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 5))
@@ -561,7 +568,7 @@ def test_what_was_due_long_ago_does_not_go_before_longer_paths():
 
 
 def test_no_timer_wakes_a_run_that_is_held_stopped_or_interrupted():
-    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), jobs=2)
+    play = Play(a_plan(*each_with_its_own("a", "b", "c")), jobs=2)
     play.begin()
     play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 10))
     play.attempt("b", done(ReportStatus.KICKBACK))

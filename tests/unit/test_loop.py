@@ -441,7 +441,7 @@ def test_a_timer_wakes_the_loop():
 def test_a_timer_that_is_due_while_the_slot_is_taken_keeps_nobody_busy():
     """The loop sleeps until something happens, and outcomes still come in."""
     world = World(
-        a_plan(a_task("a"), a_task("b")),
+        a_plan(a_task("a"), a_task("b", agent="other")),
         fleet=FakeFleet({("a", 1): limited}),
         options={"jobs": 1, "policy": Policy(backoff_s=0.01)},
         clock=WallClock(),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import assert_never
 
 from chargehand.domain.asking import ask, end, escalate
+from chargehand.domain.circuits import chain
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
+    CircuitOpened,
     Event,
     GateMadeRequired,
     GatesFinished,
@@ -21,6 +23,7 @@ from chargehand.domain.events import (
 )
 from chargehand.domain.evidence import UNGATED, crash_of, find_failure, signature, stray_changes
 from chargehand.domain.gating import due_checks, gate_failure, judge_gates, tree_to_judge, verifies
+from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import (
     AttemptResult,
     BlockerKind,
@@ -96,7 +99,10 @@ def _wait(state: RunState, record: TaskRecord, result: AttemptResult, now: float
     policy = state.options.policy
     backoff = min(policy.backoff_s * 2 ** min(record.tries.waits, 16), policy.backoff_max_s)
     until = max(now, result.exit.retry_at) if result.exit.retry_at is not None else now + backoff
-    return (TaskRequeued(task=record.id, why=RequeueWhy.WAIT, not_before=until),)
+    agent = agent_of(state, record)
+    opened = CircuitOpened(agent=agent, until=until, detail=result.exit.detail)
+    others = any(name != agent for name in chain(state, record))  # they, or the circuit, say when it starts
+    return (opened, TaskRequeued(task=record.id, why=RequeueWhy.WAIT, not_before=None if others else until))
 
 
 def _config_changed(state: RunState, record: TaskRecord, names: tuple[str, ...]) -> Events:

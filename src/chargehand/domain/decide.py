@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 
 from chargehand.domain.asking import follow_answer, follow_wish
+from chargehand.domain.circuits import next_reset
 from chargehand.domain.closing import cancel_rest, close_cancelled, close_run, close_wave
 from chargehand.domain.conclude import conclude
 from chargehand.domain.effects import Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
@@ -88,7 +89,9 @@ def wake_at(state: RunState, now: float) -> float | None:
     if state.stopped or state.holds or state.interrupted or state.paused:
         return None
     following = bisect_right(state.timers, now, key=itemgetter(0))
-    return state.timers[following][0] if following < len(state.timers) else None
+    timer = state.timers[following][0] if following < len(state.timers) else None
+    reset = next_reset(state, now)
+    return min((at for at in (timer, reset) if at is not None), default=None)
 
 
 def to_end(state: RunState) -> Iterator[StartAttempt | RunGates | RunCanary]:

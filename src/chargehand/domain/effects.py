@@ -44,7 +44,7 @@ class StartAttempt:
     """Run an agent on a task, from `base`, and seal what it leaves.
 
     `launch` counts every start of the task, also of attempts that were lost and whose number is used again: no two
-    starts share a key or a ref.
+    starts share a key or a ref. `agent` is who works on it; empty in old journals: the agent of the task.
     """
 
     key: str
@@ -53,6 +53,7 @@ class StartAttempt:
     role: Role
     base: str
     launch: int = 1
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ __all__ = [
     "BranchFound",
     "BranchOpened",
     "CanaryFinished",
+    "CircuitOpened",
     "DecisionAnswered",
     "DecisionAsked",
     "DispatchStopped",
@@ -312,6 +313,15 @@ class TaskRequeued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitOpened:
+    """The provider of an agent asked to wait: none of its attempts starts before `until`, then one tries first."""
+
+    agent: str
+    until: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskIntegrated:
     """Its candidate is on the integration branch: integrating -> integrated. Terminal [I4]."""
 
@@ -431,6 +441,7 @@ Event = (
     | EffectLost
     | BranchOpened
     | CanaryFinished
+    | CircuitOpened
     | AttemptFinished
     | GatesFinished
     | MergeFinished

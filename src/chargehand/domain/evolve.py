@@ -13,6 +13,7 @@ from chargehand.domain.events import (
     BranchFound,
     BranchOpened,
     CanaryFinished,
+    CircuitOpened,
     DecisionAnswered,
     DecisionAsked,
     DispatchStopped,
@@ -94,20 +95,14 @@ def evolve(state: RunState, event: Event, at: float) -> None:
             raise IllegalTransition("A run starts once.")
         case RunResumed() | RunInterrupted() | RunPaused() | RunCancelled() | RunReopened() | RunReplanned():
             steer(state, event)
-        case RequestTaken():
-            state.taken[event.id] = None
-        case BranchFound():
-            state.head, state.head_tree, state.must_open = event.head, event.tree, False
         case DispatchStopped():
             state.stopped = state.stopped or event
         case RunFinished():
             state.finished = event
         case RunAccepted():
             state.accepted = event
-        case WarningRaised():
-            state.warnings.append(event)
-        case GateMadeRequired():
-            state.baseline_red.pop(event.gate, None)
+        case WarningRaised() | GateMadeRequired() | CircuitOpened() | RequestTaken() | BranchFound():
+            _note(state, event)
         case WaveEnded():
             _end_wave(state, event)
         case TaskAdded():
@@ -122,6 +117,25 @@ def evolve(state: RunState, event: Event, at: float) -> None:
             _task(state, event)
         case TaskEndAsked() | TaskReopened() | TaskFound():
             order(state, event)
+        case _:  # pragma: no cover
+            assert_never(event)
+
+
+def _note(
+    state: RunState, event: WarningRaised | GateMadeRequired | CircuitOpened | RequestTaken | BranchFound
+) -> None:
+    """What is to be known from here on, and moves nothing by itself."""
+    match event:
+        case WarningRaised():
+            state.warnings.append(event)
+        case GateMadeRequired():
+            state.baseline_red.pop(event.gate, None)
+        case CircuitOpened():
+            state.circuits[event.agent] = max(event.until, state.circuits.get(event.agent, event.until))
+        case RequestTaken():
+            state.taken[event.id] = None
+        case BranchFound():
+            state.head, state.head_tree, state.must_open = event.head, event.tree, False
         case _:  # pragma: no cover
             assert_never(event)
 
@@ -157,12 +171,12 @@ def _intend(state: RunState, effect: Effect) -> None:
         return
     record = state.tasks[task]
     if isinstance(effect, StartAttempt):
+        agent = effect.agent or agent_of(state, record)
         changes: dict[str, object] = {"attempts": effect.attempt, "base": effect.base, "role": effect.role}
         if record.fix_base is None:
             changes["origin"] = effect.base
-        move(state, record, TaskStatus.RUNNING, inflight=effect.key, **changes)
+        move(state, record, TaskStatus.RUNNING, inflight=effect.key, agent=agent, **changes)
         state.live[task] = None
-        agent = agent_of(state, record)
         state.agents_live[agent] = state.agents_live.get(agent, 0) + 1
         return
     state.tasks[task] = record.but(inflight=effect.key)
@@ -195,6 +209,7 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
     match event:
         case AttemptFinished(result=result):
             changes |= _count_attempt(record, result)
+            _close_circuit(state, record, result)
             _count_usage(state, result.usage.tokens, result.usage.usd)
         case MergeFinished(result=Candidate() as candidate):
             changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None}
@@ -226,6 +241,14 @@ def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, objec
     if kind in _NO_ATTEMPT:
         changes |= {"attempts": record.attempts - 1, "lost": record.lost + 1}
     return changes
+
+
+def _close_circuit(state: RunState, record: TaskRecord, result: AttemptResult) -> None:
+    """The first attempt after the wait got through to its provider."""
+    agent = record.agent or ""
+    got_through = result.exit.kind not in _NO_ATTEMPT | _WAITS
+    if got_through and state.circuits.get(agent, state.last_at) <= state.last_at:
+        state.circuits.pop(agent, None)
 
 
 def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None:

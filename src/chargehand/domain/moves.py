@@ -37,8 +37,8 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
     state.tasks[record.id] = moved
     state.attention.pop(record.id, None)
     if to in _FREE and record.id in state.live:
-        del state.live[record.id]
         state.agents_live[agent_of(state, record)] -= 1
+        del state.live[record.id]
     if record.status is TaskStatus.INTEGRATING:
         state.queue.remove(record.id)
     if to is TaskStatus.INTEGRATING:
@@ -53,8 +53,9 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
 
 
 def agent_of(state: RunState, record: TaskRecord) -> str:
-    """The name of the agent that works on a task."""
-    return record.task.agent or state.options.agent
+    """The name of the agent that works on a task, or would."""
+    live = record.agent if record.id in state.live else None
+    return live or record.task.agent or state.options.agent
 
 
 def release_dependents(state: RunState, task: str) -> None:

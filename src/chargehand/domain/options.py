@@ -14,7 +14,8 @@ class AgentDef:
     """An agent of the settings: `kind` names the adapter, `command` is its command line (POSIX quoting).
 
     `cwd` is where Chargehand was started: a relative program with a slash in it is resolved from there.
-    `jobs` bounds how many attempts of this agent are live at once (None: only by the run's slots).
+    `jobs` bounds how many attempts of this agent are live at once (None: only by the run's slots). `fallback` names the
+    agent that takes its tasks while its provider asks to wait.
     """
 
     name: str
@@ -23,6 +24,7 @@ class AgentDef:
     cwd: str = ""
     model: str | None = None
     jobs: int | None = None
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from itertools import product, takewhile
 
 from chargehand.domain import scope
 from chargehand.domain.asking import ask, escalate
+from chargehand.domain.circuits import agent_for, why_none
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
 from chargehand.domain.ids import effect_key
-from chargehand.domain.moves import agent_of
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason
@@ -32,8 +32,9 @@ def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
             return ask(state, task, kind, reason, text, ("approve", "reject"), "reject")
         if used_up := _used_up(state, record):
             return escalate(state, record, *used_up, failure=record.failure)
-        if not _obstacle(state, record):
-            return (_start(state, record),)
+        agent = agent_for(state, record, now)
+        if agent is not None and not _obstacle(state, record, agent):
+            return (_start(state, record, agent),)
     return ()
 
 
@@ -56,7 +57,7 @@ def _used_up(state: RunState, record: TaskRecord) -> tuple[Reason, str] | None:
     return None
 
 
-def _start(state: RunState, record: TaskRecord) -> EffectIntended:
+def _start(state: RunState, record: TaskRecord, agent: str) -> EffectIntended:
     assert state.head is not None
     attempt = record.attempts + 1
     launch = attempt + record.lost
@@ -68,13 +69,13 @@ def _start(state: RunState, record: TaskRecord) -> EffectIntended:
             role=record.role,
             base=record.fix_base or state.head,
             launch=launch,
+            agent=agent,
         )
     )
 
 
-def _obstacle(state: RunState, record: TaskRecord) -> str:
+def _obstacle(state: RunState, record: TaskRecord, agent: str) -> str:
     """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
-    agent = agent_of(state, record)
     bound = next((a.jobs for a in state.options.agents if a.name == agent), None)
     if bound is not None and state.agents_live.get(agent, 0) >= bound:
         return f"agent {agent} has no free slot ({bound})"
@@ -129,7 +130,10 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
         return f"not before {record.not_before:.0f} (in {record.not_before - now:.0f} s)"
     if state.wave is not None and state.wave_of[record.id] > state.wave:
         return f"wave {state.wave_of[record.id]} starts when wave {state.wave} has ended"
-    if obstacle := _obstacle(state, record):
+    agent = agent_for(state, record, now)
+    if agent is None:
+        return why_none(state, record, now)
+    if obstacle := _obstacle(state, record, agent):
         return obstacle
     if len(state.live) >= state.options.jobs:
         return f"all {state.options.jobs} slots are taken"

@@ -106,7 +106,7 @@ class TaskRecord:
     `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `previous` is (base,
     commit) of the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
     `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
-    `ending` is a human's wish to see the task ended, still to be followed.
+    `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed.
     """
 
     task: Task
@@ -142,6 +142,7 @@ class TaskRecord:
     decision: str | None = None
     approved: tuple[DecisionKind, ...] = ()
     ending: TaskEndAsked | None = None
+    agent: str | None = None
     fixes_gates_of: GatePoint | None = None
 
     @property
@@ -193,6 +194,7 @@ class RunState:
     live: dict[str, None] = field(default_factory=dict)
     later: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     agents_live: dict[str, int] = field(default_factory=dict)
+    circuits: dict[str, float] = field(default_factory=dict)
     inflight: dict[str, Effect] = field(default_factory=dict)
     open_tasks: int = 0
     blocked: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -327,5 +329,5 @@ class RunState:
     @property
     def waits_for_people(self) -> bool:
         """Only decisions are left: nothing runs, and no timer would start anything."""
-        due = self.timers and not self.holds
+        due = (self.timers or (self.circuits and self.ready)) and not self.holds
         return bool(self.decisions) and not self.inflight and not due and self.finished is None

@@ -94,6 +94,7 @@ def _reopen_task(state: RunState, record: TaskRecord) -> None:
     if record.is_over:
         reopen(state, record.id)
     elif record.not_before is not None:
+        state.circuits.pop(record.agent or "", None)
         state.withdraw(record)
         state.tasks[record.id] = record.but(not_before=None)
         state.offer(record.id)

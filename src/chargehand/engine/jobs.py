@@ -16,7 +16,9 @@ __all__ = ["attempt_spec", "canary_job", "gate_job", "gates_on_commit", "land_jo
 def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
     """The attempt as a fleet carries it out, brief included."""
     record = state.tasks[effect.task]
-    task, caps, agent = record.task, state.options.caps, record.task.agent or state.options.agent
+    task, caps = record.task, state.options.caps
+    first = task.agent or state.options.agent
+    agent = effect.agent or first
     return AttemptSpec(
         key=effect.key,
         run=state.run,
@@ -27,7 +29,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         title=task.title,
         brief=compose(state, effect).text,
         agent=agent,
-        model=task.model,
+        model=task.model if agent == first else None,  # the model of a task is one of its own agent's
         wall_s=task.limits.wall_s or caps.attempt_wall_s,
         idle_s=caps.attempt_idle_s if task.limits.idle_s is None else task.limits.idle_s,
         previous=record.previous,

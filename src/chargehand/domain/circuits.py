@@ -1,0 +1,50 @@
+"""Which agent takes a task while a provider asks to wait (SPEC 3.8: rate limits, quota, provider down).
+
+A circuit is open until the stated reset. After that one attempt tries first; when it got through, the circuit is
+closed, and until then no second one starts. Other agents go on, and the fallback of an agent takes its tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chargehand.domain.state import RunState, TaskRecord
+
+__all__ = ["agent_for", "chain", "next_reset", "why_none"]
+
+
+def chain(state: RunState, record: TaskRecord) -> Iterator[str]:
+    """The agent of a task, then its fallback, the fallback of that, and so on; each once."""
+    fallbacks = {agent.name: agent.fallback for agent in state.options.agents}
+    seen: set[str] = set()
+    name: str | None = record.task.agent or state.options.agent
+    while name is not None and name not in seen:
+        seen.add(name)
+        yield name
+        name = fallbacks.get(name)
+
+
+def agent_for(state: RunState, record: TaskRecord, now: float) -> str | None:
+    """Who would work on the task now; None while all who could are waiting for their provider."""
+    return next((name for name in chain(state, record) if _may_start(state, name, now)), None)
+
+
+def _may_start(state: RunState, agent: str, now: float) -> bool:
+    until = state.circuits.get(agent)
+    return until is None or (until <= now and not state.agents_live.get(agent))
+
+
+def next_reset(state: RunState, now: float) -> float | None:
+    """When the next provider may be asked again for which a ready task waits."""
+    pending = {agent: until for agent, until in state.circuits.items() if until > now}
+    if not pending:
+        return None
+    wanted = {name for *_, task in state.ready for name in chain(state, state.tasks[task])}
+    return min((until for agent, until in pending.items() if agent in wanted), default=None)
+
+
+def why_none(state: RunState, record: TaskRecord, now: float) -> str:
+    """Why no agent takes the task now, in words."""
+    agents = [name for name in chain(state, record) if name in state.circuits]
+    waits = [f"{name} for {max(0.0, state.circuits[name] - now):.0f} s more" for name in agents]
+    return f"the provider asked to wait: {', '.join(waits)}"
