@@ -15,6 +15,7 @@ from chargehand.domain.events import (
     BranchFound,
     BranchOpened,
     CanaryFinished,
+    CircuitOpened,
     DecisionAnswered,
     DecisionAsked,
     DispatchStopped,
@@ -118,6 +119,8 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
             return _outcome(event, known)
         case DecisionAsked() | DecisionAnswered():
             return _decision(event)
+        case CircuitOpened():
+            return Line(what="waiting", detail=f"the provider of {event.agent} asked to wait: {event.detail}")
         case GateMadeRequired():
             return Line(what="required", detail=f"gate {event.gate} is green now and required from here on")
         case WaveEnded():
