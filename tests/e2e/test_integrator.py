@@ -174,3 +174,48 @@ def test_a_stale_lock_is_an_error_that_may_be_tried_again(world: World, repo):
         world.land(RUN, base, candidate.commit)
     assert refused.value.retryable
     assert repo.head(RUN) == base
+
+
+def landed_after(world: World, repo, number: int, head: str) -> str:
+    """Land one more task; the new head."""
+    repo.git("switch", "-q", "--detach", head)
+    theirs = repo.commit(f"work {number}", **{f"f{number}": "x\n"})
+    ref = f"refs/chargehand/candidates/run/t{number}/1"
+    candidate = world.merge(head, theirs, ref)
+    assert isinstance(candidate, Candidate)
+    job = LandJob(branch="run", expect=head, commit=candidate.commit, ref=ref)
+    assert world.run(world.integrator.land(job)) == Landed(commit=candidate.commit)
+    return candidate.commit
+
+
+def test_a_candidate_loses_its_ref_when_the_next_one_has_landed(world: World, repo):
+    """I2: the newest holds all before it, should somebody move the branch away."""
+    head = repo.head()
+    world.run(world.integrator.open("run", head))
+    for number in range(4):
+        head = landed_after(world, repo, number, head)
+        if number == 1:
+            repo.git("pack-refs", "--all", "--prune")  # what is packed is left to `clean`
+    kept = repo.git("for-each-ref", "--format=%(refname)", "refs/chargehand/candidates").splitlines()
+    assert kept == [f"refs/chargehand/candidates/run/t{number}/1" for number in (1, 3)]
+    assert repo.head(kept[-1]) == repo.head("run") == head
+    assert not (repo.path / ".git" / "refs/chargehand/candidates/run/t2").exists()
+    repo.git("update-ref", "-d", "refs/heads/run")
+    repo.git("gc", "-q", "--prune=now")
+    assert repo.git("rev-list", "--count", "--first-parent", head) == "5"
+
+
+def test_a_ref_that_somebody_moved_or_holds_is_not_deleted(world: World, repo):
+    head, name = repo.head(), "refs/chargehand/candidates/run/task/1"
+    other = repo.commit("other")
+    repo.git("update-ref", name, other)
+    assert not world.repository.drop_ref(name, head)
+    lock = repo.path / ".git" / f"{name}.lock"
+    lock.touch()
+    assert not world.repository.drop_ref(name, other)
+    lock.unlink()
+    assert not world.repository.drop_ref("refs/heads/main", other)
+    assert repo.head(name) == repo.head("main") == other
+    assert world.repository.drop_ref(name, other)
+    assert not world.repository.drop_ref(name, other)
+    repo.git("rev-parse", "--verify", "-q", name, ok=(1,))

@@ -37,6 +37,7 @@ class GitIntegrator:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._landed: dict[str, LandJob] = {}
 
     async def open(self, branch: str, base: str) -> Opened:
         """Create the branch at `base` unless it exists; answer where it stands."""
@@ -86,10 +87,18 @@ class GitIntegrator:
             layouts.add(commit, ours.merged(theirs))
 
     async def land(self, job: LandJob) -> LandResult:
-        """Compare-and-swap; landing a commit on which the branch already stands is `Landed` again."""
+        """Compare-and-swap; landing a commit on which the branch already stands is `Landed` again.
+
+        The candidate that landed before is no longer kept by a ref of its own: this one holds it, should somebody move
+        the branch away.
+        """
         repository = self._repository
         ref = f"refs/heads/{job.branch}"
         if await repository.set_ref(ref, job.commit, job.expect, why=f"chargehand: land {job.ref}"):
+            before = self._landed.get(job.branch)
+            if before is not None and before.ref != job.ref:
+                repository.drop_ref(before.ref, before.commit)
+            self._landed[job.branch] = job
             return Landed(commit=job.commit)
         actual = await repository.ref(ref)
         return Landed(commit=job.commit) if actual == job.commit else HeadMoved(actual=actual)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.adapters.git.command import Git, GitFailed
-from chargehand.adapters.git.incoming import Incoming, listed
+from chargehand.adapters.git.incoming import DURABLE, Incoming, listed
 from chargehand.adapters.git.raw import Commit, Raw, parse_log
 from chargehand.adapters.git.refs import is_plain_directory, read_small
 from chargehand.domain.errors import AdapterError
@@ -110,7 +110,7 @@ class AgentStore:
             try:
                 await reader.run("pack-objects", *args, stdin=wanted.encode())
                 for pack in Path(folder).glob("pack-*.pack"):
-                    await self.git.run("-c", "core.fsync=committed", "index-pack", "--strict", str(pack))
+                    await self.git.run(*DURABLE, "index-pack", "--strict", str(pack))
                     self.incoming.take(pack, heads)
             except GitFailed:
                 return False

@@ -30,10 +30,12 @@ from chargehand.adapters.git.command import MIB, Git
 from chargehand.adapters.git.packs import PARTS, Registry
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["Identity", "Incoming", "listed", "sweep"]
+__all__ = ["DURABLE", "Identity", "Incoming", "listed", "sweep"]
 
 _QUICK = ("-c", "core.fsync=none", "-c", "core.looseCompression=0")
-_PACK = ("-c", "core.fsync=committed", "pack-objects", "-q", "--non-empty", "--no-use-bitmap-index", "--window=0")
+DURABLE = ("-c", "core.fsync=committed,pack-metadata")
+"""With these options what a command writes is on the disk when it ends, the index of a pack included."""
+_PACK = (*DURABLE, "pack-objects", "-q", "--non-empty", "--no-use-bitmap-index", "--window=0")
 _NOTE = "keeps"
 _CRUD = re.compile(r"^[\x00-\x20.,:;<>\"\\']+|[\x00-\x20.,:;<>\"\\']+$|[\x00\n<>]+")
 

@@ -1,4 +1,4 @@
-"""Writes the refs nobody but Chargehand writes, the way git does, without starting git for each.
+"""Writes and deletes the refs nobody but Chargehand writes, as git does, without starting git for each.
 
 They are made twice a task. Branches, and every update that compares, are git's own business.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chargehand.domain.ids import REF_ROOT
 
-__all__ = ["can_write", "write_loose"]
+__all__ = ["can_write", "delete_loose", "write_loose"]
 
 _OURS = (f"{REF_ROOT}/attempts/", f"{REF_ROOT}/candidates/", f"{REF_ROOT}/bases/")
 _NEEDS_GIT = ("extensions.refstorage", "core.sharedrepository")
@@ -50,6 +50,35 @@ def write_loose(common_dir: Path, name: str, oid: str) -> bool:
             lock.unlink()
         return False
     return True
+
+
+def delete_loose(common_dir: Path, name: str, oid: str) -> bool:
+    """Delete a ref that stands at `oid`, and its folder with the last one in it; False when git has to be asked."""
+    path = common_dir / name
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        if not _is_plain(common_dir, name) or name.encode() in _packed(common_dir):
+            return False
+        os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666))
+    except OSError:
+        return False
+    try:
+        stands = path.read_bytes().strip() == oid.encode("ascii")
+        if stands:
+            path.unlink()
+    except OSError:
+        stands = False
+    with contextlib.suppress(OSError):
+        lock.unlink()
+        path.parent.rmdir()
+    return stands
+
+
+def _packed(common_dir: Path) -> bytes:
+    try:
+        return (common_dir / "packed-refs").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _is_plain(common_dir: Path, name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from chargehand.adapters.git.command import Git, GitFailed, plain_environment, user_environment
 from chargehand.adapters.git.incoming import Identity, Incoming
 from chargehand.adapters.git.layout import Layouts
-from chargehand.adapters.git.loose_refs import can_write, write_loose
+from chargehand.adapters.git.loose_refs import can_write, delete_loose, write_loose
 from chargehand.adapters.git.owned import own_directory
 from chargehand.adapters.git.refs import ref_safe
 from chargehand.adapters.git.stores import module_folders, with_alternates
@@ -180,6 +180,11 @@ class Repository:
                 raise
             return False
         return True
+
+    def drop_ref(self, name: str, oid: str) -> bool:
+        """Delete a ref of ours that stands at `oid`, where that takes no git; False leaves it to `clean`."""
+        name = ref_safe(name)
+        return can_write(name, self.config) and delete_loose(self.common_dir, name, oid)
 
     async def _check_commit(self) -> None:
         got = await self.git().run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1, 128))
