@@ -102,6 +102,14 @@ kind = "scripted"
 command = "python 'my agent.py'"
 model = "big"
 jobs = 2
+fallback = "gpt-5.1"
+args = ["--effort", "high"]
+key = "env:MY_KEY"
+base_url = "https://models.example/api/"
+meter = false
+turns = 40
+home = "persistent"
+login = "~"
 [agents."gpt-5.1"]
 command = "x"
 
@@ -176,7 +184,22 @@ def test_every_option_of_a_file(tmp_path: Path) -> None:
         commands=Commands(build=Command(argv=("make",), shell=True), test=Command(argv=("make", "test"))),
         sandbox=Sandbox(kind="bwrap", read=("/opt",), write=("/cache",), network="none"),
         agents=(
-            AgentDef(name="claude", kind="scripted", command="python 'my agent.py'", cwd="/here", model="big", jobs=2),
+            AgentDef(
+                name="claude",
+                kind="scripted",
+                command="python 'my agent.py'",
+                cwd="/here",
+                model="big",
+                jobs=2,
+                fallback="gpt-5.1",
+                args=("--effort", "high"),
+                key="env:MY_KEY",
+                base_url="https://models.example/api",
+                meter=False,
+                turns=40,
+                home="persistent",
+                login=HOME["HOME"],
+            ),
             AgentDef(name="gpt-5.1", kind="command", command="x", cwd="/here"),
         ),
         caps=Caps(
@@ -214,8 +237,8 @@ def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert rows["defaults.limits.usd"] == ("1.5", f"{file}:16")
     assert rows["gates"] == ("[lint, tests]", f"{file}:18")
     assert rows["env.set.X"] == ("1", f"{file}:35")
-    assert rows["agents.gpt-5.1.command"] == ("x", f"{file}:57")
-    assert rows["notify.webhook"] == ("env:HOOK", f"{file}:78")
+    assert rows["agents.gpt-5.1.command"] == ("x", f"{file}:65")
+    assert rows["notify.webhook"] == ("env:HOOK", f"{file}:86")
     assert list(rows)[:2] == ["jobs", "agent"]
     exotic = [option.key for option in OPTIONS if "*" not in option.key and option.key not in rows]
     assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer", "notify.command"]
@@ -357,6 +380,16 @@ def test_names_of_options() -> None:
             "Did you mean 'on'?",
         ),
         ("[[gates]]\nid = 'x'\nrun = 'y'\n[[gates]]\nid = 'x'\nrun = 'y'", 1, "bad_setting", "used twice", "Rename"),
+        ("[agents.a]\nkey = 'abc'", 2, "bad_setting", "agents.a.key is no reference to a variable.", "env:NAME"),
+        ("[agents.a]\nkey = 'env:A B'", 2, "bad_setting", "agents.a.key is no reference to a variable.", "env:NAME"),
+        (
+            "[agents.a]\nargs = ['ghp_aaaaaaaaaaaaaaaaaaaaaaaaaaaa']",
+            2,
+            "bad_setting",
+            "looks like a secret",
+            "env:NAME",
+        ),
+        ("[agents.a]\nhome = 'mine'", 2, "bad_setting", "agents.a.home", ""),
         ("[setup]\nkey = ['x']", 2, "bad_setting", "setup.key is set, but setup.run is not.", "Name the command"),
         ("[setup]\n\nkeep = ['x']", 3, "bad_setting", "setup.keep is set", ""),
         ("[env]\npass = ['1']", 2, "bad_setting", "name of an environment variable", ""),

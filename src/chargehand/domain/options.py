@@ -16,6 +16,12 @@ class AgentDef:
     `cwd` is where Chargehand was started: a relative program with a slash in it is resolved from there.
     `jobs` bounds how many attempts of this agent are live at once (None: only by the run's slots). `fallback` names the
     agent that takes its tasks while its provider asks to wait.
+
+    What follows is for kinds that drive a program. `args` are added to its command line. `key` is a reference,
+    `env:NAME`, to the variable that holds the key of its provider; `base_url` is where that is (empty: the program's
+    own). With `meter` and a key it reaches the provider through the meter and never sees the key. `turns` bounds its
+    model turns. `home` is `private` (new for each attempt) or `persistent` (kept, for logins that renew themselves);
+    `login` is a folder, such as the user's own home, from which the files of its login are copied.
     """
 
     name: str
@@ -25,6 +31,13 @@ class AgentDef:
     model: str | None = None
     jobs: int | None = None
     fallback: str | None = None
+    args: tuple[str, ...] = ()
+    key: str = ""
+    base_url: str = ""
+    meter: bool = True
+    turns: int | None = None
+    home: str = "private"
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from chargehand.settings.sources import Gathered, gather
 from chargehand.settings.values import Commands, Defaults, Notify, Rank, Sandbox, Settings, Value
 
 __all__ = ["SettingsInvalid", "load_settings"]
+
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SettingsInvalid(UserError):
@@ -79,7 +82,7 @@ class _Reader:
             barrier=self.get("barrier"),
             unattended=self.get("unattended", False),
             accept=self.get("accept", False),
-            state_dir=self._state_dir(),
+            state_dir=self._path("state_dir"),
             rescue_days=self.get("rescue_days", 30),
             spare_bytes=self.get("spare_bytes", 1024**3),
             defaults=defaults,
@@ -106,13 +109,14 @@ class _Reader:
         names = ("agent", "reviewer", "model", "weight", "mode")
         return Defaults(limits=limits, **{name: self.get(f"defaults.{name}") for name in names})
 
-    def _state_dir(self) -> Path | None:
-        text: str | None = self.get("state_dir")
+    def _path(self, key: str) -> Path | None:
+        """A path: below HOME, or relative to the repository in a file, else to where the program was started."""
+        text: str | None = self.get(key)
         if text is None:
             return None
-        if text.startswith("~/") and self._env.get("HOME"):
+        if (text == "~" or text.startswith("~/")) and self._env.get("HOME"):
             return Path(self._env["HOME"]) / text[2:]
-        from_file = self._found.values["state_dir"].rank <= Rank.PROJECT
+        from_file = self._found.values[key].rank <= Rank.PROJECT
         return (self._root if from_file else self._cwd) / text
 
     def _gates(self) -> tuple[GateSpec, ...]:
@@ -153,17 +157,36 @@ class _Reader:
         names = dict.fromkeys(
             key.removeprefix("agents.").rpartition(".")[0] for key in self._found.values if key.startswith("agents.")
         )
-        return tuple(
-            AgentDef(
-                name=name,
-                kind=self.get(f"agents.{name}.kind", "command"),
-                command=self.get(f"agents.{name}.command", ""),
-                cwd=str(self._cwd),
-                model=self.get(f"agents.{name}.model"),
-                jobs=self.get(f"agents.{name}.jobs"),
-            )
-            for name in names
+        return tuple(self._agent(name) for name in names)
+
+    def _agent(self, name: str) -> AgentDef:
+        def get(field: str, default: Any = None) -> Any:
+            return self.get(f"agents.{name}.{field}", default)
+
+        return AgentDef(
+            name=name,
+            kind=get("kind", "command"),
+            command=get("command", ""),
+            cwd=str(self._cwd),
+            model=get("model"),
+            jobs=get("jobs"),
+            fallback=get("fallback"),
+            args=tuple(get("args", ())),
+            key=self._key(name),
+            base_url=get("base_url", "").rstrip("/"),
+            meter=get("meter", True),
+            turns=get("turns"),
+            home=get("home", "private"),
+            login=str(self._path(f"agents.{name}.login") or ""),
         )
+
+    def _key(self, name: str) -> str:
+        """The reference to a key; the key itself is read only where it is used."""
+        key = f"agents.{name}.key"
+        text: str = self.get(key, "")
+        if text and not _REFERENCE.fullmatch(text):
+            self._wrong(key, f"{key} is no reference to a variable.", "Put the key into your environment: env:NAME.")
+        return text
 
     def _caps(self) -> Caps:
         fields = Caps.__dataclass_fields__

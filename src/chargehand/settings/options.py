@@ -90,6 +90,7 @@ def env_name(key: str) -> str:
 _STRUCTURED = (list[GateModel],)
 _SANDBOX = Literal["auto", "bwrap", "landlock", "none"]
 _NETWORK = Literal["open", "meter", "none"]
+_HOME = Literal["private", "persistent"]
 _CAPS = Caps()
 
 OPTIONS: tuple[Option, ...] = (
@@ -145,10 +146,18 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="sandbox.read", type=Texts, default=[], help="More paths an agent may read."),
     Option(key="sandbox.write", type=Texts, default=[], help="More paths an agent may write."),
     Option(key="sandbox.network", type=_NETWORK, default="open", help="Network of agents: open, meter or none."),
-    Option(key="agents.*.kind", type=str, default="command", help="Adapter of the agent: command or scripted."),
+    Option(key="agents.*.kind", type=str, default="command", help="Adapter of the agent; `chargehand agents` has all."),
     Option(key="agents.*.command", type=str, help="Its command line, split like a shell would, run without one."),
+    Option(key="agents.*.args", type=Texts, help="More arguments for a kind that has a command line of its own."),
     Option(key="agents.*.model", type=str, help="Its model."),
     Option(key="agents.*.jobs", type=Count, help="How many attempts of it run at once."),
+    Option(key="agents.*.fallback", type=str, help="Agent that takes its tasks while its provider asks to wait."),
+    Option(key="agents.*.key", type=str, help="env:NAME, the variable that holds the key of its provider."),
+    Option(key="agents.*.base_url", type=str, help="Where its provider is, if not where its program looks."),
+    Option(key="agents.*.meter", type=Flag, default=True, help="With a key: reach the provider through the meter."),
+    Option(key="agents.*.turns", type=Count, help="Model turns of an attempt, where its program can bound them."),
+    Option(key="agents.*.home", type=_HOME, default="private", help="private, or persistent: kept between attempts."),
+    Option(key="agents.*.login", type=str, help="Folder from which the files of its login are copied, such as ~."),
     Option(key="caps.task_attempts", type=Count, default=_CAPS.task_attempts, help="Attempts of a task, all roles."),
     Option(key="caps.run_wall", type=Duration, default="12h", help="Longest duration of a run."),
     Option(key="caps.attempt_wall", type=Duration, default="30m", help="Longest duration of an attempt."),

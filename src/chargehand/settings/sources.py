@@ -110,8 +110,10 @@ def _refuse_name(path: KeyPath) -> None:
 
 
 def _refuse_secret(path: KeyPath, value: Any) -> None:
-    if path[0] == "agents" and isinstance(value, str) and secret_in(value):
-        raise Refused("It looks like a secret.", 'Agents find their keys in the environment: env.pass = ["NAME"].')
+    texts = value if isinstance(value, list) else [value]
+    if path[0] == "agents" and any(isinstance(text, str) and secret_in(text) for text in texts):
+        hint = 'Agents find their keys in the environment: key = "env:NAME", or env.pass = ["NAME"].'
+        raise Refused("It looks like a secret.", hint)
     if path[:2] != ("env", "set"):
         return
     opaque = len(value) >= 16 and not re.search(r"[\s/]", value) and _SECRET_NAME.search(path[2])
