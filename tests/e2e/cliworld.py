@@ -26,6 +26,8 @@ task, attempt = os.environ["CHARGEHAND_TASK"], int(os.environ["CHARGEHAND_ATTEMP
 steps = json.loads((here / "script.json").read_text()).get(task, [{}])
 step = steps[min(attempt, len(steps)) - 1]
 print(step.get("say", f"working on {task}"), flush=True)
+if step.get("wait"):
+    (here / "go").open().close()  # a pipe: until the test opens it, too
 if step.get("hang"):
     time.sleep(600)
 for path, text in step.get("write", {f"{task}.txt": f"{task}\\n"}).items():
@@ -70,6 +72,7 @@ class CliWorld:
         (folder / "agent").mkdir(parents=True)
         (folder / "agent" / "agent.py").write_text(_AGENT)
         os.mkfifo(folder / "agent" / "written")
+        os.mkfifo(folder / "agent" / "go")
         self.script({})
         self.environ = {**repo.environ, "XDG_STATE_HOME": str(folder / "state"), "USER": "uma", "TERM": "xterm"}
 
@@ -85,6 +88,10 @@ class CliWorld:
     def wait_until_written(self) -> None:
         """Return when an agent whose step says `stay` has written its files."""
         (self.folder / "agent" / "written").read_bytes()
+
+    def go_on(self) -> None:
+        """Let an agent whose step says `wait` go on; returns when it does."""
+        (self.folder / "agent" / "go").open("w").close()
 
     def plan(self, tasks: Sequence[Mapping[str, Any]], *, path: Path | None = None, **keys: Any) -> Path:
         """Write a plan; outside the repository unless `path` says otherwise."""

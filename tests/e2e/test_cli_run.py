@@ -183,6 +183,7 @@ def test_an_answer_reaches_a_run_that_is_being_driven(cli: CliWorld):
             "choice": "approve",
             "by": "uma",
             "held": True,
+            "taken": True,
         }
         read_until(process, "landed as")
         process.send_signal(signal.SIGINT)
@@ -212,7 +213,8 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(cli: CliWorld):
     assert len(cli.repo.git("rev-list", "--first-parent", "main..chargehand/todo-1").split()) == 2
 
 
-def test_others_can_follow_until_the_run_comes_to_rest(cli: CliWorld):
+def test_others_can_follow_until_the_run_is_over_whoever_drives_it(cli: CliWorld):
+    """Across an interrupt and a resume; a document is printed as soon as nobody drives the run."""
     cli.script({"model": [{"hang": True}]})
     with cli.started_run(cli.plan([task("model")])) as process:
         read_until(process, "model running")
@@ -221,11 +223,18 @@ def test_others_can_follow_until_the_run_comes_to_rest(cli: CliWorld):
             first = [json.loads(log.stdout.readline()) for _ in range(3)]
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 130
-            rest = log.stdout.read()
             last, _ = watch.communicate(timeout=30)
+            read_until(log, "Nobody drives run todo-1 (interrupted): `chargehand resume todo-1` goes on with it")
+            cli.script({})
+            assert cli.call("resume", "--quiet").code == 0
+            rest = log.stdout.read()
+            assert log.stderr is not None
+            told = log.stderr.read()
             log.wait(30)
     assert (log.returncode, watch.returncode) == (0, 0)
+    assert "drives run todo-1 now." in told
     events = [*first, *map(json.loads, rest.splitlines())]
+    assert events[-1]["type"] == "run_finished"
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert "run_interrupted" in [event["type"] for event in events]
     assert json.loads(last)["state"] == "interrupted"
@@ -256,7 +265,7 @@ def test_a_killed_run_is_resumed_with_the_flags_it_was_started_with(cli: CliWorl
     done = cli.call("resume")
     assert done.code == 0, done.stderr
     assert "3 slots" in done.stderr
-    assert "api/1/attempt was under way" in done.stderr
+    assert "  api: attempt 1 was under way; " in done.stderr
     assert len(cli.repo.git("rev-list", "--first-parent", "main..chargehand/todo-1").split()) == 2
 
 

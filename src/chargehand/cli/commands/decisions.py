@@ -45,7 +45,7 @@ async def decisions(call: Call, run: str | None) -> None:
     elif state.decisions:
         now = workshop.clock.now()
         before = {
-            name: [f"waits since {ago(fact.since, now)}", *(f"tried: {text}" for text in fact.tried)]
+            name: [f"asked {ago(fact.since, now)}", *(f"tried: {text}" for text in fact.tried)]
             for name, fact in facts.items()
         }
         call.out.say(*decision_lines(state, call.pen, before=before))

@@ -58,7 +58,11 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool, folder: P
     lines = [title, f"  plan {state.plan.plan}, branch {state.branch}, base {short(state.base)}"]
     lines += ["", *task_rows(state, pen, held=held), ""]
     about: list[str] = []
-    unfinished = [r for r in state.tasks.values() if not r.is_over and r.status is not TaskStatus.AWAITING_DECISION]
+    unfinished = [
+        record
+        for record in state.tasks.values()
+        if not record.is_over and (record.status is not TaskStatus.AWAITING_DECISION or _is_settled(state, record))
+    ]
     for record in unfinished[:_MOST_EXPLAINED]:
         about += hang(f"{record.id}: ", what_it_does(state, record, pen, now, held=held), pen)
     lines += [*about, ""] if about else []
@@ -80,7 +84,15 @@ def what_it_does(state: RunState, record: TaskRecord, pen: Pen, now: float, *, h
     if was_at_work(state, record, held=held):
         step = pen.step(f"resume {state.run}")
         return f"It was at work when the run stopped; `{step}` looks what became of it."
+    if not held and state.finished is None and _is_settled(state, record):
+        return f"What is to become of it was said; `{pen.step(f'resume {state.run}')}` does it."
     return why(state, record.id, now)
+
+
+def _is_settled(state: RunState, record: TaskRecord) -> bool:
+    """Whether a person has said what is to become of it, and nobody has done it yet."""
+    answered = record.status is TaskStatus.AWAITING_DECISION and record.decision not in state.decisions
+    return not record.is_over and (record.ending is not None or answered)
 
 
 def task_rows(state: RunState, pen: Pen, *, held: bool = True) -> list[str]:
@@ -96,6 +108,8 @@ def task_rows(state: RunState, pen: Pen, *, held: bool = True) -> list[str]:
 def _task_row(record: TaskRecord, *, gone: bool) -> tuple[Cell | str, ...]:
     style = STYLES["interrupted"] if gone else STYLES.get(record.status.value, "")
     reason = record.reason.value if record.reason and record.status is not TaskStatus.INTEGRATED else ""
+    if record.ending is not None and not record.is_over:
+        reason = f"to be {record.ending.status.value}"
     return (
         Cell(text=_MARKS.get(record.status, _LIVE_MARK), style=style),
         record.id,
@@ -115,7 +129,8 @@ def decision_lines(
     """
     lines: list[str] = []
     for decision in state.decisions.values():
-        if only in {"", decision.id}:
+        gone = decision.task and state.tasks[decision.task].ending is not None  # its task is to end whatever is said
+        if only in {"", decision.id} and not gone:
             lines += _decision(state, decision, pen, (before or {}).get(decision.id, ()))
     return lines
 
