@@ -201,8 +201,8 @@ def test_work_that_nobody_gave_back_is_rescued_first(world: World):
     done = tidy(world)
     assert ("workspace", str(path.parent)) in done.removed
     assert not path.exists()
-    assert (f"abandoned/{path.parent.name}/1", f"rescued from {path}") in done.kept
-    assert world.repo.files(f"refs/chargehand/rescue/abandoned/{path.parent.name}/1")["precious.txt"] == "p"
+    assert ("gone/task/1", f"rescued from {path}") in done.kept
+    assert world.repo.files("refs/chargehand/rescue/gone/task/1")["precious.txt"] == "p"
 
 
 def test_work_that_cannot_be_rescued_stays(world: World):

@@ -108,6 +108,16 @@ def test_what_a_dead_process_left_is_found_and_rescued_before_reuse(world: World
     assert other.workspaces.abandoned() == []
 
 
+def test_what_another_run_left_is_kept_as_its_own(world: World, attempt):
+    """I2: `rescue list RUN` shows it, and it stays as long as that run is not over."""
+    workspace = world.acquire(branch="chargehand/run-7/a.b")
+    (workspace.path / "precious.txt").write_text("p\n")
+    world.workspaces._held.pop(workspace.slot).give_back()
+    again = type(world)(world.repo, world.pool, world.runner).acquire(branch="chargehand/other/task")
+    assert again.slot == workspace.slot
+    assert world.repo.files("refs/chargehand/rescue/run-7/a.b/1")["precious.txt"] == "p"
+
+
 def test_an_abandoned_workspace_can_be_rescued_by_name_and_released(world: World, attempt):
     workspace, agent = attempt
     agent.write("precious.txt", "p\n")

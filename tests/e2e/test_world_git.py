@@ -202,6 +202,17 @@ def test_a_workspace_deleted_under_the_agent(world: World):
     all_landed_once(world, ("a",))
 
 
+def test_work_that_cannot_be_sealed_is_rescued(world: World):
+    """I2: of a task that fails because of it, every attempt is there to be brought back."""
+    steps = [write("a.txt", "a\n"), write(".gitattributes", "*.txt working-tree-encoding=nonsense\n"), DONE]
+    world.play(tasks(("a",)), {"a": steps})
+    assert world.outcome() == ("failed", "seal_failed")
+    assert "nonsense" in world.task()["detail"]
+    rescued = [ref for ref in world.refs() if ref.startswith(f"refs/chargehand/rescue/{world.run}/a/")]
+    assert len(rescued) == world.task()["attempts"]
+    assert all(world.repo.files(ref)["a.txt"] == "a" for ref in rescued)
+
+
 @pytest.mark.parametrize("event", ["AttemptFinished", "GatesFinished", "MergeFinished", "LandFinished"])
 def test_all_workspaces_deleted_between_two_steps(world: World, event: str):
     """I4: they are made again."""

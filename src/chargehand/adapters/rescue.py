@@ -21,9 +21,10 @@ from chargehand.adapters.ignored import declared_files
 from chargehand.adapters.left_out import LeftOut, Why, files_in, look_over, sort_out, told
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.ids import REF_ROOT, integration_branch, rescue_prefix
 from chargehand.domain.seal_rules import is_dropping
 
-__all__ = ["Rescuer", "keep_under", "other_ends", "sound_ends"]
+__all__ = ["Rescuer", "keep_under", "other_ends", "prefix_of", "sound_ends"]
 
 _RESERVE = 2 * MIB
 _TRIES = 300
@@ -153,6 +154,14 @@ class Rescuer:
             middle = len(paths) // 2
             return [*await self._stage(paths[:middle], tries), *await self._stage(paths[middle:], tries)]
         return []
+
+
+def prefix_of(branch: str, slot: str) -> str:
+    """Where what somebody left behind on a branch is kept: with the rescues of its task, if it has one."""
+    run, _, task = branch.removeprefix(integration_branch("")).partition("/")
+    if branch.startswith(integration_branch("")) and run and task:
+        return rescue_prefix(run, task)
+    return f"{REF_ROOT}/rescue/abandoned/{slot}"
 
 
 def other_ends(git_dir: Path) -> list[str]:

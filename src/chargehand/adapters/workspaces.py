@@ -23,12 +23,11 @@ from chargehand.adapters.git.reading import read_texts, write_patch
 from chargehand.adapters.git.refs import is_plain_directory, ref_safe
 from chargehand.adapters.git.repository import Identity, Repository
 from chargehand.adapters.lfs import LargeFiles, Missing
-from chargehand.adapters.rescue import Rescuer
+from chargehand.adapters.rescue import Rescuer, prefix_of
 from chargehand.adapters.sealing import Sealer
 from chargehand.adapters.slots import Note, Pool, Slot, file_identity, open_up, remove_tree
 from chargehand.adapters.submodules import Module, find_modules, read_modules, write_modules
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Sealed
 from chargehand.domain.seal_rules import dropping_patterns
 from chargehand.ports import SealJob, Workspace
@@ -84,7 +83,8 @@ class GitWorkspaces:
 
         `keep` patterns survive cleaning; untracked files at the paths in `hide` are no part of the work. `declared`
         patterns name ignored files that are, should they have to be rescued.
-        A slot that its holder left behind is rescued first, under `refs/chargehand/rescue/abandoned/<slot>`.
+        A slot that its holder left behind is rescued first, as the work of its task where it is that of a run, else
+        under `refs/chargehand/rescue/abandoned/<slot>`.
         AdapterError when the disk has less than `spare_bytes` left beside what the checkout takes.
         """
         slot = self._pool.take(commit)  # not in a thread: a cancelled call would leave it taken
@@ -260,7 +260,7 @@ class GitWorkspaces:
             await asyncio.to_thread(self._pool.set_aside, slot)
         if note is None or not note.held:
             return
-        prefix = f"{REF_ROOT}/rescue/abandoned/{slot.name}"
+        prefix = prefix_of(note.branch, slot.name)
         message = f"What was left in workspace {slot.name} on {note.branch}\n"
         try:
             await self._rescue(slot, note.declared, note.commit, prefix, message)

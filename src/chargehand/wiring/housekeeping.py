@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from chargehand.adapters.folders import remove_tree
 from chargehand.adapters.git.incoming import sweep
+from chargehand.adapters.rescue import prefix_of
 from chargehand.adapters.slots import Pool, Slot
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import AdapterError, ChargehandError
@@ -110,7 +111,7 @@ class _Cleaning:
             return
         message = f"What was left in workspace {left.slot} on {left.branch}\n"
         try:
-            ref = await workspaces.rescue(left, f"{REF_ROOT}/rescue/abandoned/{left.slot}", message)
+            ref = await workspaces.rescue(left, prefix_of(left.branch, left.slot), message)
             await workspaces.release(left)
         except AdapterError as error:
             self.kept.append((str(left.path), f"it could not be rescued: {error.message}"))

@@ -18,7 +18,7 @@ chargehand rescue restore todo-1/api/1 --to D into a new folder
 """
 
 
-@click.group("rescue", invoke_without_command=True)
+@click.group("rescue", invoke_without_command=True, epilog="\b\nExamples:" + _EXAMPLES.rstrip().replace("\n", "\n  "))
 @click.option("--json", "_as_json", is_flag=True, hidden=True, expose_value=False)
 @click.pass_context
 def rescue(ctx: click.Context) -> None:
