@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from chargehand.domain.decide import decide, is_stuck, wake_at
-from chargehand.domain.effects import Effect, Land, RunGates, StartAttempt
+from chargehand.domain.effects import Effect, Land, RunCanary, RunGates, StartAttempt
 from chargehand.domain.events import (
     BranchOpened,
     CanaryFinished,
@@ -63,6 +63,7 @@ class Watch:
         for recorded in journal[self.seen :]:
             self._event(recorded.event, state)
             evolve(self.shadow, recorded.event, recorded.at)
+            self.open = {name: q for name, q in self.open.items() if not q.call or name in self.shadow.decisions}
             if isinstance(recorded.event, RunCancelled | RunReopened | RunReplanned):  # they withdraw questions
                 self.open = {name: asked for name, asked in self.open.items() if name in self.shadow.decisions}
             self.shadow.seq = recorded.seq
@@ -194,8 +195,11 @@ class Watch:
         assert not self.interrupted
         assert not any(asked.kind in HOLDS for asked in self.open.values()), "a held run does nothing new"
         match effect:
+            case RunCanary():
+                assert state.wants_yes("") is None, "a dangerous command was approved first"
             case StartAttempt():
                 assert not self.paused, "nothing starts in a paused run"
+                assert state.wants_yes(effect.task) is None, "a dangerous command was approved first"
                 assert effect.key not in self.starts, "a key is never used for two starts"
                 self.starts.add(effect.key)
                 for needed in state.tasks[effect.task].task.depends_on:

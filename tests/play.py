@@ -53,6 +53,7 @@ from chargehand.domain.outcome import (
     Usage,
 )
 from chargehand.domain.plan import Command, Files, GatePoint, GateSpec, Plan, Task
+from chargehand.domain.words import Questioned
 
 BASE = "base"
 E = TypeVar("E", bound=Effect)
@@ -147,7 +148,15 @@ def crashed(code: int = 3) -> Callable[[StartAttempt], AttemptResult]:
 class Play:
     """One run, driven by hand."""
 
-    def __init__(self, plan: Plan, *, now: float = 1000.0, agents: Sequence[AgentDef] = (), **options: Any) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        now: float = 1000.0,
+        agents: Sequence[AgentDef] = (),
+        questioned: Sequence[Questioned] = (),
+        **options: Any,
+    ) -> None:
         agent = AgentDef(name="agent", kind="command")
         self.now = now
         self.start = RunStarted(
@@ -156,6 +165,7 @@ class Play:
             options=RunOptions(agent="agent", agents=(agent, *agents), **options),
             base=BASE,
             branch="chargehand/r",
+            questioned=tuple(questioned),
         )
         self.journal: list[Recorded] = [Recorded(seq=1, at=now, event=self.start)]
         self.state: Any = fold(self.journal)  # a RunState; tests read through its optional parts

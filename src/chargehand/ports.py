@@ -300,6 +300,17 @@ class Fleet(Protocol):
         """End the attempt and every process of it (INT, TERM, KILL; `now`: KILL); `wait` tells CANCELLED."""
         ...
 
+    def listen(self, asked: Callable[[Event], None]) -> None:
+        """Call `asked` with `CommandAsked` when a live attempt is held at a command, `CommandDropped` when it gave up.
+
+        In the running event loop, until the fleet is left.
+        """
+        ...
+
+    def rule(self, call: str, *, allow: bool, text: str) -> None:
+        """Let a held call go on, or refuse it; `text` is told to the agent. A call that nobody holds is harmless."""
+        ...
+
     async def recover(self, run: str, keys: Collection[str]) -> Recovered:
         """After a crash: end what still runs for `run`, and rescue what its workspaces hold.
 

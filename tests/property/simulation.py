@@ -40,6 +40,7 @@ from chargehand.domain.outcome import (
     Usage,
 )
 from chargehand.domain.plan import Barrier, Command, Files, GatePoint, GateSpec, Interfaces, Mode, Plan, Scope, Task
+from chargehand.domain.words import Questioned
 from tests.invariants import Watch
 from tests.play import Answer, Play, done, ended, tree_of
 
@@ -117,7 +118,15 @@ def runs(draw: Any, *, unattended: bool | None = None) -> Simulation:
         unattended=draw(st.booleans()) if unattended is None else unattended,
         only=tuple(only),
         caps=caps,
+        questioned=_questioned(draw, names),
     )
+
+
+def _questioned(draw: Any, names: list[str]) -> tuple[Questioned, ...]:
+    """In half of the runs, up to two commands of tasks and gates that want a yes."""
+    places = st.tuples(st.sampled_from(["", *names]), st.sampled_from("xy"))
+    found = draw(st.lists(places, max_size=2)) if draw(st.booleans()) else []
+    return tuple(Questioned(task=task, where=task or "a gate", command=text, why="does things") for task, text in found)
 
 
 # -- outcomes -----------------------------------------------------------------------------------------

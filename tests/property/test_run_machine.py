@@ -13,7 +13,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from chargehand.domain.commands import Request, RequestKind, take
 from chargehand.domain.decide import to_end, wake_at
 from chargehand.domain.effects import Land, StartAttempt
-from chargehand.domain.events import AttemptFinished, EffectLost, Event, LandFinished, RunInterrupted, RunResumed
+from chargehand.domain.events import (
+    AttemptFinished,
+    CommandAsked,
+    CommandDropped,
+    EffectLost,
+    Event,
+    LandFinished,
+    RunInterrupted,
+    RunResumed,
+)
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Landed
 from chargehand.domain.plan import Plan
@@ -99,7 +108,8 @@ class RunMachine(RuleBasedStateMachine):
         """A human answers one of the open questions."""
         decisions = list(self.run.state.decisions.values())
         decision = data.draw(st.sampled_from(decisions))
-        self.run.answer(data.draw(st.sampled_from(decision.choices)), decision.id, note=note)
+        choice = data.draw(st.sampled_from(decision.choices))
+        self.run.answer(choice, decision.id, note=note, call=decision.call)
 
     @precondition(lambda self: not self.run.state.finished)
     @rule()
@@ -127,6 +137,30 @@ class RunMachine(RuleBasedStateMachine):
         run.record(*take(run.state, asked))
         if kind is not RequestKind.ANSWER:
             assert take(run.state, asked) == ()
+
+    @precondition(lambda self: any(isinstance(e, StartAttempt) for e in self.run.state.inflight.values()))
+    @rule(data=st.data())
+    def an_agent_asks(self, data: Any) -> None:
+        """A live attempt is held at a dangerous command."""
+        live = [effect for effect in self.run.state.inflight.values() if isinstance(effect, StartAttempt)]
+        effect = data.draw(st.sampled_from(live))
+        self.requests += 1
+        self.run.record(
+            CommandAsked(
+                key=effect.key,
+                task=effect.task,
+                attempt=effect.attempt,
+                call=f"call-{self.requests}",
+                command="rm -rf /",
+                why="deletes",
+            )
+        )
+
+    @precondition(lambda self: self.run.state.calls)
+    @rule(data=st.data())
+    def nobody_answered_in_time(self, data: Any) -> None:
+        """The call was refused, and the attempt goes on."""
+        self.run.record(CommandDropped(call=data.draw(st.sampled_from(list(self.run.state.calls)))))
 
     @precondition(lambda self: any(True for _ in to_end(self.run.state)))
     @rule()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from chargehand.adapters.checkout_watch import CheckoutWatch, Snapshot
 from chargehand.adapters.confined import Call, Confined, mark_of, tell_lines
 from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders, Room, read_regular, safe_name, write_below
+from chargehand.adapters.held_calls import HeldCalls
 from chargehand.adapters.output import Redactor, last_state, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd, Running
 from chargehand.adapters.reports import MAX_BYTES, REPORT_TAG, read_object, read_report
@@ -64,7 +65,8 @@ class Pooled(Workspaces, Protocol):
 class FleetParts:
     """What a fleet is made of. `folder` is the run's folder: files kept for humans lie in it, under `attempts`.
 
-    `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile.
+    `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile. `calls`
+    are tool calls that wait for somebody's yes.
     """
 
     workspaces: Pooled
@@ -79,6 +81,7 @@ class FleetParts:
     grace_s: float = 10.0
     on_output: OnOutput | None = None
     watch: CheckoutWatch | None = None
+    calls: HeldCalls = field(default_factory=HeldCalls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 
 from chargehand.adapters.attempt import Attempt, FleetParts
 from chargehand.adapters.attempt_note import ended_by_itself
 from chargehand.adapters.fleet_recovery import take_over
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import Event
 from chargehand.domain.outcome import AttemptResult
 from chargehand.ports import AttemptSpec, Recovered
 
@@ -21,6 +22,7 @@ class LocalFleet:
 
     def __init__(self, parts: FleetParts) -> None:
         self._parts = parts
+        self._calls = parts.calls
         self._attempts: dict[str, Attempt] = {}
         self._tasks: dict[str, asyncio.Task[AttemptResult]] = {}
 
@@ -51,6 +53,14 @@ class LocalFleet:
         if task is not None and not task.done():
             await self._attempts[key].cancel(now=now)
             await asyncio.wait([task])
+
+    def listen(self, asked: Callable[[Event], None]) -> None:
+        """Call `asked` when a live attempt is held at a command."""
+        self._calls.listen(asked)
+
+    def rule(self, call: str, *, allow: bool, text: str) -> None:
+        """Let a held call go on, or refuse it."""
+        self._calls.rule(call, allow=allow, text=text)
 
     async def recover(self, run: str, keys: Collection[str]) -> Recovered:
         """After a crash: end what still runs for `run`, and rescue what its workspaces hold.

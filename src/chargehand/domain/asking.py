@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
+    CommandAsked,
     DecisionAsked,
     DispatchStopped,
     Event,
@@ -21,9 +22,9 @@ from chargehand.domain.evidence import signature
 from chargehand.domain.outcome import Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import Decision, DecisionKind, Failure, Reason, StopReason, TaskStatus
+from chargehand.domain.words import Decision, DecisionKind, Failure, Questioned, Reason, StopReason, TaskStatus
 
-__all__ = ["ask", "end", "escalate", "follow_answer", "follow_wish"]
+__all__ = ["ask", "ask_about_call", "ask_about_command", "end", "escalate", "follow_answer", "follow_wish"]
 
 Events = tuple[Event, ...]
 
@@ -56,6 +57,8 @@ def ask(
     kept: str = "",
     failure: Failure | None = None,
     effects: Mapping[str, str] | None = None,
+    command: str = "",
+    call: str = "",
 ) -> Events:
     """A question to a human; its id is the next number of the run. `effects` says what a choice does here."""
     said = {**_EFFECTS, **(effects or {})}
@@ -70,8 +73,39 @@ def ask(
         effects=tuple(said[choice] for choice in choices),
         kept=kept,
         failure=failure,
+        command=command,
+        call=call,
     )
     return (DecisionAsked(decision=decision),)
+
+
+_COMMAND = {
+    "approve": "approve: this exact command of the plan may run in this run",
+    "reject": "reject: what needs it is not done",
+}
+
+_CALL = {
+    "approve": "approve: the command runs, once, in this attempt",
+    "deny": "deny: the agent is told no, and goes on without it",
+    "reject": "reject: the attempt is ended and the task is blocked",
+}
+
+
+def ask_about_command(state: RunState, asked: Questioned) -> Events:
+    """A dangerous command of the plan: nothing runs it without a yes."""
+    text = f"{asked.where} runs a command that {asked.why}."
+    kind, reason = DecisionKind.COMMAND, Reason.COMMAND_REJECTED
+    choices = ("approve", "reject")
+    return ask(state, asked.task, kind, reason, text, choices, "reject", effects=_COMMAND, command=asked.command)
+
+
+def ask_about_call(state: RunState, asked: CommandAsked) -> Events:
+    """A dangerous command of a live agent, which waits for the answer; silence never approves [I9]."""
+    text = f"Attempt {asked.attempt} of task {asked.task} wants to run a command that {asked.why}."
+    kind, reason, choices = DecisionKind.COMMAND, Reason.COMMAND_REJECTED, ("approve", "deny", "reject")
+    return ask(
+        state, asked.task, kind, reason, text, choices, "deny", effects=_CALL, command=asked.command, call=asked.call
+    )
 
 
 def escalate(
@@ -93,7 +127,7 @@ def escalate(
 
 def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events:
     """What an answer about a task does to it."""
-    starts = decision.kind is DecisionKind.START
+    starts = decision.kind in {DecisionKind.START, DecisionKind.COMMAND}
     match choice:
         case "approve" if starts:
             return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
@@ -131,7 +165,8 @@ def follow_wish(record: TaskRecord) -> Events:
             kept = f" What its last attempt left is commit {sealed.commit[:12]}."
         warnings += [WarningRaised(code="agent", text=text, task=record.id) for text in texts]
     verb = "Skipped" if wish.status is TaskStatus.SKIPPED else "Cancelled"
-    return (*warnings, end(record, wish.status, wish.reason, f"{verb} by {wish.by or 'a person'}.{kept}"))
+    text = wish.detail or f"{verb} by {wish.by or 'a person'}."
+    return (*warnings, end(record, wish.status, wish.reason, text + kept))
 
 
 def _take_on(record: TaskRecord) -> Event:

@@ -26,7 +26,7 @@ from chargehand.domain.events import (
 from chargehand.domain.plan import Plan
 from chargehand.domain.replan import compare
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import Reason, TaskStatus
+from chargehand.domain.words import Questioned, Reason, TaskStatus
 
 __all__ = ["Request", "RequestKind", "obey", "take"]
 
@@ -51,7 +51,8 @@ class Request:
     """What a human or another process asks of a run; `id` makes a repeated request harmless.
 
     `task` empty means the run (cancel), or all that did not make it (retry). `choice` and `note` belong to an answer,
-    `note` also to a retry: it is told to the agent. `at_once` ends what is under way (pause). `plan` is for a replan.
+    `note` also to a retry: it is told to the agent. `at_once` ends what is under way (pause). `plan` is for a replan,
+    with the commands of it that want a yes.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Request:
     note: str = ""
     at_once: bool = False
     plan: Plan | None = None
+    questioned: tuple[Questioned, ...] = ()
 
 
 def take(state: RunState, request: Request) -> Events:
@@ -123,7 +125,7 @@ def _answer(state: RunState, request: Request) -> Events:
             code="unknown_choice",
             hint=f"Choose one of: {', '.join(asked.choices)}.",
         )
-    return (DecisionAnswered(id=asked.id, choice=request.choice, by=request.by, note=request.note),)
+    return (DecisionAnswered(id=asked.id, choice=request.choice, by=request.by, note=request.note, call=asked.call),)
 
 
 def _pause(state: RunState, request: Request) -> Events:
@@ -149,7 +151,10 @@ def _replan(state: RunState, request: Request) -> Events:
     assert request.plan is not None
     _refuse_accepted(state)
     found = compare(state, request.plan)
-    return () if found.changes_nothing else (*_reopened(state, request), RunReplanned(plan=found.plan, by=request.by))
+    if found.changes_nothing:
+        return ()
+    replanned = RunReplanned(plan=found.plan, by=request.by, questioned=request.questioned)
+    return (*_reopened(state, request), replanned)
 
 
 # -- tasks ----------------------------------------------------------------------------------------

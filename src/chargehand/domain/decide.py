@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
 
-from chargehand.domain.asking import follow_answer, follow_wish
+from chargehand.domain.asking import ask_about_call, ask_about_command, follow_answer, follow_wish
 from chargehand.domain.circuits import next_reset
 from chargehand.domain.closing import cancel_rest, close_cancelled, close_run, close_wave
 from chargehand.domain.conclude import conclude
@@ -32,7 +32,7 @@ from chargehand.domain.outcome import Candidate, GateStatus
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.schedule import dispatch
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import Reason, StopReason, TaskStatus
+from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 
 __all__ = ["decide", "is_stuck", "settle", "to_end", "wake_at"]
 
@@ -61,6 +61,7 @@ def decide(state: RunState, now: float) -> Events:
         return ()
     return (
         _conclude(state, now)
+        or _ask_about_calls(state)
         or _answer_unattended(state)
         or _follow_run_answers(state)
         or _block_orphans(state)
@@ -71,7 +72,7 @@ def decide(state: RunState, now: float) -> Events:
 
 
 def _go_on(state: RunState, now: float) -> Events:
-    if state.must_open or state.canary is None:
+    if state.must_open or (state.canary is None and state.stopped is None):
         return _open(state)
     return (
         _stop_on_canary(state)
@@ -126,11 +127,17 @@ def _conclude(state: RunState, now: float) -> Events:
     return ()
 
 
+def _ask_about_calls(state: RunState) -> Events:
+    """Agents wait for an answer to each of these."""
+    asked = {decision.call for decision in state.decisions.values()}
+    return next((ask_about_call(state, call) for name, call in state.calls.items() if name not in asked), ())
+
+
 def _answer_unattended(state: RunState) -> Events:
     if not state.unattended:
         return ()
     return tuple(
-        DecisionAnswered(id=decision.id, choice=decision.default, by="unattended")
+        DecisionAnswered(id=decision.id, choice=decision.default, by="unattended", call=decision.call)
         for decision in state.decisions.values()
     )
 
@@ -138,7 +145,7 @@ def _answer_unattended(state: RunState) -> Events:
 def _follow_run_answers(state: RunState) -> Events:
     """Answers to questions about the run itself; `stop` is all that needs an event."""
     for decision, choice in state.answers.values():
-        if not decision.task and choice != "continue" and state.stopped is None:
+        if not decision.task and choice not in {"continue", "approve"} and state.stopped is None:
             return (DispatchStopped(reason=StopReason.HUMAN, detail=decision.question),)
     return ()
 
@@ -197,6 +204,9 @@ def _open(state: RunState) -> Events:
     if state.must_open:
         key = effect_key("run", state.opened, "branch")
         effect = OpenBranch(key=key, branch=state.branch, base=state.head or state.base)
+    elif questioned := state.wants_yes(""):
+        asked = any(each.kind is DecisionKind.COMMAND and not each.task for each in state.decisions.values())
+        return () if asked else ask_about_command(state, questioned)
     else:
         effect = RunCanary(key=effect_key("run", state.canaries, "canary"), commit=state.base)
     if effect.key in state.inflight:

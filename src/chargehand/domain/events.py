@@ -19,7 +19,7 @@ from chargehand.domain.outcome import (
     MergeResult,
 )
 from chargehand.domain.plan import GatePoint, Plan, Task
-from chargehand.domain.words import Decision, Failure, Reason, RunVerdict, StopReason, TaskStatus
+from chargehand.domain.words import Decision, Failure, Questioned, Reason, RunVerdict, StopReason, TaskStatus
 
 __all__ = [
     "AttemptAccepted",
@@ -28,6 +28,8 @@ __all__ = [
     "BranchOpened",
     "CanaryFinished",
     "CircuitOpened",
+    "CommandAsked",
+    "CommandDropped",
     "DecisionAnswered",
     "DecisionAsked",
     "DispatchStopped",
@@ -68,13 +70,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """The first event of every journal: all tasks are waiting."""
+    """The first event of every journal: all tasks are waiting. `questioned` commands of the plan want a yes first."""
 
     run: str
     plan: Plan
     options: RunOptions
     base: str
     branch: str
+    questioned: tuple[Questioned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ class RunReplanned:
 
     plan: Plan
     by: str
+    questioned: tuple[Questioned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +317,28 @@ class TaskRequeued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAsked:
+    """A live attempt wants to run a dangerous command and is held until somebody answers. No transition.
+
+    `call` names the tool call within the run; `why` says in plain words what is dangerous about it.
+    """
+
+    key: str
+    task: str
+    attempt: int
+    call: str
+    command: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandDropped:
+    """Nobody answered in time: the call was refused and the attempt goes on without it. Its question is withdrawn."""
+
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitOpened:
     """The provider of an agent asked to wait: none of its attempts starts before `until`, then one tries first."""
 
@@ -349,6 +375,7 @@ class TaskEndAsked:
     status: TaskStatus
     reason: Reason
     by: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -401,12 +428,16 @@ class DecisionAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionAnswered:
-    """An answer to exactly that question [I9]; `note` is what a person adds for the agent."""
+    """An answer to exactly that question [I9]; `note` is what a person adds for the agent.
+
+    `call` is the held tool call that the question was about.
+    """
 
     id: str
     choice: str
     by: str
     note: str = ""
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,6 +473,8 @@ Event = (
     | BranchOpened
     | CanaryFinished
     | CircuitOpened
+    | CommandAsked
+    | CommandDropped
     | AttemptFinished
     | GatesFinished
     | MergeFinished

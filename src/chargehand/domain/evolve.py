@@ -14,6 +14,8 @@ from chargehand.domain.events import (
     BranchOpened,
     CanaryFinished,
     CircuitOpened,
+    CommandAsked,
+    CommandDropped,
     DecisionAnswered,
     DecisionAsked,
     DispatchStopped,
@@ -53,7 +55,7 @@ from chargehand.domain.outcome import AttemptResult, Candidate, ExitKind, GateSt
 from chargehand.domain.plan import GatePoint, Weight
 from chargehand.domain.state import Best, IllegalTransition, RunState, TaskRecord, Tries
 from chargehand.domain.steering import order, steer
-from chargehand.domain.words import HOLDS, DecisionKind, Failure, Reason, TaskStatus
+from chargehand.domain.words import HOLDS, Decision, DecisionKind, Failure, Reason, TaskStatus
 
 __all__ = ["evolve", "fold"]
 
@@ -109,6 +111,10 @@ def evolve(state: RunState, event: Event, at: float) -> None:
             _add_task(state, event)
         case DecisionAsked() | DecisionAnswered():
             _decide(state, event)
+        case CommandAsked():
+            state.calls[event.call] = event
+        case CommandDropped():
+            _drop_calls(state, [event.call])
         case EffectIntended() | EffectLost() | BranchOpened() | CanaryFinished():
             _effect(state, event)
         case AttemptFinished() | GatesFinished() | MergeFinished() | LandFinished():
@@ -191,6 +197,7 @@ def _lose(state: RunState, effect: Effect) -> None:
     record = state.tasks[task].but(inflight=None)
     state.tasks[task] = record
     if isinstance(effect, StartAttempt):
+        _drop_calls(state, _calls_of(state, effect.key))
         record = record.but(attempts=record.attempts - 1, lost=record.lost + 1)
         move(state, record, TaskStatus.WAITING)
         state.offer(task)
@@ -208,6 +215,7 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
     record = state.tasks[event.task]
     match event:
         case AttemptFinished(result=result):
+            _drop_calls(state, _calls_of(state, event.key))
             changes |= _count_attempt(record, result)
             _close_circuit(state, record, result)
             _count_usage(state, result.usage.tokens, result.usage.usd)
@@ -391,33 +399,62 @@ def _end_wave(state: RunState, event: WaveEnded) -> None:
 
 def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
     if isinstance(event, DecisionAsked):
-        decision = event.decision
-        state.decisions[decision.id] = decision
-        state.asked += 1
-        if decision.task:
-            record = state.tasks[decision.task]
-            move(
-                state,
-                record,
-                TaskStatus.AWAITING_DECISION,
-                reason=decision.reason,
-                detail=decision.question,
-                decision=decision.id,
-                commit=decision.kept or record.commit,
-            )
-        if decision.kind in HOLDS:
-            state.holds[decision.id] = None
+        _ask(state, event.decision)
         return
     decision = state.decisions.pop(event.id)
-    state.answers[decision.id] = (decision, event.choice)
     state.holds.pop(decision.id, None)
+    if decision.call:
+        _answer_call(state, decision, event)
+        return
+    state.answers[decision.id] = (decision, event.choice)
     if decision.task:
         record = state.tasks[decision.task]
         approved = (*record.approved, decision.kind) if event.choice == "approve" else record.approved
         told = ((f"the answer to {decision.id}", event.note),) if event.note else ()
         state.tasks[decision.task] = record.but(approved=approved, context=(*record.context, *told))
         state.attention[decision.task] = None
+    if decision.kind is DecisionKind.COMMAND and event.choice == "approve":
+        state.approved_commands[decision.command] = None
     if event.choice == "full":
         state.weight = Weight.FULL
     if decision.kind is DecisionKind.BRANCH_MOVED and event.choice == "retry":
         state.must_open = True
+
+
+def _ask(state: RunState, decision: Decision) -> None:
+    state.decisions[decision.id] = decision
+    state.asked += 1
+    if decision.task and not decision.call:
+        record = state.tasks[decision.task]
+        move(
+            state,
+            record,
+            TaskStatus.AWAITING_DECISION,
+            reason=decision.reason,
+            detail=decision.question,
+            decision=decision.id,
+            commit=decision.kept or record.commit,
+        )
+    if decision.kind in HOLDS:
+        state.holds[decision.id] = None
+
+
+def _answer_call(state: RunState, decision: Decision, event: DecisionAnswered) -> None:
+    """One yes covers one execution; a no lets the agent go on without, and a refusal ends the task (SPEC 7.2)."""
+    state.calls.pop(decision.call, None)
+    if event.choice == "reject":
+        text = f"The command was refused by {event.by}: {decision.command}"
+        status, reason = TaskStatus.BLOCKED, Reason.COMMAND_REJECTED
+        order(state, TaskEndAsked(task=decision.task, status=status, reason=reason, by=event.by, detail=text))
+
+
+def _calls_of(state: RunState, key: str) -> list[str]:
+    return [call for call, asked in state.calls.items() if asked.key == key]
+
+
+def _drop_calls(state: RunState, calls: list[str]) -> None:
+    """Nobody waits for these answers any more."""
+    for call in calls:
+        state.calls.pop(call, None)
+    for decision in [each for each in state.decisions.values() if each.call in calls and each.call]:
+        del state.decisions[decision.id]

@@ -143,7 +143,7 @@ def replan(state: RunState, plan: Plan) -> None:
             records[record.id] = _begun_anew(record)
         else:
             records[record.id] = record
-    records |= {task.id: records[task.id].but(task=task) for task in plan.tasks if task.id in changed}
+    records |= {task.id: records[task.id].but(task=task, approved=()) for task in plan.tasks if task.id in changed}
     for decision in [*state.decisions.values(), *(decision for decision, _ in state.answers.values())]:
         if decision.task and records[decision.task].decision != decision.id:
             _withdraw(state, decision.id)

@@ -8,7 +8,7 @@ from heapq import merge
 from itertools import product, takewhile
 
 from chargehand.domain import scope
-from chargehand.domain.asking import ask, escalate
+from chargehand.domain.asking import ask, ask_about_command, escalate
 from chargehand.domain.circuits import agent_for, why_none
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
@@ -30,6 +30,8 @@ def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
             text = f"Task {task} ({record.task.title}) asks for a yes before it starts."
             kind, reason = DecisionKind.START, Reason.NEEDS_HUMAN
             return ask(state, task, kind, reason, text, ("approve", "reject"), "reject")
+        if questioned := state.wants_yes(task):
+            return ask_about_command(state, questioned)
         if used_up := _used_up(state, record):
             return escalate(state, record, *used_up, failure=record.failure)
         agent = agent_for(state, record, now)

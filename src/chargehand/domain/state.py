@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
@@ -28,6 +28,7 @@ from chargehand.domain.effects import Effect
 from chargehand.domain.errors import ChargehandError
 from chargehand.domain.events import (
     AttemptFinished,
+    CommandAsked,
     DispatchStopped,
     GatesFinished,
     LandFinished,
@@ -44,7 +45,7 @@ from chargehand.domain.events import (
 from chargehand.domain.options import RunOptions
 from chargehand.domain.outcome import Candidate, GateResult, Report, Role, Sealed
 from chargehand.domain.plan import Barrier, GatePoint, Plan, Task, Weight
-from chargehand.domain.words import TERMINAL, Decision, DecisionKind, Failure, Reason, TaskStatus
+from chargehand.domain.words import TERMINAL, Decision, DecisionKind, Failure, Questioned, Reason, TaskStatus
 
 __all__ = ["TRANSITIONS", "Best", "IllegalTransition", "RunState", "TaskRecord", "Tries", "Unjudged"]
 
@@ -215,6 +216,9 @@ class RunState:
     # people
     decisions: dict[str, Decision] = field(default_factory=dict)
     answers: dict[str, tuple[Decision, str]] = field(default_factory=dict)
+    questioned: dict[str, tuple[Questioned, ...]] = field(default_factory=dict)
+    approved_commands: dict[str, None] = field(default_factory=dict)
+    calls: dict[str, CommandAsked] = field(default_factory=dict)
     asked: int = 0
     holds: dict[str, None] = field(default_factory=dict)
     # the end
@@ -248,6 +252,7 @@ class RunState:
             last_at=at,
             unattended=event.options.unattended,
         )
+        state.question(event.questioned)
         state.enlist(event.plan, {})
         return state
 
@@ -275,6 +280,17 @@ class RunState:
     def _first_wave(self, records: Mapping[str, TaskRecord]) -> int:
         unfinished = [self.wave_of[name] for name, record in records.items() if not record.is_over]
         return min(unfinished or self.wave_of.values())
+
+    def question(self, commands: Sequence[Questioned]) -> None:
+        """The commands that want a yes, by task; those of gates and setup under the empty name."""
+        self.questioned = {}
+        for command in commands:
+            self.questioned[command.task] = (*self.questioned.get(command.task, ()), command)
+
+    def wants_yes(self, task: str) -> Questioned | None:
+        """The next command of a task (or, for the empty name, of gates and setup) that nobody approved yet."""
+        commands = self.questioned.get(task, ())
+        return next((each for each in commands if each.command not in self.approved_commands), None)
 
     def add(self, record: TaskRecord, remaining: int, order: int, landed: Collection[str] = ()) -> None:
         """Take a task in where it stands: ready when it waits and all it depends on is among `landed`."""

@@ -49,6 +49,7 @@ def steer(state: RunState, event: Steering) -> None:
             _reopen_run(state)
         case RunReplanned():
             replan(state, event.plan)
+            state.question(event.questioned)
         case _:  # pragma: no cover
             assert_never(event)
 

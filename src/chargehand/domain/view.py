@@ -110,6 +110,9 @@ def why(state: RunState, task_id: str, now: float) -> str:
     if record.status in _PROGRESS:
         if record.ending is not None:
             return f"It is {record.status.value}, and is being ended as {record.ending.by or 'somebody'} asked."
+        waits = next((each.id for each in state.decisions.values() if each.call and each.task == task_id), "")
+        if waits:
+            return f"It is {record.status.value}: attempt {record.attempts} waits for your answer to {waits}."
         return f"It is {record.status.value}: {_progress(state, record)}."
     reason = record.reason.value if record.reason else "no reason recorded"
     return f"It is {record.status.value} ({reason}): {record.detail}"

@@ -12,6 +12,7 @@ __all__ = [
     "Decision",
     "DecisionKind",
     "Failure",
+    "Questioned",
     "Reason",
     "RunVerdict",
     "StopReason",
@@ -156,11 +157,25 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Questioned:
+    """A command of the plan that wants an explicit yes before it runs (SPEC 7.2).
+
+    `task` is the task whose verify command it is, empty for gates and setup; `where` names it for people.
+    """
+
+    task: str
+    where: str
+    command: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A question put to a human. `default` is what `--unattended` answers; `effects` says what each choice does.
 
     `kept` is the commit of the better attempt where a later one was worse; `failure` is what the next attempt is told
-    when the answer is another one (None: the question itself).
+    when the answer is another one (None: the question itself). `call` is the tool call of a live attempt that waits
+    for the answer: the task stays where it is.
     """
 
     id: str
@@ -174,3 +189,4 @@ class Decision:
     command: str = ""
     kept: str = ""
     failure: Failure | None = None
+    call: str = ""

@@ -12,6 +12,7 @@ from chargehand.domain.decide import is_stuck, settle, to_end, wake_at
 from chargehand.domain.effects import Effect, RunCanary, RunGates, StartAttempt
 from chargehand.domain.errors import Stuck
 from chargehand.domain.events import (
+    DecisionAnswered,
     DecisionAsked,
     EffectIntended,
     EffectLost,
@@ -62,6 +63,7 @@ class Engine:
         both cases everything under way is ended first and its intents stay in the journal.
         """
         self._ports.inbox.listen(self.nudge)
+        self._ports.fleet.listen(self._put)
         try:
             incoming = [*first, *self._take()]
             while True:
@@ -124,12 +126,20 @@ class Engine:
         for recorded in appended:
             event = recorded.event
             questions = [event.decision] if isinstance(event, DecisionAsked) else []
+            if isinstance(event, DecisionAnswered) and event.call:
+                self._rule(event)
             if isinstance(event, RunResumed):  # those a process of before asked: perhaps nobody saw them
                 questions = [*self.state.decisions.values()]
             for decision in questions:
                 self.tell(asked(self.state, decision))
             if self._observe:
                 self._observe(recorded, self.state)
+
+    def _rule(self, answer: DecisionAnswered) -> None:
+        """An agent waits for this answer; it is on the record by now."""
+        allow = answer.choice == "approve"
+        text = answer.note or ("Somebody said yes to this one." if allow else "Somebody said no: go on without it.")
+        self._ports.fleet.rule(answer.call, allow=allow, text=text)
 
     def _take_requests(self, now: float) -> None:
         """What people asked for since; a request is settled only when what it comes to is on the record."""

@@ -15,7 +15,7 @@ from hashlib import sha1
 from typing import TypeVar
 
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.events import Event, Recorded
+from chargehand.domain.events import CommandAsked, Event, Recorded
 from chargehand.domain.outcome import (
     AgentExit,
     AttemptResult,
@@ -233,6 +233,8 @@ class FakeFleet:
         self.hold = hold
         self.submitted: list[AttemptSpec] = []
         self.cancelled: list[str] = []
+        self.ruled: list[tuple[str, bool, str]] = []
+        self._asked: Callable[[Event], None] | None = None
         self._specs: dict[str, AttemptSpec] = {}
         self._ends: dict[str, asyncio.Future[AttemptResult | Exception]] = {}
 
@@ -258,6 +260,22 @@ class FakeFleet:
             return
         found = outcome or _first(self.outcomes, key, (spec.task, spec.attempt), spec.task) or attempt_result
         end.set_result(found if isinstance(found, AttemptResult | Exception) else found(spec))
+
+    def listen(self, asked: Callable[[Event], None]) -> None:
+        """Keep whom to tell of held calls."""
+        self._asked = asked
+
+    def hold_at(self, key: str, call: str, command: str) -> None:
+        """A live attempt is held at a command."""
+        spec = self._specs[key]
+        assert self._asked is not None, "nobody listens"
+        self._asked(
+            CommandAsked(key=key, task=spec.task, attempt=spec.attempt, call=call, command=command, why="is dangerous")
+        )
+
+    def rule(self, call: str, *, allow: bool, text: str) -> None:
+        """Keep the answer in `ruled`."""
+        self.ruled.append((call, allow, text))
 
     async def recover(self, run: str, keys: Collection[str]) -> Recovered:
         """Attempts of the run without an end are gone, as after a restart; the others of `keys` tell their result."""

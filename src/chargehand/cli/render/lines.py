@@ -16,6 +16,8 @@ from chargehand.domain.events import (
     BranchOpened,
     CanaryFinished,
     CircuitOpened,
+    CommandAsked,
+    CommandDropped,
     DecisionAnswered,
     DecisionAsked,
     DispatchStopped,
@@ -119,6 +121,10 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
             return _outcome(event, known)
         case DecisionAsked() | DecisionAnswered():
             return _decision(event)
+        case CommandAsked():
+            return Line(what="asked", task=event.task, detail=f"may it run `{event.command}`? It {event.why}")
+        case CommandDropped():
+            return Line(what="dropped", detail=f"nobody answered in time: call {event.call} was refused")
         case CircuitOpened():
             return Line(what="waiting", detail=f"the provider of {event.agent} asked to wait: {event.detail}")
         case GateMadeRequired():

@@ -1,0 +1,82 @@
+"""Calls that wait for a yes: an answer, silence, and an attempt that goes away (I9)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from chargehand.adapters.held_calls import HeldCalls, Ruling
+from chargehand.domain.events import CommandAsked, CommandDropped, DecisionAnswered
+from chargehand.domain.words import RunVerdict
+from chargehand.testing.fakes import FakeFleet
+from tests.engines import World, until
+from tests.play import a_plan, a_task
+
+ASK: dict[str, Any] = {"key": "a/1/attempt", "task": "a", "attempt": 1, "command": "rm -rf /", "why": "deletes"}
+
+
+def held(wait_s: float = 60.0) -> tuple[HeldCalls, list[Any]]:
+    calls, told = HeldCalls(wait_s=wait_s), []
+    calls.listen(told.append)
+    return calls, told
+
+
+def test_an_answer_lets_exactly_that_call_go_on():
+    async def script() -> None:
+        calls, told = held()
+        one = asyncio.create_task(calls.ask(**ASK))
+        two = asyncio.create_task(calls.ask(**ASK))
+        await until(lambda: len(told) == 2)
+        first, second = told
+        assert first == CommandAsked(call="a/1/attempt/call-1", **ASK)
+        calls.rule(second.call, allow=True, text="go")
+        calls.rule(second.call, allow=False, text="too late")
+        calls.rule("unknown", allow=True, text="")
+        assert await two == Ruling(allow=True, text="go")
+        assert not one.done()
+        calls.rule(first.call, allow=False, text="no")
+        assert await one == Ruling(allow=False, text="no")
+
+    asyncio.run(script())
+
+
+def test_silence_is_a_no_and_its_question_is_withdrawn():
+    async def script() -> None:
+        calls, told = held(wait_s=0.0)
+        ruling = await calls.ask(**ASK)
+        assert not ruling.allow
+        assert "report BLOCKED" in ruling.text
+        assert told[-1] == CommandDropped(call=told[0].call)
+
+    asyncio.run(script())
+
+
+def test_with_nobody_to_ask_the_answer_is_no():
+    assert not asyncio.run(HeldCalls().ask(**ASK)).allow
+
+
+def test_the_engine_asks_records_and_answers():
+    """I5: the answer is on the record before the agent hears it."""
+    world = World(a_plan(a_task("a")), fleet=FakeFleet(hold=True))
+
+    async def script() -> Any:
+        driven = asyncio.create_task(world.drive())
+        await until(lambda: world.fleet.live)
+        world.fleet.hold_at("a/1/attempt", "c1", "rm -rf /")
+        await until(lambda: world.notifier.sent)
+        from chargehand.domain.commands import Request, RequestKind
+
+        world.inbox.put(Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="approve", by="me", note="once"))
+        await until(lambda: world.fleet.ruled)
+        assert world.events(DecisionAnswered)[0].call == "c1"
+        world.fleet.hold_at("a/1/attempt", "c2", "rm -rf /y")
+        await until(lambda: len(world.notifier.sent) == 2)
+        world.inbox.put(Request(id="2", kind=RequestKind.ANSWER, decision="d2", choice="deny", by="me"))
+        await until(lambda: len(world.fleet.ruled) == 2)
+        world.fleet.finish("a/1/attempt")
+        return await driven
+
+    state = asyncio.run(script())
+    assert state.finished.verdict is RunVerdict.FINISHED
+    assert [(call, allow) for call, allow, _ in world.fleet.ruled] == [("c1", True), ("c2", False)]
+    assert world.fleet.ruled[0][2] == "once"
