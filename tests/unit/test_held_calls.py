@@ -16,7 +16,8 @@ ASK: dict[str, Any] = {"key": "a/1/attempt", "task": "a", "attempt": 1, "command
 
 
 def held(wait_s: float = 60.0) -> tuple[HeldCalls, list[Any]]:
-    calls, told = HeldCalls(wait_s=wait_s), []
+    calls = HeldCalls(wait_s=wait_s)
+    told: list[Any] = []
     calls.listen(told.append)
     return calls, told
 
