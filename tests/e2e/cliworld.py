@@ -19,12 +19,15 @@ __all__ = ["CliWorld", "Done", "read_until", "task"]
 
 # What it does in an attempt stands in script.json beside it: {task: [step, …]}, the last step for all later attempts.
 _AGENT = """\
-import json, os, pathlib, sys, time
+import json, os, pathlib, signal, sys, time
 brief = sys.stdin.read()
 here = pathlib.Path(__file__).parent
 task, attempt = os.environ["CHARGEHAND_TASK"], int(os.environ["CHARGEHAND_ATTEMPT"])
 steps = json.loads((here / "script.json").read_text()).get(task, [{}])
 step = steps[min(attempt, len(steps)) - 1]
+if step.get("deaf"):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 print(step.get("say", f"working on {task}"), flush=True)
 if step.get("wait"):
     (here / "go").open().close()  # a pipe: until the test opens it, too

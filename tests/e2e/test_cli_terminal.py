@@ -2,110 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
+import shlex
 import signal
-import struct
 import sys
 import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cliworld import CliWorld, task
+from tests.e2e.cliworld import CliWorld, read_until, task
+from tests.e2e.screens import run_words, screen
 from tests.repos import Repo
 
 FAILED = {"report": {"status": "FAILED", "summary": "it does not work"}, "write": {}}
-PATIENCE_S = 60
 
 
 @pytest.fixture
 def cli(repo: Repo, tmp_path: Path) -> CliWorld:
     return CliWorld(repo, tmp_path / "cli")
-
-
-class Screen:
-    """A child on a terminal of its own: what it wrote, and keys for it."""
-
-    def __init__(self, pid: int, terminal: int) -> None:
-        self.pid = pid
-        self.text = ""
-        self._seen = 0
-        self._terminal = terminal
-        self._status: int | None = None
-
-    def wait_for(self, text: str) -> None:
-        """Read until `text` is there; what comes after it is looked at by the next call."""
-        while (place := self.text.find(text, self._seen)) < 0:
-            assert self._read() is not None, f"{text!r} never came:\n{self.text}"
-        self._seen = place + len(text)
-
-    def _read(self) -> str | None:
-        ready, _, _ = select.select([self._terminal], [], [], PATIENCE_S)
-        assert ready, f"nothing comes any more:\n{self.text}"
-        try:
-            data = os.read(self._terminal, 65536)
-        except OSError:  # the other end is closed
-            return None
-        self.text += data.decode("utf-8", "replace")
-        return data.decode("utf-8", "replace") if data else None
-
-    def press(self, keys: str) -> None:
-        """Type."""
-        os.write(self._terminal, keys.encode())
-
-    def end(self) -> int:
-        """Read to the end; the exit code."""
-        while self._read() is not None:
-            pass
-        if self._status is None:
-            _, self._status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(self._status)
-
-    def resize(self, columns: int) -> None:
-        """Give the terminal another width, which tells the child."""
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-
-    def hang_up(self) -> int:
-        """Close the terminal, as a closed window does; the exit code of the child."""
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, self._terminal)
-        os.close(nowhere)
-        _, self._status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(self._status)
-
-    def close(self) -> None:
-        """End the child if it has not ended."""
-        if self._status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self._terminal)
-
-
-@contextmanager
-def screen(cli: CliWorld, *words: str | Path, columns: int = 100, **env: str) -> Iterator[Screen]:
-    """Start `chargehand` on a terminal of 30 rows."""
-    argv = [sys.executable, "-m", "chargehand", *map(str, words)]
-    environ = {**cli.environ, **env}
-    # a child of its own session, made by exec right after the fork: nothing of pytest runs in it
-    pid, terminal = pty.fork()
-    if pid == 0:  # pragma: no cover
-        os.chdir(cli.repo.path)
-        os.execve(argv[0], argv, environ)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-    shown = Screen(pid, terminal)
-    try:
-        yield shown
-    finally:
-        shown.close()
-
-
-def run_words(cli: CliWorld, plan: Path, *words: str) -> list[str | Path]:
-    return ["run", plan, "--agent-command", cli.agent, "--sandbox", "none", *words]
 
 
 def test_a_question_is_asked_and_answered_where_the_run_was_started(cli: CliWorld):
@@ -283,3 +198,166 @@ def test_the_terminal_is_as_it_was(cli: CliWorld):
         after = termios.tcgetattr(shown._terminal)[3] & termios.ECHO
         assert shown.end() == 130
     assert (during, bool(after)) == (0, True)
+
+
+# -- people who steer -----------------------------------------------------------------------------
+
+
+def test_a_second_ctrl_c_kills_and_keeps_what_there_was(cli: CliWorld):
+    """I2, I11."""
+    cli.script({"a": [{"write": {"a.txt": "half\n"}, "stay": True, "deaf": True}]})
+    with screen(cli, *run_words(cli, cli.plan([task("a")]))) as shown:
+        cli.wait_until_written()
+        shown.press("\x03")
+        shown.wait_for("press again to stop at once")
+        shown.press("\x03")
+        shown.wait_for("killing what is live; what it left is kept.")
+        assert shown.end() == 130
+    refs = cli.repo.git("for-each-ref", "--format=%(refname)", "refs/chargehand").split()
+    assert "half" in {cli.repo.files(ref).get("a.txt") for ref in refs}
+
+
+def test_a_pause_from_elsewhere_shows_where_the_run_was_started(cli: CliWorld):
+    cli.script({"a": [{"wait": True, "say": "at it"}]})
+    with screen(cli, *run_words(cli, cli.plan([task("a"), task("b", depends_on=["a"])]))) as shown:
+        shown.wait_for("at it")
+        assert cli.call("pause").code == 0
+        shown.wait_for("by uma: nothing new starts")
+        shown.wait_for("pausing: what is under way goes on to its end")
+        cli.go_on()
+        assert shown.end() == 130
+    assert "next: chargehand resume todo-1" in shown.text
+
+
+def test_a_task_that_is_cancelled_at_an_open_prompt_takes_the_prompt_away(cli: CliWorld):
+    """I9: the question is not asked any more."""
+    with screen(cli, *run_words(cli, cli.plan([task("a", needs_human=True)]))) as shown:
+        shown.wait_for("d1 [approve/reject]: ")
+        assert cli.call("cancel", "a").code == 0
+        assert shown.end() == 1
+
+
+def test_watching_goes_on_across_those_who_drive_and_is_left_quietly(cli: CliWorld):
+    cli.script({"a": [{"wait": True}]})
+    plan = cli.plan([task("a"), task("b", depends_on=["a"])])
+    with cli.started_run(plan) as process:
+        read_until(process, "a     running")
+        with screen(cli, "status", "--watch", columns=80) as shown:
+            shown.wait_for("running")
+            assert cli.call("pause").code == 0
+            shown.wait_for("pausing")
+            cli.go_on()
+            assert process.wait(60) == 130
+            shown.wait_for("Nobody drives run todo-1 (paused)")
+            assert cli.call("resume", "--quiet").code == 0
+            shown.wait_for("drives run todo-1 now.")
+            assert shown.end() == 0
+    assert "finished: " in shown.text or "run \x1b[1mtodo-1\x1b[0m  \x1b[32mfinished" in shown.text
+    assert cli.run(cli.plan([task("a", needs_human=True)]), "--new", "--quiet").code == 4
+    for words in (("status", "--watch"), ("log", "--follow")):
+        with screen(cli, *words) as shown:
+            shown.wait_for("Nobody drives run todo-2 (waiting)")
+            shown.press("\x03")
+            assert shown.end() == 130
+        assert "rror" not in shown.text
+
+
+def test_giving_up_and_leaving_out_ask(cli: CliWorld):
+    """I9."""
+    assert cli.run(cli.plan([task("a", needs_human=True), task("b", depends_on=["a"])]), "--quiet").code == 4
+    for words, said in ((("cancel",), "Nothing was cancelled."), (("skip", "a"), "Nothing was skipped.")):
+        with screen(cli, *words) as shown:
+            shown.wait_for("[y/N]: ")
+            shown.press("\n")
+            assert shown.end() == 1
+        assert said in shown.text
+    with screen(cli, "skip", "a") as shown:
+        shown.wait_for("blocked by that: b")
+        shown.wait_for("Skip a of run todo-1? [y/N]: ")
+        shown.press("y\n")
+        assert shown.end() == 0
+    with screen(cli, "cancel") as shown:
+        shown.wait_for("[y/N]: ")
+        shown.press("y\n")
+        assert shown.end() == 0
+    document = cli.call("status", "--json").document
+    assert (document["state"], document["counts"]) == ("cancelled", {"skipped": 1, "blocked": 1})
+
+
+# -- in the background ----------------------------------------------------------------------------
+
+
+def test_a_run_in_the_background_outlives_its_terminal(cli: CliWorld):
+    """SPEC 10.1: it is created and held when the command returns; closing the terminal ends nothing."""
+    cli.script({"a": [{"wait": True}]})
+    plan = cli.plan([task("a"), task("b", needs_human=True)])
+    with screen(cli, *run_words(cli, plan, "--detach")) as shown:
+        assert shown.end() == 0
+    assert "run todo-1\r\n" in shown.text
+    assert "chargehand status todo-1 --watch" in shown.text
+    document = cli.call("status", "--json").document
+    assert document["state"] == "running"
+    with screen(cli, "log", "--follow") as following:
+        following.wait_for("a     running")
+        cli.go_on()
+        following.wait_for("a     integrated")
+        assert cli.call("status", "--json").document["state"] == "waiting", "it waits for an answer"
+        assert cli.call("approve", "d1", "--json").document["taken"] is True
+        assert following.end() == 0
+    log = (cli.repo.path / ".git" / "chargehand" / "runs" / "todo-1" / "driver.log").read_text()
+    assert "drives run todo-1 in the background" in log
+    assert "b     integrated" in log
+    assert "\x1b" not in log
+
+
+def test_a_shell_that_is_closed_does_not_take_the_background_along(cli: CliWorld):
+    """The whole process group of the terminal gets SIGHUP; the run is in a session of its own."""
+    cli.script({"a": [{"wait": True}]})
+    words = [str(word) for word in run_words(cli, cli.plan([task("a")]), "--detach")]
+    line = f"{shlex.join([sys.executable, '-m', 'chargehand', *words])}; echo ready; exec sleep 600"
+    with screen(cli, argv=["/bin/sh", "-c", line]) as shown:
+        shown.wait_for("ready")
+        assert shown.hang_up() == -signal.SIGHUP
+    assert cli.call("status", "--json").document["state"] == "running"
+    cli.go_on()
+    assert cli.call("status", "--watch", "--json").document["state"] == "finished"
+
+
+def test_what_is_wrong_is_told_before_the_terminal_is_left(cli: CliWorld):
+    """With its exit code, as a document where one is wanted."""
+    wrong = cli.call("run", cli.plan([task("a", depends_on=["z"])]), "--detach", "--json")
+    assert (wrong.code, wrong.document["error"]["code"]) == (2, "unknown_dependency")
+    nothing = cli.call("resume", "--detach")
+    assert (nothing.code, "has no runs" in nothing.stderr) == (2, True)
+    assert cli.run(cli.plan([task("a")]), "--quiet").code == 0
+    ended = cli.call("resume", "--detach", "--json")
+    assert (ended.code, ended.document["state"]) == (0, "finished")
+
+
+def test_a_plan_that_was_not_named_is_asked_about_before_the_background(cli: CliWorld):
+    cli.plan([task("a")], path=cli.repo.path / "plan.json")
+    words = ["run", "--agent-command", cli.agent, "--sandbox", "none", "--detach"]
+    with screen(cli, *words) as shown:
+        shown.wait_for("[y/N]: ")
+        shown.press("\x03")
+        assert shown.end() == 130
+    assert cli.call("runs", "--json").document == {"runs": []}
+    with screen(cli, *words) as shown:
+        shown.wait_for("[y/N]: ")
+        shown.press("y\n")
+        assert shown.end() == 0
+    assert cli.call("status", "--watch", "--json").document["state"] == "finished"
+
+
+def test_a_resume_in_the_background_is_stopped_like_any_other(cli: CliWorld):
+    """Its document is that of the run as it is when the terminal is left; SIGTERM ends it cleanly [I11]."""
+    assert cli.run(cli.plan([task("a", needs_human=True)]), "--quiet").code == 4
+    first = cli.call("resume", "--detach", "--json")
+    assert (first.code, first.document["run"]) == (0, "todo-1")
+    held = cli.call("resume", "--json")
+    assert (held.code, held.document["error"]["code"]) == (2, "run_locked")
+    pid = int(held.document["error"]["message"].split("process ")[1].split()[0])
+    os.kill(pid, signal.SIGTERM)
+    assert cli.call("status", "--watch", "--json").document["state"] == "interrupted"
+    assert cli.call("resume", "--detach", "--unattended").code == 0
+    assert cli.call("status", "--watch", "--json").document["state"] == "failed"
