@@ -46,6 +46,8 @@ RUN = "r"
 BRANCH = f"chargehand/{RUN}"
 BASE = object_id("base")
 DONE = Report(status=ReportStatus.DONE)
+TICKS = 12
+"""Turns of the event loop in which everything that follows from an outcome has been asked for; three were seen to do."""
 EXITED = AgentExit(kind=ExitKind.EXITED, code=0)
 
 Tree = Mapping[str, str]
@@ -109,7 +111,7 @@ class Director:
         `look` is called before each, `idle` where nothing waits for one; True says that they made something happen.
         """
         while True:
-            for _ in range(25):  # until all that follows from the last turn is under way
+            for _ in range(TICKS):  # until all that follows from the last turn is under way
                 await asyncio.sleep(0)
             if look():
                 continue
@@ -286,6 +288,12 @@ class ModelFleet:
             self._cancelled.add(key)
             del self._world.live[key]
             self._world.director.release(_name(self._own[key]))
+
+    def listen(self, asked: Callable[[Event], None]) -> None:
+        """Its attempts ask nothing."""
+
+    def rule(self, call: str, *, allow: bool, text: str) -> None:
+        """No call is held."""
 
     async def recover(self, run: str, keys: Collection[str]) -> Recovered:
         """What still runs is ended; of what had ended, the world may know the result."""
