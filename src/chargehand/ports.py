@@ -34,7 +34,6 @@ __all__ = [
     "Capabilities",
     "Check",
     "Clock",
-    "Dialect",
     "EventKind",
     "EventReader",
     "Fleet",
@@ -384,26 +383,20 @@ class Agent(Protocol):
 # -- agents that tell what they do ----------------------------------------------------------------
 
 
-class Dialect(StrEnum):
-    """The interface by which an agent speaks to its model provider."""
-
-    ANTHROPIC = "anthropic"  # Messages
-    RESPONSES = "responses"  # OpenAI Responses
-    CHAT = "chat"  # OpenAI Chat Completions
-    GEMINI = "gemini"  # generateContent
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a program can do, and what its driver can tell about it.
 
-    `resume`: a session can be gone on with by its id. `turns` and `usd`: it bounds them itself. `calls`: tool calls
-    are told as they happen. `tokens` and `cost`: it tells what it used. `hook`: it asks a program of ours before each
-    tool call, in the form of the program named. `login` are the files below HOME that hold a login.
+    `dialect` is how it speaks to its provider (a value of `dialects.Dialect`; empty: not known). `resume`: a session
+    can be gone on with by its id; `sums`: what it then tells of tokens counts the session from its beginning. `turns`
+    and `usd`: it bounds them itself. `calls`: tool calls are told. `tokens` and `cost`: it tells what it used. `hook`:
+    it asks a program of ours before each tool call, in the form of the program named. `login` are the files below
+    HOME that hold a login.
     """
 
-    dialect: Dialect | None = None
+    dialect: str = ""
     resume: bool = False
+    sums: bool = False
     turns: bool = False
     usd: bool = False
     calls: bool = False
