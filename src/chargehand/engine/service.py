@@ -63,12 +63,18 @@ class Service:
     # -- driving ----------------------------------------------------------------------------------
 
     def start(self, event: RunStarted) -> OpenRun:
-        """Create a run, as a whole or not at all: it can be resumed from here on. The caller drives or releases it."""
+        """Create a run, as a whole or not at all: it can be resumed from here on. The caller drives or releases it.
+
+        Its first state is kept beside the journal: where that is lost, the plan and the branch still tell what is done.
+        """
         first: list[Event] = [event]
         if event.options.review:
             text = "This version has no reviews: gates alone decide what lands."
             first.append(WarningRaised(code="reviews_unavailable", text=text))
-        return self._store.create(event.run, first, self._clock.now())
+        now = self._clock.now()
+        held = self._store.create(event.run, first, now)
+        held.snapshots.save(fold(Recorded(seq=seq, at=now, event=each) for seq, each in enumerate(first, start=1)))
+        return held
 
     def take_up(self, run: str) -> OpenRun:
         """Hold an existing run; `RunLocked` says who else does.
