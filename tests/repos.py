@@ -13,7 +13,9 @@ __all__ = ["Repo", "hermetic_environment"]
 
 def hermetic_environment(home: Path) -> dict[str, str]:
     """The environment git runs in: no login, no machine configuration, fixed dates not needed."""
+    source = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}  # of another checkout
     return {
+        **source,
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "LC_ALL": "C",
