@@ -218,14 +218,29 @@ def test_landings_that_are_not_known_come_before_commits_of_others(broken: Broke
     broken.finishes()
 
 
-@pytest.mark.parametrize("how", ["zeroed", "deleted"])
-def test_what_cannot_be_saved_is_said(broken: Broken, how: str):
+def lose(broken: Broken, how: str) -> None:
+    """Nothing of the journal is left."""
     if how == "zeroed":
         broken.into_one_file()
         broken.journal.write_bytes(b"\0" * broken.journal.stat().st_size)
     else:
         for file in broken.folder.glob("journal.db*"):
             file.unlink()
+
+
+@pytest.mark.parametrize("how", ["zeroed", "deleted"])
+def test_the_first_state_and_the_branch_are_enough(broken: Broken, how: str):
+    """I4: a small run keeps only the state it began with; what landed since is read from the branch."""
+    lose(broken, how)
+    broken.told()
+    assert broken.cli.call("doctor", "--repair", "--yes", "--json").code == 0
+    broken.finishes()
+
+
+@pytest.mark.parametrize("how", ["zeroed", "deleted"])
+def test_what_cannot_be_saved_is_said(broken: Broken, how: str):
+    lose(broken, how)
+    (broken.folder / "snapshot.json").unlink()
     row = broken.told()
     assert "chargehand/todo-1 holds 3 landed tasks: a, b, c" in str(row["text"])
     assert "`chargehand run PLAN --base chargehand/todo-1`" in str(row["hint"])
