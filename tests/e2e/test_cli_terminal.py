@@ -179,6 +179,10 @@ def test_accept_asks(cli: CliWorld):
         assert shown.end() == 1
     assert "a.txt" in shown.text
     assert "Nothing was landed." in shown.text
+    with screen(cli, "accept") as left:
+        left.wait_for("[y/N]: ")
+        left.press("\x03")
+        assert left.end() == 130
     assert "error" not in shown.text
     assert cli.repo.head() == before
     with screen(cli, "accept") as shown:
@@ -281,7 +285,7 @@ def test_giving_up_and_leaving_out_ask(cli: CliWorld):
         shown.press("y\n")
         assert shown.end() == 0
     document = cli.call("status", "--json").document
-    assert (document["state"], document["counts"]) == ("cancelled", {"skipped": 1, "blocked": 1})
+    assert (document["state"], document["counts"]) == ("cancelled", {"cancelled": 2})
 
 
 # -- in the background ----------------------------------------------------------------------------
@@ -298,9 +302,9 @@ def test_a_run_in_the_background_outlives_its_terminal(cli: CliWorld):
     document = cli.call("status", "--json").document
     assert document["state"] == "running"
     with screen(cli, "log", "--follow") as following:
-        following.wait_for("a     running")
+        following.wait_for("attempt 1 by command")
         cli.go_on()
-        following.wait_for("a     integrated")
+        following.wait_for("landed as")
         assert cli.call("status", "--json").document["state"] == "waiting", "it waits for an answer"
         assert cli.call("approve", "d1", "--json").document["taken"] is True
         assert following.end() == 0

@@ -9,10 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from chargehand.cli.call import Call
 from chargehand.cli.render.pen import hang
+from chargehand.cli.terminal import confirm
 from chargehand.domain.commands import Request, RequestKind, obey
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import DecisionAnswered, RequestTaken
@@ -126,7 +125,7 @@ def agree(call: Call, question: str, *, yes: bool, refusal: str) -> bool:
         return True
     if not may_ask(call):
         raise UserError(refusal, code="needs_yes", hint="Add --yes.")
-    return click.confirm(question, default=False, err=True)
+    return confirm(question)
 
 
 def print_sent(call: Call, sent: Sequence[Sent], *lines: str, more: Mapping[str, object] | None = None) -> None:

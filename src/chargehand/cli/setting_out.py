@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from chargehand.cli.call import Call
 from chargehand.cli.carrying import carry
 from chargehand.cli.driving import may_ask
@@ -16,6 +14,7 @@ from chargehand.cli.failing import PlanRefused
 from chargehand.cli.render.checked import problem_lines
 from chargehand.cli.render.units import count
 from chargehand.cli.surveying import Surveyed, print_check, survey_plan
+from chargehand.cli.terminal import confirm
 from chargehand.domain.errors import UserError
 from chargehand.wiring.starting import refuse_second_run
 
@@ -101,7 +100,7 @@ def _check_commands(options: RunOptions) -> None:
 
 def _ask(surveyed: Surveyed, plan: Plan) -> bool:
     question = f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?"
-    return click.confirm(question, default=False, err=True)
+    return confirm(question)
 
 
 def _warn_of_settings(call: Call, settings: Settings) -> None:

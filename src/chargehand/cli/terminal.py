@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import termios
 
-__all__ = ["Echo", "forget_typed", "is_in_front"]
+__all__ = ["Echo", "confirm", "forget_typed", "is_in_front"]
 
 _LOCAL_FLAGS = 3
 
@@ -24,6 +25,20 @@ def forget_typed() -> None:
     """Drop what was typed and not read yet."""
     with contextlib.suppress(termios.error, OSError, ValueError):
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def confirm(question: str) -> bool:
+    """Ask for a yes; an empty line is none [I9]. Ctrl-C raises `click.Abort` at once.
+
+    Within `asyncio.run` it would only cancel the task, which is waiting right here and notices nothing.
+    """
+    import click
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return click.confirm(question, default=False, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Echo:

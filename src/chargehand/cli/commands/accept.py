@@ -74,6 +74,7 @@ def _ask(call: Call, landing: Landing) -> bool:
     """Silence never approves: without a terminal to ask on, only --yes does [I9]."""
     from chargehand.cli.driving import may_ask
     from chargehand.cli.render.units import count
+    from chargehand.cli.terminal import confirm
     from chargehand.domain.errors import UserError
 
     if not may_ask(call):
@@ -83,7 +84,7 @@ def _ask(call: Call, landing: Landing) -> bool:
     more = len(landing.files) - len(shown)
     call.out.tell(*(f"  {path}" for path in shown), *([f"  and {more} more"] if more else []))
     question = f"Land {count(landing.commits, 'commit')} of run {landing.run} on {landing.target}?"
-    return click.confirm(question, default=False, err=True)
+    return confirm(question)
 
 
 def _lines(done: Acceptance, state: RunState) -> list[str]:

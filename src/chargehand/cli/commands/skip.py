@@ -32,6 +32,7 @@ async def skip(call: Call, tasks: tuple[str, ...], yes: bool, run: str | None) -
     from chargehand.cli.driving import may_ask
     from chargehand.cli.looking import task_of
     from chargehand.cli.requesting import new_request, print_sent, send_all
+    from chargehand.cli.terminal import confirm
     from chargehand.domain.commands import RequestKind, obey
 
     if not tasks:
@@ -48,7 +49,7 @@ async def skip(call: Call, tasks: tuple[str, ...], yes: bool, run: str | None) -
     if behind:
         call.out.tell(f"blocked by that: {', '.join(behind)}")
     listed = ", ".join(wanted)
-    if not yes and may_ask(call) and not click.confirm(f"Skip {listed} of run {name}?", default=False, err=True):
+    if not yes and may_ask(call) and not confirm(f"Skip {listed} of run {name}?"):
         call.out.tell("Nothing was skipped.")
         return 1
     sent = await send_all(workshop, name, requests)
