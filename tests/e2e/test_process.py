@@ -372,3 +372,31 @@ def test_nothing_stays_open(tmp_path):
 def test_a_spec_needs_only_what_has_no_default(tmp_path):
     end = asyncio.run(run(ProcessSpec(argv=("true",), cwd=tmp_path, env=ENV, stdout=Path(tmp_path / "o"), wall_s=10.0)))
     assert end.code == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_standard_output_is_heard_as_it_comes(tmp_path, kind):
+    """Every byte, in order, without standard error; and the file is the same."""
+    heard: list[bytes] = []
+    place = Place(folder=tmp_path, sandbox=sandbox_of(kind))
+    spec = place.spec("echo one; echo no >&2; seq 20000; printf end", tap=heard.append, stderr=tmp_path / "err")
+    end = asyncio.run(run(spec))
+    assert end.code == 0
+    assert (
+        b"".join(heard) == place.out.read_bytes() == b"one\n" + b"".join(b"%d\n" % n for n in range(1, 20001)) + b"end"
+    )
+
+
+def test_what_is_heard_otherwise_is_no_silence(place):
+    """A program that waits for its model prints nothing; whoever sees the model's answer come in says so."""
+
+    async def listened() -> EndKind:
+        running = await start(place.spec("sleep 2", idle_s=0.6))
+        waiting = asyncio.ensure_future(running.wait())
+        while not waiting.done():
+            running.is_heard()
+            await asyncio.wait({waiting}, timeout=0.1)
+        return waiting.result().kind
+
+    assert asyncio.run(listened()) is EndKind.EXITED
+    assert asyncio.run(run(place.spec("sleep 20", idle_s=0.6))).kind is EndKind.STALL

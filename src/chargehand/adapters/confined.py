@@ -48,7 +48,7 @@ class Call:
     """One program to be run in a workspace.
 
     `stdout` and `stderr` are files (None: the same one). `attend` runs beside the program and ends with it.
-    `done` and `grace_s` are for programs that report (see `ProcessSpec`).
+    `done` and `grace_s` are for programs that report, `tap` for listening (see `ProcessSpec`).
     """
 
     argv: tuple[str, ...]
@@ -64,6 +64,7 @@ class Call:
     done: Path | None = None
     grace_s: float = 10.0
     attend: Callable[[Running], Awaitable[None]] | None = None
+    tap: Callable[[bytes], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,7 @@ class Confined:
             done=call.done,
             done_grace_s=call.grace_s,
             marker=call.marker,
+            tap=call.tap,
         )
 
 

@@ -85,6 +85,10 @@ class Running:
         """When it last printed something, or was started (monotonic clock)."""
         return self._output_at
 
+    def is_heard(self) -> None:
+        """Somebody knows that it is not silent, though it printed nothing."""
+        self._output_at = time.monotonic()
+
     # -- start -----------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -138,6 +142,8 @@ class Running:
         self._output_at = time.monotonic()
         with memoryview(buffer) as view:
             file.write(view[:count])
+            if self._spec.tap is not None and file is self._files[0]:
+                self._spec.tap(bytes(view[:count]))
         return True
 
     def _on_gone(self) -> None:

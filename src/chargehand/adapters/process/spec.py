@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +36,8 @@ class ProcessSpec:
     `stderr` are files to be written (`stderr=None`: into the same file), each of at most `output_bytes` and a
     line that says how much of the middle was dropped. `idle_s` bounds the time without output, without CPU time
     in the tree and without a change below `watch`. When the path `done` exists the process has `done_grace_s`
-    to end by itself. `marker` finds leftovers after a crash (`kill_leftovers`).
+    to end by itself. `marker` finds leftovers after a crash (`kill_leftovers`). `tap` is told every piece of standard
+    output as it comes, in the event loop, so it must be quick, and must not raise.
     """
 
     argv: tuple[str, ...]
@@ -53,6 +54,7 @@ class ProcessSpec:
     done: Path | None = None
     done_grace_s: float = 10.0
     marker: str = ""
+    tap: Callable[[bytes], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
