@@ -47,7 +47,7 @@ BRANCH = f"chargehand/{RUN}"
 BASE = object_id("base")
 DONE = Report(status=ReportStatus.DONE)
 TICKS = 12
-"""Turns of the event loop in which everything that follows from an outcome has been asked for; three were seen to do."""
+"""Turns of the event loop after which all that follows from an outcome has been asked for; three were seen to do."""
 EXITED = AgentExit(kind=ExitKind.EXITED, code=0)
 
 Tree = Mapping[str, str]

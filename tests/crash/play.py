@@ -81,6 +81,7 @@ class Game:
         self.engine: Engine | None = None
         self.driver: asyncio.Task[Any] | None = None
         self.fleet: ModelFleet | None = None
+        self.faults: Faults | None = None
         self.deaths = 0
         self.stops = 0  # deaths with the time to clean up
         self.closed = False
@@ -135,7 +136,7 @@ class Game:
     async def process(self, faults: Faults | None = None) -> RunState:
         """A process takes the run up, recovers and drives it; what it raises comes through."""
         service = Service(self.store, lambda held, _state: self._ports(held, faults), self.world.clock)
-        held = service.take_up(RUN)
+        held, self.faults = service.take_up(RUN), faults
         self.driver = asyncio.ensure_future(service.drive(held, on_engine=self._take_engine))
         director = asyncio.ensure_future(self.world.director.direct(self._look, self._idle))
         try:
@@ -184,7 +185,7 @@ class Game:
 
     def _look(self) -> bool:
         """Nothing moves: every invariant is looked at, and people ask for what is due."""
-        if self.engine is None:
+        if self.engine is None or (self.faults is not None and self.faults.dead):
             return False
         if self.watched:
             self.watch.check(self.engine.state, self.records, self.world.clock.now())
