@@ -56,7 +56,7 @@ def test_a_pause_lets_what_is_under_way_go_on_to_its_end(cli: CliWorld):
         assert said.code == 0
         assert "todo-1 starts nothing more; 1 step under way goes on to the end." in said.stdout
         assert f"Process {process.pid} on " in said.stdout
-        assert "run todo-1  running (pausing: what is under way goes on to its end)" in cli.call("status").stdout
+        assert "run todo-1  running (pausing: live attempts go on)" in cli.call("status").stdout
         cli.go_on()
         rest = driven(process, 130)
     assert "paused: 1 integrated, 1 waiting" in rest

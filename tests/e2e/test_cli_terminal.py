@@ -227,7 +227,7 @@ def test_a_pause_from_elsewhere_shows_where_the_run_was_started(cli: CliWorld):
         shown.wait_for("at it")
         assert cli.call("pause").code == 0
         shown.wait_for("by uma: nothing new starts")
-        shown.wait_for("pausing: what is under way goes on to its end")
+        shown.wait_for("pausing: live attempts go on")
         cli.go_on()
         assert shown.end() == 130
     assert "next: chargehand resume todo-1" in shown.text

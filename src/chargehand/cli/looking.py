@@ -83,7 +83,8 @@ async def follow(workshop: Workshop, run: str) -> AsyncGenerator[View, None]:
 def holder_note(view: View, pen: Pen) -> list[str]:
     """What is to be said when a process took the run up or let go of it, or nobody drives it in the first place."""
     if view.came:
-        return hang("", f"{view.holder} drives run {view.state.run} now.", pen, indent=0)
+        who = f"{(view.holder or '')[:1].upper()}{(view.holder or '')[1:]}"
+        return hang("", f"{who} drives run {view.state.run} now.", pen, indent=0)
     if view.holder is not None or view.is_over or not (view.went or view.is_first):
         return []
     word = run_state(view.state, held=False)

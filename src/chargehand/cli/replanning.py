@@ -10,7 +10,7 @@ from chargehand.cli.call import Call
 from chargehand.cli.render.checked import problem_lines
 from chargehand.cli.render.pen import Pen, hang
 from chargehand.cli.requesting import agree, new_request, print_sent, send
-from chargehand.cli.setting_out import checked
+from chargehand.cli.setting_out import SAID_LATER, checked
 from chargehand.cli.surveying import Surveyed, survey_plan
 from chargehand.domain.commands import RequestKind
 from chargehand.domain.errors import UserError
@@ -34,8 +34,8 @@ async def put_plan(call: Call, path: Path, run: str | None, *, dry_run: bool, ye
     state = workshop.service.look(name).state
     surveyed = await _survey(call, path, state)
     plan = settled(checked(surveyed), state)
-    if not call.out.quiet:
-        for problem in surveyed.warnings:
+    for problem in surveyed.warnings:
+        if problem.code not in SAID_LATER:  # the run has its agents
             call.out.note(*problem_lines(problem, call.side_pen))
     found = compare(state, plan)
     if dry_run or found.changes_nothing:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from chargehand.domain.plan import Plan
     from chargehand.settings import Settings
 
-__all__ = ["checked", "set_out"]
+__all__ = ["SAID_LATER", "checked", "set_out"]
 
-_SAID_LATER = frozenset({"unknown_agent", "no_agent", "profile_unavailable"})
+SAID_LATER = frozenset({"unknown_agent", "no_agent", "profile_unavailable"})
+"""Codes of warnings that are errors of their own where a run is started."""
+
 _SHOWN_WARNINGS = 5
 _REVIEWERS = ("reviewer", "reviewer_command")
 
@@ -112,7 +114,7 @@ def _warn_of_settings(call: Call, settings: Settings) -> None:
 def _warn(call: Call, surveyed: Surveyed, *, reviews: bool) -> None:
     """What `check` would warn of, without its hints, and not more than fits above the header."""
     pen = call.side_pen
-    warnings = [problem for problem in surveyed.warnings if problem.code not in _SAID_LATER]
+    warnings = [problem for problem in surveyed.warnings if problem.code not in SAID_LATER]
     for problem in warnings[:_SHOWN_WARNINGS]:
         call.out.note(*problem_lines(replace(problem, hint=""), pen))
     if not reviews and any(call.flags.get(key) for key in _REVIEWERS):

@@ -170,7 +170,7 @@ def standing(state: RunState) -> str:
         return ""
     if not state.inflight:
         return "paused"
-    return "pausing: ends what is under way" if state.halted else "pausing: what is under way goes on to its end"
+    return "pausing: live attempts are ended" if state.halted else "pausing: live attempts go on"
 
 
 def _budget(state: RunState) -> list[str]:

@@ -85,7 +85,8 @@ def what_it_does(state: RunState, record: TaskRecord, pen: Pen, now: float, *, h
         step = pen.step(f"resume {state.run}")
         return f"It was at work when the run stopped; `{step}` looks what became of it."
     if not held and state.finished is None and _is_settled(state, record):
-        return f"What is to become of it was said; `{pen.step(f'resume {state.run}')}` does it."
+        said = f"It is to be {record.ending.status.value}" if record.ending else "Its question was answered"
+        return f"{said}; `{pen.step(f'resume {state.run}')}` sees to it."
     return why(state, record.id, now)
 
 
