@@ -19,6 +19,8 @@ AgentFactory = Callable[[AgentDef], Agent]
 GROUP = "chargehand.agents"
 
 _BUILT_IN = {
+    "claude": ("chargehand.adapters.agents.claude", "ClaudeAgent"),
+    "codex": ("chargehand.adapters.agents.codex", "CodexAgent"),
     "command": ("chargehand.adapters.agents.command", "CommandAgent"),
     "scripted": ("chargehand.adapters.agents.scripted", "ScriptedAgent"),
 }

@@ -11,7 +11,7 @@ Each suite says in its docstring which fixtures it needs. Suites of asynchronous
 pytest plug-in is needed. The package needs pytest, which only developers have.
 """
 
-from chargehand.testing.contracts.agents import AgentContract
+from chargehand.testing.contracts.agents import AgentContract, StreamAgentContract
 from chargehand.testing.contracts.facts import (
     ClockContract,
     InboxContract,
@@ -37,5 +37,6 @@ __all__ = [
     "NotifierContract",
     "Open",
     "SnapshotsContract",
+    "StreamAgentContract",
     "WorkspacesContract",
 ]

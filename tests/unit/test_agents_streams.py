@@ -1,0 +1,257 @@
+"""Drivers of agent programs: what they start, and how what the real programs printed is read."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargehand.adapters.agents import make_agent
+from chargehand.adapters.agents.stream import count, flatten, items, mapping, summary, text, trouble_of
+from chargehand.domain.options import AgentDef
+from chargehand.domain.outcome import ExitKind, Role
+from chargehand.ports import AgentEvent, AttemptSpec, EventKind, MeterAccess, Places, StreamAgent, StreamEnd
+from chargehand.testing.contracts import StreamAgentContract
+
+STREAMS = Path(__file__).parents[1] / "golden" / "streams"
+RECORDED = {path.name.rpartition("-")[0]: path for path in STREAMS.iterdir()}
+HELD = '{"status": "DONE", "summary": "made it"}'
+
+
+def make(kind: str, **changes: Any) -> StreamAgent:
+    """A driver whose program is the interpreter: it is never started here."""
+    return make_agent(AgentDef(name="x", kind=kind, command=f"'{sys.executable}'", **changes))  # type: ignore[return-value]
+
+
+def contract(kind: str) -> type[StreamAgentContract]:
+    class Contract(StreamAgentContract):
+        @pytest.fixture
+        def agent(self) -> StreamAgent:
+            return make(kind)
+
+        @pytest.fixture
+        def missing_agent(self) -> StreamAgent:
+            return make_agent(AgentDef(name="x", kind=kind, command="no-such-program-anywhere"))  # type: ignore[return-value]
+
+        @pytest.fixture
+        def streams(self) -> Path:
+            return RECORDED[kind]
+
+    return Contract
+
+
+class TestClaude(contract("claude")):  # type: ignore[misc]
+    """Claude Code."""
+
+
+class TestCodex(contract("codex")):  # type: ignore[misc]
+    """Codex."""
+
+
+# -- recorded streams -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Read:
+    end: StreamEnd
+    events: list[AgentEvent]
+
+    def of(self, kind: EventKind) -> list[AgentEvent]:
+        return [event for event in self.events if event.kind is kind]
+
+
+def read(kind: str, name: str, code: int | None = 0, signal: int | None = None) -> Read:
+    (file,) = (path for path in RECORDED[kind].iterdir() if path.stem == name)
+    reader = make(kind).reader()
+    events = [event for line in file.read_text("utf-8").splitlines() for event in reader.feed(line)]
+    return Read(end=reader.conclude(code, signal), events=events)
+
+
+@pytest.mark.parametrize("kind", ["claude", "codex"])
+def test_a_session_is_read_whole(kind):
+    """Text, two tool calls with their results, the report in the last message, the tokens of all three turns."""
+    got = read(kind, "finished")
+    assert HELD in got.end.final_text
+    assert [event.text for event in got.of(EventKind.TEXT)] == ["I will write it.", got.end.final_text]
+    first, second = got.of(EventKind.CALL)
+    assert "git commit -qm hello" in first.text
+    assert "ls no-such-file" in second.text
+    results = got.of(EventKind.RESULT)
+    assert [(event.call, event.failed) for event in results] == [(first.call, False), (second.call, True)]
+    assert "hello" in results[0].text
+    assert "No such file" in results[1].text
+    usage = got.end.usage
+    assert usage is not None
+    assert (usage.cached_tokens, usage.output_tokens) == (150, 60)
+    assert usage.input_tokens == (480 if kind == "claude" else 450)
+
+
+@pytest.mark.parametrize("kind", ["claude", "codex"])
+@pytest.mark.parametrize(
+    ("name", "exit_kind"),
+    [
+        ("401", ExitKind.ENV_MISSING),
+        ("429", ExitKind.RATE_LIMITED),
+        ("quota", ExitKind.RATE_LIMITED),
+        ("500", ExitKind.PROVIDER_DOWN),
+        ("half", ExitKind.PROVIDER_DOWN),
+    ],
+)
+def test_what_a_provider_refuses_is_told(kind, name, exit_kind):
+    """Each is a kind of ending of its own, with a sentence; none is counted against the task as a crash."""
+    got = read(kind, name, 1)
+    assert got.end.exit_kind is exit_kind
+    assert got.end.failed
+    assert got.end.detail.endswith(".")
+    assert got.of(EventKind.ERROR)
+
+
+@pytest.mark.parametrize("kind", ["claude", "codex"])
+def test_a_session_that_is_gone_on_with_keeps_its_id(kind):
+    first, second = read(kind, "noreport"), read(kind, "resumed")
+    assert first.end.session == second.end.session
+    assert first.end.final_text == "I think it is done."
+    assert HELD in second.end.final_text
+    assert first.end.usage is not None
+    assert second.end.usage is not None
+    assert second.end.usage.output_tokens > first.end.usage.output_tokens
+
+
+def test_limits_of_claude_are_budgets():
+    """I10: turns and money are bounds, not crashes."""
+    for name, said in (("turns", "maximum number of turns (3)"), ("usd", "maximum budget ($0.002)")):
+        end = read("claude", name, 1).end
+        assert end.exit_kind is ExitKind.OVER_BUDGET
+        assert said in end.detail
+    usage = read("claude", "usd", 1).end.usage
+    assert usage is not None
+    assert usage.usd == pytest.approx(0.00261)
+
+
+def test_the_model_of_claude_is_told():
+    assert read("claude", "finished").end.model == "claude-sonnet-4-5"
+
+
+def test_an_error_of_claude_that_is_nobodys_fault_is_a_failure():
+    end = read("claude", "badjson", 1).end
+    assert (end.exit_kind, end.failed) == (None, True)
+    assert "JSON Parse error" in end.detail
+
+
+def test_warnings_of_codex_are_no_failure():
+    """`item.completed` of type `error` is also what it says of a model it does not know."""
+    got = read("codex", "edit")
+    assert not got.end.failed
+    assert got.of(EventKind.ERROR) == []
+
+
+# -- launches -------------------------------------------------------------------------------------
+
+SPEC = AttemptSpec(
+    key="k", run="r", task="t", attempt=1, role=Role.IMPLEMENTER, base="0" * 40, title="t", brief="do it\n", agent="x"
+)
+METER = MeterAccess(base_url="http://127.0.0.1:9/t/tok", token="made-up-token")
+
+
+@pytest.fixture
+def places(tmp_path) -> Places:
+    return Places(**{name: tmp_path / name for name in ("workspace", "home", "tmp", "scratch", "brief", "result")})
+
+
+def options(argv: tuple[str, ...]) -> dict[str, str]:
+    """Each option with the word after it."""
+    return {word: after for word, after in zip(argv, (*argv[1:], ""), strict=True) if word.startswith("-")}
+
+
+def test_claude_is_started(places):
+    spec = replace(SPEC, session="s-1", usd=2.5)
+    launch = make("claude", model="big", turns=9, key="env:MINE", args=("--effort", "low")).launch(spec, places)
+    given = options(launch.argv)
+    assert (given["--model"], given["--resume"], given["--max-turns"], given["--max-budget-usd"]) == (
+        *("big", "s-1", "9"),
+        "2.5",
+    )
+    assert given["--setting-sources"] == ""
+    assert "--strict-mcp-config" in given
+    assert launch.argv[-2:] == ("--effort", "low")
+    assert launch.keys == {"ANTHROPIC_API_KEY": "MINE"}
+    assert "ANTHROPIC_BASE_URL" not in launch.env
+    assert launch.stdin == b"do it\n"
+    metered = make("claude", key="env:MINE").launch(replace(SPEC, model="small", turns=3), replace(places, meter=METER))
+    assert metered.env["ANTHROPIC_API_KEY"] == METER.token
+    assert metered.env["ANTHROPIC_BASE_URL"] == METER.base_url
+    assert options(metered.argv)["--model"] == "small"
+    assert options(metered.argv)["--max-turns"] == "3"
+
+
+def test_codex_is_started(places):
+    """Nothing it reads of its HOME: what it has to know stands on its command line."""
+    launch = make("codex", key="env:MINE", base_url="https://models.example").launch(SPEC, places)
+    settings = {word for before, word in zip(launch.argv, launch.argv[1:], strict=False) if before == "-c"}
+    assert "model_provider='chargehand'" in settings
+    assert 'model_providers.chargehand.base_url="https://models.example/v1"' in settings
+    assert 'model_providers.chargehand.env_key="CODEX_PROVIDER_KEY"' in settings
+    assert launch.keys == {"CODEX_PROVIDER_KEY": "MINE"}
+    assert launch.home == {}
+    assert launch.argv[-1] == "-"
+    resumed = make("codex").launch(replace(SPEC, session="s-1"), places)
+    assert resumed.argv[-3:] == ("resume", "s-1", "-")
+    assert not any("model_provider" in word for word in resumed.argv)
+    assert make("codex", key="env:MINE").launch(SPEC, places).keys == {"CODEX_API_KEY": "MINE"}
+
+
+# -- what they share ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "kind"),
+    [
+        ("Authentication failed for http://x. Status: 401 Unauthorized. Response: invalid x-api-key", 0, "env_missing"),
+        ("Please run /login", 0, "env_missing"),
+        ("whatever", 403, "env_missing"),
+        ("exceeded retry limit, last status: 429 Too Many Requests", 0, "rate_limited"),
+        ("Rate limit exceeded: Rate limit reached.", 0, "rate_limited"),
+        ("You have hit your usage limit.", 0, "rate_limited"),
+        ("Your credit balance is too low", 400, "rate_limited"),
+        ("x", 529, "provider_down"),
+        ("API Error: 500 Internal server error", 0, "provider_down"),
+        ("stream disconnected before completion", 0, "provider_down"),
+        ("connect ECONNREFUSED 127.0.0.1:1", 0, "provider_down"),
+        ("model `x` does not exist", 404, None),
+        ("The tests failed in 500 places", 0, None),
+        ("", 0, None),
+    ],
+)
+def test_complaints_are_told_apart(said, status, kind):
+    found = trouble_of(said, status, 1000.0)
+    assert found.kind == kind
+    assert found.detail.endswith(".")
+
+
+def test_a_stated_reset_is_read():
+    found = trouble_of("Rate limit reached for gpt. Please try again in 1m30s.", 429, 1000.0)
+    assert found.retry_at == 1090.0
+
+
+def test_values_of_any_shape():
+    assert text({"a": {"b": "x"}}, "a", "b") == "x"
+    assert text({"a": 3}, "a") == text([], "a") == text({"a": "x"}, "a", "b") == ""
+    assert count({"n": 3.7}, "n") == 3
+    assert [count({"n": odd}, "n") for odd in (True, -1, "3", None, 1e300, float("nan"))] == [0] * 6
+    assert items({"l": [1]}, "l") == [1]
+    assert items({"l": {}}, "l") == []
+    assert mapping({"m": {"x": 1}}, "m") == {"x": 1}
+    assert flatten([{"type": "text", "text": "a"}, 3, {"text": "b"}]) == "a\nb"
+    assert flatten("a") == "a"
+
+
+def test_a_tool_call_in_a_few_words():
+    assert summary({"description": "why", "command": "ls -l"}) == "ls -l"
+    assert summary({"command": ["bash", "-lc", "ls"]}) == "bash -lc ls"
+    assert summary({"file_path": "a.py", "content": "x" * 9_000}) == "a.py"
+    assert summary({"odd": [1]}) == '{"odd": [1]}'
+    assert summary(None) == summary({}) == summary("") == ""
+    assert len(summary({"command": "x" * 9_000})) == 400
