@@ -187,6 +187,23 @@ def test_a_skip_says_what_it_blocks(cli: CliWorld):
     assert cli.call("skip").code == cli.call("skip", "a").code == 2
 
 
+def test_what_is_asked_of_a_run_whose_process_was_killed_waits_for_resume(cli: CliWorld):
+    """I5: what was under way is looked after first; only a pause needs no looking, and does not outlast a resume."""
+    cli.script({"a": [{"hang": True}]})
+    with cli.started_run(cli.plan([task("a"), task("b", depends_on=["a"])])) as process:
+        read_until(process, "a     running")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    said = cli.call("skip", "b")
+    assert said.stdout == (
+        "Nobody drives run todo-1: `chargehand resume todo-1` takes it, after it has looked after what was under way.\n"
+    )
+    assert cli.call("pause", "--json").document["request"]["taken"] is True
+    cli.script({})
+    assert cli.call("resume", "--quiet").code == 0
+    assert states(cli) == {"a": "integrated", "b": "skipped"}
+
+
 # -- replan ---------------------------------------------------------------------------------------
 
 

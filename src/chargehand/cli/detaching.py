@@ -97,7 +97,7 @@ class Detachment:
         """
         if call.out.json:
             call.out.document(document(state, held=True))
-        else:
+        elif not call.out.quiet:
             call.out.say(*_farewell(call, state.run, folder / LOG_NAME))
         log = DriverLog(folder / LOG_NAME)
         nowhere = os.open(os.devnull, os.O_RDONLY)
