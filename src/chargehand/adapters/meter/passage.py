@@ -1,0 +1,209 @@
+"""One request through the meter: in, on to the provider, back, and read on the side."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multidict import CIMultiDict
+
+from chargehand.adapters.meter.account import Account, Exchange
+from chargehand.adapters.meter.arrival import Arrival, Question
+from chargehand.adapters.meter.headers import onward, returned
+from chargehand.adapters.meter.values import Bounds, Upstream
+from chargehand.adapters.meter.watching import Watch, message_in
+from chargehand.adapters.text import clean_text, redact
+from chargehand.dialects import Dialect, Errand, Refusal, Route, refusal, retry_at
+from chargehand.dialects.chat import UsageChunkFilter, asking_for_usage
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+__all__ = ["Admitted", "Ask", "Passage", "answer_of"]
+
+Ask = Callable[[Upstream, Question], AbstractAsyncContextManager[Arrival]]
+"""Puts a question to a provider, or to a cassette."""
+
+
+class _AgentGone(Exception):
+    """The agent hung up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A request that may pass: whose it is, where it goes, and what it is for."""
+
+    account: Account
+    token: str
+    upstream: Upstream
+    taken: Route
+    path: str
+    query: str
+
+
+class Passage:
+    """Carries one admitted request through. What the agent used is told to its account however this ends."""
+
+    def __init__(self, request: web.BaseRequest, admitted: Admitted, ask: Ask, bounds: Bounds) -> None:
+        self._request = request.clone(client_max_size=bounds.request_bytes)
+        self._admitted = admitted
+        self._account = admitted.account
+        self._dialect: Dialect | None = admitted.taken.dialect
+        self._ask = ask
+        self._bounds = bounds
+        self._model = admitted.taken.model
+        self._watch: Watch | None = None
+        self._arrival: Arrival | None = None
+        self._is_settled = False
+        self._exchange = Exchange(settle=self._settle, task=asyncio.current_task())
+
+    async def carry(self) -> web.StreamResponse:
+        """Answer the agent."""
+        from aiohttp import ClientError, web
+
+        try:
+            body = await self._request.read()
+        except web.HTTPRequestEntityTooLarge:
+            limit = self._bounds.request_bytes
+            return answer_of(refusal(self._dialect, 413, f"The request is larger than {limit:,} bytes."))
+        question, adds_usage = self._question(body)
+        is_metered = self._admitted.taken.errand is Errand.GENERATE
+        if is_metered and (over := self._account.over_budget()):
+            self._account.refused()
+            return answer_of(_used_up(self._dialect, over))
+        since = self._account.asked(self._model) if is_metered else self._account.clock()
+        self._account.running.add(self._exchange)
+        try:
+            async with self._ask(self._admitted.upstream, question) as arrival:
+                return await self._pass_on(arrival, since, adds_usage=adds_usage)
+        except _AgentGone:
+            return web.Response(status=499)
+        except TimeoutError:
+            return self._broken(504, "The provider did not answer in time.")
+        except (ClientError, OSError) as error:
+            return self._broken(502, f"The provider cannot be reached, or broke off: {_said(error)}.")
+        finally:
+            self._settle()
+
+    def _question(self, body: bytes) -> tuple[Question, bool]:
+        """What goes on to the provider, and whether it was made to ask for its usage."""
+        admitted, document, adds_usage = self._admitted, None, False
+        if admitted.taken.dialect is not None and body:
+            try:
+                document = json.loads(body)
+            except (ValueError, RecursionError):
+                document = None
+            if not self._model and isinstance(document, dict):
+                self._model = str(document.get("model") or "")[:200]
+            if self._dialect is Dialect.CHAT and admitted.upstream.asks_usage:
+                asking = asking_for_usage(body, document)
+                body, adds_usage = asking or body, asking is not None
+        question = Question(
+            method=self._request.method,
+            path=admitted.path,
+            query=admitted.query,
+            headers=tuple(onward(self._request.headers.items(), admitted.upstream, self._dialect)),
+            body=body,
+            document=document,
+            scrub=self._account.spec.scrub,
+        )
+        return question, adds_usage
+
+    async def _pass_on(self, arrival: Arrival, since: float, *, adds_usage: bool) -> web.StreamResponse:
+        """The answer to the agent, piece by piece as it comes; it is read after each piece has gone on."""
+        from aiohttp import web
+
+        self._arrival = arrival
+        headers = CIMultiDict(arrival.headers)
+        self._watch = Watch(self._dialect, arrival.status, headers)
+        is_plain = not headers.get("Content-Encoding")
+        is_sse = headers.get("Content-Type", "").lower().startswith("text/event-stream")
+        strip = UsageChunkFilter() if adds_usage and is_sse and is_plain else None
+        answer = web.StreamResponse(
+            status=arrival.status,
+            reason=arrival.reason,
+            headers=CIMultiDict(returned(arrival.headers, is_altered=strip is not None)),
+        )
+        await self._to_agent(answer.prepare(self._request))
+        is_first = True
+        async for chunk in arrival.chunks:
+            self._account.heard(since, is_first=is_first and self._is_metered(arrival))
+            is_first = False
+            if piece := strip.feed(chunk) if strip else chunk:
+                await self._to_agent(answer.write(piece))
+            self._watch.feed(chunk)
+        if strip and (rest := strip.finish()):
+            await self._to_agent(answer.write(rest))
+        self._watch.finish()
+        self._settle()  # before the agent can know that the answer is over, and ask again
+        await self._to_agent(answer.write_eof())
+        return answer
+
+    async def _to_agent(self, sending: object) -> None:
+        try:
+            await sending  # type: ignore[misc]
+        except ConnectionError as error:
+            raise _AgentGone from error
+
+    def _is_metered(self, arrival: Arrival) -> bool:
+        return self._admitted.taken.errand is Errand.GENERATE and arrival.status < 400
+
+    def _broken(self, status: int, text: str) -> web.StreamResponse:
+        """The provider is at fault: said in its dialect, or, once the answer has begun, by breaking off, too."""
+        from aiohttp import web
+
+        self._account.failed(status, None, self._clean(text))
+        if self._arrival is None:
+            return answer_of(refusal(self._dialect, status, text, final=False))
+        if self._request.transport is not None:
+            self._request.transport.abort()
+        return web.Response(status=status)
+
+    def _settle(self) -> None:
+        """Tell the account what came of this request; only the first time."""
+        if self._is_settled:
+            return
+        self._is_settled = True
+        self._account.running.discard(self._exchange)
+        watch, arrival = self._watch, self._arrival
+        if watch is None or arrival is None:
+            return
+        if self._is_metered(arrival):
+            self._account.used(watch.model or self._model, watch.usage)
+        now = self._account.now()
+        headers = {name.lower(): value for name, value in arrival.headers}
+        if watch.is_error:
+            body = watch.error_body
+            text = message_in(body) or arrival.reason
+            self._account.failed(arrival.status, retry_at(headers, body, now), self._clean(text))
+        elif watch.problem is not None:
+            found = watch.problem
+            self._account.failed(found.status, retry_at({}, found.body, now), self._clean(found.text))
+
+    def _clean(self, text: str) -> str:
+        """A provider's words without control sequences, the key, or the token."""
+        return redact(clean_text(text), (self._admitted.upstream.key, self._admitted.token))
+
+
+def answer_of(told: Refusal) -> web.Response:
+    """A refusal as an answer."""
+    from aiohttp import web
+
+    return web.Response(status=told.status, body=told.body, headers=dict(told.headers), content_type="application/json")
+
+
+def _used_up(dialect: Dialect | None, over: str) -> Refusal:
+    """400, which no client tries again; 403 would be taken for a wrong login by some, 429 be waited out by all."""
+    text = (
+        f"The budget of this attempt is used up: {over}. No further request will be answered. "
+        "Stop here and report what was done."
+    )
+    return refusal(dialect, 400, text, code="budget_used_up")
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or type(error).__name__).rstrip(".")
