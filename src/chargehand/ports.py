@@ -416,20 +416,7 @@ class EventKind(StrEnum):
     DENIED = "denied"  # a tool call that was refused; `text` as in CALL
     RETRY = "retry"  # the provider failed, and is asked again
     ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentEvent:
-    """One thing an agent tells of itself: untrusted text, never evidence [I6].
-
-    `call` joins a RESULT to its CALL; `failed` marks a RESULT of a tool that failed.
-    """
-
-    kind: EventKind
-    text: str = ""
-    tool: str = ""
-    call: str = ""
-    failed: bool = False
+    USED = "used"  # `usage` has grown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,6 +432,21 @@ class ModelUsage:
     def tokens(self) -> int:
         """All of them."""
         return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentEvent:
+    """One thing an agent tells of itself: untrusted text, never evidence [I6].
+
+    `call` joins a RESULT to its CALL; `failed` marks a RESULT of a tool that failed; `usage` is what was used so far.
+    """
+
+    kind: EventKind
+    text: str = ""
+    tool: str = ""
+    call: str = ""
+    failed: bool = False
+    usage: ModelUsage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
