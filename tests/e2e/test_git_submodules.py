@@ -124,6 +124,19 @@ def test_rescue_reaches_into_submodules(world: World):
     assert module.git("show", f"{link(world.repo, ref)}:precious.txt") == "p"
 
 
+def test_a_submodule_that_cannot_be_rescued_does_not_keep_the_rest_from_it(world: World):
+    """I2: what could be kept is kept, and the error says that the workspace has to stay."""
+    workspace = world.acquire()
+    (workspace.path / "vendor/lib/precious.txt").write_text("p\n")
+    (workspace.path / "outer.txt").write_text("o\n")
+    (folder,) = (workspace.path.parent / "git" / "modules").iterdir()
+    shutil.rmtree(folder)
+    with pytest.raises(AdapterError):
+        world.rescue(workspace)
+    assert world.repo.git("show", "refs/chargehand/rescue/run/task/1:outer.txt") == "o"
+    assert (workspace.path / "vendor/lib/precious.txt").exists()
+
+
 def test_nothing_planted_in_a_submodule_runs(world: World, tmp_path: Path):
     """I8."""
     sentinel = tmp_path / "ran"

@@ -58,18 +58,24 @@ class Rescuer:
         self.tree.unlock()
         left = LeftOut()
         await asyncio.to_thread(look_over, os.fsencode(self.tree.path), left)
-        links = await self._modules(prefix, message)
+        failed: list[Exception] = []
+        links = await self._modules(prefix, message, failed)
         parents = await self._parents(base)
         tree = await self._write(parents[0], links, left)
-        if parents == (base,) and tree == await self.repository.tree(base) and not left.holds_work:
-            return None
-        commit = self.incoming.commit(tree, parents, self.repository.identity, told(message, left))
-        await self.incoming.hand_over(self.tree.git, [commit], [base])
-        ref = await keep_under(self.repository, prefix, commit)
+        ref = None
+        if parents != (base,) or tree != await self.repository.tree(base) or left.holds_work:
+            ref = await self._keep(base, prefix, told(message, left), tree, parents)
         if left.lacks_room:
             text = f"There was no room for {left.lacks_room} files of {self.tree.path}, which stays as it is"
             raise AdapterError("workspaces", f"{text}; the rest is kept in {ref}. Make room.", retryable=True)
+        if failed:
+            raise failed[0]
         return ref
+
+    async def _keep(self, base: str, prefix: str, message: str, tree: str, parents: Sequence[str]) -> str:
+        commit = self.incoming.commit(tree, parents, self.repository.identity, message)
+        await self.incoming.hand_over(self.tree.git, [commit], [base])
+        return await keep_under(self.repository, prefix, commit)
 
     def _room(self) -> int:
         """How many bytes of files can be kept: they are written down, and then packed."""
@@ -87,12 +93,19 @@ class Rescuer:
         first = (head,) if head is not None and head in sound else (base,)
         return (*first, *(end for end in sound if end not in first))
 
-    async def _modules(self, prefix: str, message: str) -> list[Raw]:
-        """Rescue each submodule in its own repository; the rescue of the whole then points there."""
+    async def _modules(self, prefix: str, message: str, failed: list[Exception]) -> list[Raw]:
+        """Rescue each submodule in its own repository; the rescue of the whole then points there.
+
+        One that fails does not keep the others from being kept.
+        """
         links = []
         for path, (commit, rescuer) in self.modules.items():
             if self.tree.kind(path) == stat.S_IFDIR:
-                ref = await rescuer.rescue(commit, prefix, message)
+                try:
+                    ref = await rescuer.rescue(commit, prefix, message)
+                except (AdapterError, OSError) as error:
+                    failed.append(error)
+                    continue
                 kept = None if ref is None else await rescuer.repository.ref(ref)
                 if kept is not None:
                     links.append(Raw(old_mode=GITLINK, new_mode="", old=kept, new="", path=path))

@@ -6,6 +6,7 @@ is not believed, and what comes out of it is checked and named anew on its way i
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -21,6 +22,7 @@ from chargehand.domain.errors import AdapterError
 __all__ = ["AgentStore", "History"]
 
 _MOST_FILES = 500_000
+_FULL = os.strerror(errno.ENOSPC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class AgentStore:
                 for pack in Path(folder).glob("pack-*.pack"):
                     await self.git.run(*DURABLE, "index-pack", "--strict", str(pack))
                     self.incoming.take(pack, heads)
-            except GitFailed:
+            except GitFailed as error:
+                if _FULL in error.stderr:  # of the disk, not of the store: nothing is given up for that
+                    raise
                 return False
         return True
