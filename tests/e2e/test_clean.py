@@ -55,7 +55,7 @@ def accept(world: World) -> None:
 
 def finish(world: World) -> None:
     """A run in which `a` lands and `b` does not."""
-    tasks = [{"id": "a", "title": "A"}, {"id": "b", "title": "B", "verify": [["false"]]}]
+    tasks: list[dict[str, Any]] = [{"id": "a", "title": "A"}, {"id": "b", "title": "B", "verify": [["false"]]}]
     world.play(tasks, {"a": [write("a.txt"), DONE], "b": [write("b.txt"), DONE]})
     assert [world.outcome("a")[0], world.outcome("b")[0]] == ["integrated", "failed"]
 

@@ -17,7 +17,7 @@ import pytest
 from chargehand.adapters.confined import mark_of
 from chargehand.adapters.process.spec import MARKER_VARIABLE
 from tests.e2e.cliworld import CliWorld, Done, task
-from tests.e2e.test_cli_terminal import screen
+from tests.e2e.screens import screen
 from tests.repos import Repo
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chargehand.adapters.accept import accept
+from chargehand.adapters.accept import Accepted, accept
 from chargehand.adapters.git import Identity
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import Candidate
@@ -172,6 +172,7 @@ def test_a_gc_at_any_step_of_accept(collected, repo: Repo, squash: bool):
     def act(world: World, _: int) -> None:
         start_counting(world)
         done = world.run(accept(world.repository, "run", "main", message="Land\n", squash=squash, gates=green))
+        assert isinstance(done, Accepted)
         assert repo.head("main") == done.commit
         whole(repo, "main")
         repo.git("update-ref", "refs/heads/main", ours)

@@ -196,7 +196,7 @@ def test_a_workspace_deleted_under_the_agent(world: World):
     command = "sh -c 'if [ $CHARGEHAND_ATTEMPT = 1 ]; then rm -rf \"$PWD\"; else echo a > a.txt; fi'"
     world.play_command(tasks(("a",)), command)
     told = [getattr(event, "result", None) for event in world.events()]
-    problems = [result.seal_problem for result in told if getattr(result, "seal_problem", "")]
+    problems = [problem for result in told if (problem := getattr(result, "seal_problem", ""))]
     assert len(problems) == 1
     assert problems[0].endswith(" is gone.")
     all_landed_once(world, ("a",))

@@ -47,7 +47,8 @@ class HeldCalls:
         if self._asked is None:
             return Ruling(allow=False, text="Nobody can be asked here.")
         call = f"{key}/call-{next(self._numbers)}"
-        held = self._held[call] = asyncio.get_running_loop().create_future()
+        held: asyncio.Future[Ruling] = asyncio.get_running_loop().create_future()
+        self._held[call] = held
         try:
             self._asked(CommandAsked(key=key, task=task, attempt=attempt, call=call, command=command, why=why))
             async with asyncio.timeout(self.wait_s):
