@@ -10,78 +10,46 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
+from chargehand.adapters.agent_run import (
+    ASK_AGAIN,
+    AgentHome,
+    AgentRun,
+    as_stream,
+    exit_of,
+    furnish,
+    how,
+    is_beaten,
+    notice_report,
+)
 from chargehand.adapters.attempt_note import AttemptNote, Stage, write_note
-from chargehand.adapters.checkout_watch import CheckoutWatch, Snapshot
-from chargehand.adapters.confined import Call, Confined, mark_of, tell_lines
-from chargehand.adapters.environment import Environment, Ports
-from chargehand.adapters.folders import PrivateFolders, Room, read_regular, safe_name, write_below
-from chargehand.adapters.held_calls import HeldCalls
+from chargehand.adapters.checkout_watch import Snapshot
+from chargehand.adapters.confined import Call, mark_of, tell_lines
+from chargehand.adapters.fleet_parts import FleetParts
+from chargehand.adapters.folders import Room, read_regular, safe_name, write_below
 from chargehand.adapters.output import Redactor, last_state, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd, Running
-from chargehand.adapters.reports import MAX_BYTES, REPORT_TAG, read_object, read_report
-from chargehand.adapters.setup import Setup, SetupCall, keep_patterns
+from chargehand.adapters.reports import MAX_BYTES, read_report
+from chargehand.adapters.setup import SetupCall, keep_patterns
 from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import AttemptFinished
 from chargehand.domain.ids import attempt_ref, integration_branch, rescue_prefix
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, Sealed, Usage
-from chargehand.ports import Agent, AttemptSpec, Launch, OnOutput, Places, SealJob, Workspace, Workspaces
+from chargehand.ports import Agent, AttemptSpec, Launch, Places, SealJob, Workspace
 
-__all__ = ["Attempt", "FleetParts", "Pooled"]
+__all__ = ["Attempt", "FleetParts"]
 
 PATCH_BYTES = 1024 * 1024
 OUTPUT_CHARS = 2_000
-REPORT_LOOK_S = 0.5
-_KEPT_FILES = ("attempt.json", "brief.md", "stdout.log", "stderr.log", "setup.log", "report.json", "previous.patch")
-_EXITS = {
-    EndKind.EXITED: ExitKind.EXITED,
-    EndKind.TIMEOUT: ExitKind.TIMEOUT,
-    EndKind.STALL: ExitKind.STALL,
-    EndKind.CANCELLED: ExitKind.CANCELLED,
-    EndKind.LINGERED: ExitKind.REPORTED,
-    EndKind.NOT_STARTED: ExitKind.ENV_MISSING,
-    EndKind.OVER_DISK: ExitKind.OVER_BUDGET,
-}
-
-
-class Pooled(Workspaces, Protocol):
-    """Workspaces that can be found again when their holder has died."""
-
-    def abandoned(self) -> list[Workspace]:
-        """Those whose holder died before it gave them back."""
-        ...
-
-    async def holds(self, ref: str, commit: str, tree: str) -> bool:
-        """Whether `ref` points to the commit, and both it and its tree, which is this one, are there."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetParts:
-    """What a fleet is made of. `folder` is the run's folder: files kept for humans lie in it, under `attempts`.
-
-    `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile. `calls`
-    are tool calls that wait for somebody's yes.
-    """
-
-    workspaces: Pooled
-    confined: Confined
-    agents: Mapping[str, Agent]
-    environment: Environment
-    folders: PrivateFolders
-    ports: Ports
-    setup: Setup
-    folder: Path
-    setup_wall_s: float = 900.0
-    grace_s: float = 10.0
-    on_output: OnOutput | None = None
-    watch: CheckoutWatch | None = None
-    calls: HeldCalls = field(default_factory=HeldCalls)
+_KEPT_FILES = (
+    *("attempt.json", "brief.md", "stdout.log", "stderr.log", "setup.log", "report.json", "previous.patch"),
+    *("stream.jsonl", "again.jsonl", "again.log", "final.md"),
+)
+LEAST_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +67,8 @@ class _Ready:
 
     places: Places
     launch: Launch
+    env: Mapping[str, str]
+    run: AgentRun | None
 
 
 class Attempt:
@@ -166,7 +136,7 @@ class Attempt:
         safe = False
         try:
             self._note(workspace, Stage.PREPARING)
-            room = parts.folders.make()
+            room = self._at_home(parts.folders.make())
             port_base = parts.ports.take()
             result = await self._work(_Site(workspace=workspace, room=room, port_base=port_base), agent)
             safe = not result.seal_problem or await self._rescued(workspace)
@@ -182,6 +152,14 @@ class Attempt:
             if safe:
                 with suppress(AdapterError, OSError):  # the slot stays taken; the result counts all the same
                     await parts.workspaces.release(workspace)
+
+    def _at_home(self, room: Room) -> Room:
+        """The room with the HOME that is kept for the agent, if there is one."""
+        kept = self._parts.homes.get(self._spec.agent, AgentHome()).kept
+        if kept is None:
+            return room
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return replace(room, home=kept)
 
     def _note(self, workspace: Workspace, stage: Stage, result: AttemptResult | None = None) -> None:
         """Write down how far it has come; without the note, the attempt would merely be done again after a crash."""
@@ -212,7 +190,31 @@ class Attempt:
         end = await self._parts.confined.run(self._call(site, ready))
         if end.kind is EndKind.NOT_STARTED:
             return self._not_started(ExitKind.ENV_MISSING, end.detail)
+        if ready.run is not None:
+            ready.run.conclude(end)
+            end = await self._ask_again(site, agent, ready, end)
         return await self._judge(site, ready, end, before)
+
+    async def _ask_again(self, site: _Site, agent: Agent, ready: _Ready, end: ProcessEnd) -> ProcessEnd:
+        """Ask once more, in the same session, for a report that is missing or malformed (SPEC 3.6)."""
+        run, spec = ready.run, self._spec
+        assert run is not None
+        left_s = spec.wall_s - end.wall_s
+        if self._is_cancelled() or left_s < LEAST_AGAIN_S or not run.may_be_asked(end):
+            return end
+        why = self._report(ready.places.result, run.end.final_text)
+        if isinstance(why, Report):
+            return end
+        first = run.end
+        again = replace(spec, session=first.session, brief=ASK_AGAIN.format(why=why))
+        call = self._call(site, replace(ready, launch=agent.launch(again, ready.places)))
+        call = replace(call, stdout=self._files / "again.jsonl", stderr=self._files / "again.log", wall_s=left_s)
+        second = await self._parts.confined.run(call)
+        run.conclude(second)
+        if second.kind is not EndKind.EXITED or second.code != 0 or run.end.failed:
+            run.forget_last(first)
+        self._warnings.append(f"It was asked for its report once more: {why}")
+        return replace(end, wall_s=end.wall_s + second.wall_s, dropped_bytes=end.dropped_bytes + second.dropped_bytes)
 
     # -- before
 
@@ -252,13 +254,39 @@ class Attempt:
         places.brief.write_text(spec.brief, "utf-8", errors="replace")
         (self._files / "brief.md").write_text(self._redactor.text(spec.brief), "utf-8", errors="replace")
         try:
-            launch = agent.launch(spec, places)
-        except UserError as error:
+            ready = self._launched(agent, places)
+        except (UserError, AdapterError) as error:
             return error.message
         for file in room.given.iterdir():
             file.chmod(0o444)
         room.given.chmod(0o555)
-        return _Ready(places=places, launch=launch)
+        return ready
+
+    def _launched(self, agent: Agent, places: Places) -> _Ready:
+        """Everything the agent is started with; `UserError` when something is missing."""
+        spec, parts = self._spec, self._parts
+        launch = agent.launch(spec, places)
+        furnish(places.home, launch, agent, parts.homes.get(spec.agent, AgentHome()))
+        keys = parts.environment.keys(launch.keys)
+        for name in launch.keys.keys() - keys.keys():
+            text = f"The variable {launch.keys[name]}, which holds the key of agent {agent.name}, is not set."
+            raise UserError(text, code="no_key")
+        token = places.meter.token if places.meter is not None else ""
+        self._redactor = Redactor((*parts.environment.secrets(spec.env), *keys.values(), token))
+        return _Ready(places=places, launch=launch, env={**launch.env, **keys}, run=self._heard(agent))
+
+    def _heard(self, agent: Agent) -> AgentRun | None:
+        stream, spec, on_output = as_stream(agent), self._spec, self._parts.on_output
+        if stream is None:
+            return None
+        return AgentRun(
+            stream,
+            transcript=self._files / "stdout.log",
+            redactor=self._redactor,
+            tell=None if on_output is None else partial(on_output, spec.key),
+            tokens=spec.tokens,
+            usd=spec.usd,
+        )
 
     async def _set_up(self, site: _Site) -> str:
         """Run `setup`; what went wrong with it, or an empty string."""
@@ -281,7 +309,7 @@ class Attempt:
         if end is None or (end.kind is EndKind.EXITED and end.code == 0):
             return ""
         await asyncio.to_thread(self._redactor.file, log)
-        text = end.detail or f"It ended with {_how(end)}."
+        text = end.detail or f"It ended with {how(end)}."
         return f"setup could not prepare the workspace. {text}\n{_end_of(log, self._redactor, 1_000)}".strip()
 
     async def _previous(self, room: Room) -> Path | None:
@@ -295,29 +323,31 @@ class Attempt:
     # -- while it runs
 
     def _call(self, site: _Site, ready: _Ready) -> Call:
-        spec, places = self._spec, ready.places
+        spec, places, run = self._spec, ready.places, ready.run
         reported = site.room.root / "reported"
         return Call(
             argv=ready.launch.argv,
-            env=self._parts.environment.of_attempt(spec, places, ready.launch.env),
+            env=self._parts.environment.of_attempt(spec, places, ready.env),
             workspace=places.workspace,
             room=site.room,
             stdin=ready.launch.stdin,
-            stdout=self._files / "stdout.log",
+            stdout=self._files / ("stdout.log" if run is None else "stream.jsonl"),
             stderr=self._files / "stderr.log",
             wall_s=spec.wall_s,
             idle_s=spec.idle_s,
             marker=self._marker,
             done=reported,
             grace_s=self._parts.grace_s,
-            attend=partial(self._attend, places.result, reported),
+            attend=partial(self._attend, places.result, reported, run),
+            tap=None if run is None else run.tap,
         )
 
-    async def _attend(self, result: Path, reported: Path, running: Running) -> None:
+    async def _attend(self, result: Path, reported: Path, run: AgentRun | None, running: Running) -> None:
         self._running = running
         if self._cancelled:
             await running.stop(now=self._now)
-        await asyncio.gather(self._tell(running), _notice_report(result, reported))
+        told = self._tell(running) if run is None else run.attend(running)
+        await asyncio.gather(told, notice_report(result, reported))
 
     async def _tell(self, running: Running) -> None:
         if self._parts.on_output is not None:
@@ -327,34 +357,49 @@ class Attempt:
 
     async def _judge(self, site: _Site, ready: _Ready, end: ProcessEnd, before: Snapshot | None) -> AttemptResult:
         stdout, stderr = self._files / "stdout.log", self._files / "stderr.log"
-        for log in (stdout, stderr):
-            await asyncio.to_thread(self._redactor.file, log)
-        report = await asyncio.to_thread(self._report, ready.places.result, stdout)
-        if isinstance(report, Report) and _beaten(end):
-            self._warnings.append(f"The report counts, although the agent ended with {_how(end)}.")
+        for name in ("stdout.log", "stderr.log", "stream.jsonl", "again.jsonl", "again.log"):
+            await asyncio.to_thread(self._redactor.file, self._files / name)
+        told = None if ready.run is None else ready.run.end
+        said = stdout if told is None else told.final_text
+        found = await asyncio.to_thread(self._report, ready.places.result, said)
+        report = found if isinstance(found, Report) else None
+        if report is not None and is_beaten(end):
+            self._warnings.append(f"The report counts, although the agent ended with {how(end)}.")
+        elif report is not None and told is not None and told.failed:
+            self._warnings.append(f"The report counts, although the agent failed in the end: {told.detail}")
         if end.dropped_bytes:
             self._warnings.append(f"{end.dropped_bytes} bytes of the agent's output were dropped.")
-        sealed, problem = await self._seal(site.workspace, report if isinstance(report, Report) else None, before)
+        if ready.run is not None:
+            self._warnings += ready.run.warnings
+        ending = exit_of(end, told, has_report=report is not None)
+        sealed, problem = await self._seal(site.workspace, report, before)
+        used = told.usage if told is not None else None
         return AttemptResult(
-            exit=AgentExit(kind=_EXITS[end.kind], code=end.code, signal=end.signal, detail=self._shown(end.detail)),
-            report=report if isinstance(report, Report) else None,
-            report_problem=report if isinstance(report, str) else "",
+            exit=replace(ending, detail=self._shown(ending.detail)),
+            report=report,
+            report_problem=found if isinstance(found, str) else "",
             sealed=sealed,
             seal_problem=problem,
-            usage=Usage(wall_s=end.wall_s),
+            usage=Usage(tokens=used.tokens if used else None, usd=used.usd if used else None, wall_s=end.wall_s),
             output=self._output(stdout, stderr),
             log=f"{self._name}/{stdout.name}",
-            warnings=tuple(self._warnings),
+            warnings=tuple(self._shown(warning) for warning in self._warnings),
+            session=self._shown(told.session) if told else "",
+            model=self._shown(told.model) if told else "",
         )
 
-    def _report(self, result: Path, stdout: Path) -> Report | str:
-        """The report, read from the copy that is kept when there is something to copy."""
+    def _report(self, result: Path, said: Path | str) -> Report | str:
+        """The report, read from the copy that is kept when there is something to copy; else from what it `said`."""
         raw = read_regular(result, MAX_BYTES)
-        if raw is None:
-            return read_report(result, stdout)
-        copy = self._files / "report.json"
-        copy.write_bytes(self._redactor.data(raw))
-        return read_report(copy)
+        if raw is not None:
+            copy = self._files / "report.json"
+            copy.write_bytes(self._redactor.data(raw))
+            return read_report(copy)
+        if isinstance(said, Path):
+            return read_report(result, said)
+        final = self._files / "final.md"
+        final.write_text(self._redactor.text(said), "utf-8", errors="replace")
+        return read_report(result, final)
 
     async def _seal(
         self, workspace: Workspace, report: Report | None, before: Snapshot | None
@@ -414,37 +459,6 @@ class Attempt:
 
     def _never_began(self) -> AttemptResult:
         return self._not_started(ExitKind.CANCELLED, "It was cancelled before the agent started.")
-
-
-async def _notice_report(result: Path, reported: Path) -> None:
-    """Make `reported` once `result` holds a whole report: from then on the agent has only the grace left.
-
-    The file alone says nothing: a shell makes it when a command line redirects to it. It lies in a folder that only
-    looking at can tell about.
-    """
-    seen: tuple[int, int, int] | None = None
-    while True:
-        await asyncio.sleep(REPORT_LOOK_S)
-        with suppress(OSError):
-            status = result.lstat()
-            state = (status.st_ino, status.st_size, status.st_mtime_ns)
-            if state != seen and isinstance(read_object(result, None, REPORT_TAG), dict):
-                reported.touch()
-                return
-            seen = state
-
-
-def _beaten(end: ProcessEnd) -> bool:
-    """Whether the process itself says something else than a valid report does."""
-    if end.kind is EndKind.EXITED:
-        return end.code != 0
-    return end.kind not in (EndKind.LINGERED, EndKind.CANCELLED)
-
-
-def _how(end: ProcessEnd) -> str:
-    if end.kind is not EndKind.EXITED:
-        return f"`{end.kind}`"
-    return f"signal {end.signal}" if end.signal is not None else f"exit code {end.code}"
 
 
 def _end_of(log: Path, redactor: Redactor, limit: int) -> str:

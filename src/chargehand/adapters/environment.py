@@ -102,6 +102,10 @@ class Environment:
         own.pop("UV_PYTHON_INSTALL_DIR")  # interpreters that setup fetched: looked at, never written
         return built | {name: value for name, value in own.items() if name not in dict(job.env.values)}
 
+    def keys(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Variables with the values of others (name → name in our environment), as far as those are set."""
+        return {name: self._outer[source] for name, source in names.items() if self._outer.get(source)}
+
     def secrets(self, env: EnvSpec) -> tuple[str, ...]:
         """The values that must not appear in anything we write: passed on or set, and secret by name or shape."""
         return secret_values({name: self._outer[name] for name in self._passed(env)} | dict(env.values))

@@ -246,7 +246,8 @@ class AttemptResult:
 
     `report_problem` says why there is no report; `seal_problem` why nothing could be sealed; `output` is the
     end of what the agent printed (redacted, at most 2,000 characters); `log` a path below the run's folder;
-    `context` is (name, text) of what a NEEDS_CONTEXT report asked for and the repository could give.
+    `context` is (name, text) of what a NEEDS_CONTEXT report asked for and the repository could give; `session` the
+    conversation of the agent, and `model` the one it spoke to, where that is told.
     """
 
     exit: AgentExit
@@ -259,6 +260,8 @@ class AttemptResult:
     log: str = ""
     warnings: tuple[str, ...] = ()
     context: tuple[tuple[str, str], ...] = ()
+    session: str = ""
+    model: str = ""
 
 
 # -- gates ----------------------------------------------------------------------------------------

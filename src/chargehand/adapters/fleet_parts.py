@@ -1,0 +1,55 @@
+"""What a fleet on this machine is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from chargehand.adapters.agent_run import AgentHome
+from chargehand.adapters.checkout_watch import CheckoutWatch
+from chargehand.adapters.confined import Confined
+from chargehand.adapters.environment import Environment, Ports
+from chargehand.adapters.folders import PrivateFolders
+from chargehand.adapters.held_calls import HeldCalls
+from chargehand.adapters.setup import Setup
+from chargehand.ports import Agent, OnOutput, Workspace, Workspaces
+
+__all__ = ["FleetParts", "Pooled"]
+
+
+class Pooled(Workspaces, Protocol):
+    """Workspaces that can be found again when their holder has died."""
+
+    def abandoned(self) -> list[Workspace]:
+        """Those whose holder died before it gave them back."""
+        ...
+
+    async def holds(self, ref: str, commit: str, tree: str) -> bool:
+        """Whether `ref` points to the commit, and both it and its tree, which is this one, are there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetParts:
+    """What a fleet is made of. `folder` is the run's folder: files kept for humans lie in it, under `attempts`.
+
+    `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile. `calls`
+    are tool calls that wait for somebody's yes. `homes` tells of agents, by name, what of their HOME is kept.
+    """
+
+    workspaces: Pooled
+    confined: Confined
+    agents: Mapping[str, Agent]
+    environment: Environment
+    folders: PrivateFolders
+    ports: Ports
+    setup: Setup
+    folder: Path
+    setup_wall_s: float = 900.0
+    grace_s: float = 10.0
+    on_output: OnOutput | None = None
+    watch: CheckoutWatch | None = None
+    calls: HeldCalls = field(default_factory=HeldCalls)
+    homes: Mapping[str, AgentHome] = field(default_factory=dict)
