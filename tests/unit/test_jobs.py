@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chargehand.domain import ids
 from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunGates, StartAttempt
-from chargehand.domain.options import Caps
-from chargehand.domain.outcome import ExitKind
+from chargehand.domain.options import AgentDef, Caps
+from chargehand.domain.outcome import ExitKind, ReportStatus, Usage
 from chargehand.domain.plan import Command, EnvSpec, Files, GatePoint, Limits, SetupSpec
 from chargehand.engine import jobs
-from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, ended, failed
+from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, ended, failed
 
 SETUP = SetupSpec(run=Command(argv=("make",)), key=("lock",))
 ENV = EnvSpec(passed=("X",), values=(("A", "b"),))
@@ -131,3 +131,27 @@ def test_gates_on_a_commit_outside_the_run():
     play = Play(a_plan(a_task("a"), gates=[a_gate("tests", GatePoint.RUN), a_gate("lint", GatePoint.TASK)]))
     job = jobs.gates_on_commit(play.state, GatePoint.RUN, "c", "t", key="accept/0/gates")
     assert ([c.id for c in job.checks], job.key, job.commit, job.tree) == (["tests"], "accept/0/gates", "c", "t")
+
+
+def test_an_attempt_may_use_what_is_left_of_every_budget():
+    """I10: the least of the task's own limit, of what the task has left, and of what the run has left."""
+    used = Usage(tokens=40, usd=1.5)
+    caps = Caps(task_tokens=100, run_tokens=90, task_usd=None, run_usd=4.0)
+    play = Play(a_plan(a_task("a", limits=Limits(tokens=70)), a_task("b")), jobs=1, caps=caps)
+    play.begin()
+    first = jobs.attempt_spec(play.state, play.effect(StartAttempt, "a"))
+    assert (first.tokens, first.usd, first.turns) == (70, 4.0, None)
+    play.attempt("a", done(ReportStatus.FAILED, summary="no", usage=used))
+    again = jobs.attempt_spec(play.state, play.effect(StartAttempt, "a"))
+    assert (again.tokens, again.usd) == (50, 2.5)
+    free = Play(a_plan(a_task("a")), caps=Caps(task_tokens=None, run_tokens=None, task_usd=None, run_usd=None))
+    free.begin()
+    spec = jobs.attempt_spec(free.state, free.effect(StartAttempt, "a"))
+    assert (spec.tokens, spec.usd) == (None, None)
+
+
+def test_the_turns_are_those_of_the_agent_that_works():
+    agents = [AgentDef(name="short", kind="command", turns=7)]
+    play = Play(a_plan(a_task("a", agent="short")), agents=agents)
+    play.begin()
+    assert jobs.attempt_spec(play.state, play.effect(StartAttempt, "a")).turns == 7

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from chargehand.domain.brief import compose
 from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunGates, StartAttempt
 from chargehand.domain.gating import verify_ids
@@ -12,11 +14,14 @@ from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob
 
 __all__ = ["attempt_spec", "canary_job", "gate_job", "gates_on_commit", "land_job", "merge_job"]
 
+N = TypeVar("N", int, float)
+
 
 def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
     """The attempt as a fleet carries it out, brief included."""
     record = state.tasks[effect.task]
     task, caps = record.task, state.options.caps
+    used = record.tries
     first = task.agent or state.options.agent
     agent = effect.agent or first
     return AttemptSpec(
@@ -39,7 +44,20 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         env=state.plan.env,
         setup=state.plan.setup,
         inputs=state.options.inputs,
+        turns=next((each.turns for each in state.options.agents if each.name == agent), None),
+        tokens=_least(task.limits.tokens, _left(caps.task_tokens, used.tokens), _left(caps.run_tokens, state.tokens)),
+        usd=_least(task.limits.usd, _left(caps.task_usd, used.usd), _left(caps.run_usd, state.usd)),
     )
+
+
+def _left(cap: N | None, used: N | None) -> N | None:
+    """What is left of a cap; None where there is none."""
+    return None if cap is None else cap - (used or type(cap)(0))
+
+
+def _least(*bounds: N | None) -> N | None:
+    """The bound that is met first; None where there is none."""
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def canary_job(state: RunState, effect: RunCanary) -> GateJob:
