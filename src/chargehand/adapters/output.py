@@ -8,31 +8,33 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from chargehand.adapters.text import clean_text, redact
+from chargehand.adapters.text import clean_text
+from chargehand.domain.secrecy import Strainer, Vault
 
 __all__ = ["TAIL_LINES", "Redactor", "last_state", "normalise_tail", "read_end"]
 
 TAIL_LINES = 50
 _LINE_CHARS = 400
+_PIECE = 1 << 20
 
 
 class Redactor:
-    """Takes the values of secrets out of everything that is written."""
+    """Takes the values of secrets out of everything that is written; of a vault also those that it learns later."""
 
-    def __init__(self, secrets: Sequence[str] = ()) -> None:
-        self._secrets = tuple(secrets)
+    def __init__(self, secrets: Sequence[str] | Vault = ()) -> None:
+        self.vault = secrets if isinstance(secrets, Vault) else Vault(secrets)
 
     def text(self, text: str) -> str:
         """The text with every secret replaced."""
-        return redact(text, self._secrets)
+        return self.vault.text(text)
 
     def data(self, data: bytes) -> bytes:
         """The bytes with every secret replaced; what is not UTF-8 stays as it is."""
-        return self.text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return self.vault.data(data)
 
     def file(self, path: Path) -> None:
         """Rewrite a regular file without secrets; one that holds none is left alone, a missing one is fine."""
-        if not self._secrets:
+        if not self.vault.forms:
             return
         try:
             dirty = any(self.data(piece) != piece for piece in self._pieces(path))
@@ -43,25 +45,19 @@ class Redactor:
 
     def _rewrite(self, path: Path) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as target:
-            for piece in self._whole_secrets(path):
-                target.write(self.data(piece))
+        strainer = Strainer(self.vault)
+        with os.fdopen(handle, "wb") as target, path.open("rb") as source:
+            while piece := source.read(_PIECE):
+                target.write(strainer.feed(piece))
+            target.write(strainer.rest())
         Path(name).replace(path)
-
-    def _whole_secrets(self, path: Path) -> Iterable[bytes]:
-        """The file in pieces that cut no secret apart: lines, unless a secret is longer than a line."""
-        if any("\n" in secret for secret in self._secrets):
-            yield path.read_bytes()
-            return
-        with path.open("rb") as file:
-            yield from file
 
     def _pieces(self, path: Path) -> Iterable[bytes]:
         """The file in pieces that overlap by more than the longest form of a secret."""
-        overlap = 6 * max(len(secret) for secret in self._secrets) + 2
+        overlap = max(map(len, self.vault.forms))
         kept = b""
         with path.open("rb") as file:
-            while piece := file.read(1 << 20):
+            while piece := file.read(_PIECE):
                 kept = kept[-overlap:] + piece
                 yield kept
 
