@@ -242,6 +242,34 @@ def sizes(how: How) -> Iterator[Row]:
         yield Row(part=part, what=f"{files} files, ours a task", value=task_ms, unit="ms", most=most, note=note)
 
 
+def meter(how: How) -> Iterator[Row]:
+    """What the meter between an agent and its provider costs: a request, streams as fast as no model talks."""
+    from bench.metering import PACED_EVENTS, PACED_EVERY_S, a_meter, latencies_ms, streams_s
+
+    part, times = "meter", 200 if how.quick else 1000
+    with a_meter() as there:
+        for what, size, most in (("request of 2 kB", 2_000, 3.0), ("request of 500 kB", 500_000, None)):
+            direct_ms, metered_ms = latencies_ms(there, size=size, times=times // (1 if size < 10_000 else 5))
+            note = f"direct {direct_ms:.2f} ms, metered {metered_ms:.2f} ms"
+            yield Row(part=part, what=f"{what}, added", value=metered_ms - direct_ms, unit="ms", most=most, note=note)
+        for parallel in (1, 4):
+            pairs = []
+            for _ in range(how.repeats):
+                direct_s, _ = streams_s(there.direct, "paced", parallel=parallel)
+                before = cpu_s(there.pid)
+                metered_s, size = streams_s(there.metered, "paced", parallel=parallel)
+                pairs.append((direct_s, metered_s, cpu_s(there.pid) - before))
+            direct_s, metered_s, used_s = (median(column) for column in zip(*pairs, strict=True))
+            note = f"{PACED_EVENTS} events each {PACED_EVERY_S * 1000:g} ms; meter {used_s / metered_s * 100:.0f} % CPU"
+            share = metered_s / direct_s
+            yield Row(part=part, what=f"{parallel} paced, against direct", value=share, unit="×", most=1.01, note=note)
+        direct_s, size = min(streams_s(there.direct, "flood", parallel=1) for _ in range(how.repeats))
+        metered_s, _ = min(streams_s(there.metered, "flood", parallel=1) for _ in range(how.repeats))
+        rates = (size / direct_s / 1e6, size / metered_s / 1e6)
+        yield Row(part=part, what="unpaced, metered", value=rates[1], unit="MB/s", note=f"direct {rates[0]:.0f} MB/s")
+        yield Row(part=part, what="its resident memory", value=rss_mb(there.pid), unit="MB")
+
+
 PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
     "overhead": overhead,
     "waiting": waiting,
@@ -251,6 +279,7 @@ PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
     "startup": startup,
     "idle": idle,
     "sizes": sizes,
+    "meter": meter,
 }
 
 
