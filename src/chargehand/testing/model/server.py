@@ -61,6 +61,7 @@ class ModelServer:
         self._key = key
         self._runner: web.ServerRunner | None = None
         self._closing = asyncio.Event()
+        self._news = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -71,6 +72,12 @@ class ModelServer:
     def wrong(self) -> list[str]:
         """What the scenario asked for in vain: a test should find nothing here."""
         return [seen.wrong for seen in self.seen if seen.wrong]
+
+    async def requests(self, count: int) -> None:
+        """Wait until so many requests have come in, of the last 10,000."""
+        while len(self.seen) < count:
+            self._news.clear()
+            await self._news.wait()
 
     async def __aenter__(self) -> Self:
         from aiohttp import web
@@ -109,13 +116,13 @@ class ModelServer:
             dialect=taken.dialect or "",
         )
         if self._key is not None and self._key not in _keys(request):
-            self.seen.append(seen)
+            self._saw(seen)
             return _refused(refusal(taken.dialect, 401, "The key is wrong."))
         if taken.errand is not Errand.GENERATE or taken.dialect is None:
-            self.seen.append(seen)
+            self._saw(seen)
             return self._aside(taken, path, body)
         if not isinstance(body, dict):
-            self.seen.append(seen)
+            self._saw(seen)
             return _refused(refusal(taken.dialect, 400, "The body is no JSON object."))
         return await self._generate(request, taken, seen, name)
 
@@ -148,7 +155,7 @@ class ModelServer:
     async def _generate(self, request: web.BaseRequest, taken: Route, seen: Seen, name: str) -> web.StreamResponse:
         conversation = read_conversation(taken, seen.body)
         turn = self._player.turn(conversation, name)
-        self.seen.append(
+        self._saw(
             replace(
                 seen,
                 model=conversation.model,
@@ -165,6 +172,10 @@ class ModelServer:
         if conversation.streams:
             return await self._stream(request, turn, conversation)
         return await self._whole(request, turn, conversation)
+
+    def _saw(self, seen: Seen) -> None:
+        self.seen.append(seen)
+        self._news.set()
 
     async def _whole(self, request: web.BaseRequest, turn: Turn, conversation: Conversation) -> web.StreamResponse:
         from aiohttp import web
