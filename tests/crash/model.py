@@ -278,7 +278,11 @@ class ModelFleet:
         """End it."""
         self._cancel(key)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """End every attempt."""
+        self.end_all()
+
+    def end_all(self) -> None:
         """End every attempt, as the end of the program does."""
         for key in list(self._own):
             self._cancel(key)

@@ -160,7 +160,7 @@ class Game:
         """The fleet is closed under the engine: its attempts end, and the call that finds out is cancelled."""
         self.closed = True
         if self.fleet is not None:
-            self.fleet.close()
+            self.fleet.end_all()
         return asyncio.CancelledError()
 
     async def _ports(self, held: OpenRun, faults: Faults | None) -> Ports:

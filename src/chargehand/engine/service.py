@@ -120,6 +120,7 @@ class Service:
                     on_engine(engine)
                 return await _drive(held, engine, first, wait_for_people=wait_for_people)
             finally:
+                await ports.fleet.close()
                 await ports.notifier.close()
         finally:
             held.release()

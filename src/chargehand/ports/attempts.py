@@ -107,6 +107,10 @@ class Fleet(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """End every live attempt, keep what it left, give up what attempts had in common; harmless when repeated."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterAccess:

@@ -277,6 +277,11 @@ class FakeFleet:
         """Keep the answer in `ruled`."""
         self.ruled.append((call, allow, text))
 
+    async def close(self) -> None:
+        """End every live attempt."""
+        for key in self.live:
+            await self.cancel(key, now=True)
+
     async def recover(self, run: str, keys: Collection[str]) -> Recovered:
         """Attempts of the run without an end are gone, as after a restart; the others of `keys` tell their result."""
         gone = [key for key in self.live if self._specs[key].run == run]
