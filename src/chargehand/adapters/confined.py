@@ -15,6 +15,7 @@ from chargehand.adapters.process import SANDBOX_FAILED, EndKind, ProcessEnd, Pro
 from chargehand.adapters.sandbox import Confinement, Sandbox
 from chargehand.adapters.text import clean_text
 from chargehand.domain.plan import Command
+from chargehand.domain.secrecy import Vault
 
 __all__ = ["LINE_PAUSE_S", "Call", "Confined", "mark_of", "substitute", "tell_lines"]
 
@@ -48,7 +49,8 @@ class Call:
     """One program to be run in a workspace.
 
     `stdout` and `stderr` are files (None: the same one). `attend` runs beside the program and ends with it.
-    `done` and `grace_s` are for programs that report, `tap` for listening (see `ProcessSpec`).
+    `done` and `grace_s` are for programs that report, `tap` for listening, `vault` for what must not be written down
+    (see `ProcessSpec`).
     """
 
     argv: tuple[str, ...]
@@ -65,6 +67,7 @@ class Call:
     grace_s: float = 10.0
     attend: Callable[[Running], Awaitable[None]] | None = None
     tap: Callable[[bytes], None] | None = None
+    vault: Vault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,7 @@ class Confined:
             done_grace_s=call.grace_s,
             marker=call.marker,
             tap=call.tap,
+            vault=call.vault,
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from chargehand.domain.secrecy import Strainer
+
 __all__ = ["CappedFile"]
 
 RECENT_BYTES = 4096
@@ -16,10 +18,12 @@ class CappedFile:
     """A file of at most `cap` bytes: the first half as it came, then a ring with the newest of the rest.
 
     Writing never fails: when the file system refuses, the bytes count as dropped and `problem` says why, so
-    that the process on the other side of the pipe is never blocked by our disk.
+    that the process on the other side of the pipe is never blocked by our disk. With a `strainer` no secret that it
+    knows is ever written or remembered, not even for a moment.
     """
 
-    def __init__(self, path: Path, cap: int) -> None:
+    def __init__(self, path: Path, cap: int, strainer: Strainer | None = None) -> None:
+        self._strainer = strainer
         self._path = path
         self._ring_path = path.with_name(path.name + ".tail")
         self._head_room = max(cap // 2, 1)
@@ -34,6 +38,9 @@ class CappedFile:
 
     def write(self, data: memoryview) -> None:
         """Take `data`; bounded in memory and on disk."""
+        self._take(data if self._strainer is None else memoryview(self._strainer.feed(bytes(data))))
+
+    def _take(self, data: memoryview) -> None:
         size = len(data)
         end = bytes(data[-RECENT_BYTES:])
         self.recent = end if len(end) == RECENT_BYTES else (self.recent + end)[-RECENT_BYTES:]
@@ -84,6 +91,8 @@ class CappedFile:
 
     def close(self) -> None:
         """Put head and tail together; harmless when repeated."""
+        if self._head >= 0 and self._strainer is not None:
+            self._take(memoryview(self._strainer.rest()))
         head, self._head = self._head, -1
         if head < 0:
             return

@@ -18,6 +18,7 @@ from chargehand.adapters.process.paths import is_folder
 from chargehand.adapters.process.spawn import is_direct, refusal, spawn, why_not
 from chargehand.adapters.process.spec import SANDBOX_FAILED, EndKind, ProcessEnd, ProcessSpec
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.secrecy import Strainer
 
 __all__ = ["Running", "run", "start"]
 
@@ -101,7 +102,8 @@ class Running:
         try:
             for path in (spec.stdout, spec.stderr):
                 if path is not None:
-                    self._files.append(CappedFile(path, spec.output_bytes))
+                    strainer = None if spec.vault is None else Strainer(spec.vault)
+                    self._files.append(CappedFile(path, spec.output_bytes, strainer))
         except OSError as error:
             self._close_files()
             raise AdapterError("process", f"{error.filename} could not be written: {error.strerror}.") from error

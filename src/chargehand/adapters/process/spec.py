@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from chargehand.domain.secrecy import Vault
+
 __all__ = ["MARKER_VARIABLE", "SANDBOX_FAILED", "Captured", "EndKind", "ProcessEnd", "ProcessSpec"]
 
 MARKER_VARIABLE = "CHARGEHAND_MARKER"
@@ -37,7 +39,8 @@ class ProcessSpec:
     line that says how much of the middle was dropped. `idle_s` bounds the time without output, without CPU time
     in the tree and without a change below `watch`. When the path `done` exists the process has `done_grace_s`
     to end by itself. `marker` finds leftovers after a crash (`kill_leftovers`). `tap` is told every piece of standard
-    output as it comes, in the event loop, so it must be quick, and must not raise.
+    output as it comes, in the event loop, so it must be quick, and must not raise. The secrets of `vault` never get
+    into the files or into `last_line`; `tap` is told everything.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +58,7 @@ class ProcessSpec:
     done_grace_s: float = 10.0
     marker: str = ""
     tap: Callable[[bytes], None] | None = None
+    vault: Vault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
