@@ -9,7 +9,7 @@ its marker.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from chargehand.adapters.sandbox import home_variables
 from chargehand.adapters.text import secret_values
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.plan import EnvSpec
+from chargehand.domain.secrecy import Vault
 from chargehand.ports import AttemptSpec, GateJob, Places
 
 __all__ = ["PORT_BLOCK", "Environment", "Identity", "Ports"]
@@ -50,10 +51,14 @@ class Environment:
     """Builds environments from the one Chargehand was started with (`outer`).
 
     `cache` is the cache folder of the repository that package managers are pointed to; None leaves them alone.
+    `vault` holds the secrets of the whole run.
     """
 
-    def __init__(self, *, outer: Mapping[str, str], identity: Identity, cache: Path | None = None) -> None:
+    def __init__(
+        self, *, outer: Mapping[str, str], identity: Identity, cache: Path | None = None, vault: Vault | None = None
+    ) -> None:
         self._outer = dict(outer)
+        self._vault = vault
         self._identity = identity
         self._cache = cache
 
@@ -109,6 +114,10 @@ class Environment:
     def secrets(self, env: EnvSpec) -> tuple[str, ...]:
         """The values that must not appear in anything we write: passed on or set, and secret by name or shape."""
         return secret_values({name: self._outer[name] for name in self._passed(env)} | dict(env.values))
+
+    def vault(self, env: EnvSpec, more: Iterable[str] = ()) -> Vault:
+        """The secrets of one program, and those of the run, also those that are learned while it runs."""
+        return Vault((*self.secrets(env), *more), beside=self._vault)
 
     def _build(
         self, env: EnvSpec, home: Path, tmp: Path, facts: Mapping[str, str], extra: Mapping[str, str]

@@ -20,8 +20,9 @@ from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders, Room, safe_name, write_below
 from chargehand.adapters.git import Repository
 from chargehand.adapters.junit import failed_tests
-from chargehand.adapters.output import Redactor, normalise_tail, read_end
+from chargehand.adapters.output import Redactor, last_state, normalise_tail, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd
+from chargehand.adapters.scrubbing import scrubbed
 from chargehand.adapters.setup import Setup, SetupCall, keep_patterns
 from chargehand.adapters.syntax import SyntaxReport, check_syntax, is_parsed, needs_tool
 from chargehand.adapters.text import clean_text
@@ -117,7 +118,7 @@ class _Job:
     def __init__(self, parts: GateParts, job: GateJob) -> None:
         self._parts = parts
         self._job = job
-        self._redactor = Redactor(parts.environment.secrets(job.env))
+        self._redactor = Redactor(parts.environment.vault(job.env))
         self._log_name = "/".join(["gates", *(safe_name(part) for part in job.key.split("/"))])
         self._logs = parts.folder / self._log_name
 
@@ -186,7 +187,7 @@ class _Job:
         paths = await self._parts.changed(job.base, job.commit)
         report = await check_syntax(site.workspace.path, paths, partial(self._ask_tool, site))
         wall_s = asyncio.get_running_loop().time() - started
-        return _syntax_result(report, job.tree, wall_s)
+        return self._of_syntax(report, wall_s)
 
     async def _syntax_alone(self) -> GateResult | None:
         """The syntax check by itself, on the changed files as the commit has them.
@@ -213,7 +214,7 @@ class _Job:
         finally:
             await parts.folders.remove(room)
         wall_s = asyncio.get_running_loop().time() - started
-        return None if report.problems else _syntax_result(report, job.tree, wall_s)
+        return None if report.problems else self._of_syntax(report, wall_s)
 
     async def _ask_tool(self, site: _Site, argv: Sequence[str]) -> str | None:
         """Run a tool of the syntax check; its output is bounded as all output is."""
@@ -249,6 +250,7 @@ class _Job:
             wall_s=check.wall_s if check else _SYNTAX_S,
             idle_s=check.idle_s if check else None,
             marker=f"{mark_of(parts.folder)}/{job.key}",
+            vault=self._redactor.vault,
             attend=None if tell is None else lambda running: tell_lines(running, partial(tell, job.key)),
         )
 
@@ -270,11 +272,14 @@ class _Job:
             exit_code=end.code,
             command=self._redactor.text(clean_text(check.run.text)),
             detail=self._redactor.text(clean_text(detail))[:2000],
-            tail=normalise_tail(text, site.paths),
-            failed_tests=failed,
+            tail=normalise_tail(self._redactor.text(clean_text(last_state(text))), site.paths),
+            failed_tests=None if failed is None else tuple(map(self._redactor.text, failed)),
             wall_s=end.wall_s,
             log=f"{self._log_name}/{call.stdout.name}",
         )
+
+    def _of_syntax(self, report: SyntaxReport, wall_s: float) -> GateResult:
+        return scrubbed(_syntax_result(report, self._job.tree, wall_s), self._redactor.vault)
 
     async def _tests(self, site: _Site, call: Call, status: GateStatus) -> tuple[tuple[str, ...] | None, str]:
         """The failed tests of a gate that wrote JUnit XML, and what there is to say about it."""

@@ -7,7 +7,7 @@ writer writes. A second writer of events is caught by the sequence number, which
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -56,8 +56,11 @@ class _File:
 class SqliteJournal(_File):
     """Implements `ports.Journal`. After an AdapterError of `append` only reading tells what was stored."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, scrub: Callable[[Event], Event] | None = None
+    ) -> None:
         super().__init__(path, connection)
+        self._scrub = scrub
         self._last: tuple[int, str] | None = None
 
     @classmethod
@@ -73,12 +76,14 @@ class SqliteJournal(_File):
         return journal
 
     @classmethod
-    def open(cls, path: Path, *, readonly: bool = False) -> Self:
+    def open(cls, path: Path, *, readonly: bool = False, scrub: Callable[[Event], Event] | None = None) -> Self:
         """An existing journal; UserError (`no_journal`, `newer_journal`, `not_a_journal`), AdapterError if damaged.
+
+        `scrub` is what every event is put through before it is stored: what `append` answers is what it made of them.
 
         `readonly` is for looking on while another process writes: it takes no lock and changes nothing.
         """
-        return cls(path, connect(path, readonly=readonly))
+        return cls(path, connect(path, readonly=readonly), scrub)
 
     def meta(self, name: str) -> str | None:
         """A fact that was given to `create`."""
@@ -99,6 +104,8 @@ class SqliteJournal(_File):
 
     def append(self, events: Sequence[Event], at: float) -> list[Recorded]:
         """Store all events or none, durably, in one transaction."""
+        if self._scrub is not None:
+            events = [self._scrub(event) for event in events]
         bodies = [EVENTS.encode(event) for event in events]
         with self._turn, told(self.path):
             seq, chain = self._last or self._read_last()

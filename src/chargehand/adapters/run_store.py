@@ -7,8 +7,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -31,9 +31,10 @@ _ASIDE = ".new-"
 
 @dataclass(frozen=True, slots=True)
 class FolderRunStore:
-    """Implements `ports.RunStore` below one folder."""
+    """Implements `ports.RunStore` below one folder; every event goes through `scrub` before it is stored."""
 
     root: Path
+    scrub: Callable[[Event], Event] = field(default=lambda event: event)
 
     def create(self, run: str, first: Sequence[Event], at: float) -> OpenRun:
         """A new run with its first events, held by this process; made aside and moved into place at once [I4]."""
@@ -62,7 +63,7 @@ class FolderRunStore:
             raise _unwritable(self.root, error) from error
         try:
             with SqliteJournal.create(aside / _JOURNAL, run=run) as journal:
-                journal.append(first, at)
+                journal.append([self.scrub(event) for event in first], at)
             (aside / _BIRTH).write_text(json.dumps({"run": run, "created_at": at}), encoding="utf-8")
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
@@ -116,7 +117,7 @@ class FolderRunStore:
     def _held(self, run: str, lock: RunLock) -> OpenRun:
         path = self.folder(run) / _JOURNAL
         try:
-            journal = SqliteJournal.open(path)
+            journal = SqliteJournal.open(path, scrub=self.scrub)
         except BaseException:
             lock.release()
             raise

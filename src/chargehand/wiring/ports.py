@@ -27,6 +27,7 @@ from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
+from chargehand.wiring.secrecy import learn_keys
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -70,6 +71,7 @@ async def gates_alone(shop: Workshop, state: RunState) -> AsyncIterator[CommandG
 
 async def _site(shop: Workshop, state: RunState, folder: Path) -> _Site:
     options, repository, places = state.options, shop.repository, shop.places
+    learn_keys(shop.vault, shop.environ, options.agents)
     if options.network == "meter":
         hint = "Set sandbox.network to open or none."
         raise UserError("This version has no meter for the network of agents.", code="no_meter", hint=hint)
@@ -89,7 +91,7 @@ async def _site(shop: Workshop, state: RunState, folder: Path) -> _Site:
 def _environment(shop: Workshop, kind: str) -> Environment:
     who = shop.repository.identity
     identity = Identity(name=who.name, email=who.email)
-    return Environment(outer=shop.environ, identity=identity, cache=shop.places.cache / kind)
+    return Environment(outer=shop.environ, identity=identity, cache=shop.places.cache / kind, vault=shop.vault)
 
 
 def _confined(

@@ -15,11 +15,13 @@ from chargehand.adapters.clock import SteadyClock
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import write_patch
 from chargehand.adapters.run_store import FolderRunStore
+from chargehand.adapters.scrubbing import scrubber
 from chargehand.domain.check import World, programs_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import RunStarted
 from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
+from chargehand.domain.secrecy import Vault
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.engine.service import Service
@@ -29,6 +31,7 @@ from chargehand.ports import OpenRun
 from chargehand.settings import Settings, load_settings, merge_into
 from chargehand.wiring import starting
 from chargehand.wiring.places import Places
+from chargehand.wiring.secrecy import known_secrets
 
 if TYPE_CHECKING:
     from chargehand.adapters.rescues import Rescued
@@ -61,7 +64,12 @@ class Workshop:
     @cached_property
     def store(self) -> FolderRunStore:
         """Where the runs are."""
-        return FolderRunStore(self.places.runs)
+        return FolderRunStore(self.places.runs, scrub=scrubber(self.vault))
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The secrets that this process knows of, and those it learns while it works."""
+        return known_secrets(self.environ, self.settings)
 
     @cached_property
     def service(self) -> Service:
@@ -175,7 +183,8 @@ class Workshop:
         from chargehand.adapters.environment import Environment, Identity
         from chargehand.adapters.output import Redactor
 
-        return Redactor(Environment(outer=self.environ, identity=Identity()).secrets(plan.env)).text(text)
+        environment = Environment(outer=self.environ, identity=Identity(), vault=self.vault)
+        return Redactor(environment.vault(plan.env)).text(text)
 
     # -- driving ----------------------------------------------------------------------------------
 
