@@ -60,13 +60,16 @@ def _answered(speech: Speech, prompt: str, turns: list[tuple[str, str]], texts: 
     for number, (name, result) in enumerate(turns):
         match speech.dialect:
             case Dialect.ANTHROPIC:
-                call = {"type": "tool_use", "id": f"c{number}", "name": name, "input": {}}
-                back = {
+                call: dict[str, Any] = {"type": "tool_use", "id": f"c{number}", "name": name, "input": {}}
+                back: dict[str, Any] = {
                     "type": "tool_result",
                     "tool_use_id": f"c{number}",
                     "content": [{"type": "text", "text": result}],
                 }
-                body["messages"] += [{"role": "assistant", "content": [call]}, {"role": "user", "content": [back]}]
+                body["messages"] += [
+                    {"role": "assistant", "content": [call]},
+                    {"role": "user", "content": [back]},
+                ]
             case Dialect.RESPONSES:
                 body["input"] += [
                     {"type": "reasoning", "summary": []},
