@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import codecs
 import json
 import os
 import re
@@ -19,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from chargehand.adapters.meter.arrival import Arrival, Question
+from chargehand.adapters.text import redact
 from chargehand.dialects import refusal, route
 from chargehand.domain.errors import UserError
 
 __all__ = ["Player", "Recorder", "comparable"]
 
 _MOST_BYTES = 32 * 1024 * 1024
-_HIDDEN = "[redacted]"
 _KEPT_HEADERS = re.compile(
     r"^(content-type|content-encoding|retry-after.*|.*ratelimit.*|x-should-retry)$", re.IGNORECASE
 )
@@ -120,40 +121,37 @@ class Recorder:
                 "method": question.method,
                 "path": question.path,
                 "hash": _fingerprint(question, body),
-                "body": body,
+                "body": json.loads(redact(json.dumps(body), secrets)),
             },
             "answer": {
                 "status": arrival.status,
                 "headers": {name: value for name, value in arrival.headers if _KEPT_HEADERS.match(name)},
-                "pieces": [_piece(after_s, chunk) for after_s, chunk in _without(pieces, secrets)],
+                "pieces": _written(pieces, secrets),
                 "whole": is_whole,
             },
         }
-        text = json.dumps(line)
-        for secret in secrets:
-            text = text.replace(json.dumps(secret)[1:-1], _HIDDEN)
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(file, text.encode() + b"\n")
+            os.write(file, json.dumps(line).encode() + b"\n")
         finally:
             os.close(file)
 
 
-def _without(pieces: list[tuple[float, bytes]], secrets: list[str]) -> list[tuple[float, bytes]]:
-    """The pieces as they are, unless a secret stretches over two of them: then they become one."""
-    whole = b"".join(chunk for _, chunk in pieces)
-    for secret in secrets:
-        raw = secret.encode()
-        if raw in whole and whole.count(raw) != sum(chunk.count(raw) for _, chunk in pieces):
-            return [(sum(after_s for after_s, _ in pieces), whole)]
-    return pieces
+def _written(pieces: list[tuple[float, bytes]], secrets: list[str]) -> list[list[object]]:
+    """The pieces as text without secrets, or as base64 when they are none.
 
-
-def _piece(after_s: float, chunk: bytes) -> list[object]:
+    A secret that stretches over two pieces makes one of all of them.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return [after_s, chunk.decode("utf-8")]
+        texts = [(after_s, decoder.decode(chunk)) for after_s, chunk in pieces]
     except UnicodeDecodeError:
-        return [after_s, {"base64": base64.b64encode(chunk).decode("ascii")}]
+        return [[after_s, {"base64": base64.b64encode(chunk).decode("ascii")}] for after_s, chunk in pieces]
+    clean = [(after_s, redact(text, secrets)) for after_s, text in texts]
+    whole = redact("".join(text for _, text in texts), secrets)
+    if whole != "".join(text for _, text in clean):
+        clean = [(sum(after_s for after_s, _ in texts), whole)]
+    return [[after_s, text] for after_s, text in clean]
 
 
 class Player:

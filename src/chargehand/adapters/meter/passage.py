@@ -109,7 +109,7 @@ class Passage:
             headers=tuple(onward(self._request.headers.items(), admitted.upstream, self._dialect)),
             body=body,
             document=document,
-            scrub=self._account.spec.scrub,
+            scrub=(*self._account.spec.scrub, (admitted.token, "<token>")),
         )
         return question, adds_usage
 
