@@ -1,0 +1,75 @@
+"""What a command would do, found by parsing it: harmless, dangerous, or not to be told (SPEC 7.2).
+
+Bounded in time for any text: what is longer than 8 kB is not read, and what cannot be followed within the bounds is
+unparseable. This decides what is asked, and is no boundary: that is the sandbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chargehand.adapters.guarding.look import LONGEST_COMMAND_BYTES, Call, Look, TooMuch
+from chargehand.adapters.guarding.place import Place
+from chargehand.adapters.guarding.scope import Scope
+from chargehand.adapters.guarding.shell import Shell
+from chargehand.adapters.guarding.verdict import HARMLESS, Danger, Kind, Reach, Verdict
+
+__all__ = ["classify", "classify_argv", "unreadable"]
+
+
+def unreadable(text: str) -> str:
+    """Why a command cannot be read at all, or an empty string: too long, a NUL, or not text."""
+    if "\0" in text:
+        return "It holds a NUL character."
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return "It is not valid UTF-8."
+    if size > LONGEST_COMMAND_BYTES:
+        return f"It has {size:,} bytes; what is longer than {LONGEST_COMMAND_BYTES:,} is not read."
+    return ""
+
+
+def classify(command: str, place: Place) -> Verdict:
+    """The verdict on a text for a shell. Total: nothing raises, whatever the text."""
+
+    def follow(shell: Shell) -> None:
+        shell.text(command, Call(argv=("sh",), exact=command, scope=_scope(place)), None)
+
+    return _verdict(command, place, follow)
+
+
+def classify_argv(argv: Sequence[str], place: Place) -> Verdict:
+    """The verdict on a program with its arguments, run without a shell. Total."""
+    if not argv:
+        return HARMLESS
+    text = " ".join(argv)
+
+    def follow(shell: Shell) -> None:
+        shell.call(Call(argv=tuple(argv), exact=text, scope=_scope(place)))
+
+    return _verdict(text, place, follow)
+
+
+def _scope(place: Place) -> Scope:
+    known = {"IFS": " ", "HOME": place.home or "~", "TMPDIR": place.tmp} | dict(place.variables)
+    return Scope(cwds=(place.cwd,), variables={name: (value,) for name, value in known.items() if value})
+
+
+def _verdict(text: str, place: Place, follow: Callable[[Shell], None]) -> Verdict:
+    problem = unreadable(text)
+    if problem:
+        return Verdict(kind=Kind.UNPARSEABLE, reasons=(Danger(rule="unparseable", exact=text[:200], why=problem),))
+    look = Look(place=place)
+    shell = Shell(look)
+    try:
+        follow(shell)
+    except TooMuch as much:
+        look.report("unparseable", text[:200], why=str(much))
+    except RecursionError:
+        look.report("unparseable", text[:200], why="It is nested too deeply to follow.")
+    found = [danger for danger in look.found.values() if danger.reach is Reach.OUTSIDE or not place.sandboxed]
+    if not found:
+        return HARMLESS
+    unread = all(danger.rule == "unparseable" for danger in found)
+    return Verdict(kind=Kind.UNPARSEABLE if unread else Kind.DANGEROUS, reasons=tuple(found))

@@ -1,0 +1,128 @@
+"""The one table from the name of a program to what looks at it, and what every program has in common."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from functools import cache
+
+from chargehand.adapters.guarding.code import CODE
+from chargehand.adapters.guarding.files import FILES
+from chargehand.adapters.guarding.look import Call, Handler, Look, program
+from chargehand.adapters.guarding.network import NETWORK
+from chargehand.adapters.guarding.options import names, read_options
+from chargehand.adapters.guarding.packages import PACKAGES
+from chargehand.adapters.guarding.place import UNKNOWN
+from chargehand.adapters.guarding.scope import SOMETHING, Out
+from chargehand.adapters.guarding.system import SYSTEM
+from chargehand.adapters.guarding.vcs import VCS
+from chargehand.adapters.guarding.wrappers import WRAPPERS
+
+__all__ = ["follow_program"]
+
+_VERSIONED = re.compile(r"(python|pypy|pip|node|perl|ruby|php|lua|bash|gcc|java|uvx|clisp|tclsh)[-.\d]*(?:m|t)?$")
+_SAME = {
+    "pypy": "python",
+    "nodejs": "node",
+    "gawk": "awk",
+    "mawk": "awk",
+    "nawk": "awk",
+    "grm": "rm",
+    "gfind": "find",
+    "gxargs": "xargs",
+}
+# Programs whose words are texts, patterns or names, not files that are read.
+_NAMES_ONLY = names(
+    "ls stat rm mv touch mkdir rmdir ln chmod chown git gh find fd cp install which echo printf basename dirname"
+)
+_PATTERN_FIRST = frozenset({"grep", "egrep", "fgrep", "rg", "ag", "ack", "sed", "awk", "jq", "yq", "zgrep"})
+
+
+@cache
+def _table() -> dict[str, Handler]:
+    return {**SYSTEM, **NETWORK, **PACKAGES, **VCS, **FILES, **WRAPPERS, **CODE}
+
+
+def _canonical(word: str) -> str:
+    name = program(word)
+    if name.startswith(("ld-linux", "ld-musl", "ld.so", "ld64.so")):
+        return "ld.so"
+    if name.startswith("mkfs."):
+        return "mkfs"
+    match = _VERSIONED.match(name)
+    name = match[1] if match is not None else name
+    return _SAME.get(name, name)
+
+
+def follow_program(call: Call, look: Look) -> Out:
+    """Look at one program with its words; what it prints, as far as that can be told."""
+    name = _canonical(call.argv[0])
+    if call.argv[0] != name and "/" not in call.argv[0]:
+        call = call.of((name, *call.args))
+    _secrets(name, call, look)
+    handler = _table().get(name)
+    out = handler(call, look) if handler is not None else None
+    return out or _printed(name, call, look)
+
+
+def _secrets(name: str, call: Call, look: Look) -> None:
+    if name in _NAMES_ONLY:
+        return
+    words = list(call.args)
+    if name in _PATTERN_FIRST:
+        at = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
+        given = any(
+            word in {"-e", "-f", "--file", "--regexp"} or word.startswith(("--regexp=", "--file=")) for word in words
+        )
+        words = words if given else words[at + 1 :]
+    for word in words:
+        value = word.partition("=")[2] if word.startswith("-") and "=" in word else word
+        for path in {value, value.lstrip("@"), value.rpartition(":")[0] if name == "docker" else value}:
+            if path and " " not in path and "\n" not in path:
+                look.reads(path, call)
+
+
+def _printed(name: str, call: Call, look: Look) -> Out:
+    """What filters print: known for the few that evasions are made of."""
+    feed = call.feed
+    if name in {"cat", "tac"}:
+        return _cat(call, look)
+    if feed is not None and feed.text is not None:
+        text = _filtered(name, call, feed.text)
+        if text is not None:
+            return Out(text=text)
+    if name == "mktemp" and look.place.tmp:
+        return Out(text=f"{look.place.tmp}/mktemp.x\n")
+    if name in {"which", "basename"} and len(call.args) == 1 and UNKNOWN not in call.args[0]:
+        return Out(text=program(call.args[0]) + "\n")
+    return Out(remote=feed is not None and feed.remote)
+
+
+def _cat(call: Call, look: Look) -> Out:
+    paths = [word for word in call.args if not word.startswith("-") or word == "-"]
+    if not paths:
+        return call.feed or SOMETHING
+    known = [look.script(path, call) for path in paths]
+    if all(one is None for one in known):
+        return Out(files=True)
+    out = known[0] or SOMETHING
+    for one in known[1:]:
+        out = out + (one or SOMETHING)
+    return out
+
+
+def _filtered(name: str, call: Call, text: str) -> str | None:
+    options = read_options(call.args, short="wncs")
+    try:
+        if name in {"base64", "gbase64"} and options.has("-d", "-D", "--decode"):
+            return base64.b64decode(re.sub(r"\s", "", text)).decode("utf-8", "replace")
+        if name == "base32" and options.has("-d", "--decode"):
+            return base64.b32decode(re.sub(r"\s", "", text)).decode("utf-8", "replace")
+        if name == "xxd" and options.has("-r") and options.has("-p", "-ps"):
+            return bytes.fromhex(re.sub(r"\s", "", text)).decode("utf-8", "replace")
+    except (ValueError, binascii.Error):
+        return None
+    if name == "rev" and not options.rest:
+        return "".join(line[::-1] + "\n" for line in text.splitlines())
+    return None

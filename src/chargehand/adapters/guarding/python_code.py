@@ -1,0 +1,278 @@
+"""Python given on a command line or by a pipe, parsed with `ast`: nothing of it is executed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+
+from chargehand.adapters.guarding.look import Call, Look
+from chargehand.adapters.guarding.options import names
+from chargehand.adapters.guarding.place import UNKNOWN, Spot
+
+__all__ = ["look_into_python"]
+
+_TREES = frozenset({"rmtree", "removedirs", "remove_tree", "rmdir"})
+_FILES = frozenset({"remove", "unlink", "truncate"})
+_SHELLS = frozenset({"system", "popen", "getoutput", "getstatusoutput", "create_subprocess_shell"})
+_ARGVS = frozenset({"run", "call", "check_call", "check_output", "Popen", "create_subprocess_exec"})
+_STARTS = re.compile(r"^(?:exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile)$")
+_HIDDEN = frozenset(
+    {"eval", "exec", "compile", "__import__", "import_module", "CDLL", "run_path", "run_module", "loads_code"}
+)
+_HIDING_MODULES = frozenset({"ctypes", "marshal", "pickle", "pty", "codeop", "code"})
+_NETWORK = names(
+    "socket urllib requests httpx aiohttp http ftplib smtplib telnetlib paramiko websocket websockets urllib3 "
+    "boto3 xmlrpc"
+)
+_NAMES_OF_DANGER = _TREES | _SHELLS | {"unlink"}
+
+
+def look_into_python(text: str, call: Call, look: Look) -> None:
+    """Report what the code would remove, run, fetch, hide or write outside; what does not parse is said so."""
+    if UNKNOWN in text:
+        look.report("hidden_code", call)
+    look.read(text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip("\n") if text[:1] in " \t" else text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        look.report("unparseable", call, why="Its Python could not be read.")
+        return
+    _Reader(call, look).read(tree)
+
+
+class _Reader:
+    def __init__(self, call: Call, look: Look) -> None:
+        self._call = call
+        self._look = look
+        self._constants: dict[str, str | None] = {}
+        self._names: dict[str, str] = {}
+        self._hosts: list[str] = []
+        self._network = False
+        self._writes = False
+
+    def read(self, tree: ast.AST) -> None:
+        nodes = list(ast.walk(tree))
+        for node in nodes:
+            self._learn(node)
+        for node in nodes:
+            self._one(node)
+        self._conclude(nodes)
+
+    def _learn(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            value = self._text(node.value)
+            self._constants[name] = value if self._constants.get(name, value) == value else None
+            if isinstance(node.value, ast.Attribute):
+                self._names[name] = node.value.attr
+            elif isinstance(node.value, ast.Name):
+                self._names[name] = self._names.get(node.value.id, node.value.id)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                self._names[alias.asname or alias.name] = alias.name
+                self._module(node.module or "", alias.name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                self._names[alias.asname or alias.name] = alias.name
+                self._module(alias.name, "")
+
+    def _module(self, module: str, name: str) -> None:
+        top = module.partition(".")[0]
+        if top in _NETWORK and module not in {"http.server", "urllib.parse", "http"}:
+            self._network = self._network or name not in {
+                "parse",
+                "urlparse",
+                "quote",
+                "unquote",
+                "urlencode",
+                "urljoin",
+            }
+        if top in _HIDING_MODULES or name == "*":
+            self._report("hidden_code")
+
+    def _one(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Call):
+            self._called(node)
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr
+            in {
+                "__globals__",
+                "__builtins__",
+                "__subclasses__",
+                "__dict__",
+            }
+        ) or (isinstance(node, ast.Name) and self._names.get(node.id, node.id) in {"__builtins__", "__import__"}):
+            self._report("hidden_code")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            self._string(node.value)
+
+    def _string(self, text: str) -> None:
+        if re.match(r"(?:https?|ftp|wss?)://", text):
+            self._hosts.append(text)
+        elif len(text) < 300 and not re.search(r"[\s<>]", text):
+            self._look.reads(text, self._call)
+
+    def _called(self, node: ast.Call) -> None:
+        name = self._function(node.func)
+        if name in _HIDDEN and not self._is_method(node, {"compile"}):
+            self._report("hidden_code")
+        elif name in {"getattr", "attrgetter", "methodcaller"}:
+            wanted = (
+                self._text(node.args[-1 if name != "getattr" else 1]) if len(node.args) > (name == "getattr") else None
+            )
+            if wanted is None or wanted in _NAMES_OF_DANGER or wanted.startswith("__"):
+                self._report("hidden_code")
+        elif name in _TREES:
+            self._removes(node, whole=name != "rmdir")
+        elif name in _FILES and not self._is_list_remove(node, name):
+            self._removes(node, whole=False)
+        elif name in _SHELLS:
+            self._shell(node)
+        elif name in _ARGVS and not self._is_method(node, {"run"}, base={"asyncio", "app", "loop"}):
+            self._argv(node)
+        elif _STARTS.match(name):
+            self._report("hidden_code", "Its Python starts another program.")
+        elif name in {
+            "write_text",
+            "write_bytes",
+            "copy",
+            "copyfile",
+            "copytree",
+            "move",
+            "replace",
+            "rename",
+            "symlink",
+        } or (name == "open" and self._opens_to_write(node)):
+            self._writes = True
+        elif name in {"create_connection", "urlopen", "urlretrieve"}:
+            self._network = True
+
+    def _function(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Attribute):
+            return node.attr
+        if isinstance(node, ast.Name):
+            return self._names.get(node.id, node.id)
+        if isinstance(node, ast.Subscript | ast.Call | ast.Lambda):
+            if isinstance(node, ast.Subscript):
+                self._report("hidden_code")
+            return ""
+        return ""
+
+    def _is_method(self, node: ast.Call, names: set[str], base: set[str] | None = None) -> bool:
+        """`re.compile` is not `compile`; `asyncio.run` starts no program."""
+        func = node.func
+        if not isinstance(func, ast.Attribute) or func.attr not in names:
+            return False
+        owner = func.value.id if isinstance(func.value, ast.Name) else ""
+        return owner in base if base is not None else owner not in {"builtins", "__builtins__"}
+
+    def _is_list_remove(self, node: ast.Call, name: str) -> bool:
+        func = node.func
+        if name != "remove" or not isinstance(func, ast.Attribute):
+            return False
+        owner = func.value
+        return not (
+            isinstance(owner, ast.Name) and self._names.get(owner.id, owner.id) in {"os", "posix", "shutil", "pathlib"}
+        )
+
+    def _opens_to_write(self, node: ast.Call) -> bool:
+        modes = [self._text(arg) or "" for arg in node.args[1:2]]
+        modes += [self._text(word.value) or "" for word in node.keywords if word.arg == "mode"]
+        path_modes = [self._text(arg) or "" for arg in node.args[:1]] if isinstance(node.func, ast.Attribute) else []
+        return any(set(mode) & set("wax+") for mode in (*modes, *(m for m in path_modes if len(m) < 4)))
+
+    def _removes(self, node: ast.Call, *, whole: bool) -> None:
+        target: ast.expr | None = node.args[0] if node.args else None
+        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+            inner = node.func.value  # Path("x").unlink()
+            target = inner.args[0] if inner.args else None
+        path = self._text(target) if target is not None else None
+        self._look.deletes([UNKNOWN if path is None else path], self._call, whole=whole)
+
+    def _shell(self, node: ast.Call) -> None:
+        text = self._text(node.args[0]) if node.args else None
+        if text is None:
+            self._report("hidden_code", "Its Python runs a command that cannot be told.")
+        else:
+            self._look.shell(text, self._call)
+
+    def _argv(self, node: ast.Call) -> None:
+        shell = any(word.arg == "shell" and self._truth(word.value) for word in node.keywords)
+        first = node.args[0] if node.args else next((w.value for w in node.keywords if w.arg == "args"), None)
+        if shell or isinstance(first, ast.Constant | ast.JoinedStr):
+            text = self._text(first) if first is not None else None
+            words = [text] if text is not None and not shell and len(node.args) == 1 else None
+            if text is None:
+                self._report("hidden_code", "Its Python runs a command that cannot be told.")
+            elif words is not None and " " not in text:
+                self._look.again(words, self._call)
+            else:
+                self._look.shell(
+                    " ".join(self._text(arg) or UNKNOWN for arg in node.args) if not shell else text, self._call
+                )
+            return
+        if not isinstance(first, ast.List | ast.Tuple) or not first.elts:
+            self._report("hidden_code", "Its Python runs a command that cannot be told.")
+            return
+        argv = [UNKNOWN if (text := self._text(part)) is None else text for part in first.elts]
+        self._look.again(argv, self._call)
+
+    def _truth(self, node: ast.expr) -> bool:
+        return not (isinstance(node, ast.Constant) and not node.value)
+
+    def _text(self, node: ast.expr | None) -> str | None:
+        """The text an expression stands for; None when that cannot be told."""
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        if isinstance(node, ast.Name):
+            return self._constants.get(node.id)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Div):
+            left, right = self._text(node.left), self._text(node.right)
+            if left is None or right is None or len(left) + len(right) > 4096:
+                return None
+            return left + right if isinstance(node.op, ast.Add) else f"{left}/{right}"
+        if isinstance(node, ast.Call) and self._function(node.func) in {
+            "Path",
+            "PurePath",
+            "str",
+            "abspath",
+            "expanduser",
+        }:
+            return self._text(node.args[0]) if len(node.args) == 1 else None
+        return None
+
+    def _conclude(self, nodes: list[ast.AST]) -> None:
+        if self._network:
+            if not self._hosts:
+                self._report("network", "Its Python connects to a host that cannot be told.")
+            from chargehand.adapters.guarding.network import host_of
+
+            for url in self._hosts:
+                self._look.host(host_of(url), self._call)
+        if self._writes:
+            for text in self._strings(nodes):
+                if re.match(r"/\w|~|\.\./", text) and self._look.spot(text, self._call) is Spot.OUTSIDE:
+                    self._report("overwrite_outside")
+        if any(self._whole_environment(node) for node in nodes):
+            self._look.report("environment", self._call, inside=True)
+
+    def _strings(self, nodes: list[ast.AST]) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
+                yield node.value
+
+    def _whole_environment(self, node: ast.AST) -> bool:
+        if not isinstance(node, ast.Call):
+            return False
+        given = [*node.args, *(word.value for word in node.keywords if word.arg != "env")]
+        if isinstance(node.func, ast.Attribute) and node.func.attr in {"items", "values", "copy"}:
+            given.append(node.func.value)
+        return any(isinstance(one, ast.Attribute) and one.attr == "environ" for one in given)
+
+    def _report(self, rule: str, why: str = "") -> None:
+        self._look.report(rule, self._call, why=why)
