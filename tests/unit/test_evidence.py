@@ -166,6 +166,22 @@ def test_every_literal_create_path_exists():
     assert found is None
 
 
+# -- secrets ------------------------------------------------------------------------------------------
+
+
+def test_an_added_secret_fails_before_anything_else_is_asked():
+    """The kind and the place are told, so that the next attempt can do without; a review changes nothing."""
+    seal = sealed("stray.py", secrets=("stray.py:3: AWS Access Key",))
+    found = failure(TASK, seal, reviewed=True)
+    assert found is not None
+    assert found.reason is Reason.SECRET_ADDED
+    assert found.summary == "The change adds what looks like a secret: stray.py:3: AWS Access Key."
+    assert found.facts[0] == "stray.py:3: AWS Access Key"
+    assert (
+        reason(LOOSE, sealed("x", tree="t0", secrets=("commit 1234567: x:1: JSON Web Token",))) is Reason.SECRET_ADDED
+    )
+
+
 # -- placeholders -------------------------------------------------------------------------------------
 
 

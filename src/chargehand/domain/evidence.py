@@ -69,6 +69,7 @@ def find_failure(task: Task, plan: Plan, result: AttemptResult, *, reviewed: boo
         return Failure(reason=Reason.SEAL_FAILED, summary=text, signature=signature(Reason.SEAL_FAILED, text))
     return (
         _bad_history(sealed, result)
+        or _added_secret(sealed)
         or _no_change(task, sealed, result)
         or _out_of_scope(task, plan, sealed)
         or _missing_file(task, sealed)
@@ -85,6 +86,20 @@ def _bad_history(sealed: Sealed, result: AttemptResult) -> Failure | None:
         text = f"The report names commit {claimed}, which {_CLAIMS[sealed.claim]}."
         return Failure(reason=Reason.BAD_COMMIT, summary=text, signature=signature(Reason.BAD_COMMIT, sealed.claim))
     return None
+
+
+def _added_secret(sealed: Sealed) -> Failure | None:
+    """A secret must not get onto the branch, in no file and no commit below it, whoever asks for it."""
+    if not sealed.secrets:
+        return None
+    text = "The change adds what looks like a secret: " + "; ".join(sealed.secrets[:5]) + "."
+    advice = "Read it from the environment or from a file that git ignores, and make up another one for tests."
+    return Failure(
+        reason=Reason.SECRET_ADDED,
+        summary=text,
+        signature=signature(Reason.SECRET_ADDED, *sealed.secrets),
+        facts=(*sealed.secrets, advice),
+    )
 
 
 def _no_change(task: Task, sealed: Sealed, result: AttemptResult) -> Failure | None:

@@ -223,7 +223,8 @@ class Sealed:
 
     `present` lists the declared literal paths that exist in the tree; `placeholders` are added lines that
     look unfinished, as `path:line: text`; `checkout_changed` and `config_changed` tell of changes in the
-    user's repository during the attempt, looked at only where no sandbox held it.
+    user's repository during the attempt, looked at only where no sandbox held it. `secrets` are places where the
+    change adds what must not be landed, as `path:line: kind`, never the value.
     """
 
     base: str
@@ -238,6 +239,7 @@ class Sealed:
     placeholders: tuple[str, ...] = ()
     checkout_changed: tuple[str, ...] = ()
     config_changed: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     BAD_COMMIT = "bad_commit"
     BASE_LOST = "base_lost"
     PLACEHOLDER = "placeholder"
+    SECRET_ADDED = "secret_added"
     SEAL_FAILED = "seal_failed"
     CONFIG_CHANGED = "config_changed"
     # the agent
