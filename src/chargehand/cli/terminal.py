@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import termios
+from collections.abc import Iterator
 
 __all__ = ["Echo", "confirm", "forget_typed", "is_in_front"]
 
 _LOCAL_FLAGS = 3
+_LONGEST_LINE = 4096
+_YES, _NO = frozenset({"y", "yes"}), frozenset({"", "n", "no"})
 
 
 def is_in_front() -> bool:
@@ -28,17 +32,55 @@ def forget_typed() -> None:
 
 
 def confirm(question: str) -> bool:
-    """Ask for a yes; an empty line is none [I9]. Ctrl-C raises `click.Abort` at once.
+    """Ask for a yes; an empty line is none [I9]. Ctrl-C and the end of the input raise `click.Abort` at once.
 
-    Within `asyncio.run` it would only cancel the task, which is waiting right here and notices nothing.
+    `input` would not do: within `asyncio.run` a Ctrl-C only cancels the task, which is waiting right here, and one that
+    comes just before the reading begins is noticed at the next key.
     """
     import click
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with _interrupts() as interrupted:
+        while True:
+            sys.stderr.write(f"{question} [y/N]: ")
+            sys.stderr.flush()
+            line = _line(interrupted)
+            if not line:
+                sys.stderr.write("\n")
+                raise click.Abort
+            word = line.strip().lower()
+            if word in _YES or word in _NO:
+                return word in _YES
+            sys.stderr.write("Answer with y or n.\n")
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[int]:
+    """A descriptor from which the numbers of signals are read; Ctrl-C does nothing else meanwhile."""
+    waking, woken = os.pipe()
+    os.set_blocking(woken, False)
+    before = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    handler = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
-        return click.confirm(question, default=False, err=True)
+        yield waking
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
+        signal.set_wakeup_fd(before)
+        os.close(waking)
+        os.close(woken)
+
+
+def _line(interrupted: int) -> str:
+    """What is typed; empty at the end of the input and at Ctrl-C."""
+    typed = sys.stdin.fileno()
+    try:
+        while True:
+            ready, _, _ = select.select([typed, interrupted], [], [])
+            if interrupted in ready and signal.SIGINT in os.read(interrupted, 64):
+                return ""
+            if typed in ready:
+                return os.read(typed, _LONGEST_LINE).decode(errors="replace")
+    except OSError:  # the terminal is gone
+        return ""
 
 
 class Echo:
