@@ -63,7 +63,7 @@ def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]
         case RunLocked():
             hint = (
                 f"Follow it with `chargehand log {error.run} --follow` or `chargehand status {error.run} --watch`; "
-                f"`chargehand pause {error.run}` stops it."
+                f"to take it over: `chargehand pause {error.run}`, then `chargehand resume {error.run}`."
             )
             return USAGE, _document("run_locked", str(error), hint)
         case click.UsageError():
