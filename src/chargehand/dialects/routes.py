@@ -44,6 +44,7 @@ _ENDINGS = (
     ("/messages/count_tokens", Dialect.ANTHROPIC, Errand.COUNT),
     ("/messages", Dialect.ANTHROPIC, Errand.GENERATE),
     ("/responses/input_tokens", Dialect.RESPONSES, Errand.COUNT),
+    ("/responses/compact", Dialect.RESPONSES, Errand.GENERATE),
     ("/responses", Dialect.RESPONSES, Errand.GENERATE),
     ("/chat/completions", Dialect.CHAT, Errand.GENERATE),
 )
