@@ -27,6 +27,7 @@ from chargehand.adapters.ignored import declared_files
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.adapters.rescue import keep_under, other_ends, sound_ends
 from chargehand.adapters.seal_findings import placeholders
+from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
@@ -60,7 +61,8 @@ class Sealer:
     """Seals one workspace; `folders` are the tracked folders of its base.
 
     `index_touched`: the agent's own index is no longer the one it was given. `modules` are the sealers of its
-    submodules, by path, each with the commit it was filled with; `large` turns large files into pointers.
+    submodules, by path, each with the commit it was filled with; `large` turns large files into pointers. `watch` looks
+    for secrets; `inner` are those of submodules.
     """
 
     repository: Repository
@@ -71,6 +73,8 @@ class Sealer:
     index_touched: bool = True
     modules: Mapping[bytes, tuple[str, Sealer]] = field(default_factory=dict)
     large: LargeFiles | None = None
+    watch: SecretWatch | None = None
+    inner: list[str] = field(default_factory=list)
 
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
@@ -108,7 +112,15 @@ class Sealer:
             base_is_ancestor=start.base_is_ancestor,
             claim=await self._claim(job, start, commit),
             placeholders=await placeholders(self.tree, diff),
+            secrets=await self._secrets(start, base_tree, diff),
         )
+
+    async def _secrets(self, start: _Start, base_tree: str, diff: Sequence[Raw]) -> tuple[str, ...]:
+        """Secrets that the result adds, in submodules as well, and in the agent's commits where they are part of it."""
+        if self.watch is None:
+            return ()
+        history = start.history if start.base_is_ancestor else None
+        return (*await self.watch.added(self.tree, base_tree, diff, history), *dict.fromkeys(self.inner))
 
     # -- the agent's commits
 
@@ -199,6 +211,7 @@ class Sealer:
                 continue
             inner = replace(job.workspace, path=sealer.tree.path, commit=commit)
             sealed = await sealer.seal(SealJob(workspace=inner, ref=job.ref, message=job.message))
+            self.inner.extend(f"{path_text(path)}/{secret}" for secret in sealed.secrets)
             entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
         return paths, entries
 

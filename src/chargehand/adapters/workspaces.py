@@ -25,6 +25,7 @@ from chargehand.adapters.git.repository import Identity, Repository
 from chargehand.adapters.lfs import LargeFiles, Missing
 from chargehand.adapters.rescue import Rescuer, prefix_of
 from chargehand.adapters.sealing import Sealer
+from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.adapters.slots import Note, Pool, Slot, file_identity, open_up, remove_tree
 from chargehand.adapters.submodules import Module, find_modules, read_modules, write_modules
 from chargehand.domain.errors import AdapterError
@@ -50,13 +51,23 @@ class _Known:
 class GitWorkspaces:
     """Implements `ports.Workspaces` for a repository; slots live in `pool`, outside every work tree."""
 
-    def __init__(self, repository: Repository, pool: Path, *, precious: bool = True, spare_bytes: int = GIB) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        pool: Path,
+        *,
+        precious: bool = True,
+        spare_bytes: int = GIB,
+        watch: SecretWatch | None = None,
+    ) -> None:
         """`precious`: what a dead holder left in a slot is work of an agent, not of a gate.
 
         `spare_bytes` have to be free on the disk beside what a checkout takes; gates go on with whatever there is.
+        `watch` looks for secrets in what is sealed.
         """
         self.repository = repository
         self._precious = precious
+        self._watch = watch
         self._spare_bytes = spare_bytes if precious else 0
         name = (repository.root or repository.common_dir).name.removesuffix(".git")
         self._pool = Pool(pool, re.sub(r"[^A-Za-z0-9._-]", "-", name).strip(".-") or "work")
@@ -323,6 +334,7 @@ class GitWorkspaces:
             index_touched=index_touched,
             modules=modules,
             large=LargeFiles.of(checkout),
+            watch=self._watch,
         )
 
     def _rescuer(self, checkout: Checkout, declared: Sequence[str] = ()) -> Rescuer:

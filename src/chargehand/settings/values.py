@@ -96,6 +96,7 @@ class Settings:
     accept: bool = False
     state_dir: Path | None = None
     rescue_days: int = 30
+    secrets_allow: tuple[str, ...] = ()
     spare_bytes: int = 1024**3
     defaults: Defaults = Defaults()
     code_review: bool | None = None

@@ -19,6 +19,7 @@ from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
 from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.process import allow_enough
 from chargehand.adapters.sandbox import Sandbox
+from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.adapters.setup import Setup
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import UserError
@@ -50,7 +51,12 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
     """Everything the engine works with; `UserError` when the sandbox that was asked for does not work here."""
     allow_enough()
     site = await _site(shop, state, held.folder)
-    workspaces = GitWorkspaces(shop.repository, shop.places.agents, spare_bytes=shop.settings.spare_bytes)
+    workspaces = GitWorkspaces(
+        shop.repository,
+        shop.places.agents,
+        spare_bytes=shop.settings.spare_bytes,
+        watch=SecretWatch(vault=shop.vault, allow=shop.settings.secrets_allow),
+    )
     return Ports(
         journal=held.journal,
         inbox=held.inbox,

@@ -1,0 +1,149 @@
+"""Which texts look like secrets: formats of keys, by the detectors of a library and a few of our own (SPEC 7.3).
+
+Only formats that nothing else has are looked for: no entropy, no names of variables. What is meant to be seen, such
+as the keys of examples and the passwords of local services, is let through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from chargehand.domain.secrecy import SHORTEST_SECRET, Vault, secret_values
+
+if TYPE_CHECKING:
+    from detect_secrets.plugins.base import BasePlugin
+
+__all__ = ["HINT", "Spotted", "is_excused", "is_generated", "spot", "without_secrets"]
+
+HINT = re.compile(
+    rb"A3T|A[BKS]IA|ACCA|[Aa][Ww][Ss]|gh[pousr]_|github_pat_|gl[a-z]{2,4}-|xox|xapp-|hooks\.slack|k_live_|SG\.|eyJ|sk-"
+    rb"|PRIVATE KEY|PuTTY|://[^/\s:@]*:[^/\s@]|npm_|AIza|GOCSPX-|pypi-|hf_"
+)
+"""A text without this holds nothing that could be spotted: most need not be looked at closely."""
+
+_OWN = (
+    ("Anthropic API Key", re.compile(r"\bsk-ant-[a-z0-9]{2,}-[\w-]{20,}")),
+    ("OpenAI API Key", re.compile(r"\bsk-(?:(?:proj|svcacct|admin)-[\w-]{40,}|[\w-]{20,}T3BlbkFJ[\w-]{20,})")),
+    ("Google API Key", re.compile(r"\bAIza[\w-]{35}(?![\w-])")),
+    ("Google OAuth Secret", re.compile(r"\bGOCSPX-[\w-]{28}(?![\w-])")),
+    ("GitHub Token", re.compile(r"\b(?:gh[pousr]_\w{36}|github_pat_\w{22,})")),
+    ("npm Token", re.compile(r"\bnpm_[A-Za-z0-9]{36}(?![A-Za-z0-9])")),
+    ("GitLab Token", re.compile(r"\bgl(?:pat|ptt|dt|rt|oas|cbt|soat|agent)-[\w-]{20,}")),
+    ("Slack Token", re.compile(r"\b(?:xapp|xoxe(?:\.xox[bp])?)-\d-[\w-]{20,}")),
+    ("PyPI Token", re.compile(r"\bpypi-AgE[\w-]{50,}")),
+    ("Hugging Face Token", re.compile(r"\bhf_[A-Za-z]{34}\b")),
+)
+_PLUGINS = (
+    ("aws", "AWSKeyDetector"),
+    ("slack", "SlackDetector"),
+    ("stripe", "StripeDetector"),
+    ("sendgrid", "SendGridDetector"),
+    ("jwt", "JwtTokenDetector"),
+    ("private_key", "PrivateKeyDetector"),
+    ("basic_auth", "BasicAuthDetector"),
+)
+_BASIC_AUTH = "Basic Auth Credentials"
+_PRIVATE_KEY = "Private Key"
+_KEY_LINES = 100
+_WINDOW = 8_000
+_OVERLAP = 600
+_EXCUSED = re.compile(r"pragma: ?(?:allow|white)list[ -]secret\b")
+_NEXT_EXCUSED = re.compile(r"pragma: ?(?:allow|white)list[ -]nextline[ -]secret\b")
+_MADE_UP = re.compile(
+    r"example|dummy|fake|placeholder|redacted|change.?me|your.|x{6}|\*{3}|\.{3}|(.)\1{7}|[$%{<]", re.IGNORECASE
+)
+_LOCAL = re.compile(r"(?:localhost|127\.|0\.0\.0\.0|\[::1\]|[\w.-]*\bexample\b|host\b|hostname\b)", re.IGNORECASE)
+_GENERATED = re.compile(
+    r"(?:^|/)(?:package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|go\.sum|[^/]*\.lock(?:\.json)?|[^/]*\.min\.(?:js|css)"
+    r"|[^/]*\.map)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spotted:
+    """Something in line `line` (from 1) that looks like a secret; `value` is never shown."""
+
+    line: int
+    kind: str
+    value: str = field(repr=False)
+
+
+def is_generated(path: str) -> bool:
+    """Whether programs write the file, and fill it with hashes: lock files and the like."""
+    return _GENERATED.search(path) is not None
+
+
+def is_excused(lines: Sequence[str], number: int) -> bool:
+    """Whether somebody says of line `number` (from 1) that it is none: the usual mark, on it or on the line before."""
+    line, before = lines[number - 1], lines[number - 2] if number > 1 else ""
+    return _EXCUSED.search(line) is not None or _NEXT_EXCUSED.search(before) is not None
+
+
+def spot(lines: Sequence[str], numbers: Sequence[int]) -> Iterator[Spotted]:
+    """What looks like a secret in the lines of these numbers, in order; excused ones are left out."""
+    for number in numbers:
+        line = lines[number - 1]
+        if HINT.search(line.encode("utf-8", "replace")) and not is_excused(lines, number):
+            yield from _in_line(lines, number)
+
+
+def _in_line(lines: Sequence[str], number: int) -> Iterator[Spotted]:
+    seen: set[str] = set()
+    line = lines[number - 1]
+    if "PRIVATE KEY" in line:
+        line = "\n".join(lines[number - 1 : number + 3])  # the header alone is no secret
+    for start in range(0, max(1, len(line)), _WINDOW):
+        window = line[start : start + _WINDOW + _OVERLAP]
+        for kind, value in _matches(window):
+            if kind == _PRIVATE_KEY:
+                value = "\n".join(islice(lines, number - 1, number + _KEY_LINES))  # noqa: PLW2901
+                value = value.partition("-----END")[0]  # noqa: PLW2901
+            if value not in seen:
+                seen.add(value)
+                yield Spotted(line=number, kind=kind, value=value)
+
+
+def _matches(text: str) -> Iterator[tuple[str, str]]:
+    for kind, pattern in _OWN:
+        for found in pattern.finditer(text):
+            if not _MADE_UP.search(found[0]):
+                yield kind, found[0]
+    for plugin in _plugins():
+        for value in plugin.analyze_string(text):
+            if value and not _is_harmless(plugin.secret_type, value, text):
+                yield plugin.secret_type, value
+
+
+@cache
+def _plugins() -> tuple[BasePlugin, ...]:
+    """The library is loaded when there is something to look at closely: that takes longer than most looking."""
+    from importlib import import_module
+
+    package = "detect_secrets.plugins"
+    return tuple(getattr(import_module(f"{package}.{module}"), name)() for module, name in _PLUGINS)
+
+
+def _is_harmless(kind: str, value: str, text: str) -> bool:
+    if kind == _PRIVATE_KEY:
+        return False
+    if _MADE_UP.search(value) or len(value) < SHORTEST_SECRET:
+        return True
+    if kind == _BASIC_AUTH:
+        known_to_all = not secret_values({"PASSWORD": value})
+        return known_to_all or _LOCAL.match(text.partition(f":{value}@")[2]) is not None
+    return kind.startswith("AWS") and re.fullmatch(r"[0-9a-f]{40}", value) is not None  # the name of a commit
+
+
+def without_secrets(text: str) -> str:
+    """The text without what looks like a secret, for showing what others wrote."""
+    if not HINT.search(text.encode("utf-8", "replace")):
+        return text
+    lines = text.split("\n")
+    found = [spotted.value for spotted in spot(lines, range(1, len(lines) + 1))]
+    return Vault(found).text(text) if found else text
