@@ -358,6 +358,30 @@ def test_tools_of_many_agents(run: Any) -> None:
     run(play())
 
 
+@pytest.mark.parametrize(
+    ("told", "folder"),
+    [
+        ("Working directory: /work/tree", "/work/tree/"),
+        (" - Primary working directory: /work/my tree\n - more", "/work/my tree/"),
+        ("I'm currently working in the directory: /work/tree.", "/work/tree/"),
+        ("<environment_context>\n  <cwd>/work/tree</cwd>\n", "/work/tree/"),
+        ("Your current directory is: `/work/tree`", "/work/tree/"),
+        ("the working directory</description>", ""),
+        ("Stay in the working directory, use /tmp for the rest", ""),
+        ("your working directory: see above", ""),
+    ],
+)
+def test_paths_are_made_absolute_only_where_an_agent_says_its_folder(run: Any, told: str, folder: str) -> None:
+    """A guess would have an agent write anywhere."""
+
+    async def play() -> None:
+        async with ModelServer(scenario({"write": {"path": "a.txt", "text": ""}})) as server:
+            ((_, given),) = (await ask(server.url, SPEECHES[Dialect.ANTHROPIC], prompt=told)).calls
+        assert json.loads(given)["file_path"] == f"{folder}a.txt"
+
+    run(play())
+
+
 def test_the_patch_tool_of_responses(run: Any) -> None:
     async def play() -> None:
         plan = scenario(

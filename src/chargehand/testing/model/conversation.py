@@ -58,13 +58,14 @@ class Conversation:
     def folder(self) -> str:
         """The folder the agent says it works in; empty when it says none."""
         found = _FOLDER.search(self.told)
-        return found[1].strip().rstrip(".") if found else ""
+        return (found[1] or found[2]).strip().rstrip(".") if found else ""
 
 
 _SPEAKERS = {"assistant": "model", "tool": "tool", "function": "tool", "system": "system", "developer": "system"}
 _FOLDER = re.compile(
-    r"(?:working directory|working in the directory|current directory|workspace root folder|<cwd>)"
-    r"\W{0,6}?(/[^\n<`\"']*)",
+    r"(?:(?:working|current) (?:in the )?(?:directory|folder)|workspace root folder)(?: is)?"
+    r":[ \t]*[\"`']?(/[^\n<>`\"']+)"
+    r"|<cwd>(/[^\n<>]+)</cwd>",
     re.IGNORECASE,
 )
 
