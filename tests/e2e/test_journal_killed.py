@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
 from chargehand.domain.events import WarningRaised
-from chargehand.ports import Request
+from chargehand.domain.commands import Request, RequestKind
 
 path = Path(sys.argv[1])
 journal, inbox = SqliteJournal.open(path), SqliteInbox.open(path)
 while True:
     stored = journal.append([WarningRaised(code="c", text="x" * 3000)] * 3, at=1.0)
-    inbox.put(Request(id=str(stored[-1].seq), kind="retry"))
+    inbox.put(Request(id=str(stored[-1].seq), kind=RequestKind.RETRY))
     print(stored[-1].seq, flush=True)
 """
 
