@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from chargehand.adapters.agents import make_agent
 from chargehand.adapters.agents.stream import count, flatten, items, mapping, summary, text, trouble_of
+from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import ExitKind, Role
 from chargehand.ports import AgentEvent, AttemptSpec, EventKind, MeterAccess, Places, StreamAgent, StreamEnd
@@ -51,6 +53,22 @@ class TestCodex(contract("codex")):  # type: ignore[misc]
     """Codex."""
 
 
+class TestGemini(contract("gemini")):  # type: ignore[misc]
+    """Gemini CLI."""
+
+
+class TestOpenCode(contract("opencode")):  # type: ignore[misc]
+    """OpenCode."""
+
+
+class TestGoose(contract("goose")):  # type: ignore[misc]
+    """Goose."""
+
+
+class TestAider(contract("aider")):  # type: ignore[misc]
+    """Aider."""
+
+
 # -- recorded streams -----------------------------------------------------------------------------
 
 
@@ -70,7 +88,10 @@ def read(kind: str, name: str, code: int | None = 0, signal: int | None = None) 
     return Read(end=reader.conclude(code, signal), events=events)
 
 
-@pytest.mark.parametrize("kind", ["claude", "codex"])
+WITH_TOOLS = ["claude", "codex", "gemini", "goose", "opencode"]
+
+
+@pytest.mark.parametrize("kind", WITH_TOOLS)
 def test_a_session_is_read_whole(kind):
     """Text, two tool calls with their results, the report in the last message, the tokens of all three turns."""
     got = read(kind, "finished")
@@ -80,7 +101,8 @@ def test_a_session_is_read_whole(kind):
     assert "git commit -qm hello" in first.text
     assert "ls no-such-file" in second.text
     results = got.of(EventKind.RESULT)
-    assert [(event.call, event.failed) for event in results] == [(first.call, False), (second.call, True)]
+    assert [event.call for event in results] == [first.call, second.call]
+    assert [event.failed for event in results] == [False, kind != "gemini"]  # which says nothing of exit codes
     assert "hello" in results[0].text
     assert "No such file" in results[1].text
     usage = got.end.usage
@@ -89,16 +111,13 @@ def test_a_session_is_read_whole(kind):
     assert usage.input_tokens == (480 if kind == "claude" else 450)
 
 
-@pytest.mark.parametrize("kind", ["claude", "codex"])
 @pytest.mark.parametrize(
-    ("name", "exit_kind"),
-    [
-        ("401", ExitKind.ENV_MISSING),
-        ("429", ExitKind.RATE_LIMITED),
-        ("quota", ExitKind.RATE_LIMITED),
-        ("500", ExitKind.PROVIDER_DOWN),
-        ("half", ExitKind.PROVIDER_DOWN),
-    ],
+    ("kind", "name", "exit_kind"),
+    [(kind, "401", ExitKind.ENV_MISSING) for kind in RECORDED]
+    + [(kind, "429", ExitKind.RATE_LIMITED) for kind in ("claude", "codex", "gemini", "goose", "aider")]
+    + [(kind, "quota", ExitKind.RATE_LIMITED) for kind in ("claude", "codex")]
+    + [(kind, "500", ExitKind.PROVIDER_DOWN) for kind in ("claude", "codex", "gemini", "goose", "aider")]
+    + [(kind, "half", ExitKind.PROVIDER_DOWN) for kind in ("claude", "codex")],
 )
 def test_what_a_provider_refuses_is_told(kind, name, exit_kind):
     """Each is a kind of ending of its own, with a sentence; none is counted against the task as a crash."""
@@ -109,15 +128,30 @@ def test_what_a_provider_refuses_is_told(kind, name, exit_kind):
     assert got.of(EventKind.ERROR)
 
 
-@pytest.mark.parametrize("kind", ["claude", "codex"])
+@pytest.mark.parametrize("kind", WITH_TOOLS)
 def test_a_session_that_is_gone_on_with_keeps_its_id(kind):
+    """And its tokens: whether the second process tells of both is what `sums` says."""
     first, second = read(kind, "noreport"), read(kind, "resumed")
     assert first.end.session == second.end.session
+    assert bool(first.end.session) == (kind != "goose")  # which was given its name
     assert first.end.final_text == "I think it is done."
     assert HELD in second.end.final_text
-    assert first.end.usage is not None
-    assert second.end.usage is not None
-    assert second.end.usage.output_tokens > first.end.usage.output_tokens
+    one, two = first.end.usage, second.end.usage
+    assert one is not None
+    assert two is not None
+    turns = len(second.of(EventKind.CALL)) + 1
+    whole = two.output_tokens == one.output_tokens + 20 * turns
+    assert whole == make(kind).capabilities.sums
+
+
+def test_the_prose_of_aider_is_read():
+    """It has no events: what it edited, what it used, and all it printed as its last message."""
+    got = read("aider", "finished")
+    assert '"status": "DONE"' in got.end.final_text
+    assert got.end.model == "stub-model"
+    assert [event.text for event in got.of(EventKind.RESULT)] == ["Applied edit to hello.txt"]
+    assert got.end.usage is not None
+    assert (got.end.usage.input_tokens, got.end.usage.output_tokens) == (1800, 37)
 
 
 def test_limits_of_claude_are_budgets():
@@ -129,6 +163,14 @@ def test_limits_of_claude_are_budgets():
     usage = read("claude", "usd", 1).end.usage
     assert usage is not None
     assert usage.usd == pytest.approx(0.00261)
+
+
+@pytest.mark.parametrize("kind", ["gemini", "goose"])
+def test_limits_of_turns_are_budgets(kind):
+    """I10."""
+    end = read(kind, "turns", 1).end
+    assert end.exit_kind is ExitKind.OVER_BUDGET
+    assert "limit of turns" in end.detail
 
 
 def test_the_model_of_claude_is_told():
@@ -201,6 +243,71 @@ def test_codex_is_started(places):
     assert resumed.argv[-3:] == ("resume", "s-1", "-")
     assert not any("model_provider" in word for word in resumed.argv)
     assert make("codex", key="env:MINE").launch(SPEC, places).keys == {"CODEX_API_KEY": "MINE"}
+
+
+def test_gemini_is_started(places):
+    launch = make("gemini", key="env:MINE", base_url="https://models.example", model="m").launch(
+        replace(SPEC, turns=4, session="s-1"), places
+    )
+    settings = json.loads(launch.home[".gemini/settings.json"])
+    assert settings["model"] == {"maxSessionTurns": 4}
+    assert settings["security"]["auth"]["selectedType"] == "gemini-api-key"
+    assert settings["privacy"]["usageStatisticsEnabled"] is settings["telemetry"]["enabled"] is False
+    assert launch.env["GOOGLE_GEMINI_BASE_URL"] == "https://models.example"
+    given = options(launch.argv)
+    assert (given["--model"], given["--resume"], given["--approval-mode"]) == ("m", "s-1", "yolo")
+    alone = json.loads(make("gemini").launch(SPEC, places).home[".gemini/settings.json"])
+    assert alone["security"]["auth"]["selectedType"] == "oauth-personal"
+
+
+def test_opencode_is_started(places):
+    launch = make("opencode", key="env:MINE", base_url="https://models.example", model="m").launch(SPEC, places)
+    (config,) = (json.loads(text) for text in launch.home.values())
+    provider = config["provider"]["chargehand"]
+    assert provider["options"] == {"baseURL": "https://models.example/v1", "apiKey": "{env:OPENCODE_PROVIDER_KEY}"}
+    assert list(provider["models"]) == ["m"]
+    assert options(launch.argv)["--model"] == config["model"] == config["small_model"] == "chargehand/m"
+    assert launch.keys == {"OPENCODE_PROVIDER_KEY": "MINE"}
+    assert launch.env["OPENCODE_CONFIG"] == str(places.home / next(iter(launch.home)))
+    assert launch.env["OPENCODE_DISABLE_PROJECT_CONFIG"] == "1"
+    own = make("opencode", model="vendor/m", project_config=True).launch(SPEC, places)
+    assert options(own.argv)["--model"] == "vendor/m"
+    assert "OPENCODE_DISABLE_PROJECT_CONFIG" not in own.env
+    assert "provider" not in json.loads(next(iter(own.home.values())))
+
+
+def test_goose_is_started(places):
+    launch = make("goose", model="m").launch(replace(SPEC, turns=5), replace(places, meter=METER))
+    assert launch.env["OPENAI_HOST"] == "http://127.0.0.1:9"
+    assert launch.env["OPENAI_BASE_PATH"] == "t/tok/v1/chat/completions"
+    assert (launch.env["GOOSE_PROVIDER"], launch.env["GOOSE_MODEL"]) == ("openai", "m")
+    assert options(launch.argv)["--name"] == launch.session == "r-t-1"
+    assert options(launch.argv)["--max-turns"] == "5"
+    resumed = make("goose", key="env:MINE").launch(replace(SPEC, session="r-t-1"), places)
+    assert options(resumed.argv)["--resume"] == "--name"
+    assert resumed.env["GOOSE_PROVIDER"] == "openai"
+
+
+def test_aider_is_started(places):
+    launch = make("aider", key="env:MINE", base_url="https://models.example", model="m").launch(SPEC, places)
+    given = options(launch.argv)
+    assert given["--message-file"] == str(places.brief)
+    assert (given["--model"], given["--openai-api-base"]) == ("openai/m", "https://models.example/v1")
+    assert launch.keys == {"OPENAI_API_KEY": "MINE"}
+    assert options(make("aider", model="vendor/m").launch(SPEC, places).argv)["--model"] == "vendor/m"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("gemini", ".gemini"), ("gemini", ".env"), ("aider", ".aider.conf.yml"), ("aider", ".env")]
+)
+def test_configuration_that_cannot_be_kept_out_is_refused(kind, name, places):
+    """SPEC 7.4: also where it is a link that leads nowhere yet."""
+    places.workspace.mkdir()
+    (places.workspace / name).symlink_to("nowhere")
+    with pytest.raises(UserError, match=f"The repository holds {name}") as caught:
+        make(kind).launch(SPEC, places)
+    assert "project_config = true" in caught.value.hint
+    assert make(kind, project_config=True).launch(SPEC, places).argv
 
 
 # -- what they share ------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ base_url = "https://models.example/api/"
 meter = false
 turns = 40
 home = "persistent"
+project_config = true
 login = "~"
 [agents."gpt-5.1"]
 command = "x"
@@ -198,6 +199,7 @@ def test_every_option_of_a_file(tmp_path: Path) -> None:
                 meter=False,
                 turns=40,
                 home="persistent",
+                project_config=True,
                 login=HOME["HOME"],
             ),
             AgentDef(name="gpt-5.1", kind="command", command="x", cwd="/here"),
@@ -237,8 +239,8 @@ def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert rows["defaults.limits.usd"] == ("1.5", f"{file}:16")
     assert rows["gates"] == ("[lint, tests]", f"{file}:18")
     assert rows["env.set.X"] == ("1", f"{file}:35")
-    assert rows["agents.gpt-5.1.command"] == ("x", f"{file}:65")
-    assert rows["notify.webhook"] == ("env:HOOK", f"{file}:86")
+    assert rows["agents.gpt-5.1.command"] == ("x", f"{file}:66")
+    assert rows["notify.webhook"] == ("env:HOOK", f"{file}:87")
     assert list(rows)[:2] == ["jobs", "agent"]
     exotic = [option.key for option in OPTIONS if "*" not in option.key and option.key not in rows]
     assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer", "notify.command"]

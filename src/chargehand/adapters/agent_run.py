@@ -119,7 +119,8 @@ class AgentRun:
     """One attempt's program, heard: `tap` takes its standard output, `attend` runs beside it.
 
     `transcript` gets what it tells in plain words, without secrets. `tell` is told the newest of it. `tokens` and
-    `usd` end a program that says of itself that it has used more. Several processes of one session may follow
+    `usd` end a program that says of itself that it has used more. `session` is its name where it tells
+    none. Several processes of one session may follow
     each other: `conclude` ends one, `end` is what all of them came to.
     """
 
@@ -132,6 +133,7 @@ class AgentRun:
         tell: Callable[[str], None] | None = None,
         tokens: int | None = None,
         usd: float | None = None,
+        session: str = "",
     ) -> None:
         self._agent = agent
         self._reader: EventReader = agent.reader()
@@ -145,9 +147,9 @@ class AgentRun:
         self._said = ""
         self._news = asyncio.Event()
         self._enough = asyncio.Event()
-        self._why_enough = ""
+        self._ended_for: AgentExit | None = None
         self.warnings: list[str] = []
-        self.end = StreamEnd()
+        self.end = StreamEnd(session=session)
         transcript.write_bytes(b"")
 
     # -- while it runs
@@ -176,7 +178,7 @@ class AgentRun:
     def _heard(self, event: AgentEvent) -> None:
         if event.usage is not None:
             self._weigh(event.usage)
-        lines = [self._redactor.text(line) for line in _plain(event)]
+        lines = self._redactor.text("\n".join(_plain(event))).splitlines()
         if not lines:
             return
         data = ("\n".join(lines) + "\n").encode("utf-8", "replace")[: self._room]
@@ -190,13 +192,16 @@ class AgentRun:
     def _weigh(self, usage: ModelUsage) -> None:
         tokens, usd = self._bounds
         if tokens is not None and usage.tokens > tokens:
-            self.stop(f"It used {usage.tokens} tokens; {tokens} were allowed.")
+            self._stop_for_budget(f"It used {usage.tokens} tokens; {tokens} were allowed.")
         elif usd is not None and usage.usd is not None and usage.usd > usd:
-            self.stop(f"It cost {usage.usd:.2f} dollars; {usd:.2f} were allowed.")
+            self._stop_for_budget(f"It cost {usage.usd:.2f} dollars; {usd:.2f} were allowed.")
 
-    def stop(self, why: str) -> None:
-        """Have the program ended for a budget of the attempt."""
-        self._why_enough = self._why_enough or why
+    def _stop_for_budget(self, detail: str) -> None:
+        self.stop(AgentExit(kind=ExitKind.OVER_BUDGET, detail=detail))
+
+    def stop(self, why: AgentExit) -> None:
+        """Have the program ended; `why` is how the attempt ended then."""
+        self._ended_for = self._ended_for or why
         self._enough.set()
 
     async def attend(self, running: Running) -> None:
@@ -226,8 +231,8 @@ class AgentRun:
         except Exception as error:  # noqa: BLE001 - as above
             self.warnings.append(f"What {self._agent.name} printed could not be read: {error!r}.")
             told = StreamEnd()
-        if self._why_enough:
-            told = replace(told, exit_kind=ExitKind.OVER_BUDGET, failed=True, detail=self._why_enough)
+        if (why := self._ended_for) is not None:
+            told = replace(told, exit_kind=why.kind, retry_at=why.retry_at, failed=True, detail=why.detail)
         self.end = self._joined(told)
         self._reader = self._agent.reader()
 
@@ -240,6 +245,11 @@ class AgentRun:
             usage=_sum(before.usage, told.usage, whole=self._agent.capabilities.sums),
             denials=(*before.denials, *told.denials),
         )
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._ended_for is not None
 
     def may_be_asked(self, end: ProcessEnd) -> bool:
         """Whether the program came to a good end and can be asked one thing more."""
@@ -264,22 +274,29 @@ def _sum(one: ModelUsage | None, two: ModelUsage | None, *, whole: bool) -> Mode
     )
 
 
-def exit_of(end: ProcessEnd, told: StreamEnd | None, *, has_report: bool) -> AgentExit:
+def exit_of(
+    end: ProcessEnd, told: StreamEnd | None, *, has_report: bool = False, was_stopped: bool = False
+) -> AgentExit:
     """How an attempt ended: as the process did, corrected by what its stream says where that knows better.
 
-    A valid report goes before anything the stream says of the ending (SPEC 3.5).
+    A valid report goes before anything the stream says of the ending (SPEC 3.5). `was_stopped`: we ended it ourselves,
+    for the reason that `told` gives.
     """
     plain = AgentExit(kind=_EXITS[end.kind], code=end.code, signal=end.signal, detail=end.detail)
-    if told is None or has_report:
+    if told is None:
         return plain
-    if told.exit_kind is ExitKind.OVER_BUDGET or end.kind is EndKind.EXITED:
-        if told.exit_kind is not None:
-            return replace(plain, kind=told.exit_kind, detail=told.detail, retry_at=told.retry_at)
-        if told.failed and end.code == 0:
+    corrected = replace(plain, kind=told.exit_kind or plain.kind, detail=told.detail, retry_at=told.retry_at)
+    match end.kind:
+        case EndKind.CANCELLED if was_stopped:
+            return corrected
+        case EndKind.EXITED if told.exit_kind is not None and not has_report:
+            return corrected
+        case EndKind.EXITED if told.failed and end.code == 0 and not has_report:
             return replace(plain, code=1, detail=f"{told.detail} It ended with exit code 0 all the same.")
-    if end.kind in {EndKind.STALL, EndKind.TIMEOUT} and told.exit_kind in _WAITS:
-        return replace(plain, kind=told.exit_kind, detail=told.detail, retry_at=told.retry_at)
-    return plain
+        case EndKind.STALL | EndKind.TIMEOUT if told.exit_kind in _WAITS and not has_report:
+            return corrected
+        case _:
+            return plain
 
 
 def is_beaten(end: ProcessEnd) -> bool:

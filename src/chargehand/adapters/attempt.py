@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chargehand.adapters.agent_run import (
     ASK_AGAIN,
@@ -39,7 +40,10 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import AttemptFinished
 from chargehand.domain.ids import attempt_ref, integration_branch, rescue_prefix
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, Sealed, Usage
-from chargehand.ports import Agent, AttemptSpec, Launch, Places, SealJob, Workspace
+from chargehand.ports import Agent, AttemptSpec, Launch, MeterAccess, Places, SealJob, Workspace
+
+if TYPE_CHECKING:
+    from chargehand.adapters.metering import Metered
 
 __all__ = ["Attempt", "FleetParts"]
 
@@ -86,6 +90,7 @@ class Attempt:
         self._cancelled = False
         self._now = False
         self._running: Running | None = None
+        self._metered: Metered | None = None
         self._preparing: asyncio.Future[_Ready | str] | None = None
 
     # -- control
@@ -139,6 +144,8 @@ class Attempt:
             room = self._at_home(parts.folders.make())
             port_base = parts.ports.take()
             result = await self._work(_Site(workspace=workspace, room=room, port_base=port_base), agent)
+            if self._metered is not None:
+                result = self._metered.corrected(result)
             safe = not result.seal_problem or await self._rescued(workspace)
             await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
             return result
@@ -147,6 +154,8 @@ class Attempt:
             raise
         finally:
             parts.ports.give(port_base)
+            if self._metered is not None:
+                self._metered.close()
             if room is not None:
                 await parts.folders.remove(room)
             if safe:
@@ -250,6 +259,7 @@ class Attempt:
             result=room.out / "result.json",
             previous=await self._previous(room),
             port_base=site.port_base,
+            meter=self._meter_access(agent),
         )
         places.brief.write_text(spec.brief, "utf-8", errors="replace")
         (self._files / "brief.md").write_text(self._redactor.text(spec.brief), "utf-8", errors="replace")
@@ -273,9 +283,19 @@ class Attempt:
             raise UserError(text, code="no_key")
         token = places.meter.token if places.meter is not None else ""
         self._redactor = Redactor((*parts.environment.secrets(spec.env), *keys.values(), token))
-        return _Ready(places=places, launch=launch, env={**launch.env, **keys}, run=self._heard(agent))
+        return _Ready(places=places, launch=launch, env={**launch.env, **keys}, run=self._heard(agent, launch))
 
-    def _heard(self, agent: Agent) -> AgentRun | None:
+    def _meter_access(self, agent: Agent) -> MeterAccess | None:
+        """Through the meter, when the agent is one of those that go there and can be told of it."""
+        parts = self._parts
+        if parts.meter is None or self._spec.agent not in parts.metered or as_stream(agent) is None:
+            return None
+        from chargehand.adapters.metering import Metered
+
+        self._metered = Metered(parts.meter, self._spec)
+        return self._metered.access
+
+    def _heard(self, agent: Agent, launch: Launch) -> AgentRun | None:
         stream, spec, on_output = as_stream(agent), self._spec, self._parts.on_output
         if stream is None:
             return None
@@ -286,6 +306,7 @@ class Attempt:
             tell=None if on_output is None else partial(on_output, spec.key),
             tokens=spec.tokens,
             usd=spec.usd,
+            session=launch.session,
         )
 
     async def _set_up(self, site: _Site) -> str:
@@ -346,8 +367,10 @@ class Attempt:
         self._running = running
         if self._cancelled:
             await running.stop(now=self._now)
-        told = self._tell(running) if run is None else run.attend(running)
-        await asyncio.gather(told, notice_report(result, reported))
+        beside = [self._tell(running) if run is None else run.attend(running), notice_report(result, reported)]
+        if self._metered is not None and run is not None:
+            beside.append(self._metered.attend(running, run))
+        await asyncio.gather(*beside)
 
     async def _tell(self, running: Running) -> None:
         if self._parts.on_output is not None:
@@ -371,7 +394,8 @@ class Attempt:
             self._warnings.append(f"{end.dropped_bytes} bytes of the agent's output were dropped.")
         if ready.run is not None:
             self._warnings += ready.run.warnings
-        ending = exit_of(end, told, has_report=report is not None)
+        was_stopped = ready.run is not None and ready.run.was_stopped
+        ending = exit_of(end, told, has_report=report is not None, was_stopped=was_stopped)
         sealed, problem = await self._seal(site.workspace, report, before)
         used = told.usage if told is not None else None
         return AttemptResult(

@@ -80,3 +80,5 @@ class LocalFleet:
             task.cancel()
         if live:
             await asyncio.wait(live)
+        if self._parts.meter is not None:
+            await self._parts.meter.stop()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chargehand.adapters.agent_run import AgentHome
 from chargehand.adapters.checkout_watch import CheckoutWatch
@@ -15,6 +15,9 @@ from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.held_calls import HeldCalls
 from chargehand.adapters.setup import Setup
 from chargehand.ports import Agent, OnOutput, Workspace, Workspaces
+
+if TYPE_CHECKING:
+    from chargehand.adapters.meter import Meter
 
 __all__ = ["FleetParts", "Pooled"]
 
@@ -36,7 +39,8 @@ class FleetParts:
     """What a fleet is made of. `folder` is the run's folder: files kept for humans lie in it, under `attempts`.
 
     `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile. `calls`
-    are tool calls that wait for somebody's yes. `homes` tells of agents, by name, what of their HOME is kept.
+    are tool calls that wait for somebody's yes. `homes` tells of agents, by name, what of their HOME is kept; `metered`
+    names those that reach their provider, which the meter knows by the same name, through `meter`.
     """
 
     workspaces: Pooled
@@ -51,5 +55,7 @@ class FleetParts:
     grace_s: float = 10.0
     on_output: OnOutput | None = None
     watch: CheckoutWatch | None = None
+    meter: Meter | None = None
+    metered: Collection[str] = ()
     calls: HeldCalls = field(default_factory=HeldCalls)
     homes: Mapping[str, AgentHome] = field(default_factory=dict)

@@ -21,7 +21,8 @@ class AgentDef:
     `env:NAME`, to the variable that holds the key of its provider; `base_url` is where that is (empty: the program's
     own). With `meter` and a key it reaches the provider through the meter and never sees the key. `turns` bounds its
     model turns. `home` is `private` (new for each attempt) or `persistent` (kept, for logins that renew themselves);
-    `login` is a folder, such as the user's own home, from which the files of its login are copied.
+    `login` is a folder, such as the user's own home, from which the files of its login are copied. `project_config`
+    lets the program obey configuration that comes with the repository.
     """
 
     name: str
@@ -38,6 +39,7 @@ class AgentDef:
     turns: int | None = None
     home: str = "private"
     login: str = ""
+    project_config: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

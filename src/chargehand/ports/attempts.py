@@ -147,7 +147,8 @@ class Launch:
     """How an agent program is started; `env` is added to the environment of the attempt.
 
     `keys` adds variables whose value only the runtime knows: name in the attempt → name in the environment that
-    Chargehand was started with. `home` are files (path below HOME → text) that are written before the start.
+    Chargehand was started with. `home` are files (path below HOME → text) that are written before the start. `session`
+    names the conversation where its name is chosen before it begins.
     """
 
     argv: tuple[str, ...]
@@ -155,6 +156,7 @@ class Launch:
     stdin: bytes = b""
     keys: Mapping[str, str] = field(default_factory=dict)
     home: Mapping[str, str] = field(default_factory=dict)
+    session: str = ""
 
 
 class Agent(Protocol):

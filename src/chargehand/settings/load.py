@@ -177,6 +177,7 @@ class _Reader:
             meter=get("meter", True),
             turns=get("turns"),
             home=get("home", "private"),
+            project_config=get("project_config", False),
             login=str(self._path(f"agents.{name}.login") or ""),
         )
 

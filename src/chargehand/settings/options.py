@@ -157,6 +157,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="agents.*.meter", type=Flag, default=True, help="With a key: reach the provider through the meter."),
     Option(key="agents.*.turns", type=Count, help="Model turns of an attempt, where its program can bound them."),
     Option(key="agents.*.home", type=_HOME, default="private", help="private, or persistent: kept between attempts."),
+    Option(key="agents.*.project_config", type=Flag, default=False, help="Obey agent configuration of the repository."),
     Option(key="agents.*.login", type=str, help="Folder from which the files of its login are copied, such as ~."),
     Option(key="caps.task_attempts", type=Count, default=_CAPS.task_attempts, help="Attempts of a task, all roles."),
     Option(key="caps.run_wall", type=Duration, default="12h", help="Longest duration of a run."),

@@ -28,6 +28,7 @@ from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
+from chargehand.wiring.providers import Providers, provide
 from chargehand.wiring.secrecy import learn_keys
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
     return Ports(
         journal=held.journal,
         inbox=held.inbox,
-        fleet=_fleet(shop, state, site, workspaces),
+        fleet=_fleet(shop, state, site, workspaces, await provide(shop, state.options.agents)),
         gates=_gates(shop, state, site),
         integrator=GitIntegrator(shop.repository),
         workspaces=workspaces,
@@ -119,7 +120,7 @@ def _confined(
     )
 
 
-def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspaces) -> LocalFleet:
+def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspaces, providers: Providers) -> LocalFleet:
     caps, places = state.options.caps, shop.places
     environment = _environment(shop, "agents")
     confined = _confined(shop, state, site, environment)
@@ -136,6 +137,9 @@ def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspac
         grace_s=caps.report_grace_s,
         on_output=shop.on_output,
         watch=CheckoutWatch(repository=shop.repository) if site.sandbox.kind == "none" else None,
+        meter=providers.meter,
+        metered=providers.metered,
+        homes=providers.homes,
     )
     return LocalFleet(parts)
 

@@ -19,9 +19,13 @@ AgentFactory = Callable[[AgentDef], Agent]
 GROUP = "chargehand.agents"
 
 _BUILT_IN = {
+    "aider": ("chargehand.adapters.agents.aider", "AiderAgent"),
     "claude": ("chargehand.adapters.agents.claude", "ClaudeAgent"),
     "codex": ("chargehand.adapters.agents.codex", "CodexAgent"),
     "command": ("chargehand.adapters.agents.command", "CommandAgent"),
+    "gemini": ("chargehand.adapters.agents.gemini", "GeminiAgent"),
+    "goose": ("chargehand.adapters.agents.goose", "GooseAgent"),
+    "opencode": ("chargehand.adapters.agents.opencode", "OpenCodeAgent"),
     "scripted": ("chargehand.adapters.agents.scripted", "ScriptedAgent"),
 }
 

@@ -64,7 +64,8 @@ class ClaudeAgent(ProgramAgent):
         argv = (
             *self.program,
             *("-p", "--output-format", "stream-json", "--verbose"),
-            *("--setting-sources", "", "--strict-mcp-config", "--permission-mode", "bypassPermissions"),
+            *("--setting-sources", "project" if self.definition.project_config else "", "--strict-mcp-config"),
+            *("--permission-mode", "bypassPermissions"),
             *words(
                 ("--model", self.model(spec)),
                 ("--resume", spec.session),

@@ -18,8 +18,8 @@ from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, L
 __all__ = ["CodexAgent", "CodexReader"]
 
 _QUIET = (
-    *("check_for_update_on_startup=false", "analytics.enabled=false", "project_doc_max_bytes=0"),
-    *("history.persistence='none'", "features.apps=false"),
+    *("check_for_update_on_startup=false", "analytics.enabled=false", "history.persistence='none'"),
+    "features.apps=false",
 )
 _KEY = "CODEX_PROVIDER_KEY"
 _RETRIES = 3  # each is waited for in silence; longer waits are for the runtime
@@ -48,7 +48,8 @@ class CodexAgent(ProgramAgent):
         if endpoint.base_url:
             settings += _provider(f"{endpoint.base_url}/v1", with_key=bool(env or keys))
         options = (
-            *("--json", "--skip-git-repo-check", "--ignore-user-config", "--ignore-rules", "-s", "danger-full-access"),
+            *("--json", "--skip-git-repo-check", "--ignore-user-config", "-s", "danger-full-access"),
+            *(() if self.definition.project_config else ("--ignore-rules", "-c", "project_doc_max_bytes=0")),
             *(word for setting in settings for word in ("-c", setting)),
             *words(("-m", self.model(spec))),
             *self.definition.args,

@@ -7,6 +7,7 @@ what has another shape, so a reader built from them cannot fail.
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 from chargehand.adapters.agents.program import program_words, why_missing
 from chargehand.dialects import retry_at
+from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import ExitKind
 from chargehand.ports import (
@@ -133,8 +135,8 @@ _QUOTA = re.compile(
     re.IGNORECASE,
 )
 _DOWN = re.compile(
-    r"overloaded|internal server error|bad gateway|service unavailable|gateway time|high demand|temporarily"
-    r"|connection (?:to .{0,40} was lost|refused|reset|error|failed)|connect ?error|ECONN|ENOTFOUND|ETIMEDOUT"
+    r"overloaded|internal ?server ?error|bad ?gateway|service ?unavailable|gateway time|high demand|temporarily"
+    r"|connection ?(?:to .{0,40} was lost|refused|reset|error|failed)|connect ?error|ECONN|ENOTFOUND|ETIMEDOUT"
     r"|stream (?:disconnected|closed|ended)|error decoding response|network error|server error|timed out|fetch failed",
     re.IGNORECASE,
 )
@@ -275,6 +277,19 @@ class ProgramAgent:
             return Endpoint(base_url=places.meter.base_url, token=places.meter.token)
         key = self.definition.key.removeprefix("env:")
         return Endpoint(base_url=self.definition.base_url, key=key)
+
+    def refuse_config(self, places: Places, *names: str) -> None:
+        """`UserError` when the workspace holds configuration that the program would obey, and nobody allowed it.
+
+        For programs that cannot be told to leave it alone (SPEC 7.4).
+        """
+        found = [name for name in names if os.path.lexists(places.workspace / name)]
+        if found and not self.definition.project_config:
+            raise UserError(
+                f"The repository holds {found[0]}, which the program of agent {self.name} would obey.",
+                code="project_config",
+                hint=f"Look at it; `project_config = true` under [agents.{self.name}] allows it.",
+            )
 
     def model(self, spec: AttemptSpec) -> str:
         """The model that the task asks for, else the agent's; empty: the program's own."""

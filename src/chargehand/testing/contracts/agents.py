@@ -212,7 +212,7 @@ class StreamAgentContract(AgentContract):
                     _told(reader, line)
                 assert isinstance(reader.conclude(None, 9), StreamEnd)
 
-    def test_a_good_end_is_one(self, agent: StreamAgent, streams: Path) -> None:
+    def test_a_good_end_is_one(self, agent: StreamAgent, streams: Path, spec: AttemptSpec, places: Places) -> None:
         """The stream `finished` has a last message, a session where it can be gone on with, usage where it is told."""
         (stream,) = [path for path in _recorded(streams) if path.stem == "finished"]
         reader = agent.reader()
@@ -222,7 +222,7 @@ class StreamAgentContract(AgentContract):
         assert end.exit_kind is None
         assert not end.failed
         can = agent.capabilities
-        assert bool(end.session) or not can.resume
+        assert bool(end.session or agent.launch(spec, places).session) or not can.resume
         assert end.usage is not None or not can.tokens
         assert any(event.kind == "call" for event in events) or not can.calls
 

@@ -1,0 +1,115 @@
+"""One attempt at the meter: what passes there tells of the attempt what its program does not (SPEC 3.8).
+
+Bytes that come in are a sign of life of a program that prints nothing. A provider that asks to wait longer than is
+worth waiting for, or fails again and again, ends the attempt: the runtime waits better than a program that sits in
+its own back-off. What was used is what was counted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from chargehand.adapters.agent_run import AgentRun
+from chargehand.adapters.meter import Meter, MeterRecord, MeterSpec, Problem
+from chargehand.adapters.process import Running
+from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Usage
+from chargehand.ports import AttemptSpec, MeterAccess
+
+__all__ = ["Metered"]
+
+LOOK_S = 0.5
+PATIENCE_S = 120.0
+LEAST_FAILURES = 3
+OVER_BUDGET_GRACE_S = 20.0
+
+
+class Metered:
+    """An attempt that reaches its provider through the meter, under the name of its agent.
+
+    `attend` runs beside the program; `corrected` closes the account and puts what it knows into a result.
+    """
+
+    def __init__(self, meter: Meter, spec: AttemptSpec, *, now: Callable[[], float] = time.time) -> None:
+        self._meter = meter
+        self._key = spec.key
+        self._now = now
+        self._failing_since: float | None = None
+        self._failures_before = 0
+        self._record = MeterRecord()
+        asked = MeterSpec(key=spec.key, upstream=spec.agent, model=spec.model, tokens=spec.tokens, usd=spec.usd)
+        self.access: MeterAccess = meter.open(asked)
+
+    async def attend(self, running: Running, run: AgentRun) -> None:
+        """Look at the account until the program has ended; a bound or a long wait ends it."""
+        heard = 0.0
+        while True:
+            await asyncio.sleep(LOOK_S)
+            record = self._meter.look(self._key)
+            if (record.last_byte_at or 0.0) > heard:
+                heard = record.last_byte_at or 0.0
+                running.is_heard()
+            why = self._why_enough(record)
+            if why is not None:
+                if why.kind is ExitKind.OVER_BUDGET:  # it was told, and may end in its own way
+                    await asyncio.sleep(OVER_BUDGET_GRACE_S)
+                run.stop(why)
+                return
+
+    def _why_enough(self, record: MeterRecord) -> AgentExit | None:
+        if record.over_budget:
+            return AgentExit(kind=ExitKind.OVER_BUDGET, detail=record.over_budget)
+        now, before = self._now(), self._record
+        self._record = record
+        if record.output_tokens > before.output_tokens:
+            self._failing_since, self._failures_before = None, record.failures
+        elif record.failures > self._failures_before and self._failing_since is None:
+            self._failing_since = now
+        if not record.problems or record.failures == self._failures_before:
+            return None
+        last = record.problems[-1]
+        asked_to_wait = last.retry_at is not None and last.retry_at - now > PATIENCE_S
+        failing = self._failing_since is not None and now - self._failing_since > PATIENCE_S
+        if asked_to_wait or (failing and record.failures - self._failures_before >= LEAST_FAILURES):
+            return _ending(last)
+        return None
+
+    def close(self) -> None:
+        """Give the account up; harmless when repeated."""
+        self._meter.close(self._key)
+
+    def corrected(self, result: AttemptResult) -> AttemptResult:
+        """The result with what was counted; a wait of which the program told no end gets the one that was stated."""
+        record = self._meter.close(self._key)
+        usage = Usage(tokens=record.tokens, usd=record.usd, wall_s=result.usage.wall_s)
+        warnings = result.warnings
+        if record.model_used and not _same(record.model_asked, record.model_used):
+            warnings += (f"The model {record.model_asked} was asked for, and {record.model_used} answered.",)
+        if record.unread:
+            warnings += (f"The tokens of {record.unread} answers were told by nobody: what is counted is too little.",)
+        ending = _completed(result.exit, record) if result.report is None else result.exit
+        return replace(result, exit=ending, usage=usage, warnings=warnings, model=record.model_used or result.model)
+
+
+def _completed(ending: AgentExit, record: MeterRecord) -> AgentExit:
+    if record.over_budget and ending.kind in {ExitKind.EXITED, ExitKind.RATE_LIMITED, ExitKind.ENV_MISSING}:
+        return replace(ending, kind=ExitKind.OVER_BUDGET, detail=record.over_budget, retry_at=None)
+    if ending.kind is ExitKind.RATE_LIMITED and ending.retry_at is None:
+        stated = [problem.retry_at for problem in record.problems if problem.retry_at is not None]
+        return replace(ending, retry_at=stated[-1]) if stated else ending
+    return ending
+
+
+def _ending(problem: Problem) -> AgentExit:
+    kind = ExitKind.RATE_LIMITED if problem.status in {402, 429} else ExitKind.PROVIDER_DOWN
+    words = "asks to wait" if kind is ExitKind.RATE_LIMITED else "does not answer as it should"
+    detail = f"The provider {words}: {problem.status} {problem.text.rstrip('.')}."
+    return AgentExit(kind=kind, detail=detail, retry_at=problem.retry_at)
+
+
+def _same(one: str, two: str) -> bool:
+    """Whether two names are those of one model: providers answer with a date at the end, or a path in front."""
+    one, two = one.rpartition("/")[2], two.rpartition("/")[2]
+    return one.startswith(two) or two.startswith(one)
