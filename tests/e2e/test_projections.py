@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def played(cli: CliWorld) -> CliWorld:
     return cli
 
 
+_AGE = re.compile(r"\b\d+[smhd] ago")
+
+
 def look(cli: CliWorld) -> dict[tuple[str, ...], str]:
     """What every looking command prints, without the ages that go on counting."""
     found = {}
@@ -65,8 +69,7 @@ def look(cli: CliWorld) -> dict[tuple[str, ...], str]:
         for more in ((), ("--json",)):
             done = cli.call(*words, *more)
             assert done.code == 0, (words, done.stderr)
-            age = -2 if words == ("runs",) and not more else None  # "4s ago" at the end of the line
-            found[*words, *more] = " ".join(done.stdout.split()[:age])
+            found[*words, *more] = _AGE.sub("", " ".join(done.stdout.split()))
     return found
 
 
