@@ -83,6 +83,9 @@ def test_what_a_vault_learns_counts_from_then_on_also_for_those_beside_it():
     assert attempt.text("first-secret second-secret third-secret short") == f"{REDACTED} {REDACTED} {REDACTED} short"
     assert run.data(b"second-secret third-secret \xff") == b"second-secret [redacted] \xff"
     assert b"first-secret" in attempt.forms
+    screen = Vault(["fourth-secret"])
+    screen.include(attempt)
+    assert screen.text("third-secret fourth-secret") == f"{REDACTED} {REDACTED}"
 
 
 KNOWN = Vault(["hunter22", "hunter22-and-more", "xyxyxyxyz", "yxyxyxyxq", SECRET])

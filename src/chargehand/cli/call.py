@@ -81,6 +81,7 @@ class Call:
             repo=self.repo, state_dir=self.state_dir, sets=self.sets, flags=self.flags, env=os.environ
         )
         self.session.crashes = workshop.places.crashes
+        self.session.vault.include(workshop.vault)
         return workshop
 
     async def settings(self) -> Settings:
@@ -121,7 +122,7 @@ def command(
             quiet: bool,
             **values: Any,
         ) -> Any:
-            out = Output(json=as_json or session.json, quiet=quiet)
+            out = Output(json=as_json or session.json, quiet=quiet, vault=session.vault)
             made = Call(session=session, out=out, repo=repo, state_dir=state_dir, sets=sets)
             try:
                 result = function(made, *args, **values)

@@ -105,7 +105,7 @@ class Detachment:
         os.close(nowhere)
         sys.stdout = sys.stderr = stream = cast("TextIO", log)
         call.session.words = tuple(word for word in call.session.words if word != "--json")
-        out = Output(json=False, quiet=False, stdout=stream, stderr=stream)
+        out = Output(json=False, quiet=False, stdout=stream, stderr=stream, vault=call.session.vault)
         out.tell(f"{iso(time.time())} process {os.getpid()} drives run {state.run} in the background")
         with suppress(BrokenPipeError):
             os.write(self._writing, b".")

@@ -42,7 +42,7 @@ class PlanRefused(UserError):
 def explain(error: BaseException, session: Session) -> int:
     """Say what went wrong, as a document or in words, and answer with the exit code."""
     code, document = _judge(error, session)
-    out = Output(json=session.json)
+    out = Output(json=session.json, vault=session.vault)
     try:
         if out.json:
             out.document(document)
@@ -113,7 +113,7 @@ def _print(out: Output, document: dict[str, Any]) -> None:
 
 
 def _crash(error: BaseException, session: Session) -> dict[str, Any]:
-    report = _report(error, session)
+    report = session.vault.text(_report(error, session))
     path = _write(report, session)
     where = f" A report is in {path}." if path else f"\n{report}"
     message = f"Chargehand failed: {type(error).__name__}: {error}.{where}"

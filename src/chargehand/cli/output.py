@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from chargehand.cli.render.text import clean, clean_styled, to_json
+from chargehand.domain.secrecy import Vault
 
 __all__ = ["Output", "Patient", "close_stdout", "is_gone", "is_terminal", "may_colour", "terminal_width"]
 
@@ -75,12 +76,16 @@ class Patient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """The two streams of one command. With `json` stdout holds the document and nothing else."""
+    """The two streams of one command. With `json` stdout holds the document and nothing else.
+
+    No secret of `vault` is ever printed.
+    """
 
     json: bool = False
     quiet: bool = False
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    vault: Vault = field(default_factory=Vault, repr=False)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The one document of a command."""
@@ -124,10 +129,9 @@ class Output:
         """The width of the terminal behind stdout; None where there is none and lines may be long."""
         return terminal_width(self.stdout) if is_terminal(self.stdout) else None
 
-    @staticmethod
-    def _write(stream: TextIO, lines: Iterable[str]) -> None:
+    def _write(self, stream: TextIO, lines: Iterable[str]) -> None:
         tidy = _tidy if may_colour(stream) else clean
-        stream.write("".join(f"{tidy(line)}\n" for line in lines))
+        stream.write(self.vault.text("".join(f"{tidy(line)}\n" for line in lines)))
         stream.flush()
 
 

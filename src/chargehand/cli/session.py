@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chargehand.domain.events import Recorded
+    from chargehand.domain.secrecy import Vault
 
 __all__ = ["Session"]
 
@@ -24,6 +26,16 @@ class Session:
     run: str | None = None
     crashes: Path | None = None
     recent: deque[Recorded] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    _vault: Vault | None = field(default=None, init=False, repr=False)
+
+    @property
+    def vault(self) -> Vault:
+        """The secrets that nothing printed may hold: those of the environment, and those of settings."""
+        if self._vault is None:
+            from chargehand.domain.secrecy import Vault, secret_values
+
+            self._vault = Vault(secret_values(os.environ))
+        return self._vault
 
     @property
     def json(self) -> bool:

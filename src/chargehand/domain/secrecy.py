@@ -120,6 +120,10 @@ class Vault:
         self._forms: tuple[str, ...] = ()
         self._bytes: tuple[bytes, ...] = ()
 
+    def include(self, other: Vault) -> None:
+        """Count the secrets of another vault as well, in place of those of an earlier one."""
+        self._beside = other
+
     def learn(self, values: Iterable[str]) -> None:
         """Take more secrets in."""
         self._own.update(_sorted(values))

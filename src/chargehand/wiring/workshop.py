@@ -176,7 +176,7 @@ class Workshop:
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "patch"
             await write_patch(self.repository.plumbing(), base, commit, target, limit)
-            return target.read_text(encoding="utf-8", errors="replace")
+            return _shown(target.read_text(encoding="utf-8", errors="replace"))
 
     def redacted(self, plan: Plan, text: str) -> str:
         """Text without the secrets that the programs of a plan are given, as far as they are known now (SPEC 7.3)."""
@@ -232,13 +232,20 @@ class Workshop:
 
     async def rescue_show(self, name: str) -> str:
         """A rescued state as a patch."""
-        return await rescues.show_rescue(self.repository, name)
+        return _shown(await rescues.show_rescue(self.repository, name))
 
     async def rescue_restore(self, name: str, *, branch: str | None, to: Path | None) -> str:
         """Put a rescued state on a new branch, or into a new folder; never into the checkout. Says where."""
         if to is not None:
             return str(await rescues.restore_to_folder(self.repository, name, to))
         return await rescues.restore_to_branch(self.repository, name, branch or f"rescued/{name}")
+
+
+def _shown(patch: str) -> str:
+    """A patch without what looks like a secret, which an agent may have added."""
+    from chargehand.adapters.secret_formats import without_secrets
+
+    return without_secrets(patch)
 
 
 async def open_workshop(
