@@ -171,7 +171,7 @@ def test_marks_of_other_runs_and_of_nobody_differ():
 def helper(master: str, word: str) -> int:
     """A helper of somebody, whose parent is not here."""
     told_from_within = f"echo $$; exec sleep {word} >/dev/null 2>&1"
-    argv = ["sh", "-c", f"setsid sh -c '{told_from_within}' &"]
+    argv = ["sh", "-c", f"setsid sh -c '{told_from_within}' {word} &"]  # found by the word from the start
     environment = {"PATH": os.environ["PATH"], HELPER_VARIABLE: master}
     return int(subprocess.run(argv, env=environment, capture_output=True, check=True).stdout)
 
