@@ -34,6 +34,8 @@ from chargehand.adapters.folders import Room, read_regular, safe_name, write_bel
 from chargehand.adapters.output import Redactor, last_state, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd, Running
 from chargehand.adapters.reports import MAX_BYTES, read_report
+from chargehand.adapters.scrubbing import scrubbed
+from chargehand.adapters.secret_formats import without_secrets
 from chargehand.adapters.setup import SetupCall, keep_patterns
 from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError, UserError
@@ -83,7 +85,7 @@ class Attempt:
         self._spec = spec
         self._name = f"attempts/{safe_name(spec.task)}/{spec.attempt}"
         self._files = parts.folder / self._name
-        self._redactor = Redactor(parts.environment.secrets(spec.env))
+        self._redactor = Redactor(parts.environment.vault(spec.env))
         self._marker = f"{mark_of(parts.folder)}/{spec.key}"
         self._ref = spec.ref or attempt_ref(spec.run, spec.task, spec.attempt)
         self._warnings: list[str] = []
@@ -146,6 +148,7 @@ class Attempt:
             result = await self._work(_Site(workspace=workspace, room=room, port_base=port_base), agent)
             if self._metered is not None:
                 result = self._metered.corrected(result)
+            result = scrubbed(result, self._redactor.vault)
             safe = not result.seal_problem or await self._rescued(workspace)
             await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
             return result
@@ -282,7 +285,7 @@ class Attempt:
             text = f"The variable {launch.keys[name]}, which holds the key of agent {agent.name}, is not set."
             raise UserError(text, code="no_key")
         token = places.meter.token if places.meter is not None else ""
-        self._redactor = Redactor((*parts.environment.secrets(spec.env), *keys.values(), token))
+        self._redactor = Redactor(parts.environment.vault(spec.env, (*keys.values(), token)))
         return _Ready(places=places, launch=launch, env={**launch.env, **keys}, run=self._heard(agent, launch))
 
     def _meter_access(self, agent: Agent) -> MeterAccess | None:
@@ -324,6 +327,7 @@ class Attempt:
             wall_s=parts.setup_wall_s,
             marker=self._marker,
             attend=self._tell,
+            vault=self._redactor.vault,
         )
         asked = SetupCall(spec=spec.setup, env=spec.env, workspace=site.workspace, call=call)
         end = (await parts.setup.prepare(asked)).end
@@ -338,8 +342,15 @@ class Attempt:
             return None
         target = room.given / "previous.patch"
         await self._parts.workspaces.patch(*self._spec.previous, target, PATCH_BYTES)
-        (self._files / target.name).write_bytes(self._redactor.data(target.read_bytes()))
+        await asyncio.to_thread(self._keep_patch, target)
         return target
+
+    def _keep_patch(self, patch: Path) -> None:
+        """Show the agent no secret that is known, and keep a copy without what only looks like one."""
+        data = self._redactor.data(patch.read_bytes())
+        patch.write_bytes(data)
+        kept = without_secrets(data.decode("utf-8", "surrogateescape"))
+        (self._files / patch.name).write_bytes(kept.encode("utf-8", "surrogateescape"))
 
     # -- while it runs
 
@@ -361,6 +372,7 @@ class Attempt:
             grace_s=self._parts.grace_s,
             attend=partial(self._attend, places.result, reported, run),
             tap=None if run is None else run.tap,
+            vault=self._redactor.vault,
         )
 
     async def _attend(self, result: Path, reported: Path, run: AgentRun | None, running: Running) -> None:
@@ -380,8 +392,6 @@ class Attempt:
 
     async def _judge(self, site: _Site, ready: _Ready, end: ProcessEnd, before: Snapshot | None) -> AttemptResult:
         stdout, stderr = self._files / "stdout.log", self._files / "stderr.log"
-        for name in ("stdout.log", "stderr.log", "stream.jsonl", "again.jsonl", "again.log"):
-            await asyncio.to_thread(self._redactor.file, self._files / name)
         told = None if ready.run is None else ready.run.end
         said = stdout if told is None else told.final_text
         found = await asyncio.to_thread(self._report, ready.places.result, said)
@@ -397,6 +407,8 @@ class Attempt:
         was_stopped = ready.run is not None and ready.run.was_stopped
         ending = exit_of(end, told, has_report=report is not None, was_stopped=was_stopped)
         sealed, problem = await self._seal(site.workspace, report, before)
+        for name in _KEPT_FILES:  # known secrets never got into them: this is for those that the change itself showed
+            await asyncio.to_thread(self._redactor.file, self._files / name)
         used = told.usage if told is not None else None
         return AttemptResult(
             exit=replace(ending, detail=self._shown(ending.detail)),

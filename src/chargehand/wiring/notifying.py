@@ -85,4 +85,4 @@ def _channels(shop: Workshop, patience: Patience | None = None) -> list[Channel]
 def _secrets(shop: Workshop, env: EnvSpec) -> tuple[str, ...]:
     """Messages leave the machine: no secret of the environment goes with them, passed on to agents or not."""
     url = shop.settings.notify.webhook
-    return (*((url,) if url else ()), *secret_values({**shop.environ, **dict(env.values)}))
+    return (*((url,) if url else ()), *secret_values({**shop.environ, **dict(env.values)}), *shop.vault.values)
