@@ -84,6 +84,7 @@ class _Reader:
             accept=self.get("accept", False),
             state_dir=self._path("state_dir"),
             rescue_days=self.get("rescue_days", 30),
+            secrets_allow=tuple(self.get("secrets.allow", [])),
             spare_bytes=self.get("spare_bytes", 1024**3),
             defaults=defaults,
             code_review=self.get("features.code_review"),
