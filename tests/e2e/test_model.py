@@ -129,6 +129,29 @@ def test_the_step_is_told_by_the_conversation(run: Any, speech: Speech) -> None:
     run(play())
 
 
+def test_calls_of_one_answer_are_one_turn_however_they_come_back(run: Any) -> None:
+    """Some agents send each call back with its own result, as if the model had been asked in between."""
+
+    async def play() -> None:
+        plan = scenario({"together": [{"run": "one"}, {"run": "two"}]}, {"run": "three"}, {"say": "Done."})
+        speech = SPEECHES[Dialect.CHAT]
+        body = speech.body(True, "Go.", True)
+        async with ModelServer(plan) as server:
+            for wanted in (2, 1):
+                raw = (await ask(server.url, speech, body=body)).raw
+                ids = list(dict.fromkeys(re.findall(r"call_[0-9a-f]{16}_\d", raw.decode())))
+                assert len(ids) == wanted
+                for one in ids:
+                    call = {"id": one, "type": "function", "function": {"name": "bash", "arguments": "{}"}}
+                    body["messages"] += [
+                        {"role": "assistant", "content": None, "tool_calls": [call]},
+                        {"role": "tool", "tool_call_id": one, "content": "ok"},
+                    ]
+            assert (await ask(server.url, speech, body=body)).text == "Done."
+
+    run(play())
+
+
 @every_dialect
 def test_an_endless_loop_never_ends(run: Any, speech: Speech) -> None:
     async def play() -> None:

@@ -26,7 +26,7 @@ class Tool:
 class _Message:
     speaker: str  # system | user | model | tool
     text: str = ""
-    calls: int = 0
+    calls: tuple[str, ...] = ()  # their ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ class Conversation:
 
 
 _SPEAKERS = {"assistant": "model", "tool": "tool", "function": "tool", "system": "system", "developer": "system"}
+_OURS = re.compile(r"call_([0-9a-f]{16})_\d+")
 _FOLDER = re.compile(
     r"(?:(?:working|current) (?:in the )?(?:directory|folder)|workspace root folder)(?: is)?"
     r":[ \t]*[\"`']?(/[^\n<>`\"']+)"
@@ -99,13 +100,23 @@ def read_conversation(route: Route, document: Mapping[str, Any]) -> Conversation
 
 
 def _turns(messages: list[_Message]) -> int:
-    """Answers with tool calls; some agents send one answer back as several messages in a row."""
-    turns, open_turn = 0, False
+    """Answers with tool calls. Some agents send one answer back as several messages, in a row or each with its result.
+
+    Ids that were given here tell which calls were of one answer; where an agent makes its own, a row is one.
+    """
+    turns, open_turn, known = 0, False, set()
     for message in messages:
         if message.speaker != "model":
             open_turn = False
-        elif message.calls and not open_turn:
-            turns, open_turn = turns + 1, True
+            continue
+        for call in message.calls:
+            ours = _OURS.search(call)
+            if ours and ours[1] not in known:
+                known.add(ours[1])
+                turns += 1
+            elif not ours and not open_turn:
+                turns += 1
+            open_turn = True
     return turns
 
 
@@ -124,7 +135,7 @@ def _anthropic(document: Mapping[str, Any]) -> tuple[list[_Message], list[Tool],
             if block.get("type") == "tool_result"
         ]
         text = "".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
-        calls = sum(block.get("type") == "tool_use" for block in blocks)
+        calls = tuple(str(block.get("id", "")) for block in blocks if block.get("type") == "tool_use")
         if text or calls:
             messages.append(_Message(speaker=speaker, text=text, calls=calls))
     tools = [
@@ -150,7 +161,7 @@ def _responses(document: Mapping[str, Any]) -> tuple[list[_Message], list[Tool],
         elif kind.endswith("_call_output"):
             messages.append(_Message(speaker="tool", text=_text(item.get("output"))))
         elif kind.endswith("_call"):
-            messages.append(_Message(speaker="model", calls=1))
+            messages.append(_Message(speaker="model", calls=(str(item.get("call_id", "")),)))
     tools = [
         Tool(name=str(one.get("name") or one["type"]), schema=_dict(one.get("parameters")), kind=str(one["type"]))
         for one in _dicts(document.get("tools"))
@@ -164,7 +175,8 @@ def _chat(document: Mapping[str, Any]) -> tuple[list[_Message], list[Tool], Any]
     messages = []
     for message in _dicts(document.get("messages")):
         role, text = message.get("role"), _text(message.get("content"))
-        calls = len(list(_dicts(message.get("tool_calls")))) + bool(message.get("function_call"))
+        calls = tuple(str(call.get("id", "")) for call in _dicts(message.get("tool_calls")))
+        calls += ("",) if message.get("function_call") else ()
         speaker = _SPEAKERS.get(str(role), "user")
         messages.append(_Message(speaker=speaker, text=text, calls=calls))
     functions = [_dict(one.get("function")) for one in _dicts(document.get("tools"))]
@@ -184,7 +196,7 @@ def _gemini(document: Mapping[str, Any]) -> tuple[list[_Message], list[Tool], An
             for part in parts
             if "functionResponse" in part
         ]
-        calls = sum("functionCall" in part for part in parts)
+        calls = tuple(str(_dict(part["functionCall"]).get("id", "")) for part in parts if "functionCall" in part)
         text = "".join(str(part.get("text", "")) for part in parts if not part.get("thought"))
         if text or calls:
             messages.append(_Message(speaker=speaker, text=text, calls=calls))

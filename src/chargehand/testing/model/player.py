@@ -142,12 +142,17 @@ def _text(turn: Sequence[Step]) -> str:
 
 def _said(step: Step) -> str:
     if step.flood is not None:
-        line = "The scripted model has a lot to say. "
-        return (line * (step.flood // len(line) + 1))[: step.flood]
+        return _much(step.flood)
     for tag, document in (("chargehand-report", step.report), ("chargehand-verdict", step.verdict)):
         if document is not None:
             return f"```{tag}\n{json.dumps(document, indent=1)}\n```"
     return step.say or ""
+
+
+def _much(size: int) -> str:
+    """So many characters that repeat nothing: some agents take repetition for a model that hangs."""
+    lines = (f"{number} {sha256(str(number).encode()).hexdigest()}\n" for number in range(size // 64 + 1))
+    return "".join(lines)[:size]
 
 
 def _use(numbers: Numbers) -> TokenUse:

@@ -28,7 +28,7 @@ class Answer:
 
 
 def call_id(answer: Answer, index: int) -> str:
-    """The id by which the result of a call comes back."""
+    """The id by which the result of a call comes back; `conversation` tells by it which calls were of one answer."""
     return f"call_{answer.id}_{index}"
 
 
