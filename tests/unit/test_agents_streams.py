@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -362,3 +363,29 @@ def test_a_tool_call_in_a_few_words():
     assert summary({"odd": [1]}) == '{"odd": [1]}'
     assert summary(None) == summary({}) == summary("") == ""
     assert len(summary({"command": "x" * 9_000})) == 400
+
+
+# -- the driver that the documentation shows ------------------------------------------------------
+
+
+def test_the_driver_shown_is_one(places):
+    """docs/how-to/add-an-agent.md: its example starts, reads, and tells a refused login from a crash."""
+    text_ = (Path(__file__).parents[2] / "docs/how-to/add-an-agent.md").read_text("utf-8")
+    (shown,) = re.findall(r"<!-- a test runs this example -->\n```python\n(.*?)```", text_, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(shown, "add-an-agent.md", "exec"), names)
+    agent = names["MineAgent"](AgentDef(name="x", kind="mine", key="env:MINE", base_url="https://models.example"))
+    launch = agent.launch(replace(SPEC, session="s-1"), places)
+    assert launch.argv == ("mine", "run", "--json", "--no-update", "--session", "s-1")
+    assert launch.env == {"MINE_URL": "https://models.example/v1"}
+    assert launch.keys == {"MINE_API_KEY": "MINE"}
+    reader = agent.reader()
+    lines = ['{"type": "begin", "session": "s"}', '{"type": "call", "tool": "sh", "input": {"command": "ls"}}']
+    lines += ['{"type": "say", "text": "Done."}', '{"type": "end", "tokens": {"in": 3, "out": 4}}']
+    kinds = [event.kind for line in lines for event in reader.feed(line)]
+    assert kinds == [EventKind.STARTED, EventKind.CALL, EventKind.TEXT]
+    end = reader.conclude(0, None)
+    assert (end.session, end.final_text, end.usage and end.usage.tokens) == ("s", "Done.", 7)
+    reader = agent.reader()
+    list(reader.feed('{"type": "failed", "message": "no", "status": 401}'))
+    assert reader.conclude(0, None).exit_kind is ExitKind.ENV_MISSING
