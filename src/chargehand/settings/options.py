@@ -138,7 +138,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="setup.keep", type=Texts, help="Patterns of what setup makes and cleaning leaves alone."),
     Option(key="env.pass", type=list[EnvName], help="Names of variables that are passed on."),
     Option(key="env.set.*", type=str, help="A variable and the value it gets; never a secret."),
-    Option(key="secrets.allow", type=Texts, default=[], help="Patterns of paths in which formats of keys do not count."),
+    Option(key="secrets.allow", type=Texts, default=[], help="Patterns of paths where formats of keys do not count."),
     Option(key="commands.build", type=ShellOrArgv, help="Build command, for systems whose plans name none."),
     Option(key="commands.test", type=ShellOrArgv, help="Test command, for systems whose plans name none."),
     Option(
