@@ -232,6 +232,14 @@ def _patch(call: Call, look: Look) -> None:
         look.writes(folder, call)
 
 
+def _apply_patch(call: Call, look: Look) -> None:
+    """The patches of Codex, in their own form."""
+    text = "\n".join(call.args) + ("\n" + call.feed.text if call.feed is not None and call.feed.text else "")
+    for path in re.findall(r"^\*\*\* (?:Add File|Update File|Move to): (.+)$", text, re.MULTILINE):
+        look.writes(path.strip(), call)
+    look.deletes(re.findall(r"^\*\*\* Delete File: (.+)$", text, re.MULTILINE), call, whole=False)
+
+
 FILES: dict[str, Handler] = {
     "rm": _rm,
     "unlink": _rm,
@@ -262,4 +270,5 @@ FILES: dict[str, Handler] = {
     "zip": _zip,
     "rsync": _rsync,
     "patch": _patch,
+    "apply_patch": _apply_patch,
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -18,7 +19,7 @@ LONGEST_COMMAND_BYTES = 8 * 1024
 """What is longer is not read: it is asked about, or denied."""
 MOST_BYTES = 4 * LONGEST_COMMAND_BYTES
 MOST_STEPS = 3_000
-MOST_DEPTH = 24
+MOST_DEPTH = 40
 MOST_DANGERS = 40
 
 
@@ -73,6 +74,15 @@ class Look:
         if len(self.found) < MOST_DANGERS:
             danger = Danger(rule=rule, exact=exact, why=why or RULES[rule], reach=reach)
             self.found.setdefault((rule, exact, reach), danger)
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """One level further down, against the bound."""
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise TooMuch("It is nested too deeply to follow.")
+        yield
+        self.depth -= 1
 
     def step(self) -> None:
         """Count one command against the bound."""

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache, lru_cache
 
 __all__ = ["REMOTE", "UNKNOWN", "Place", "Spot", "is_loopback", "is_secret_file", "is_secret_name"]
 
@@ -156,15 +157,21 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(name))
 
 
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
+
+
+@lru_cache(maxsize=4096)
 def is_secret_file(path: str) -> bool:
     """Whether a file of this path probably holds secrets; samples and public keys do not."""
     parts = [part for part in path.rstrip("/").split("/") if part]
     if not parts:
         return False
     name = parts[-1]
-    if any(fnmatchcase(name, sample) for sample in _SAMPLES):
+    if _any_of(_SAMPLES).match(name):
         return False
-    if any(fnmatchcase(name, pattern) for pattern in _SECRET_FILES):
+    if _any_of(_SECRET_FILES).match(name):
         return True
     if name == "environ" and parts[0] == "proc":
         return True

@@ -13,7 +13,7 @@ from functools import cache
 from tree_sitter import Language, Node, Parser
 
 from chargehand.adapters.guarding.builtins import BUILTINS
-from chargehand.adapters.guarding.look import MOST_DEPTH, Call, Look, TooMuch
+from chargehand.adapters.guarding.look import Call, Look
 from chargehand.adapters.guarding.options import names
 from chargehand.adapters.guarding.place import UNKNOWN, is_secret_name
 from chargehand.adapters.guarding.programs import follow_program
@@ -66,8 +66,13 @@ class Shell:
 
     def call(self, call: Call) -> Out:
         """Follow one command whose words are known."""
-        look, argv = self._look, call.argv
+        look = self._look
         look.step()
+        with look.deeper():
+            return self._call(call)
+
+    def _call(self, call: Call) -> Out:
+        look, argv = self._look, call.argv
         name = argv[0]
         if UNKNOWN in name or (name not in {"[", "[["} and re.search(r"[*?\[]", name)):
             look.report("unknown_command", call)
@@ -88,15 +93,9 @@ class Shell:
     # -- statements -----------------------------------------------------------------------------------
 
     def _deeper(self, node: Node, scope: Scope, feed: Out | None) -> Out:
-        look = self._look
-        look.step()
-        look.depth += 1
-        if look.depth > MOST_DEPTH:
-            raise TooMuch("It is nested too deeply to follow.")
-        try:
+        self._look.step()
+        with self._look.deeper():
             return self._statement(node, scope, feed)
-        finally:
-            look.depth -= 1
 
     def _statement(self, node: Node, scope: Scope, feed: Out | None) -> Out:
         kind = node.type
@@ -126,7 +125,15 @@ class Shell:
             return NOTHING
         if not _statements(node):
             self._words.inside(node, scope)
+            if text_of(node).startswith("(("):
+                return self._not_arithmetic(node, scope, feed)
         return self._sequence(_statements(node), scope, feed)
+
+    def _not_arithmetic(self, node: Node, scope: Scope, feed: Out | None) -> Out:
+        """`((rm x) )` looks like arithmetic to the grammar, and is two subshells to a shell."""
+        inner = text_of(node)[1:-1]
+        tree = _parser().parse(self._look.read(inner))
+        return self._sequence(_statements(tree.root_node), scope.copy(), feed)
 
     def _sequence(self, nodes: Iterable[Node], scope: Scope, feed: Out | None) -> Out:
         out = NOTHING
