@@ -294,7 +294,8 @@ def test_the_message_of_an_error(body: bytes, message: str) -> None:
 def test_what_differs_each_time_is_no_difference() -> None:
     def body(uuid: str, day: str, folder: str, digest: str) -> dict[str, Any]:
         times = f"{day}T10:11:12.5+01:00 or Friday, November {day[-2:]}, 2026 or 11/{day[-2:]}/2026 10:11:12"
-        text = f"id {uuid}, now {times}, {folder}/a, {digest}"
+        slug = folder.replace("/", "-")
+        text = f"id {uuid}, now {times}, {folder}/a, of/{slug}/x, {digest}, chunk {digest[:6]} in 0.{day[-2:]}1 s"
         return {
             "messages": [{"content": text, "n": 1, "ok": True, "x": None}],
             "metadata": {"user_id": uuid},
@@ -303,7 +304,9 @@ def test_what_differs_each_time_is_no_difference() -> None:
 
     one = body("01234567-89ab-cdef-0123-456789abcdef", "2026-11-20", "/home/one", "0123456789abcdef")
     two = body("ffffffff-89ab-cdef-0123-456789abcdef", "2027-01-02", "/home/two", "fedcba98765432100")
-    assert comparable(one, [("/home/one", "<tree>"), ("", "x")]) == comparable(two, [("/home/two", "<tree>")])
+    assert comparable(one, [("/home/one", "<tree>"), ("", "x"), ("/home", "<home>")]) == comparable(
+        two, [("/home", "<home>"), ("/home/two", "<tree>")]
+    )
     other = {**one, "messages": [{"content": "something else"}]}
     assert comparable(one) != comparable(other)
 

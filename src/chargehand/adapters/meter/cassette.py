@@ -45,13 +45,17 @@ _VOLATILE = (
         ),
         "<time>",
     ),
-    (re.compile(r"\b[0-9a-f]{12,64}\b"), "<hex>"),
+    (re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|secs?|seconds)\b"), "<time>"),
+    (re.compile(r"\b[0-9a-f]{6,64}\b"), "<hex>"),  # words such as `decade`, too: on both sides alike
 )
 
 
 def comparable(document: object, scrub: Iterable[tuple[str, str]] = ()) -> Any:
     """A body without what differs each time: ids, times, hashes, and what `scrub` names."""
-    pairs = tuple(sorted((pair for pair in scrub if pair[0]), key=lambda pair: -len(pair[0])))
+    given = [pair for pair in scrub if pair[0]]
+    # A path also names a folder of its own in some agents' homes: /work/tree, -work-tree.
+    given += [(re.sub(r"[^A-Za-z0-9]", "-", text), stands_for) for text, stands_for in given if text.startswith("/")]
+    pairs = tuple(sorted(given, key=lambda pair: -len(pair[0])))
 
     def plain(value: object) -> object:
         if isinstance(value, dict):
