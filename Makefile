@@ -55,8 +55,11 @@ e2e: $(READY) kills  ## the kills, then rebuild two published packages, module b
 	$(BIN)/python examples/rebuild/rebuild.py sqlparse==0.5.3
 	$(BIN)/python examples/rebuild/rebuild.py pyasn1-modules==0.4.2
 
+e2e-agents: $(READY)  ## real agent programs, pinned, on a scripted model; writes docs/agents.md (needs npm and PyPI)
+	$(BIN)/python -m tests.agents --write docs/agents.md $(ARGS)
+
 clean:  ## remove what the targets made
 	rm -rf .venv site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.PHONY: help setup lock test check fix docs demo bench kills e2e clean
+.PHONY: help setup lock test check fix docs demo bench kills e2e e2e-agents clean
 .DEFAULT_GOAL := help
