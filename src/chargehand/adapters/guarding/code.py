@@ -32,7 +32,7 @@ _FETCHES = re.compile(
     r"|curl_exec|fsockopen|file_get_contents\s*\(\s*['\"]https?:|node:(?:net|https?))\b"
 )
 _HIDES = re.compile(
-    r"\beval\b|\bFunction\s*\(|\batob\b|base64|fromCharCode|\\x[0-9a-fA-F]|\\u|unescape|\bpack\s*\(?|\bunpack\b|\bsend\b|public_send"
+    r"\beval\b|\bFunction\s*\(|\batob\b|base64|fromCharCode|\\x[0-9a-fA-F]|\\u|unescape|\bpack\b|\bunpack\b|\bsend\b|public_send"
     r"|instance_eval|class_eval|create_function|call_user_func|\bloadstring\b|process\.(?:binding|dlopen)|\[\s*['\"][^'\"]*['\"]\s*(?:\+|\])"
     r"|\brequire\s*\(\s*[^'\")]|\bimport\s*\(\s*[^'\")]|\bvm\b|\bassert\s*\(|\.constructor\b|Reflect|globalThis\["
 )
@@ -181,7 +181,7 @@ def _by_options(short: str, names: tuple[str, ...], long: tuple[str, ...] = (), 
 
 
 def _node(call: Call, look: Look) -> Out | None:
-    if program(call.argv[0]) in {"deno", "bun"} and call.args[:1]:
+    if program(call.argv[0]) in {"deno", "bun"} and call.args and not call.args[0].startswith("-"):
         verb, rest = call.args[0], call.args[1:]
         if verb == "eval":
             look_into(" ".join(rest), call, look)

@@ -121,7 +121,7 @@ def _chmod(call: Call, look: Look) -> None:
     mode = options.rest[:1]
     paths = options.rest[1:] if not options.has("--reference") and len(words) == len(call.args) else options.rest
     if any(look.spot(path, call) is Spot.OUTSIDE for path in paths) or any(
-        "s" in one for one in mode if name == "chmod"
+        re.search(r"s|^[2467]\d{3}$", one) for one in mode if name == "chmod"
     ):
         look.report("permissions", call)
     elif options.has("-R", "--recursive") or UNKNOWN in "".join(paths):

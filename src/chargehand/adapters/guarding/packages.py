@@ -92,6 +92,7 @@ def _pip(words: Sequence[str], call: Call, look: Look) -> None:
         return
     if verb[0] in {"install", "download", "wheel", "sync", "compile"} and not options.has("--dry-run"):
         names = options.rest[options.rest.index(verb[0]) + 1 :] if verb[0] not in {"sync", "compile"} else ()
+        names = tuple(name for name in names if name not in {"pip", "setuptools", "wheel"})
         _install([*names, *options.values("-e", "--editable")], call, look)
         _sources(
             [
@@ -201,7 +202,9 @@ _NODE_LONG = (
 _NODE_PUBLISHES = names("publish unpublish deprecate dist-tag owner access token login adduser star team")
 _NODE_INSTALLS = names("install i add isntall in ins inst insta instal")
 _NODE_VERBS = (
-    _NODE_PUBLISHES | _NODE_INSTALLS | names("run run-script test t start exec x dlx create init ci global npm")
+    _NODE_PUBLISHES
+    | _NODE_INSTALLS
+    | names("run run-script test t start exec x dlx create init ci global npm set config")
 )
 
 
@@ -214,6 +217,8 @@ def _npm(call: Call, look: Look) -> None:
     if verb in _NODE_PUBLISHES:
         if not options.has("--dry-run") and not (verb == "dist-tag" and rest[1:2] == ("ls",)):
             look.report("publish", call)
+    elif verb in {"set", "config"}:
+        _sources([word.rpartition("=")[2] for word in rest if "://" in word], call, look)
     elif name == "yarn" and rest[:2] == ("npm", "publish"):
         look.report("publish", call)
     elif verb in _NODE_INSTALLS:
@@ -334,10 +339,8 @@ def _verbs(install: Sequence[str] = (), publish: Sequence[str] = (), run: Sequen
         elif verb[0] in install:
             _install(options.rest[1:], call, look)
         elif verb[0] in run:
-            inner = list(call.args[list(call.args).index(verb[0]) + 1 :])
-            while inner and inner[0].startswith("-"):
-                inner.pop(0)
-            look.again(inner, call)
+            words = call.args[call.args.index(verb[0]) + 1 :]
+            look.again(read_options(words, short="npe", long=("--name", "--prefix", "--env"), stop=True).rest, call)
 
     return handler
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from chargehand.adapters.guarding.look import Call, Look
 from chargehand.adapters.guarding.options import names
-from chargehand.adapters.guarding.place import UNKNOWN, Spot
+from chargehand.adapters.guarding.place import UNKNOWN, Spot, is_secret_name
 
 __all__ = ["look_into_python"]
 
@@ -18,9 +18,7 @@ _FILES = frozenset({"remove", "unlink", "truncate"})
 _SHELLS = frozenset({"system", "popen", "getoutput", "getstatusoutput", "create_subprocess_shell"})
 _ARGVS = frozenset({"run", "call", "check_call", "check_output", "Popen", "create_subprocess_exec"})
 _STARTS = re.compile(r"^(?:exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?|startfile)$")
-_HIDDEN = frozenset(
-    {"eval", "exec", "compile", "__import__", "import_module", "CDLL", "run_path", "run_module", "loads_code"}
-)
+_HIDDEN = frozenset({"eval", "exec", "__import__", "import_module", "CDLL", "run_path", "run_module", "loads_code"})
 _HIDING_MODULES = frozenset({"ctypes", "marshal", "pickle", "pty", "codeop", "code"})
 _NETWORK = names(
     "socket urllib requests httpx aiohttp http ftplib smtplib telnetlib paramiko websocket websockets urllib3 "
@@ -51,11 +49,14 @@ class _Reader:
         self._constants: dict[str, str | None] = {}
         self._names: dict[str, str] = {}
         self._hosts: list[str] = []
+        self._plain: set[ast.expr] = set()
         self._network = False
         self._writes = False
 
     def read(self, tree: ast.AST) -> None:
         nodes = list(ast.walk(tree))
+        self._plain = {node.func for node in nodes if isinstance(node, ast.Call)}
+        self._plain |= {node.value for node in nodes if isinstance(node, ast.Assign | ast.Attribute)}
         for node in nodes:
             self._learn(node)
         for node in nodes:
@@ -97,6 +98,12 @@ class _Reader:
     def _one(self, node: ast.AST) -> None:
         if isinstance(node, ast.Call):
             self._called(node)
+        elif isinstance(node, ast.Attribute) and node.attr == "environ":
+            return
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "environ":
+            self._variable(node.slice)
+        elif isinstance(node, ast.Attribute) and node not in self._plain and self._is_dangerous(node):
+            self._report("hidden_code", "Its Python hands a function that removes or runs things to another.")
         elif (
             isinstance(node, ast.Attribute)
             and node.attr
@@ -119,7 +126,7 @@ class _Reader:
 
     def _called(self, node: ast.Call) -> None:
         name = self._function(node.func)
-        if name in _HIDDEN and not self._is_method(node, {"compile"}):
+        if name in _HIDDEN:
             self._report("hidden_code")
         elif name in {"getattr", "attrgetter", "methodcaller"}:
             wanted = (
@@ -135,6 +142,10 @@ class _Reader:
             self._shell(node)
         elif name in _ARGVS and not self._is_method(node, {"run"}, base={"asyncio", "app", "loop"}):
             self._argv(node)
+        elif name in {"kill", "killpg"} and isinstance(node.func, ast.Attribute) and self._owner(node.func) == "os":
+            self._look.report("kill", self._call, inside=self._look.place.sandboxed)
+        elif name == "getenv" and node.args:
+            self._variable(node.args[0])
         elif _STARTS.match(name):
             self._report("hidden_code", "Its Python starts another program.")
         elif name in {
@@ -151,6 +162,19 @@ class _Reader:
             self._writes = True
         elif name in {"create_connection", "urlopen", "urlretrieve"}:
             self._network = True
+
+    def _variable(self, node: ast.expr) -> None:
+        name = self._text(node)
+        if name is not None and is_secret_name(name):
+            self._look.report("secret_variable", self._call, inside=True)
+
+    def _owner(self, node: ast.Attribute) -> str:
+        return self._names.get(node.value.id, node.value.id) if isinstance(node.value, ast.Name) else ""
+
+    def _is_dangerous(self, node: ast.Attribute) -> bool:
+        """Whether it is a function of the standard library that removes or starts something."""
+        known = node.attr in _TREES | _FILES | _SHELLS | _ARGVS or bool(_STARTS.match(node.attr))
+        return known and self._owner(node) in {"os", "posix", "shutil", "subprocess"}
 
     def _function(self, node: ast.expr) -> str:
         if isinstance(node, ast.Attribute):

@@ -19,7 +19,7 @@ from chargehand.adapters.guarding.place import UNKNOWN, is_secret_name
 from chargehand.adapters.guarding.programs import follow_program
 from chargehand.adapters.guarding.scope import NOTHING, SOMETHING, Out, Scope, some
 from chargehand.adapters.guarding.words import Words, text_of
-from chargehand.adapters.guarding.wrappers import RUN_BY_OTHERS
+from chargehand.adapters.guarding.wrappers import look_at_variable
 
 __all__ = ["Shell"]
 
@@ -104,7 +104,7 @@ class Shell:
         if kind == "redirected_statement":
             return self._redirected(node, scope, feed)
         if kind == "pipeline":
-            return self._pipeline(_statements(node), scope, feed)
+            return self._pipeline(node, scope, feed)
         if kind == "list":
             return self._list(node, scope, feed)
         if kind == "subshell":
@@ -141,7 +141,7 @@ class Shell:
             out = out + self._deeper(node, scope, feed)
         return out
 
-    def _list(self, node: Node, scope: Scope, feed: Out | None) -> Out:
+    def _list(self, node: Node, scope: Scope, feed: Out | None, redirects: Node | None = None) -> Out:
         """`a && b || c`: behind `&&` everything before has succeeded, behind `||` nothing is certain."""
         first, rest = _chain(node)
         out = self._deeper(first, scope, feed)
@@ -150,7 +150,8 @@ class Shell:
             before = scope.copy()
             if operator == "||" and maybe is not None:
                 scope.join(maybe)
-            out = out + self._deeper(part, scope, feed)
+            last = redirects if part is rest[-1][1] else None
+            out = out + self._last(part, scope, feed, last)
             if operator == "||":
                 scope.join(before)
             elif maybe is None:
@@ -161,11 +162,19 @@ class Shell:
             scope.join(maybe)
         return out
 
-    def _pipeline(self, nodes: Sequence[Node], scope: Scope, feed: Out | None) -> Out:
+    def _pipeline(self, node: Node, scope: Scope, feed: Out | None, redirects: Node | None = None) -> Out:
         out = feed
-        for node in nodes:
-            out = self._deeper(node, scope.copy() if len(nodes) > 1 else scope, out)
+        stages = _statements(node)
+        for stage in stages:
+            last = redirects if stage is stages[-1] else None
+            out = self._last(stage, scope.copy() if len(stages) > 1 else scope, out, last)
         return NOTHING if out is None else out
+
+    def _last(self, node: Node, scope: Scope, feed: Out | None, redirects: Node | None) -> Out:
+        """One part of a list or a pipeline; the redirections of the whole are those of its last part."""
+        if redirects is None:
+            return self._deeper(node, scope, feed)
+        return self._redirected_to(redirects, node, scope, feed)
 
     def _branches(self, node: Node, scope: Scope, feed: Out | None) -> Out:
         """Every part of an `if`: conditions change the shell itself, bodies perhaps."""
@@ -258,10 +267,9 @@ class Shell:
         values = self._words.values(value, scope)
         if text_of(node)[len(name) :].startswith("+="):
             values = some([one + other for one in scope.variables.get(name, (UNKNOWN,)) for other in values])
-        if RUN_BY_OTHERS.match(name):
-            call = Call(argv=(name,), exact=text_of(node), scope=scope.copy())
-            for text in values:
-                self._look.shell(text, call)
+        call = Call(argv=(name,), exact=text_of(node), scope=scope.copy())
+        for text in values:
+            look_at_variable(name, text, call, self._look)
         return name, values
 
     # -- commands -------------------------------------------------------------------------------------
@@ -333,6 +341,14 @@ class Shell:
     # -- redirections ---------------------------------------------------------------------------------
 
     def _redirected(self, node: Node, scope: Scope, feed: Out | None) -> Out:
+        body = node.child_by_field_name("body")
+        if body is not None and body.type == "list":
+            return self._list(body, scope, feed, node)
+        if body is not None and body.type == "pipeline":
+            return self._pipeline(body, scope, feed, node)
+        return self._redirected_to(node, body, scope, feed)
+
+    def _redirected_to(self, node: Node, body: Node | None, scope: Scope, feed: Out | None) -> Out:
         call = Call(argv=("",), exact=text_of(node), scope=scope, feed=feed)
         target = ""
         documents = []
@@ -340,7 +356,6 @@ class Shell:
             if child.type == "heredoc_redirect":
                 documents.append(child)
             feed, target = self._redirect(child, call, feed, target)
-        body = node.child_by_field_name("body")
         out = self._deeper(body, scope, feed) if body is not None else (feed or NOTHING)
         for document in documents:
             out = self._behind_document(document, scope, out)

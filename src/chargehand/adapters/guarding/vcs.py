@@ -59,6 +59,8 @@ def _git(call: Call, look: Look) -> Out | None:
         for text in alias:
             _alias(text, words[1:], inner, look)
         return SOMETHING
+    for path in read_options(words[1:], long=("--output",)).values("--output", "--output-directory"):
+        look.writes(path, inner)
     handler = _VERBS.get(words[0])
     if handler is not None:
         handler(words[1:], inner, look)

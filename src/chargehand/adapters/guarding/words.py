@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import translate
 
 from tree_sitter import Node
 
@@ -109,7 +110,7 @@ class Words:
             inner = node if kind == "string" else next((c for c in node.children if c.type == "string"), node)
             return self._quoted(inner, scope, 1, 1)
         if kind in {"simple_expansion", "expansion", "command_substitution", "arithmetic_expansion"}:
-            return [(_Part(value, splits=True),) for value in self._expansion(node, scope)]
+            return [(_Part(_at_ifs(value, scope), splits=True),) for value in self._expansion(node, scope)]
         if kind == "process_substitution":
             return [(_Part(self._feed(node, scope)),)]
         if node.named_child_count and kind not in {"brace_expression", "extglob_pattern"}:
@@ -177,7 +178,7 @@ class Words:
         operator = re.match(r":?[-=+]", rest)
         if operator is None:
             known = scope.variables.get(name)
-            return (UNKNOWN,) if known is None or known != ("",) else ("",)
+            return (UNKNOWN,) if known is None else some([_trimmed(value, rest) for value in known])
         default = self._default(node, scope, rest[operator.end() :])
         if rest[operator.end() - 1] == "+":
             return some(["", *default])
@@ -223,6 +224,13 @@ class Words:
         return joined
 
 
+def _at_ifs(value: str, scope: Scope) -> str:
+    """`value` with the separators of `IFS` made spaces, where the text has changed them."""
+    for separator in set("".join(scope.variables.get("IFS", ()))) - {UNKNOWN, " "}:
+        value = value.replace(separator, " ")
+    return value
+
+
 def _plain(data: bytes) -> list[_Way]:
     text = data.decode("utf-8", "replace")
     return [(_Part(_ESCAPED_IN_QUOTES.sub(_unescaped, text), quoted=True),)]
@@ -248,6 +256,20 @@ def escapes(text: str) -> str:
         return chr(number) if 0 < number < 0x110000 and not 0xD800 <= number < 0xE000 else UNKNOWN
 
     return _ANSI.sub(one, text)
+
+
+def _trimmed(value: str, operation: str) -> str:
+    """`${x%pattern}` and its three relatives; what else may stand there makes the value unknown."""
+    match = re.fullmatch(r"(##?|%%?)([^$`'\"\\]+)", operation)
+    if not value or match is None or UNKNOWN in value + operation or len(value) > 500:
+        return UNKNOWN if value else ""
+    pattern = re.compile(translate(match[2]))
+    cuts = range(len(value) + 1) if match[1] in {"#", "%%"} else range(len(value), -1, -1)
+    for cut in cuts:
+        taken, left = (value[:cut], value[cut:]) if match[1][0] == "#" else (value[cut:], value[:cut])
+        if pattern.match(taken):
+            return left
+    return value
 
 
 def _indexed(values: tuple[str, ...] | None, index: str) -> tuple[str, ...]:

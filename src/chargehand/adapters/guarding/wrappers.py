@@ -6,18 +6,36 @@ import re
 from dataclasses import dataclass, replace
 
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
+from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import read_options
-from chargehand.adapters.guarding.place import UNKNOWN, is_secret_name
+from chargehand.adapters.guarding.place import UNKNOWN, is_loopback, is_secret_name
 from chargehand.adapters.guarding.scope import SOMETHING, Out
 
-__all__ = ["RUN_BY_OTHERS", "WRAPPERS"]
+__all__ = ["WRAPPERS", "look_at_variable"]
 
 RUN_BY_OTHERS = re.compile(
     r"^(?:GIT_(?:SSH_COMMAND|SSH|EDITOR|SEQUENCE_EDITOR|PAGER|EXTERNAL_DIFF|ASKPASS|PROXY_COMMAND)|SSH_ASKPASS|EDITOR|VISUAL"
     r"|PAGER|MANPAGER|BROWSER|PROMPT_COMMAND|LESSOPEN|SUDO_ASKPASS|RSYNC_RSH|CVS_RSH)$"
 )
 """Variables whose value other programs run as a command."""
+_INDEX = re.compile(
+    r"^(?:PIP_(?:EXTRA_)?INDEX_URL|PIP_FIND_LINKS|UV_(?:DEFAULT_|EXTRA_)?INDEX(?:_URL)?|UV_FIND_LINKS|NPM_CONFIG_REGISTRY"
+    r"|YARN_NPM_REGISTRY_SERVER|YARN_REGISTRY|GOPROXY|CARGO_REGISTRIES_\w+|BUNDLE_MIRROR\w*|GEM_SOURCE)$",
+    re.IGNORECASE,
+)
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+
+
+def look_at_variable(name: str, value: str, call: Call, look: Look) -> None:
+    """A variable is set that makes other programs run something, or fetch from elsewhere."""
+    if RUN_BY_OTHERS.match(name):
+        look.shell(value, call)
+    elif _INDEX.match(name) and "://" in value:
+        host = host_of(value)
+        if not is_loopback(host) and host not in look.place.hosts:
+            look.report("install_untrusted", call)
+    elif name.lower() in {"http_proxy", "https_proxy", "all_proxy"} and value:
+        look.host(host_of(value), call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,8 @@ def _wrapper(call: Call, look: Look) -> Out | None:
         inner.pop(0)
     if inner and inner[0] == "--":
         inner.pop(0)
+    if "{" in inner[:2]:  # `time { …; }`: the grammar takes the brace for a word
+        inner = inner[inner.index("{") + 1 :]
     if not inner:
         return None
     if form.by_shell:
@@ -113,8 +133,7 @@ def _env(call: Call, look: Look) -> Out | None:
     while words and (match := _ASSIGNMENT.fullmatch(words[0])):
         words.pop(0)
         scope.variables[match[1]] = (match[2],)
-        if RUN_BY_OTHERS.match(match[1]):
-            look.shell(match[2], inner)
+        look_at_variable(match[1], match[2], inner, look)
     if words:
         return look.again(words, inner)
     if not options.has("-i", "--ignore-environment", "-") and call.args[:1] != ("-",):
