@@ -474,6 +474,46 @@ def test_too_large_a_request(run: Any) -> None:
     run(play())
 
 
+def test_too_many_requests_at_once(run: Any) -> None:
+    """Whatever an agent does, the coordinator's memory is bounded."""
+
+    async def play() -> None:
+        async with metered(scenario({"silence": "forever", "times": 2}, {"say": "x"}), bounds=Bounds(parallel=2)) as (
+            server,
+            meter,
+        ):
+            access, other = meter.open(spec()), meter.open(spec("other"))
+            speech = SPEECHES[Dialect.CHAT]
+            hanging = [asyncio.ensure_future(ask(access.base_url, speech, token=access.token)) for _ in range(2)]
+            await server.requests(2)
+            answer = await ask(access.base_url, speech, token=access.token)
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+            assert (await ask(other.base_url, speech, token=other.token)).status == 200
+            meter.close("attempt")
+            for one in await asyncio.gather(*hanging, return_exceptions=True):
+                assert isinstance(one, aiohttp.ClientError)
+
+    run(play())
+
+
+def test_a_client_that_waits_to_be_told_to_send(run: Any) -> None:
+    async def play() -> None:
+        async with metered(scenario({"say": "x"})) as (_, meter):
+            access = meter.open(spec())
+            reader, writer = await asyncio.open_connection("127.0.0.1", meter.port)
+            body = json.dumps(SPEECHES[Dialect.CHAT].body(False, "Go.", False)).encode()
+            path = access.base_url.split(str(meter.port))[1] + "/v1/chat/completions"
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode())
+            assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(body)
+            assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+            await writer.wait_closed()
+
+    run(play())
+
+
 def test_an_upstream_connection_is_used_again(run: Any) -> None:
     async def play() -> None:
         peers = set()
@@ -564,6 +604,8 @@ def test_opening_looking_closing(run: Any) -> None:
         assert meter.close("attempt") == MeterRecord()
         await meter.stop()
         await meter.stop()
+        with pytest.raises(UserError, match="must begin with https://"):
+            await Meter({"bad": Upstream(base_url="api.example.com")}, PriceTable.packaged()).start()
 
     run(play())
 

@@ -68,9 +68,13 @@ class Meter:
     # -- life -------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen on a free port of 127.0.0.1; `UserError` for a proxy of the environment that cannot be used."""
+        """Listen on a free port of 127.0.0.1; `UserError` for an address or a proxy that cannot be used."""
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 
+        for name, one in self._upstreams.items():
+            if not one.base_url.startswith(("http://", "https://")):
+                text = f"The address {one.base_url!r} of the model provider {name} must begin with https:// or http://."
+                raise UserError(text, code="upstream")
         self._proxies = {one.base_url: proxy_of(one.base_url) for one in self._upstreams.values()}
         self._session = ClientSession(
             connector=TCPConnector(limit=0, keepalive_timeout=60),

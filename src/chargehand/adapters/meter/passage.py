@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
@@ -63,10 +63,21 @@ class Passage:
 
     async def carry(self) -> web.StreamResponse:
         """Answer the agent."""
+        if len(self._account.running) >= self._bounds.parallel:
+            text = f"More than {self._bounds.parallel} requests at once."
+            told = refusal(self._dialect, 429, text, final=False)
+            return answer_of(replace(told, headers=(("Retry-After", "1"),)))
+        self._account.running.add(self._exchange)
+        try:
+            return await self._carry()
+        finally:
+            self._settle()
+
+    async def _carry(self) -> web.StreamResponse:
         from aiohttp import ClientError, web
 
         try:
-            body = await self._request.read()
+            body = await self._body()
         except web.HTTPRequestEntityTooLarge:
             limit = self._bounds.request_bytes
             return answer_of(refusal(self._dialect, 413, f"The request is larger than {limit:,} bytes."))
@@ -76,7 +87,6 @@ class Passage:
             self._account.refused()
             return answer_of(_used_up(self._dialect, over))
         since = self._account.asked(self._model) if is_metered else self._account.clock()
-        self._account.running.add(self._exchange)
         try:
             async with self._ask(self._admitted.upstream, question) as arrival:
                 return await self._pass_on(arrival, since, adds_usage=adds_usage)
@@ -86,8 +96,11 @@ class Passage:
             return self._broken(504, "The provider did not answer in time.")
         except (ClientError, OSError) as error:
             return self._broken(502, f"The provider cannot be reached, or broke off: {_said(error)}.")
-        finally:
-            self._settle()
+
+    async def _body(self) -> bytes:
+        if self._request.headers.get("Expect", "").lower() == "100-continue" and self._request.transport is not None:
+            self._request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return await self._request.read()
 
     def _question(self, body: bytes) -> tuple[Question, bool]:
         """What goes on to the provider, and whether it was made to ask for its usage."""

@@ -105,8 +105,12 @@ class MeterRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The limits of the meter itself. `silence_s` is how long a provider may keep a request waiting for a byte."""
+    """The limits of the meter itself: of a request, of requests at once in an attempt, of waiting.
 
+    `silence_s` is how long a provider may keep a request waiting for a byte.
+    """
+
+    parallel: int = 32
     request_bytes: int = 64 * 1024 * 1024
     connect_s: float = 30.0
     silence_s: float = 1800.0
