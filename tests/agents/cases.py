@@ -84,9 +84,15 @@ def stall(ground: Ground) -> str:
 
 def rate_limit(ground: Ground) -> str:
     """Is refused with 429 and a time to wait, and the task goes on after it."""
-    refused = {"error": {"status": 429, "message": "Rate limit reached.", "retry_after_s": 3}, "times": 5}
-    with ground.model(refused, {"write": {"path": "hello.txt", "text": "hello\n"}}, DONE) as server:
-        ground.run_plan(server)
+    refused = {"error": {"status": 429, "message": "Rate limit reached.", "retry_after_s": 2}, "times": "forever"}
+    with ground.model(refused) as server:
+        ground.write_plan(server)
+        process = ground.start_run()
+        # some ask again until they are answered, others give up and are started again after the wait
+        ground.until(lambda: len(server.seen) > 12 or ground.events("CircuitOpened"), "it asks again, or gives up")
+        port = int(server.url.rpartition(":")[2])
+    with ground.model({"write": {"path": "hello.txt", "text": "hello\n"}}, DONE, port=port):
+        ground.finish(process)
     ground.expect_landed("hello.txt", "hello\n")
     waits = len(ground.events("CircuitOpened"))
     return f"waited {waits}×" if waits else "by itself"

@@ -137,6 +137,8 @@ class Ground:
         """The events of a type in the journal of the run."""
         done = self.start("log")
         out, _ = done.communicate(timeout=SOON_S)
+        if done.returncode != 0:
+            return []  # there is no run yet
         return [event for event in map(json.loads, out.splitlines()) if event["type"] == kind]
 
     # -- processes
@@ -155,7 +157,7 @@ class Ground:
         while not ready():
             if time.monotonic() > deadline:
                 raise Failed(f"{what} within {SOON_S} s: that did not happen")
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     def expect_nothing_left(self) -> None:
         """No process that the attempt started is alive [I11]."""
