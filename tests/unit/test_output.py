@@ -77,6 +77,13 @@ def test_a_secret_of_several_lines(tmp_path: Path):
     assert (tmp_path / "log").read_text() == "before\n[redacted]\nafter\n"
 
 
+def test_a_secret_that_only_a_terminal_would_show(tmp_path: Path):
+    veiled = "".join(f"{char}\x1b[1m" for char in "hunter22").encode()
+    (tmp_path / "log").write_bytes(b"\x1b[31mred\xff\n<" + veiled + b">\n")
+    Redactor(["hunter22"]).file(tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == b"\x1b[31mred\xff\n<[redacted]>\n"
+
+
 def test_a_file_without_secrets_is_left_alone(tmp_path: Path):
     log = tmp_path / "log"
     log.write_text("nothing here")

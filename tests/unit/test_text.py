@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.adapters.text import REDACTED, clean_text, redact, secret_values
+from chargehand.adapters.text import REDACTED, clean_text, redact, secret_values, shown_without
+from chargehand.domain.secrecy import Vault
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,14 @@ def test_secret_values():
         "s3cr3t-pass",
     }
     assert list(values) == sorted(values, key=lambda value: (-len(value), value))
+
+
+def test_what_is_shown_holds_no_secret_whatever_stands_between_its_letters():
+    vault = Vault(["hunter22"])
+    veiled = "".join(f"{char}\x1b[1m" for char in "hunter22")
+    assert shown_without(f"\x1b[31ma hunter22 {veiled}", vault) == f"a {REDACTED} {REDACTED}"
+    assert shown_without("\x1b[31ma hunter22", vault) == f"\x1b[31ma {REDACTED}"
+    assert shown_without("plain", vault) == "plain"
 
 
 def test_redact():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from chargehand.adapters.text import clean_text
+from chargehand.adapters.text import clean_text, shown_without
 from chargehand.domain.secrecy import Strainer, Vault
 
 __all__ = ["TAIL_LINES", "Redactor", "last_state", "normalise_tail", "read_end"]
@@ -25,8 +26,8 @@ class Redactor:
         self.vault = secrets if isinstance(secrets, Vault) else Vault(secrets)
 
     def text(self, text: str) -> str:
-        """The text with every secret replaced."""
-        return self.vault.text(text)
+        """The text with every secret replaced, also one that only a terminal would show."""
+        return shown_without(text, self.vault)
 
     def data(self, data: bytes) -> bytes:
         """The bytes with every secret replaced; what is not UTF-8 stays as it is."""
@@ -37,24 +38,36 @@ class Redactor:
         if not self.vault.forms:
             return
         try:
-            dirty = any(self.data(piece) != piece for piece in self._pieces(path))
+            if any(self.data(piece) != piece for piece in self._pieces(path)):
+                self._rewrite(path, self._strained)
+            if any(self._is_veiled(piece) for piece in self._pieces(path)):
+                self._rewrite(path, self._unveiled)
         except FileNotFoundError:
             return
-        if dirty:
-            self._rewrite(path)
 
-    def _rewrite(self, path: Path) -> None:
+    def _rewrite(self, path: Path, made: Callable[[BinaryIO], Iterable[bytes]]) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        strainer = Strainer(self.vault)
         with os.fdopen(handle, "wb") as target, path.open("rb") as source:
-            while piece := source.read(_PIECE):
-                target.write(strainer.feed(piece))
-            target.write(strainer.rest())
+            target.writelines(made(source))
         Path(name).replace(path)
 
+    def _strained(self, source: BinaryIO) -> Iterable[bytes]:
+        strainer = Strainer(self.vault)
+        while piece := source.read(_PIECE):
+            yield strainer.feed(piece)
+        yield strainer.rest()
+
+    def _is_veiled(self, data: bytes) -> bool:
+        """Whether a secret would show on a terminal, which leaves out what stands between its letters."""
+        return b"\x1b" in data and shown_without(text := data.decode("utf-8", "replace"), self.vault) != text
+
+    def _unveiled(self, source: BinaryIO) -> Iterable[bytes]:
+        for line in source:
+            yield self.text(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
     def _pieces(self, path: Path) -> Iterable[bytes]:
-        """The file in pieces that overlap by more than the longest form of a secret."""
-        overlap = max(map(len, self.vault.forms))
+        """The file in pieces that overlap by more than the longest form of a secret with sequences between its letters."""
+        overlap = 8 * max(map(len, self.vault.forms))
         kept = b""
         with path.open("rb") as file:
             while piece := file.read(_PIECE):

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
 
+from chargehand.adapters.text import shown_without
 from chargehand.domain.events import Event, RunReplanned, RunStarted
 from chargehand.domain.outcome import Change, Report
 from chargehand.domain.plan import Task
@@ -48,7 +49,7 @@ def _of(value: Any, vault: Vault) -> Any:
     if isinstance(value, Enum):
         return value
     if isinstance(value, str):
-        return vault.text(value)
+        return shown_without(value, vault)
     if isinstance(value, tuple):
         return tuple(_of(item, vault) for item in value)
     if not is_dataclass(value) or isinstance(value, type | RunStarted | RunReplanned):

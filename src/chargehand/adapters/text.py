@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from chargehand.domain.secrecy import REDACTED, redact, secret_values
+from chargehand.domain.secrecy import REDACTED, Vault, redact, secret_values
 
-__all__ = ["REDACTED", "clean_text", "redact", "secret_values"]
+__all__ = ["REDACTED", "clean_text", "redact", "secret_values", "shown_without"]
 
 # Every alternative also matches its unfinished form, so that no character is looked at twice.
 _SEQUENCE = re.compile(
@@ -32,3 +32,16 @@ def clean_text(text: str) -> str:
     text = _RETURN.sub("\n", text)
     text = _CONTROL.sub("", text)
     return _SURROGATE.sub("\ufffd", text)
+
+
+def shown_without(text: str, vault: Vault) -> str:
+    """`text` without secrets, also without one that only shows once the sequences between its letters are left out.
+
+    Then the whole text comes without any.
+    """
+    text = vault.text(text)
+    if text.isprintable():
+        return text
+    cleaned = clean_text(text)
+    hidden = vault.text(cleaned)
+    return text if hidden == cleaned else hidden
