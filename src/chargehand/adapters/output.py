@@ -66,7 +66,7 @@ class Redactor:
             yield self.text(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def _pieces(self, path: Path) -> Iterable[bytes]:
-        """The file in pieces that overlap by more than the longest form of a secret with sequences between its letters."""
+        """The file in pieces that overlap by more than the longest form of a secret, with sequences in between."""
         overlap = 8 * max(map(len, self.vault.forms))
         kept = b""
         with path.open("rb") as file:

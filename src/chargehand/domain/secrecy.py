@@ -116,17 +116,20 @@ class Vault:
     def __init__(self, values: Iterable[str] = (), beside: Vault | None = None) -> None:
         self._own = set(_sorted(values))
         self._beside = beside
-        self._known: tuple[str, ...] | None = None
+        self._edition = 0
+        self._known: tuple[int, ...] = ()
         self._forms: tuple[str, ...] = ()
         self._bytes: tuple[bytes, ...] = ()
 
     def include(self, other: Vault) -> None:
         """Count the secrets of another vault as well, in place of those of an earlier one."""
         self._beside = other
+        self._edition += 1
 
     def learn(self, values: Iterable[str]) -> None:
         """Take more secrets in."""
         self._own.update(_sorted(values))
+        self._edition += 1
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -154,11 +157,17 @@ class Vault:
                 data = data.replace(form, REDACTED.encode())
         return data
 
+    @property
+    def _editions(self) -> tuple[int, ...]:
+        """What changes whenever there is more to know."""
+        beside = self._beside
+        return (self._edition,) if beside is None else (self._edition, id(beside), *beside._editions)
+
     def _refresh(self) -> None:
-        values = self.values
-        if values != self._known:
-            self._known = values
-            found = {form for value in values for form in forms(value)}
+        editions = self._editions
+        if editions != self._known:
+            self._known = editions
+            found = {form for value in self.values for form in forms(value)}
             self._forms = tuple(sorted(found, key=lambda form: (-len(form), form)))
             self._bytes = tuple(form.encode("utf-8", "surrogateescape") for form in self._forms)
 
