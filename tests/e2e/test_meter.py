@@ -161,7 +161,7 @@ def test_a_running_stream_is_let_finish(run: Any) -> None:
     async def play() -> None:
         steps = ({"say": "a long answer " * 20, "pause_s": 0.01}, {"say": "short"})
         async with metered(scenario(*steps, usage=NUMBERS)) as (server, meter):
-            access = meter.open(spec(tokens=500))
+            access = meter.open(spec(tokens=1500))
             speech = SPEECHES[Dialect.ANTHROPIC]
             slow = asyncio.ensure_future(ask(access.base_url, speech, token=access.token))
             await server.requests(1)
@@ -628,18 +628,35 @@ def test_a_body_that_is_no_json_passes_too(run: Any) -> None:
     run(play())
 
 
-def test_the_answer_is_counted_before_it_ends(run: Any) -> None:
-    """An agent that asks again at once finds its budget as it is, not as it was."""
+def test_a_budget_is_used_up_before_its_stream_has_ended(run: Any) -> None:
+    """I10: a client goes on at the last event it waits for; the connection may stay open long after that."""
 
     async def play() -> None:
-        async with metered(scenario({"say": "x"}, usage=NUMBERS)) as (_, meter):
-            access = meter.open(spec(tokens=1050))
-            async with aiohttp.ClientSession() as session:
-                for wanted in (200, 400):
-                    body = SPEECHES[Dialect.ANTHROPIC].body(True, "Go.", False)
-                    async with session.post(f"{access.base_url}/v1/messages", json=body) as answer:
-                        assert answer.status == wanted
-                        await answer.read()
+        done = asyncio.Event()
 
-    for _ in range(20):
-        run(play())
+        async def lingering(request: web.BaseRequest) -> web.StreamResponse:
+            answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await answer.prepare(request)
+            start = {"type": "message_start", "message": {"model": "claude-opus-4-5", "usage": {"input_tokens": 900}}}
+            last = {"type": "message_delta", "usage": {"output_tokens": 100}}
+            for event in (start, last, {"type": "message_stop"}):
+                await answer.write(b"data: %b\n\n" % json.dumps(event).encode())
+            await done.wait()
+            return answer
+
+        async with provider(lingering) as meter, aiohttp.ClientSession() as session:
+            for key, limit in (("tokens", {"tokens": 1000}), ("money", {"usd": 0.007})):
+                done.clear()
+                access = meter.open(spec(key, **limit))
+                body = SPEECHES[Dialect.ANTHROPIC].body(True, "Go.", False)
+                async with session.post(f"{access.base_url}/v1/messages", json=body) as first:
+                    while b"message_stop" not in await first.content.readline():
+                        pass
+                    assert meter.look(key).running == 1
+                    async with session.post(f"{access.base_url}/v1/messages", json=body) as second:
+                        assert second.status == 400
+                    done.set()
+                    await first.read()
+                assert meter.look(key).tokens == 1000
+
+    run(play())

@@ -22,9 +22,13 @@ _MOST_MODELS = 50
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Exchange:
-    """One request under way. `settle` tells its account what it used so far; only the first call counts."""
+    """One request under way. `so_far` is the model and what it used, as far as it was told; None before that.
+
+    `settle` tells its account the same for good; only the first call counts.
+    """
 
     settle: Callable[[], None]
+    so_far: Callable[[], tuple[str, TokenUse] | None]
     task: asyncio.Task[object] | None = None
 
 
@@ -88,12 +92,22 @@ class Account:
         self._refused += 1
 
     def over_budget(self) -> str:
-        """Which budget is used up, in words; empty when none is."""
-        tokens = self._use.input + self._use.output
+        """Which budget is used up, in words; empty when none is. What is under way counts as far as it was told.
+
+        An agent may go on as soon as it has read the last event of a stream, before the stream has come to its end.
+        """
+        if self.spec.tokens is None and self.spec.usd is None:
+            return ""
+        use, usd = self._use, self._usd
+        for exchange in self.running:
+            if (told := exchange.so_far()) is not None:
+                use += told[1]
+                usd += self.prices.usd(*told, self.now()) or 0.0
+        tokens = use.input + use.output
         if self.spec.tokens is not None and tokens >= self.spec.tokens:
             return f"{tokens:,} of {self.spec.tokens:,} tokens are used"
-        if self.spec.usd is not None and self._usd >= self.spec.usd:
-            return f"{self._usd:.4f} of {self.spec.usd:.4f} US dollars are used"
+        if self.spec.usd is not None and usd >= self.spec.usd:
+            return f"{usd:.4f} of {self.spec.usd:.4f} US dollars are used"
         return ""
 
     def record(self) -> MeterRecord:

@@ -17,7 +17,7 @@ from chargehand.adapters.meter.headers import onward, returned
 from chargehand.adapters.meter.values import Bounds, Upstream
 from chargehand.adapters.meter.watching import Watch, message_in
 from chargehand.adapters.text import clean_text, redact
-from chargehand.dialects import Dialect, Errand, Refusal, Route, refusal, retry_at
+from chargehand.dialects import Dialect, Errand, Refusal, Route, TokenUse, refusal, retry_at
 from chargehand.dialects.chat import UsageChunkFilter, asking_for_usage
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Passage:
         self._watch: Watch | None = None
         self._arrival: Arrival | None = None
         self._is_settled = False
-        self._exchange = Exchange(settle=self._settle, task=asyncio.current_task())
+        self._exchange = Exchange(settle=self._settle, so_far=self._so_far, task=asyncio.current_task())
 
     async def carry(self) -> web.StreamResponse:
         """Answer the agent."""
@@ -152,7 +152,7 @@ class Passage:
         if strip and (rest := strip.finish()):
             await self._to_agent(answer.write(rest))
         self._watch.finish()
-        self._settle()  # before the agent can know that the answer is over, and ask again
+        self._settle()
         await self._to_agent(answer.write_eof())
         return answer
 
@@ -175,6 +175,10 @@ class Passage:
         if self._request.transport is not None:
             self._request.transport.abort()
         return web.Response(status=status)
+
+    def _so_far(self) -> tuple[str, TokenUse] | None:
+        use = self._watch.usage if self._watch and not self._is_settled else None
+        return (self._watch.model or self._model, use) if self._watch and use else None
 
     def _settle(self) -> None:
         """Tell the account what came of this request; only the first time."""
