@@ -1,0 +1,169 @@
+"""Attempts whose agent reaches its model through the meter: real sockets, a scripted model, a small agent program."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargehand.adapters.meter import Meter, PriceTable, Upstream
+from chargehand.domain.options import AgentDef
+from chargehand.domain.outcome import AttemptResult, ExitKind
+from chargehand.testing.model import ModelServer, Scenario
+from tests.e2e.execution import OUTER, Execution
+from tests.e2e.world import World
+
+KEY = "made-up-real-key-0123456789"
+MODEL = "claude-sonnet-4-5"
+
+# Asks its model until that says something without a report, or refuses, and prints what Claude Code would.
+_PROGRAM = """\
+import json, os, pathlib, sys, time, urllib.error, urllib.request
+brief = sys.stdin.read()
+messages = [{"role": "user", "content": brief}]
+tools = [{"name": "Bash", "input_schema": {"type": "object", "properties": {"command": {"type": "string"}}}}]
+def tell(**doc): print(json.dumps(doc), flush=True)
+tell(type="system", subtype="init", session_id="s-1", model=sys.argv[sys.argv.index("--model") + 1])
+def ask():
+    body = {"model": sys.argv[sys.argv.index("--model") + 1], "max_tokens": 9, "messages": messages, "tools": tools}
+    head = {"x-api-key": os.environ["ANTHROPIC_API_KEY"], "content-type": "application/json"}
+    url = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
+    return json.load(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), head)))
+while True:
+    try:
+        answer = ask()
+    except urllib.error.HTTPError as error:
+        if "stubborn" in sys.argv:
+            time.sleep(600)
+        tell(type="result", subtype="success", is_error=True, api_error_status=error.code, result="API Error", usage={})
+        sys.exit(1)
+    messages.append({"role": "assistant", "content": answer["content"]})
+    tell(type="assistant", parent_tool_use_id=None, message=answer)
+    calls = [part for part in answer["content"] if part["type"] == "tool_use"]
+    if not calls:
+        tell(type="result", subtype="success", is_error=False, result=answer["content"][-1]["text"], session_id="s-1")
+        break
+    results = []
+    for call in calls:
+        os.system(call["input"]["command"])
+        results.append({"type": "tool_result", "tool_use_id": call["id"], "content": "done"})
+    messages.append({"role": "user", "content": results})
+"""
+
+WORK: tuple[Mapping[str, Any], ...] = ({"run": "echo hello > hello.txt"}, {"report": {"status": "DONE"}})
+
+
+@pytest.fixture
+def each(repo, tmp_path) -> Execution:
+    return Execution(repo=repo, root=tmp_path, outer={**OUTER, "REAL_KEY": KEY})
+
+
+def program(folder: Path, *args: str) -> AgentDef:
+    script = folder / "program.py"
+    script.write_text(_PROGRAM)
+    command = shlex.join([sys.executable, "-I", "-S", str(script)])
+    return AgentDef(name="fake", kind="claude", command=command, key="env:REAL_KEY", model=MODEL, args=args)
+
+
+def attempt(
+    each: Execution,
+    *steps: Mapping[str, Any],
+    args: tuple[str, ...] = (),
+    usage: Mapping[str, int] | None = None,
+    **spec,
+) -> tuple[AttemptResult, ModelServer]:
+    """One attempt through a meter, at a model that says this."""
+
+    async def play() -> tuple[AttemptResult, ModelServer]:
+        given = {"plays": [{"steps": list(steps)}], "usage": usage or {"input": 1000, "cached": 400, "output": 50}}
+        async with ModelServer(Scenario.of(given), key=KEY) as server:
+            meter = Meter({"fake": Upstream(base_url=server.url, key=KEY)}, PriceTable.packaged())
+            await meter.start()
+            fleet = each.fleet(program(each.root, *args), meter=meter, metered={"fake"})
+            asked = each.spec(**spec)
+            await fleet.submit(asked)
+            try:
+                return await fleet.wait(asked.key), server
+            finally:
+                await fleet.close()
+
+    return asyncio.run(play())
+
+
+def test_what_passed_the_meter_is_what_was_used(each):
+    """The program tells of no tokens here; the real key went to the provider, and is in no file of ours."""
+    result, server = attempt(each, *WORK)
+    assert result.report is not None
+    assert result.usage.tokens == 2 * 1050
+    assert result.usage.usd == pytest.approx(2 * (600 * 3 + 400 * 0.3 + 50 * 15) / 1e6)
+    assert result.model == MODEL
+    assert {seen.headers["x-api-key"] for seen in server.seen} == {KEY}
+    kept = [path for path in each.folder.rglob("*") if path.is_file()]
+    assert [path for path in kept if KEY.encode() in path.read_bytes()] == []
+    assert [path for path in kept if b"chm-" in path.read_bytes()] == []
+
+
+def test_a_budget_is_held_in_mid_attempt(each):
+    """I10: the request after it was used up is refused, and the attempt ends as over its budget."""
+    result, server = attempt(each, {"run": "true", "times": "forever"}, tokens=2000)
+    assert result.exit.kind is ExitKind.OVER_BUDGET
+    assert len(server.seen) == 2
+    assert result.usage.tokens == 2100
+
+
+def test_a_time_to_wait_is_read_where_the_program_tells_none(each):
+    """The program says 429 and no more; the header said when."""
+    before = time.time()
+    result, _ = attempt(each, {"error": {"status": 429, "retry_after_s": 60}, "times": "forever"})
+    assert result.exit.kind is ExitKind.RATE_LIMITED
+    assert result.exit.retry_at is not None
+    assert before + 60 <= result.exit.retry_at <= time.time() + 60
+
+
+def test_a_program_that_would_sit_and_wait_is_ended(each):
+    """The provider said: in an hour. The runtime waits better than a process does."""
+    refused = {"error": {"status": 429, "message": "Come back later.", "retry_after_s": 3600}, "times": "forever"}
+    result, _ = attempt(each, refused, args=("stubborn",))
+    assert result.exit.kind is ExitKind.RATE_LIMITED
+    assert result.exit.retry_at is not None
+    assert result.exit.retry_at > time.time() + 3000
+    assert "Come back later" in result.exit.detail
+    assert result.usage.wall_s < 30
+
+
+def test_another_model_than_the_one_asked_for_is_told(each):
+    result, _ = attempt(each, {**WORK[0], "model": "claude-haiku-4-5"}, {**WORK[1], "model": "claude-haiku-4-5"})
+    assert any("claude-haiku-4-5 answered" in warning for warning in result.warnings)
+    result, _ = attempt(each, *({**step, "model": f"{MODEL}-20250929"} for step in WORK))
+    assert result.warnings == ()
+
+
+def test_a_whole_run_goes_through_the_meter(repo, tmp_path):
+    """As the settings have it: the key is named, never written; the journal knows tokens and money."""
+    repo.environ["REAL_KEY"] = KEY
+    world = World(repo=repo, folder=tmp_path / "world")
+    world.folder.mkdir()
+    agent = program(world.folder)
+
+    async def play() -> None:
+        given = {"plays": [{"steps": list(WORK)}], "usage": {"input": 1000, "output": 50}}
+        async with ModelServer(Scenario.of(given), key=KEY) as server:
+            sets = ["agent=fake", "agents.fake.kind=claude", f"agents.fake.command={agent.command}"]
+            sets += ["agents.fake.key=env:REAL_KEY", f"agents.fake.base_url={server.url}", f"agents.fake.model={MODEL}"]
+            plan = world.folder / "plan.json"
+            plan.write_text(json.dumps({"chargehand": 1, "plan": "test", "tasks": [{"id": "a", "title": "Say hello"}]}))
+            await world._play(plan, sets, None, unattended=True, base=None)
+
+    asyncio.run(play())
+    assert world.outcome() == ("integrated", "integrated")
+    assert world.landed("hello.txt") == "hello"
+    assert world.document["usage"]["tokens"] == 2100
+    assert world.document["usage"]["usd"] == pytest.approx(2 * (1000 * 3 + 50 * 15) / 1e6)
+    assert KEY not in json.dumps([str(event) for event in world.events()])
