@@ -52,7 +52,7 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     commit = await workshop.repository.resolve(base or "HEAD")
     found = check_loaded(loaded, await workshop.world(subject, commit))
     ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
-    return _surveyed(loaded, found, workshop.settings, *ahead)
+    return _surveyed(loaded, found, workshop.settings, *ahead, *_dangers(subject, workshop.settings, loaded))
 
 
 def _surveyed(loaded: LoadedPlan, found: Survey, settings: Settings, *more: Problem) -> Surveyed:
@@ -96,7 +96,14 @@ def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
     text = f"{why.message} `run` needs a repository with a commit."
     missing = Problem(code=why.code, message=text, severity=Severity.WARNING, hint=why.hint)
     ahead = _ahead(subject, settings, here, loaded.source)
-    return _surveyed(loaded, found, settings, *ahead, missing)
+    return _surveyed(loaded, found, settings, *ahead, *_dangers(subject, settings, loaded), missing)
+
+
+def _dangers(plan: Plan, settings: Settings, loaded: LoadedPlan) -> list[Problem]:
+    """The commands a run will ask about."""
+    from chargehand.wiring.questioning import dangers_ahead
+
+    return dangers_ahead(plan, loaded.source, settings.commands.approved)
 
 
 def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Problem]:

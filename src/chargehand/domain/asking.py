@@ -93,7 +93,7 @@ _CALL = {
 
 def ask_about_command(state: RunState, asked: Questioned) -> Events:
     """A dangerous command of the plan: nothing runs it without a yes."""
-    text = f"{asked.where} runs a command that {asked.why}."
+    text = f"{asked.where} wants to run a command that needs a yes. {asked.why}"
     kind, reason = DecisionKind.COMMAND, Reason.COMMAND_REJECTED
     choices = ("approve", "reject")
     return ask(state, asked.task, kind, reason, text, choices, "reject", effects=_COMMAND, command=asked.command)
@@ -101,7 +101,7 @@ def ask_about_command(state: RunState, asked: Questioned) -> Events:
 
 def ask_about_call(state: RunState, asked: CommandAsked) -> Events:
     """A dangerous command of a live agent, which waits for the answer; silence never approves [I9]."""
-    text = f"Attempt {asked.attempt} of task {asked.task} wants to run a command that {asked.why}."
+    text = f"Attempt {asked.attempt} of task {asked.task} wants to run a command that needs a yes. {asked.why}"
     kind, reason, choices = DecisionKind.COMMAND, Reason.COMMAND_REJECTED, ("approve", "deny", "reject")
     return ask(
         state, asked.task, kind, reason, text, choices, "deny", effects=_CALL, command=asked.command, call=asked.call

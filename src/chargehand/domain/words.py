@@ -161,7 +161,8 @@ class Failure:
 class Questioned:
     """A command of the plan that wants an explicit yes before it runs (SPEC 7.2).
 
-    `task` is the task whose verify command it is, empty for gates and setup; `where` names it for people.
+    `task` is the task whose verify command it is, empty for gates and setup; `where` names it for people, `why` says
+    in whole sentences what is dangerous about it.
     """
 
     task: str

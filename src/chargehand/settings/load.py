@@ -92,7 +92,9 @@ class _Reader:
             gates=self._gates(),
             setup=self._setup(),
             env=self._env_spec(),
-            commands=Commands(build=self.get("commands.build"), test=self.get("commands.test")),
+            commands=Commands(
+                build=self.get("commands.build"), test=self.get("commands.test"), approved=self._approved()
+            ),
             sandbox=self._sandbox(),
             agents=self._agents(),
             caps=self._caps(),
@@ -216,6 +218,15 @@ class _Reader:
         elif url and not url.startswith(("https://", "http://")):
             self._wrong(key, f"{key} is no URL that begins with https:// or http://.", "")
         return url or None
+
+    def _approved(self) -> tuple[str, ...]:
+        """A yes is a person's to give: a file that comes with a repository cannot."""
+        key = "commands.approved"
+        texts = tuple(self.get(key, ()))
+        if texts and self._found.values[key].rank is Rank.PROJECT:
+            hint = "Name them in your own settings file, or with CHARGEHAND_COMMANDS_APPROVED."
+            self._wrong(key, f"{key} is a yes of yours and cannot be set by a project's file.", hint)
+        return texts
 
     def _notify_command(self) -> Command | None:
         """It runs outside every sandbox, so a file that comes with a repository does not name it."""

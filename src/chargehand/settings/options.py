@@ -141,6 +141,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="secrets.allow", type=Texts, default=[], help="Patterns of paths where formats of keys do not count."),
     Option(key="commands.build", type=ShellOrArgv, help="Build command, for systems whose plans name none."),
     Option(key="commands.test", type=ShellOrArgv, help="Test command, for systems whose plans name none."),
+    Option(key="commands.approved", type=Texts, default=[], help="Exact commands of plans that need no further yes."),
     Option(
         key="sandbox.kind", type=_SANDBOX, default="auto", flag="--sandbox", help="auto takes the first that works."
     ),

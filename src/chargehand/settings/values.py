@@ -39,10 +39,11 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commands:
-    """Build and test commands for systems whose plans name none."""
+    """Build and test commands for systems whose plans name none; `approved` are commands that need no further yes."""
 
     build: Command | None = None
     test: Command | None = None
+    approved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from chargehand.ports import OpenRun
 from chargehand.settings import Settings, load_settings, merge_into
 from chargehand.wiring import starting
 from chargehand.wiring.places import Places
+from chargehand.wiring.questioning import questioned
 from chargehand.wiring.secrecy import known_secrets
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class Workshop:
             target=await self.current_branch() or "",
         )
         files = [plan_file] if plan_file else []
-        return await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
+        asked = questioned(plan, settings.commands.approved)
+        event = await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
+        return replace(event, questioned=asked)
 
     async def start(self, event: RunStarted, *, any_id: bool) -> OpenRun:
         """Create the run; with `any_id` the next free id is taken when another process was faster."""

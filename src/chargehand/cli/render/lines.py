@@ -122,7 +122,7 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
         case DecisionAsked() | DecisionAnswered():
             return _decision(event)
         case CommandAsked():
-            return Line(what="asked", task=event.task, detail=f"may it run `{event.command}`? It {event.why}")
+            return Line(what="asked", task=event.task, detail=f"may it run `{event.command}`? {event.why}")
         case CommandDropped():
             return Line(what="dropped", detail=f"nobody answered in time: call {event.call} was refused")
         case CircuitOpened():

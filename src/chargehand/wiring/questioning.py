@@ -1,0 +1,43 @@
+"""Which commands of a plan want somebody's yes before a run executes them (SPEC 7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chargehand.domain.plan import Plan
+from chargehand.domain.problem import Problem, Severity
+from chargehand.domain.words import Questioned
+
+__all__ = ["dangers_ahead", "questioned"]
+
+
+def questioned(plan: Plan, approved: Sequence[str] = ()) -> tuple[Questioned, ...]:
+    """The dangerous and the unreadable commands of a plan, but for those whose exact text was approved before."""
+    from chargehand.adapters.guarding.plans import SETUP, plan_dangers, plan_place
+
+    gates = {gate.id for gate in plan.gates}
+    found = []
+    for owner, command, verdict in plan_dangers(plan, plan_place(plan)):
+        if command in approved:
+            continue
+        of_run = owner in gates or (owner == SETUP and plan.setup is not None)
+        where = "Setup" if owner == SETUP and owner not in gates else f"Gate {owner}" if of_run else f"Task {owner}"
+        why = " ".join(dict.fromkeys(danger.why for danger in verdict.reasons))
+        found.append(Questioned(task="" if of_run else owner, where=where, command=command, why=why))
+    return tuple(found)
+
+
+def dangers_ahead(plan: Plan, source: str, approved: Sequence[str] = ()) -> list[Problem]:
+    """The same as warnings of `check`: nothing is wrong with them, but a run will ask (SPEC 10.1)."""
+    return [
+        Problem(
+            code="dangerous_command",
+            message=f"{each.where}: a run asks before it executes `{each.command}`. {each.why}",
+            severity=Severity.WARNING,
+            hint="Answer it in the run, or name its exact text in `commands.approved` of your own settings.",
+            file=source,
+            task=each.task,
+            command=each.command,
+        )
+        for each in questioned(plan, approved)
+    ]
