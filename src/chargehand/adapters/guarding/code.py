@@ -252,13 +252,13 @@ def _sed(call: Call, look: Look) -> None:
     if not texts and not options.has("-f", "--file"):
         texts = list(options.rest[:1])
     for text in texts:
-        for command in re.findall(r"(?:^|[;{}\n]|[0-9$/])\s*e\s+([^\n]+)", text):
+        for command in re.findall(r"(?:^|[;{}\n]|[0-9$/])[ \t]*e[ \t]+([^\n]+)", text):
             look.shell(command, call)
-        if re.search(r"(?:^|[;{}\n]|[0-9$/])\s*e\s*(?:$|[;}\n])", text) or re.search(
+        if re.search(r"(?:^|[;{}\n]|[0-9$/])[ \t]*e[ \t]*(?:$|[;}\n])", text) or re.search(
             r"s(.)(?:\\.|(?!\1).)*\1(?:\\.|(?!\1).)*\1[gpiImM0-9]*e", text, re.DOTALL
         ):
             look.report("hidden_code", call, why="It runs lines of its input as commands.")
-        for path in re.findall(r"(?:^|[;{}\n/0-9$])\s*[wW]\s+([^\n;}]+)", text):
+        for path in re.findall(r"(?:^|[;{}\n/0-9$])[ \t]*[wW][ \t]+([^\n;}]+)", text):
             look.writes(path.strip(), call)
     if options.has("-i", "--in-place"):
         for path in files:
@@ -277,7 +277,7 @@ def _editor(call: Call, look: Look) -> None:
     if call.feed is not None and program(call.argv[0]) in {"ed", "ex", "vi", "vim", "nvim"}:
         look.runs(call.feed, call, texts.append)
     for text in texts:
-        for command in re.findall(r"(?:^|[|:\n]\s*|silent!?\s+|\dr?\s*)(?:r\s*)?!\s*([^\n]+)", text):
+        for command in re.findall(r"(?:^|[|:\n][ \t]*|silent!?[ \t]+|\dr?[ \t]*)(?:r[ \t]*)?![ \t]*([^\n]+)", text):
             look.shell(command, call)
         if re.search(
             r"system\(|shell-command|call-process|delete-(?:file|directory)|delete\(|\bpy(?:thon)?3?\b|\blua\b|\bexec\w*\b|:?terminal",

@@ -28,6 +28,10 @@ _STATEMENTS = names(
     "c_style_for_statement case_statement function_definition variable_assignment variable_assignments "
     "declaration_command unset_command test_command compound_statement subshell do_group"
 )
+_REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
+_RESERVED = frozenset({"then", "do", "done", "else", "elif", "fi", "esac", "}", ")", "{"})
+# `rm` written over two lines: the grammar takes it for two words, a shell for one
+_BROKEN_WORD = re.compile(r"""[^\s#;&|()<>]\\\n[^\s#;&|()<>]""")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -43,7 +47,7 @@ class Shell:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self._words = Words(self._substituted, self._secret, self._process)
+        self._words = Words(self._substituted, self._secret, self._process, self._strange)
         self._exact = ""
         self._tests = 0
         look.follow = self
@@ -56,6 +60,8 @@ class Shell:
         tree = _parser().parse(look.read(text))
         if tree.root_node.has_error:
             look.report("unparseable", _first_error(tree.root_node, text))
+        elif _BROKEN_WORD.search(text):
+            look.report("unparseable", call, why="A word goes on behind the end of its line.")
         scope = call.scope
         held, exact = scope.positional, self._exact
         if positional is not None:
@@ -77,6 +83,8 @@ class Shell:
         if UNKNOWN in name or (name not in {"[", "[["} and re.search(r"[*?\[]", name)):
             look.report("unknown_command", call)
             return SOMETHING
+        if name in _RESERVED:
+            look.report("unparseable", call)
         if name in call.scope.functions and "/" not in name:
             return self._function(call)
         builtin = BUILTINS.get(name)
@@ -120,6 +128,7 @@ class Shell:
         if kind in {"variable_assignment", "variable_assignments", "declaration_command"}:
             return self._assignments(node, scope)
         if kind == "unset_command":
+            self._words.inside(node, scope)
             for name in _NAME.findall(text_of(node))[1:]:
                 scope.variables[name] = ("",)
             return NOTHING
@@ -255,6 +264,7 @@ class Shell:
         target, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         name = text_of(target) if target is not None else ""
         if target is not None and target.type == "subscript":
+            self._words.inside(target, scope)
             name = name.partition("[")[0]
             scope.arrays[name] = (UNKNOWN,)
         if value is None:
@@ -293,7 +303,7 @@ class Shell:
         for child in node.named_children:
             if child.type == "variable_assignment":
                 continue
-            if child.type in {"file_redirect", "herestring_redirect", "heredoc_redirect"}:
+            if child.type in _REDIRECTS:
                 out_of.append(child)
             elif child.type != "ERROR":
                 words.append(child)
@@ -352,7 +362,9 @@ class Shell:
         call = Call(argv=("",), exact=text_of(node), scope=scope, feed=feed)
         target = ""
         documents = []
-        for child in node.children_by_field_name("redirect"):
+        for child in node.named_children:
+            if child.type not in _REDIRECTS:
+                continue
             if child.type == "heredoc_redirect":
                 documents.append(child)
             feed, target = self._redirect(child, call, feed, target)
@@ -443,6 +455,9 @@ class Shell:
         else:
             self._look.feeds[path] = self._sequence(_statements(node), scope.copy(), None)
         return path
+
+    def _strange(self, text: str) -> None:
+        self._look.report("unparseable", text, why="The grammar does not see a command in it, and a shell does.")
 
     def _secret(self, name: str) -> None:
         if is_secret_name(name) and not self._tests:

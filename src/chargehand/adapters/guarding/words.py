@@ -24,6 +24,7 @@ _ANSI_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x
 _ESCAPED = re.compile(r"\\(\n|.)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r'\\([$`"\\\n])')
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_HIDDEN = re.compile(r"(?<!\\)(?:`|\$\()")
 _NUMBERS = frozenset("?#$-")
 
 
@@ -47,7 +48,8 @@ def text_of(node: Node) -> str:
 class Words:
     """Expands words. `run` follows a substituted command and tells what it prints.
 
-    `secret` is told of variables that look like secrets, `feeds` gives a process substitution its path.
+    `secret` is told of variables that look like secrets, `feed` gives a process substitution its path, `strange` is
+    told of words in which a shell sees more than the grammar.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class Words:
         run: Callable[[Node, Scope], Out],
         secret: Callable[[str], None],
         feed: Callable[[Node, Scope], str],
+        strange: Callable[[str], None],
     ) -> None:
         self._run = run
         self._secret = secret
         self._feed = feed
+        self._strange = strange
 
     def command(self, nodes: Iterable[Node], scope: Scope) -> list[list[str]]:
         """Every list of words that the nodes of a command may become."""
@@ -116,6 +120,7 @@ class Words:
         if node.named_child_count and kind not in {"brace_expression", "extglob_pattern"}:
             self._inside(node, scope)
             return [(_Part(UNKNOWN),)]
+        self._check(node)
         return [(_Part(_ESCAPED.sub(_unescaped, text_of(node))),)]
 
     def _quoted(self, node: Node, scope: Scope, head: int, tail: int) -> list[_Way]:
@@ -211,9 +216,15 @@ class Words:
             elif child.type == "process_substitution":
                 self._feed(child, scope)
             else:
+                self._check(child)
                 waiting += child.named_children
 
     inside = _inside
+
+    def _check(self, node: Node) -> None:
+        """A command in a plain word: the grammar has not seen it."""
+        if node.type in {"word", "regex", "number", "extglob_pattern"} and _HIDDEN.search(text_of(node)):
+            self._strange(text_of(node))
 
     def _joined(self, parts: Iterable[list[_Way]]) -> list[_Way]:
         joined: list[_Way] = [()]

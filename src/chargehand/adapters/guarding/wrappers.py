@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.network import host_of
-from chargehand.adapters.guarding.options import read_options
+from chargehand.adapters.guarding.options import Options, read_options
 from chargehand.adapters.guarding.place import UNKNOWN, is_loopback, is_secret_name
 from chargehand.adapters.guarding.scope import SOMETHING, Out
 
@@ -157,7 +158,8 @@ def _xargs(call: Call, look: Look) -> Out | None:
         stop=True,
     )
     inner = list(options.rest) or ["echo"]
-    given = call.feed.text.split() if call.feed is not None and call.feed.text is not None else [UNKNOWN]
+    text = call.feed.text if call.feed is not None else None
+    given = [UNKNOWN] if text is None else _items(text, options)
     mark = next(options.values("-I", "--replace"), "{}" if options.has("-i", "--replace") else "")
     if options.has("-a", "--arg-file"):
         given = [UNKNOWN]
@@ -166,6 +168,18 @@ def _xargs(call: Call, look: Look) -> Out | None:
     for one in given[:20] or [""]:
         look.again([word.replace(mark, one) for word in inner], replace(call, feed=None))
     return None
+
+
+def _items(text: str, options: Options) -> list[str]:
+    """What xargs makes of a known input: lines, the whole, or words as a shell quotes them."""
+    if options.has("-0", "--null", "-d", "--delimiter"):
+        return [part for part in text.strip("\n").split("\0") if part]
+    if options.has("-I", "-i", "--replace", "-L", "--max-lines"):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return [UNKNOWN]
 
 
 def _parallel(call: Call, look: Look) -> None:
