@@ -89,12 +89,12 @@ def rate_limit(ground: Ground) -> str:
         ground.write_plan(server)
         process = ground.start_run()
         # some ask again until they are answered, others give up and are started again after the wait
-        ground.until(lambda: len(server.seen) > 12 or ground.events("CircuitOpened"), "it asks again, or gives up")
+        ground.until(lambda: len(server.seen) > 12 or ground.events("circuit_opened"), "it asks again, or gives up")
         port = int(server.url.rpartition(":")[2])
     with ground.model({"write": {"path": "hello.txt", "text": "hello\n"}}, DONE, port=port):
         ground.finish(process)
     ground.expect_landed("hello.txt", "hello\n")
-    waits = len(ground.events("CircuitOpened"))
+    waits = len(ground.events("circuit_opened"))
     return f"waited {waits}×" if waits else "by itself"
 
 

@@ -134,7 +134,7 @@ class Ground:
         self.expect(self.landed(path), text.strip(), path)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """The events of a type in the journal of the run."""
+        """The events of a type, as `log` names it, in the journal of the run."""
         done = self.start("log")
         out, _ = done.communicate(timeout=SOON_S)
         if done.returncode != 0:

@@ -311,6 +311,17 @@ def test_configuration_that_cannot_be_kept_out_is_refused(kind, name, places):
     assert make(kind, project_config=True).launch(SPEC, places).argv
 
 
+def test_a_missing_program_says_how_it_is_installed(monkeypatch, tmp_path):
+    """Where the program is the usual one; where somebody named another, only that it is not there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    usual = make_agent(AgentDef(name="x", kind="claude"))
+    assert usual.missing() == (
+        "The program `claude` is not on PATH. `npm install -g @anthropic-ai/claude-code` installs it."
+    )
+    named = make_agent(AgentDef(name="x", kind="claude", command="my-claude"))
+    assert named.missing() == "The program `my-claude` is not on PATH."
+
+
 # -- what they share ------------------------------------------------------------------------------
 
 

@@ -40,6 +40,7 @@ class AiderAgent(ProgramAgent):
     """Implements `ports.StreamAgent`."""
 
     default = "aider"
+    install = "pip install aider-chat"
     capabilities = Capabilities(dialect=Dialect.CHAT, tokens=True)
 
     def launch(self, spec: AttemptSpec, places: Places) -> Launch:

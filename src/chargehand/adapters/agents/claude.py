@@ -42,6 +42,7 @@ class ClaudeAgent(ProgramAgent):
     """Implements `ports.StreamAgent`."""
 
     default = "claude"
+    install = "npm install -g @anthropic-ai/claude-code"
     capabilities = Capabilities(
         dialect=Dialect.ANTHROPIC,
         resume=True,

@@ -30,6 +30,7 @@ class CodexAgent(ProgramAgent):
     """Implements `ports.StreamAgent`."""
 
     default = "codex"
+    install = "npm install -g @openai/codex"
     capabilities = Capabilities(
         dialect=Dialect.RESPONSES,
         resume=True,

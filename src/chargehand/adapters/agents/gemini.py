@@ -43,6 +43,7 @@ class GeminiAgent(ProgramAgent):
     """Implements `ports.StreamAgent`."""
 
     default = "gemini"
+    install = "npm install -g @google/gemini-cli"
     capabilities = Capabilities(
         dialect=Dialect.GEMINI,
         resume=True,

@@ -45,6 +45,7 @@ class GooseAgent(ProgramAgent):
     """Implements `ports.StreamAgent`. Without a provider of ours it takes the one of its kept HOME."""
 
     default = "goose"
+    install = "npm install -g @aaif/goose-binary-linux-x64"
     capabilities = Capabilities(dialect=Dialect.CHAT, resume=True, sums=True, turns=True, calls=True, tokens=True)
 
     def launch(self, spec: AttemptSpec, places: Places) -> Launch:

@@ -44,6 +44,7 @@ class OpenCodeAgent(ProgramAgent):
     """Implements `ports.StreamAgent`. Without a provider of ours, the model is `provider/model` of its own."""
 
     default = "opencode"
+    install = "npm install -g opencode-ai"
     capabilities = Capabilities(
         dialect=Dialect.CHAT,
         resume=True,

@@ -254,6 +254,7 @@ class ProgramAgent:
     """What every driver has: name, program, provider. A driver is a subclass with `launch` and `reader`."""
 
     default = ""
+    install = ""
     capabilities = Capabilities()
 
     def __init__(self, definition: AgentDef) -> None:
@@ -262,8 +263,9 @@ class ProgramAgent:
         self.program = program_words(definition, self.default)
 
     def missing(self) -> str:
-        """Why the program cannot be run."""
-        return why_missing(self.program[0])
+        """Why the program cannot be run, and how it is installed."""
+        why = why_missing(self.program[0])
+        return f"{why} `{self.install}` installs it." if why and self.install and not self.definition.command else why
 
     def reader(self) -> EventReader:
         """A reader for one process; to be given by the subclass."""
