@@ -12,7 +12,7 @@ from chargehand.adapters.guarding.classify import classify, classify_argv
 from chargehand.adapters.guarding.verdict import HARMLESS, Kind
 from tests.unit.test_guard_cases import CASES, PLACE, SANDBOXED, Case
 
-LONGEST_S = 5.0
+LONGEST_S = 10.0
 """Far more than it takes, far less than what has no bound."""
 
 COMMANDS = [case.command for case in CASES]

@@ -111,8 +111,10 @@ OK = [
     'for f in src/*.py; do\n  echo "$f"\ndone\n',
     "cat <<EOF >> README.md\n$(date) $USER\nEOF\n",
     "npm ci && npm test 2>&1 | tee build.log",
-    "python3 - <<'EOF'\nimport re, pathlib\np = pathlib.Path('a.py')\n"
-    "p.write_text(re.sub('a', 'b', p.read_text()))\nEOF\n",
+    (
+        "python3 - <<'EOF'\nimport re, pathlib\np = pathlib.Path('a.py')\n"
+        "p.write_text(re.sub('a', 'b', p.read_text()))\nEOF\n"
+    ),
     "apply_patch <<'EOF'\n*** Begin Patch\n*** Update File: src/a.py\n+x\n*** End Patch\nEOF\n",
 ]
 HEADS = [
