@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from chargehand.adapters.meter import Auth, Bounds, Meter, MeterRecord, MeterSpec, PriceTable, Upstream
+from chargehand.adapters.meter import Auth, Bounds, Meter, MeterRecord, MeterSpec, PriceTable, Problem, Upstream
 from chargehand.dialects import Dialect, TokenUse
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.testing.model import ModelServer
@@ -341,7 +342,11 @@ def test_an_agent_that_hangs_up_ends_the_request(run: Any) -> None:
 
 @asynccontextmanager
 async def provider(
-    handler: Callable[[web.BaseRequest], Any], *, bounds: Bounds | None = None, path: str = "", **more: Any
+    handler: Callable[[web.BaseRequest], Any],
+    *,
+    path: str = "",
+    now: Callable[[], float] = time.time,
+    **more: Any,
 ) -> AsyncIterator[Meter]:
     """A provider that answers in some way of its own, and a meter in front of it."""
     runner = web.ServerRunner(
@@ -350,7 +355,7 @@ async def provider(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
-    meter = Meter({"stub": Upstream(base_url=url, key=KEY, **more)}, PriceTable.packaged(), bounds=bounds)
+    meter = Meter({"stub": Upstream(base_url=url, key=KEY, **more)}, PriceTable.packaged(), now=now)
     await meter.start()
     try:
         yield meter
@@ -470,6 +475,54 @@ def test_too_large_a_request(run: Any) -> None:
                 assert answer.status == 413
                 assert "larger than 5,000 bytes" in answer.document["error"]["message"]
             assert not server.seen
+
+    run(play())
+
+
+def test_errors_in_the_middle_of_a_stream_are_told(run: Any) -> None:
+    """An overloaded provider says so after it has said 200."""
+
+    async def play() -> None:
+        async def overloaded(request: web.BaseRequest) -> web.StreamResponse:
+            start = {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 7}}}
+            text = f"Overloaded, key {KEY}. Try again in 20s."
+            error = {"type": "error", "error": {"type": "overloaded_error", "message": text}}
+            events = b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in (start, error))
+            return web.Response(body=events, content_type="text/event-stream")
+
+        async with provider(overloaded, now=lambda: 1000.0) as meter, aiohttp.ClientSession() as session:
+            access = meter.open(spec())
+            async with session.post(f"{access.base_url}/v1/messages", json={"stream": True}) as answer:
+                assert (answer.status, b"overloaded_error" in await answer.read()) == (200, True)
+            record = meter.look("attempt")
+        assert record.problems == (
+            Problem(status=529, retry_at=1020.0, text="Overloaded, key [redacted]. Try again in 20s."),
+        )
+        assert record.input_tokens == 7
+
+    run(play())
+
+
+def test_a_chat_stream_without_its_last_line(run: Any) -> None:
+    """What the filter of usage holds back comes out at the end."""
+
+    async def play() -> None:
+        raw = b'data: {"model": "m", "choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]'
+
+        async def lacking(request: web.BaseRequest) -> web.StreamResponse:
+            assert b"include_usage" in await request.read()
+            answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await answer.prepare(request)
+            for piece in (raw[:9], raw[9:]):
+                await answer.write(piece)
+                await asyncio.sleep(0.02)
+            return answer
+
+        async with provider(lacking) as meter, aiohttp.ClientSession() as session:
+            access = meter.open(spec())
+            async with session.post(f"{access.base_url}/v1/chat/completions", json={"stream": True}) as answer:
+                assert await answer.read() == raw
+            assert meter.look("attempt").unread == 1
 
     run(play())
 

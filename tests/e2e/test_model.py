@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 
 from chargehand.dialects import Dialect
+from chargehand.domain.errors import AdapterError
 from chargehand.testing.model import ModelServer, Scenario, serving
 from tests.talking import SPEECHES, Speech, ask, every_dialect, no_proxies, scenario, streamed_or_not
 
@@ -425,6 +427,60 @@ def test_the_patch_tool_of_responses(run: Any) -> None:
             ]
 
     run(play())
+
+
+def test_edits_and_calls_by_name(run: Any) -> None:
+    """An edit goes to the agent's own tool, or to its shell; a call is passed on as it is."""
+    edit = {"edit": {"path": "a b.txt", "old": "it's", "new": "it is"}}
+
+    async def play(tools: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+        plan = scenario({"together": [edit, {"call": {"tool": "odd", "input": {"x": [1]}}}]})
+        speech = SPEECHES[Dialect.ANTHROPIC]
+        async with ModelServer(plan) as server:
+            answer = await ask(server.url, speech, body={**speech.body(True, "Go.", False), "tools": tools})
+            assert server.wrong == []
+        return [(name, json.loads(given)) for name, given in answer.calls]
+
+    text = {"type": "string"}
+    form = {"properties": {"path": text, "old_str": text, "new_str": text}, "required": ["path", "old_str", "new_str"]}
+    assert run(play([{"name": "Edit", "input_schema": form}])) == [
+        ("Edit", {"path": "a b.txt", "old_str": "it's", "new_str": "it is"}),
+        ("odd", {"x": [1]}),
+    ]
+    shell = {"properties": {"command": text}, "required": ["command"]}
+    (name, given), _ = run(play([{"name": "Bash", "input_schema": shell}]))
+    assert name == "Bash"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "a b.txt"
+        file.write_text("so it's, and it's")
+        assert run(_sh(given["command"], folder)) == 0
+        assert file.read_text() == "so it is, and it's"
+        file.write_text("nothing of it")
+        assert run(_sh(given["command"], folder)) != 0
+
+
+async def _sh(command: str, folder: str) -> int:
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", command, cwd=folder, stderr=asyncio.subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin"}
+    )
+    return await asyncio.wait_for(process.wait(), 30)
+
+
+def test_a_port_that_is_taken(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text("plays: []")
+    with serving(scenario({"say": "x"})) as server:
+        port = int(server.url.rpartition(":")[2])
+        with pytest.raises(AdapterError, match="cannot listen"), serving(scenario({"say": "y"}), port=port):
+            pass
+
+        async def play() -> None:
+            process = await _started(str(file), "--port", str(port))
+            out, err = await asyncio.wait_for(process.communicate(), 30)
+            assert (process.returncode, out) == (2, b"")
+            assert f"cannot listen on port {port}" in err.decode()
+
+        run(play())
 
 
 def test_an_agent_that_takes_edits_as_text_gets_them_all_at_once(run: Any) -> None:
