@@ -107,6 +107,11 @@ def leaks(found: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
     return [(name, form) for name, data in found.items() for form in VAULT.forms if form in data]
 
 
+def leaks_of(found: Mapping[str, bytes], *names: str) -> list[tuple[str, bytes]]:
+    forms = Vault([CANARIES[name] for name in names]).forms
+    return [(name, form) for name, data in found.items() for form in forms if form in data]
+
+
 AGENT = """
 task, attempt = os.environ["CHARGEHAND_TASK"], int(os.environ["CHARGEHAND_ATTEMPT"])
 git = lambda *words: subprocess.run(["git", *words], check=True, stdout=2)
@@ -291,3 +296,37 @@ def test_the_next_attempt_is_told_where_the_secret_was_and_can_do_without(world:
     assert held == {}
     shown = world.command("show", "a", "--run", world.run, "--diff", "-n", "1")
     assert b"+key: [redacted]" in shown
+
+
+def test_a_setup_that_fails_and_a_program_that_is_missing_tell_none(world: Leaky):
+    """Then there is no attempt, and what is said of it goes into the journal as an error."""
+    failing = world.script("setup", "sys.exit(3)").split()
+    sets = [
+        "agents.leaky.kind=command",
+        f"agents.leaky.command={world.script('agent', AGENT)}",
+        "agents.leaky.key=env:ODDITY",
+        "agent=leaky",
+    ]
+    task = {"id": "good", "title": "good", "files": {"create": ["good.txt"]}}
+    world.play([task], {}, sets=sets, setup={"run": failing}, env={"pass": ["DEPLOY_TOKEN"]})
+    assert world.document["state"] == "failed"
+    found = world.written()
+    assert any("setup.log" in name for name in found)
+    assert leaks(found) == []
+    assert leaks({"status": world.command("status", world.run, "--json")}) == []
+
+
+def test_a_run_in_the_background_and_what_people_write_hold_none(world: Leaky):
+    """`driver.log` is written by the same hand; a note is told to an agent, so it stands in journal and brief."""
+    plan = world.folder / "plan.json"
+    task = {"id": "red", "title": "red", "files": {"create": ["red.txt"]}, "verify": [["false"]]}
+    plan.write_text(json.dumps({"chargehand": 1, "plan": "test", "tasks": [task]}), encoding="utf-8")
+    command = world.script("agent", AGENT)
+    words = ["--agent-command", command, "--sandbox", "none", "--unattended", "--detach"]
+    said = world.command("run", str(plan), *words) + world.command("log", "--follow")
+    said += world.command("retry", "red", "--note", f"Use {CANARIES['DEPLOY_TOKEN']}.")
+    said += world.command("log", "--json")
+    found = world.written()
+    assert any(name.endswith("driver.log") for name in found)
+    assert leaks_of({**found, "said": said}, "DEPLOY_TOKEN", "QUOTED_SECRET", "LINES_KEY", "NOT_PASSED_PASSWORD") == []
+    assert leaks_of(found, "ODDITY") != []  # nobody said of this one that it is a secret: what is proved is seen

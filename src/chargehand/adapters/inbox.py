@@ -11,6 +11,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from chargehand.adapters.journal_sqlite import SqliteInbox
@@ -22,14 +23,16 @@ __all__ = ["NudgingInbox"]
 class NudgingInbox:
     """Implements `ports.Inbox` over the journal's file and a pipe."""
 
-    def __init__(self, journal: Path, pipe: Path) -> None:
+    def __init__(self, journal: Path, pipe: Path, scrub: Callable[[str], str] = str) -> None:
+        """`scrub` takes secrets out of the notes that people write: what is stored is told to agents."""
+        self._scrub = scrub
         self._stored = SqliteInbox.open(journal)
         self._pipe = pipe
         self._reading: int | None = None
 
     def put(self, request: Request) -> None:
         """Store a request durably, and wake the holder of the run if there is one."""
-        self._stored.put(request)
+        self._stored.put(replace(request, note=self._scrub(request.note)))
         with contextlib.suppress(OSError):  # nobody listens: the request is read at the next start
             writing = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,11 @@ from pathlib import Path
 from chargehand.adapters.inbox import NudgingInbox
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
+from chargehand.adapters.scrubbing import scrubbed, scrubber
 from chargehand.adapters.snapshots import FileSnapshots
 from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.events import Event, Recorded
+from chargehand.domain.secrecy import Vault
 from chargehand.ports import Inbox, OpenRun
 
 __all__ = ["FolderRunStore"]
@@ -31,10 +33,10 @@ _ASIDE = ".new-"
 
 @dataclass(frozen=True, slots=True)
 class FolderRunStore:
-    """Implements `ports.RunStore` below one folder; every event goes through `scrub` before it is stored."""
+    """Implements `ports.RunStore` below one folder; no secret of `vault` is stored."""
 
     root: Path
-    scrub: Callable[[Event], Event] = field(default=lambda event: event)
+    vault: Vault = field(default_factory=Vault)
 
     def create(self, run: str, first: Sequence[Event], at: float) -> OpenRun:
         """A new run with its first events, held by this process; made aside and moved into place at once [I4]."""
@@ -63,7 +65,7 @@ class FolderRunStore:
             raise _unwritable(self.root, error) from error
         try:
             with SqliteJournal.create(aside / _JOURNAL, run=run) as journal:
-                journal.append([self.scrub(event) for event in first], at)
+                journal.append([scrubbed(event, self.vault) for event in first], at)
             (aside / _BIRTH).write_text(json.dumps({"run": run, "created_at": at}), encoding="utf-8")
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
@@ -117,7 +119,7 @@ class FolderRunStore:
     def _held(self, run: str, lock: RunLock) -> OpenRun:
         path = self.folder(run) / _JOURNAL
         try:
-            journal = SqliteJournal.open(path, scrub=self.scrub)
+            journal = SqliteJournal.open(path, scrub=scrubber(self.vault))
         except BaseException:
             lock.release()
             raise
@@ -139,7 +141,7 @@ class FolderRunStore:
         )
 
     def _inbox(self, run: str, journal: Path) -> NudgingInbox:
-        return NudgingInbox(journal, self.folder(run) / "nudge")
+        return NudgingInbox(journal, self.folder(run) / "nudge", scrub=self.vault.text)
 
     def _journal_path(self, run: str) -> Path:
         path = self.folder(run) / _JOURNAL

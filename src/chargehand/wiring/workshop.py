@@ -15,7 +15,6 @@ from chargehand.adapters.clock import SteadyClock
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import write_patch
 from chargehand.adapters.run_store import FolderRunStore
-from chargehand.adapters.scrubbing import scrubber
 from chargehand.domain.check import World, programs_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import RunStarted
@@ -65,7 +64,7 @@ class Workshop:
     @cached_property
     def store(self) -> FolderRunStore:
         """Where the runs are."""
-        return FolderRunStore(self.places.runs, scrub=scrubber(self.vault))
+        return FolderRunStore(self.places.runs, vault=self.vault)
 
     @cached_property
     def vault(self) -> Vault:
