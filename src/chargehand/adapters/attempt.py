@@ -45,6 +45,7 @@ from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report
 from chargehand.ports import Agent, AttemptSpec, Launch, MeterAccess, Places, SealJob, Workspace
 
 if TYPE_CHECKING:
+    from chargehand.adapters.guarded import Guarded
     from chargehand.adapters.metering import Metered
 
 __all__ = ["Attempt", "FleetParts"]
@@ -93,6 +94,7 @@ class Attempt:
         self._now = False
         self._running: Running | None = None
         self._metered: Metered | None = None
+        self._guarded: Guarded | None = None
         self._preparing: asyncio.Future[_Ready | str] | None = None
 
     # -- control
@@ -159,6 +161,8 @@ class Attempt:
             parts.ports.give(port_base)
             if self._metered is not None:
                 self._metered.close()
+            if self._guarded is not None:
+                await self._guarded.stop()
             if room is not None:
                 await parts.folders.remove(room)
             if safe:
@@ -264,6 +268,7 @@ class Attempt:
             port_base=site.port_base,
             meter=self._meter_access(agent),
         )
+        places = await self._guard(agent, places, room)
         places.brief.write_text(spec.brief, "utf-8", errors="replace")
         (self._files / "brief.md").write_text(self._redactor.text(spec.brief), "utf-8", errors="replace")
         try:
@@ -287,6 +292,20 @@ class Attempt:
         token = places.meter.token if places.meter is not None else ""
         self._redactor = Redactor(parts.environment.vault(spec.env, (*keys.values(), token)))
         return _Ready(places=places, launch=launch, env={**launch.env, **keys}, run=self._heard(agent, launch))
+
+    async def _guard(self, agent: Agent, places: Places, room: Room) -> Places:
+        """Judge the tool calls of an agent whose program can be made to ask before each of them."""
+        stream, place_of = as_stream(agent), self._parts.place_of
+        form = stream.capabilities.hook if stream is not None else ""
+        if not form or place_of is None:
+            return places
+        from chargehand.adapters.guarded import Guarded
+
+        self._guarded = Guarded(
+            self._parts.calls, self._spec, form=form, folder=room.root / "hook", redactor=lambda: self._redactor
+        )
+        await self._guarded.start(place_of(places))
+        return replace(places, hook=self._guarded.hook.argv)
 
     def _meter_access(self, agent: Agent) -> MeterAccess | None:
         """Through the meter, when the agent is one of those that go there and can be told of it."""
@@ -373,6 +392,8 @@ class Attempt:
             attend=partial(self._attend, places.result, reported, run),
             tap=None if run is None else run.tap,
             vault=self._redactor.vault,
+            readable=self._guarded.hook.readable if self._guarded is not None else (),
+            also=self._guarded.hook.argv[:1] if self._guarded is not None else (),
         )
 
     async def _attend(self, result: Path, reported: Path, run: AgentRun | None, running: Running) -> None:
@@ -382,6 +403,8 @@ class Attempt:
         beside = [self._tell(running) if run is None else run.attend(running), notice_report(result, reported)]
         if self._metered is not None and run is not None:
             beside.append(self._metered.attend(running, run))
+        if self._guarded is not None:
+            beside.append(self._guarded.attend(running))
         await asyncio.gather(*beside)
 
     async def _tell(self, running: Running) -> None:

@@ -50,7 +50,7 @@ class Call:
 
     `stdout` and `stderr` are files (None: the same one). `attend` runs beside the program and ends with it.
     `done` and `grace_s` are for programs that report, `tap` for listening, `vault` for what must not be written down
-    (see `ProcessSpec`).
+    (see `ProcessSpec`). `readable` are more paths that it may read, `also` programs that it starts itself.
     """
 
     argv: tuple[str, ...]
@@ -68,6 +68,8 @@ class Call:
     attend: Callable[[Running], Awaitable[None]] | None = None
     tap: Callable[[bytes], None] | None = None
     vault: Vault | None = None
+    readable: tuple[Path, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +96,11 @@ class Confined:
         confinement = Confinement(
             workspace=call.workspace,
             writable=(*call.room.writable, *self.writable),
-            readable=(call.room.given, *self.readable),
+            readable=(call.room.given, *call.readable, *self.readable),
             hidden=self.hidden,
             env=call.env,
             network=self.network,
+            also=call.also,
         )
         for _ in range(SANDBOX_TRIES):
             running = await start(self._spec(call, self.sandbox.wrap(call.argv, confinement)))

@@ -17,6 +17,7 @@ from chargehand.adapters.setup import Setup
 from chargehand.ports import Agent, OnOutput, Workspace, Workspaces
 
 if TYPE_CHECKING:
+    from chargehand.adapters.guarded import PlaceOf
     from chargehand.adapters.meter import Meter
 
 __all__ = ["FleetParts", "Pooled"]
@@ -39,8 +40,9 @@ class FleetParts:
     """What a fleet is made of. `folder` is the run's folder: files kept for humans lie in it, under `attempts`.
 
     `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile. `calls`
-    are tool calls that wait for somebody's yes. `homes` tells of agents, by name, what of their HOME is kept; `metered`
-    names those that reach their provider, which the meter knows by the same name, through `meter`.
+    are tool calls that wait for somebody's yes, judged as made in `place_of` (None: nothing is judged). `homes` tells
+    of agents, by name, what of their HOME is kept; `metered` names those that reach their provider, which the meter
+    knows by the same name, through `meter`.
     """
 
     workspaces: Pooled
@@ -58,4 +60,5 @@ class FleetParts:
     meter: Meter | None = None
     metered: Collection[str] = ()
     calls: HeldCalls = field(default_factory=HeldCalls)
+    place_of: PlaceOf | None = None
     homes: Mapping[str, AgentHome] = field(default_factory=dict)

@@ -128,7 +128,8 @@ class MeterAccess:
 class Places:
     """Folders and files of one attempt on this machine; all absolute, the same inside a sandbox.
 
-    `meter` is how the agent reaches its provider; None: directly.
+    `meter` is how the agent reaches its provider; None: directly. `hook` is the argv of the program that its program
+    asks before each tool call; empty: there is none.
     """
 
     workspace: Path
@@ -140,6 +141,7 @@ class Places:
     previous: Path | None = None
     port_base: int = 0
     meter: MeterAccess | None = None
+    hook: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ from chargehand.wiring.providers import Providers, provide
 from chargehand.wiring.secrecy import learn_keys
 
 if TYPE_CHECKING:
+    from chargehand.adapters.guarding.place import Place
+    from chargehand.domain.plan import Plan
+    from chargehand.ports import Places
     from chargehand.wiring.workshop import Workshop
 
 __all__ = ["build_ports", "gates_alone"]
@@ -136,12 +140,20 @@ def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspac
         setup_wall_s=caps.setup_wall_s,
         grace_s=caps.report_grace_s,
         on_output=shop.on_output,
+        place_of=partial(_place_of, state.plan, site.sandbox.kind != "none"),
         watch=CheckoutWatch(repository=shop.repository) if site.sandbox.kind == "none" else None,
         meter=providers.meter,
         metered=providers.metered,
         homes=providers.homes,
     )
     return LocalFleet(parts)
+
+
+def _place_of(plan: Plan, sandboxed: bool, places: Places) -> Place:
+    """What the tool calls of an attempt may reach; the parser behind it is loaded by the first agent that asks."""
+    from chargehand.adapters.guarding.plans import attempt_place
+
+    return attempt_place(plan, places, sandboxed=sandboxed)
 
 
 def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:

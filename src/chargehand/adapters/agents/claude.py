@@ -2,7 +2,8 @@
 
 Nothing but the brief tells it what to do: `--setting-sources ""` and `--strict-mcp-config` keep settings, hooks and
 servers of the repository out. It has every permission: the sandbox around it is the fence, and a question of its own
-would wait for somebody who is not there. Run as root it wants to be told that there is a sandbox.
+would wait for somebody who is not there. Before each tool call a hook of ours asks us, and we ask a person where that
+is due. Run as root it wants to be told that there is a sandbox.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from chargehand.adapters.agents.stream import (
     text,
     words,
 )
+from chargehand.adapters.guarding.configs import claude_denied, claude_settings
 from chargehand.dialects import Dialect
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places
 
@@ -67,6 +69,8 @@ class ClaudeAgent(ProgramAgent):
             *("-p", "--output-format", "stream-json", "--verbose"),
             *("--setting-sources", "project" if self.definition.project_config else "", "--strict-mcp-config"),
             *("--permission-mode", "bypassPermissions"),
+            *(("--settings", claude_settings(places.hook)) if places.hook else ()),
+            *("--disallowedTools", ",".join(claude_denied(hooked=bool(places.hook)))),
             *words(
                 ("--model", self.model(spec)),
                 ("--resume", spec.session),

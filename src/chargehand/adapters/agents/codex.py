@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from chargehand.adapters.agents.stream import Doc, JsonReader, ProgramAgent, brief_input, count, mapping, text, words
+from chargehand.adapters.guarding.configs import codex_hooks
 from chargehand.dialects import Dialect
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places
 
@@ -52,12 +53,14 @@ class CodexAgent(ProgramAgent):
             *("--json", "--skip-git-repo-check", "--ignore-user-config", "-s", "danger-full-access"),
             *(() if self.definition.project_config else ("--ignore-rules", "-c", "project_doc_max_bytes=0")),
             *(word for setting in settings for word in ("-c", setting)),
+            *(("--dangerously-bypass-hook-trust",) if places.hook else ()),
             *words(("-m", self.model(spec))),
             *self.definition.args,
         )
+        home = dict([codex_hooks(places.hook)]) if places.hook else {}
         resumed = ("resume", spec.session) if spec.session else ()
         argv = (*self.program, "exec", *options, *resumed, "-")
-        return Launch(argv=argv, env=env, stdin=brief_input(spec), keys=keys)
+        return Launch(argv=argv, env=env, stdin=brief_input(spec), keys=keys, home=home)
 
     def reader(self) -> CodexReader:
         """A reader for one process."""

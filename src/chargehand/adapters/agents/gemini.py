@@ -2,8 +2,9 @@
 
 It works by itself only where it trusts the workspace, and then obeys what the repository says in `.gemini`: nothing on
 its command line keeps hooks and tools of it out, so a repository that has any is refused unless they are allowed. It
-approves everything itself (`yolo`): the sandbox around it is the fence. It is kept from starting itself a second time,
-so that the process we hold is the one that works.
+reads `GEMINI.md` in any case, which is text and no configuration. It approves everything itself (`yolo`): the sandbox
+around it is the fence. It is kept from starting itself a second time, so that the process we hold is the one that
+works.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from chargehand.adapters.agents.stream import (
     text,
     words,
 )
+from chargehand.adapters.guarding.configs import gemini_settings
 from chargehand.dialects import Dialect
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places
 
@@ -34,7 +36,6 @@ _SETTINGS = {
     "general": {"enableAutoUpdate": False, "disableAutoUpdate": True, "maxAttempts": 3},  # ten would be minutes
     "privacy": {"usageStatisticsEnabled": False},
     "telemetry": {"enabled": False},
-    "context": {"fileName": "CHARGEHAND-BRIEF.md"},
     "skills": {"enabled": False},
 }
 
@@ -72,7 +73,7 @@ class GeminiAgent(ProgramAgent):
             *words(("--model", self.model(spec)), ("--resume", spec.session)),
             *self.definition.args,
         )
-        home = {_FILE: json.dumps(settings, indent=2)}
+        home = dict([gemini_settings(places.hook, settings)]) if places.hook else {_FILE: json.dumps(settings)}
         return Launch(argv=argv, env=_QUIET | env, stdin=brief_input(spec), keys=keys, home=home)
 
     def reader(self) -> GeminiReader:

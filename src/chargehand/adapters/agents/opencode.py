@@ -22,6 +22,7 @@ from chargehand.adapters.agents.stream import (
     text,
     words,
 )
+from chargehand.adapters.guarding.configs import opencode_permission
 from chargehand.dialects import Dialect
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places
 
@@ -59,7 +60,7 @@ class OpenCodeAgent(ProgramAgent):
         endpoint = self.endpoint(places)
         env, keys = endpoint.variables(_KEY)
         model = self.model(spec)
-        config: dict[str, Any] = {"autoupdate": False, "share": "disabled", "permission": "allow"}
+        config: dict[str, Any] = {"autoupdate": False, "share": "disabled", "permission": opencode_permission()}
         if endpoint.base_url:
             given = {"baseURL": f"{endpoint.base_url}/v1", "apiKey": f"{{env:{_KEY}}}"}
             name = model or "model"

@@ -16,7 +16,8 @@ class Confinement:
 
     `workspace` and `writable` exist already. `readable` is bound read-only on top. `hidden` goes out of reach,
     except for the readable and writable paths inside it. `env` is the environment the program will have.
-    `network` is `open` or `none`.
+    `network` is `open` or `none`. `also` are programs (absolute) that the program itself starts: what they need is
+    readable as if they stood in its argv.
     """
 
     workspace: Path
@@ -25,6 +26,7 @@ class Confinement:
     hidden: tuple[Path, ...] = ()
     env: Mapping[str, str]
     network: str = "open"
+    also: tuple[str, ...] = ()
 
 
 class Sandbox(Protocol):

@@ -1,0 +1,143 @@
+"""Tool calls of real processes in real sandboxes: ruled on by the hook, and the dangerous ones asked about (SPEC 7.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chargehand.adapters.guarding.plans import attempt_place
+from chargehand.adapters.held_calls import HeldCalls
+from chargehand.domain.events import CommandAsked, CommandDropped
+from chargehand.domain.options import AgentDef
+from chargehand.domain.outcome import AttemptResult, ExitKind, ReportStatus
+from tests.e2e.execution import KINDS, Execution, available
+from tests.play import a_plan, a_task
+
+# A program that asks before each tool call as Claude Code does: a shell runs the command of its settings.
+PROGRAM = """\
+import json, os, pathlib, subprocess, sys
+argv = sys.argv[1:]
+settings = json.loads(argv[argv.index("--settings") + 1])
+hook = settings["hooks"]["PreToolUse"][0]["hooks"][0]["command"]
+def call(command):
+    asked = {"session_id": "s", "cwd": os.getcwd(), "tool_name": "Bash", "tool_input": {"command": command}}
+    got = subprocess.run(["sh", "-c", hook], input=json.dumps(asked), capture_output=True, text=True)
+    told = json.loads(got.stdout or "{}").get("hookSpecificOutput", {})
+    return told.get("permissionDecision", f"none: {got.stdout} {got.stderr}"), told.get("permissionDecisionReason", "")
+found = [call(command) for command in COMMANDS]
+pathlib.Path("found.json").write_text(json.dumps(found))
+pathlib.Path(os.environ["CHARGEHAND_RESULT"]).write_text(json.dumps({"status": "DONE"}))
+"""
+
+
+@pytest.fixture(params=KINDS)
+def each(request: pytest.FixtureRequest, repo: Any, tmp_path: Any) -> Execution:
+    if request.param not in available():
+        pytest.skip(f"{request.param} does not work on this machine")
+    return Execution(repo=repo, root=tmp_path, kind=request.param)
+
+
+def program(each: Execution, *commands: str) -> AgentDef:
+    script = each.root / "program.py"
+    script.write_text(f"COMMANDS = {commands!r}\n{PROGRAM}")
+    command = shlex.join([sys.executable, "-I", "-S", str(script)])
+    return AgentDef(name="fake", kind="claude", command=command, meter=False)
+
+
+def play(each: Execution, agent: AgentDef, answers: Any, calls: HeldCalls | None = None) -> tuple[AttemptResult, Any]:
+    """One attempt; `answers(question)` is (allow, text), or None to leave it unanswered."""
+    told: list[Any] = []
+
+    async def script() -> AttemptResult:
+        place_of = partial(attempt_place, a_plan(a_task("a")), sandboxed=each.kind != "none")
+        fleet = each.fleet(agent, place_of=place_of, calls=calls or HeldCalls())
+
+        def asked(event: Any) -> None:
+            told.append(event)
+            answer = answers(event) if isinstance(event, CommandAsked) else None
+            if answer is not None:
+                fleet.rule(event.call, allow=answer[0], text=answer[1])
+
+        fleet.listen(asked)
+        spec = each.spec("a")
+        await fleet.submit(spec)
+        return await fleet.wait(spec.key)
+
+    return asyncio.run(script()), told
+
+
+def found(each: Execution, result: AttemptResult) -> list[list[str]]:
+    import json
+
+    assert result.sealed is not None
+    verdicts: list[list[str]] = json.loads(each.repo.git("show", f"{result.sealed.commit}:found.json"))
+    return verdicts
+
+
+def test_harmless_calls_pass_and_the_rest_is_asked(each: Execution):
+    """I9: a yes covers exactly the call it was given for; the agent reads why it was refused."""
+    agent = program(
+        each, "echo hello > a.txt", "sh -c 'rm -rf /srv/data'", "find /srv/data -delete", "rm -rf /srv/data"
+    )
+    result, told = play(each, agent, lambda event: (event.command.startswith("find"), "as I said"))
+    assert result.exit.kind in {ExitKind.EXITED, ExitKind.REPORTED}, result
+    assert result.report is not None
+    assert result.report.status is ReportStatus.DONE
+    verdicts = found(each, result)
+    assert [verdict for verdict, _ in verdicts] == ["allow", "deny", "allow", "deny"]
+    assert [why for _, why in verdicts][1:] == ["as I said"] * 3
+    assert [event.command for event in told] == [
+        "sh -c 'rm -rf /srv/data'",
+        "find /srv/data -delete",
+        "rm -rf /srv/data",
+    ]
+    assert len({event.call for event in told}) == 3
+    assert all("deletes" in event.why for event in told)
+
+
+def test_nobody_s_answer_is_a_no(each: Execution):
+    """I9: after the patience is over the agent hears it, and goes on."""
+    agent = program(each, "rm -rf /srv/data", "echo on > b.txt")
+    result, told = play(each, agent, lambda event: None, HeldCalls(wait_s=0.2))
+    assert [verdict for verdict, _ in found(each, result)] == ["deny", "allow"]
+    assert [type(event) for event in told] == [CommandAsked, CommandDropped]
+
+
+def test_waiting_for_a_person_is_no_silence(repo: Any, tmp_path: Any):
+    """The silence budget is shorter than the wait, and the attempt is not ended for it."""
+    each = Execution(repo=repo, root=tmp_path)
+    agent = program(each, "rm -rf /srv/data")
+    from dataclasses import replace
+
+    spec = each.spec("a")
+    each.spec = lambda *_: replace(spec, idle_s=1.5)  # type: ignore[method-assign]
+    result, _ = play(each, agent, lambda event: None, HeldCalls(wait_s=5.0))
+    assert result.exit.kind in {ExitKind.EXITED, ExitKind.REPORTED}
+    assert [verdict for verdict, _ in found(each, result)] == ["deny"]
+
+
+def test_an_attempt_that_is_ended_leaves_no_question_and_no_process(each: Execution):
+    """I11: it was cancelled while it waited for an answer."""
+    agent = program(each, "rm -rf /srv/data")
+    told: list[Any] = []
+
+    async def script() -> AttemptResult:
+        place_of = partial(attempt_place, a_plan(a_task("a")), sandboxed=each.kind != "none")
+        fleet = each.fleet(agent, place_of=place_of)
+        arrived = asyncio.Event()
+        fleet.listen(lambda event: (told.append(event), arrived.set()))
+        spec = each.spec("a")
+        await fleet.submit(spec)
+        await asyncio.wait_for(arrived.wait(), 60)
+        await fleet.cancel(spec.key, now=True)
+        return await fleet.wait(spec.key)
+
+    result = asyncio.run(script())
+    assert result.exit.kind is ExitKind.CANCELLED
+    assert len(told) == 1
+    assert each.left_behind() == []
