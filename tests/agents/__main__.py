@@ -11,13 +11,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.agents.cases import CASES
-from tests.agents.ground import Failed, ground
+from tests.agents.cases import CASES, together
+from tests.agents.ground import Failed, Ground, ground
 from tests.agents.install import PROGRAMS, NotInstalled, Program, install
 from tests.agents.table import Result, page
+
+PAIR = ("claude", "codex")
+TOGETHER = "together"
 
 
 def main() -> int:
@@ -33,6 +37,9 @@ def main() -> int:
     cases = [name for name in CASES if name in (options.case or name).split(",")]
     with ThreadPoolExecutor(options.jobs) as pool:
         results = [result for found in pool.map(lambda program: _all(program, cases), wanted) for result in found]
+    pair = [program for program in wanted if program.kind in PAIR]
+    if len(pair) == len(PAIR) and TOGETHER in (options.case or TOGETHER).split(",") and all(map(_is_there, pair)):
+        results.append(_one(pair[0], TOGETHER, lambda made: together(made, pair[1])))
     if options.write is not None:
         options.write.write_text(page(options.write.read_text("utf-8"), results), "utf-8")
     failed = [result for result in results if result.failed]
@@ -48,14 +55,18 @@ def _all(program: Program, cases: list[str]) -> list[Result]:
     except NotInstalled as error:
         print(f"NOT TESTED: {error}", flush=True)
         return [Result(program=program, case="", words=str(error))]
-    return [_one(program, case) for case in cases]
+    return [_one(program, case, CASES[case]) for case in cases]
 
 
-def _one(program: Program, case: str) -> Result:
+def _is_there(program: Program) -> bool:
+    return program.path.exists()
+
+
+def _one(program: Program, case: str, play: Callable[[Ground], str]) -> Result:
     began, words, failed = time.monotonic(), "", False
     try:
         with ground(program) as made:
-            words = CASES[case](made)
+            words = play(made)
     except Failed as error:
         words, failed = str(error), True
     took_s = time.monotonic() - began

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.agents.ground import Failed, Ground
+from tests.agents.install import Program
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "together"]
 
 DONE: Mapping[str, Any] = {"report": {"status": "DONE", "summary": "It is done."}}
 
@@ -124,6 +125,30 @@ def resumed(ground: Ground) -> str:
     with ground.model({"write": {"path": "hello.txt", "text": "hello\n"}}, DONE, port=port):
         ground.finish(ground.start("resume"))
     ground.expect_landed("hello.txt", "hello\n")
+    return ""
+
+
+def together(ground: Ground, other: Program) -> str:
+    """Two programs in one plan: each implements every second task, two at a time, to landed code."""
+    names = ["one", "two", "three", "four"]
+    kinds = [ground.program.kind, other.kind] * 2
+    tasks = [
+        {"id": name, "title": f"Write {name}.txt", "agent": kind, "files": {"create": [f"{name}.txt"]}}
+        for name, kind in zip(names, kinds, strict=True)
+    ]
+    tasks.append({"id": "last", "title": "Write last.txt", "depends_on": names})
+    plays = [
+        {"when": f"Write {name}.txt", "steps": [{"run": f"echo {name} > {name}.txt"}, DONE]}
+        for name in ["last", *names]
+    ]
+    with ground.model(plays=plays) as server:
+        ground.write(server, tasks, other)
+        ground.finish(ground.start_run("--jobs", "2"))
+        spoken = {seen.dialect for seen in server.seen if seen.play >= 0}
+    ground.expect(ground.code, 0, "the exit code")
+    for name in [*names, "last"]:
+        ground.expect(ground.landed(f"{name}.txt"), name, f"{name}.txt")
+    ground.expect(len(spoken), 2, "the number of interfaces that were spoken")
     return ""
 
 

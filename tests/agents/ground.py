@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,10 @@ class Ground:
 
     @contextmanager
     def model(self, *steps: Mapping[str, Any], port: int = 0, **scenario: Any) -> Iterator[ModelServer]:
-        """A model that says this to every conversation; at its end the scenario must not have asked in vain."""
+        """A model that says this to every conversation; at its end the scenario must not have asked in vain.
+
+        `scenario` may have `plays` for several conversations.
+        """
         document = {"model": 1, "plays": [{"steps": list(steps)}], "models": [self.program.model], **scenario}
         with serving(Scenario.of(document), port=port, key=KEY) as server:
             yield server
@@ -64,12 +67,20 @@ class Ground:
 
     def write_plan(self, server: ModelServer, **task: Any) -> None:
         """A plan of one task, and the settings for the program."""
-        body = {"id": "t", "title": "Make it", "description": "Do what has to be done.", **task}
-        plan = {"chargehand": 1, "plan": "case", "tasks": [body]}
+        self.write(server, [{"id": "t", "title": "Make it", "description": "Do what has to be done.", **task}])
+
+    def write(self, server: ModelServer, tasks: Sequence[Mapping[str, Any]], *others: Program) -> None:
+        """A plan of these tasks; the agents are called by their kinds, the ground's own serves tasks that name none."""
+        plan = {"chargehand": 1, "plan": "case", "tasks": list(tasks)}
         (self.folder / "plan.json").write_text(json.dumps(plan), "utf-8")
-        settings = {"kind": self.program.kind, "command": f"'{self.program.path}'", "model": self.program.model}
-        settings |= {"key": "env:PROVIDER_KEY", "base_url": server.url}
-        lines = ["agent = 'x'", "[agents.x]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())]
+        lines = [f"agent = '{self.program.kind}'"]
+        for program in (self.program, *others):
+            settings = {"kind": program.kind, "command": f"'{program.path}'", "model": program.model}
+            settings |= {"key": "env:PROVIDER_KEY", "base_url": server.url}
+            lines += [
+                f"[agents.{program.kind}]",
+                *(f"{name} = {json.dumps(value)}" for name, value in settings.items()),
+            ]
         (self.repo.path / "chargehand.toml").write_text("\n".join(lines) + "\n", "utf-8")
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -91,9 +102,9 @@ class Ground:
         self.write_plan(server, **task)
         self.finish(self.start_run())
 
-    def start_run(self) -> subprocess.Popen[str]:
+    def start_run(self, *words: str) -> subprocess.Popen[str]:
         """Start the run of the plan."""
-        return self.start("run", str(self.folder / "plan.json"), "--no-review", "--unattended")
+        return self.start("run", str(self.folder / "plan.json"), "--no-review", "--unattended", *words)
 
     def finish(self, process: subprocess.Popen[str]) -> None:
         """Wait for the end, and take what was printed."""

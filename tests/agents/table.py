@@ -35,7 +35,7 @@ def page(text: str, results: Sequence[Result]) -> str:
     tail = rest.partition(END)[2]
     day = datetime.now(UTC).date().isoformat()
     where = f"Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}"
-    shown = [f"Run on {day} with {where}.", "", *_cases(results), "", *_capabilities(), ""]
+    shown = [f"Run on {day} with {where}.", "", *_cases(results), "", *_pair(results), *_capabilities(), ""]
     return f"{head}{BEGIN}\n" + "\n".join(shown) + f"{END}{tail}"
 
 
@@ -43,11 +43,17 @@ def _cases(results: Sequence[Result]) -> list[str]:
     names = [case for case in CASES if any(result.case == case for result in results)]
     lines = [f"| program | version | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
     for program in PROGRAMS:
-        own = {result.case: result for result in results if result.program == program}
+        own = {result.case: result for result in results if result.program == program and result.case in CASES}
         if own:
             cells = [_cell(own.get(name)) for name in names]
             lines.append(f"| {program.title} | {program.version} | {' | '.join(cells)} |")
     return lines
+
+
+def _pair(results: Sequence[Result]) -> list[str]:
+    """The case that is of two programs."""
+    found = [_cell(result) for result in results if result.case not in {*CASES, ""}]
+    return [f"Claude Code and Codex in one plan, two tasks at a time, to landed code: {cell}.\n" for cell in found]
 
 
 def _cell(result: Result | None) -> str:
