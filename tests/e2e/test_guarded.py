@@ -1,4 +1,4 @@
-"""Tool calls of real processes in real sandboxes: ruled on by the hook, and the dangerous ones asked about (SPEC 7.2)."""
+"""Tool calls of real processes in real sandboxes: ruled on by the hook, the dangerous ones asked about (SPEC 7.2)."""
 
 from __future__ import annotations
 
@@ -130,7 +130,12 @@ def test_an_attempt_that_is_ended_leaves_no_question_and_no_process(each: Execut
         place_of = partial(attempt_place, a_plan(a_task("a")), sandboxed=each.kind != "none")
         fleet = each.fleet(agent, place_of=place_of)
         arrived = asyncio.Event()
-        fleet.listen(lambda event: (told.append(event), arrived.set()))
+
+        def asked(event: Any) -> None:
+            told.append(event)
+            arrived.set()
+
+        fleet.listen(asked)
         spec = each.spec("a")
         await fleet.submit(spec)
         await asyncio.wait_for(arrived.wait(), 60)
