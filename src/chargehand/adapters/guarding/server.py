@@ -11,8 +11,10 @@ import contextlib
 import json
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from chargehand.adapters.guarding.calls import Ruling, ToolCall, read_call
 from chargehand.domain.errors import AdapterError
@@ -43,7 +45,9 @@ class HookServer:
             listening = _bound(self._path)
         except OSError as error:
             raise AdapterError("hook", f"No socket can be made at {self._path}: {error.strerror}.") from error
-        self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=CALL_BYTES)
+        # From 3.13 on asyncio would remove the socket by the name it was bound under, which is gone.
+        more: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=CALL_BYTES, **more)
 
     async def stop(self) -> None:
         """Stop listening, deny whoever waits, and remove the socket; harmless when repeated."""
