@@ -169,6 +169,8 @@ def play(world: Leaky, sets: list[str]) -> None:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_nothing_written_or_printed_holds_a_secret(world: Leaky):
     """The journal is searched as bytes, and every command that shows a run is called."""
     notices = ["sh", "-c", f"env | grep ^CHARGEHAND_ > {world.folder}/notices.$$; cat >> {world.folder}/notices.$$"]
@@ -180,7 +182,8 @@ def test_nothing_written_or_printed_holds_a_secret(world: Leaky):
     ]
     play(world, sets)
     assert world.document["state"] == "waiting"
-    assert leaks(world.written() | printed(world)) == []
+    asked = {word: world.command(word, world.run, "--json") for word in ("status", "decisions")}
+    assert leaks(world.written() | asked) == []
     world.resume(unattended=True)
     outcomes = {task["id"]: task["reason"] for task in world.document["tasks"]}
     assert outcomes["good"] == "integrated"
