@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.agents.danger import danger
 from tests.agents.ground import Failed, Ground
 from tests.agents.install import Program
 
@@ -34,14 +35,12 @@ def edit(ground: Ground) -> str:
     """Writes and changes a file with the tools of its own."""
     write = {"write": {"path": "notes.txt", "text": "one\ntwo\n"}}
     change = {"edit": {"path": "notes.txt", "old": "two", "new": "three"}}
-    if ground.program.kind == "aider":  # both in one answer are one edit
-        write, change = {"edit": {"path": "README.md", "old": "A project.", "new": "A better project."}}, write
-    with ground.model(write, change, DONE) as server:
+    steps = [write, change, DONE]
+    if ground.program.kind == "aider":  # it first takes the file into its conversation, and wants the edit again
+        steps = [{"edit": {"path": "README.md", "old": "A project.", "new": "one\nthree"}}, DONE] * 2
+    with ground.model(*steps) as server:
         ground.run_plan(server)
-    if ground.program.kind == "aider":
-        ground.expect_landed("README.md", "A better project.\n")
-    else:
-        ground.expect_landed("notes.txt", "one\nthree\n")
+    ground.expect_landed("README.md" if ground.program.kind == "aider" else "notes.txt", "one\nthree\n")
     return ""
 
 
@@ -138,8 +137,7 @@ def together(ground: Ground, other: Program) -> str:
     ]
     tasks.append({"id": "last", "title": "Write last.txt", "depends_on": names})
     plays = [
-        {"when": f"Write {name}.txt", "steps": [{"run": f"echo {name} > {name}.txt"}, DONE]}
-        for name in ["last", *names]
+        {"when": f"# Task {name}", "steps": [{"run": f"echo {name} > {name}.txt"}, DONE]} for name in [*names, "last"]
     ]
     with ground.model(plays=plays) as server:
         ground.write(server, tasks, other)
@@ -176,4 +174,5 @@ CASES: Mapping[str, Callable[[Ground], str]] = {
     "rate limit": rate_limit,
     "kill": killed,
     "resume": resumed,
+    "danger": danger,
 }

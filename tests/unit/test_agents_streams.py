@@ -298,6 +298,18 @@ def test_aider_is_started(places):
     assert options(make("aider", model="vendor/m").launch(SPEC, places).argv)["--model"] == "vendor/m"
 
 
+def test_aider_is_given_the_files_of_the_task(places):
+    """Those that are there: patterns and links are left to it."""
+    places.workspace.mkdir()
+    (places.workspace / "a.py").write_text("")
+    (places.workspace / "doc.md").write_text("")
+    (places.workspace / "link").symlink_to("a.py")
+    spec = replace(SPEC, declared=("a.py", "new.py", "link", "**/*.py"), reads=("doc.md",))
+    argv = make("aider").launch(spec, places).argv
+    given = [pair for pair in zip(argv, argv[1:], strict=False) if pair[0] in {"--file", "--read"}]
+    assert given == [("--file", "a.py"), ("--read", "doc.md")]
+
+
 @pytest.mark.parametrize(
     ("kind", "name"), [("gemini", ".gemini"), ("gemini", ".env"), ("aider", ".aider.conf.yml"), ("aider", ".env")]
 )

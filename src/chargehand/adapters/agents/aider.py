@@ -9,7 +9,7 @@ of prices that it would fetch is there.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chargehand.adapters.agents.stream import ProgramAgent, Trouble, trouble_of, words
 from chargehand.dialects import Dialect
@@ -34,6 +34,7 @@ _QUIET = (
 )
 _OBEYED = (".aider.conf.yml", ".aider.model.settings.yml", ".aider.model.metadata.json", ".env")
 MOST_LINES = 20_000
+MOST_FILES = 100
 
 
 class AiderAgent(ProgramAgent):
@@ -57,6 +58,8 @@ class AiderAgent(ProgramAgent):
             *("--message-file", str(places.brief)),
             *("--input-history-file", str(history / "input"), "--chat-history-file", str(history / "chat.md")),
             *_QUIET,
+            *_files("--file", spec.declared, places),
+            *_files("--read", spec.reads, places),
             *words(
                 ("--model", model),
                 ("--openai-api-base", f"{endpoint.base_url}/v1" if endpoint.base_url else ""),
@@ -69,6 +72,14 @@ class AiderAgent(ProgramAgent):
     def reader(self) -> AiderReader:
         """A reader for one process."""
         return AiderReader()
+
+
+def _files(option: str, paths: Sequence[str], places: Places) -> Iterator[str]:
+    """The files of the task that are there: what is not in its conversation it first has to ask for."""
+    for path in paths[:MOST_FILES]:
+        file = places.workspace / path
+        if file.is_file() and not file.is_symlink():
+            yield from (option, path)
 
 
 _NUMBER = r"(\d+(?:\.\d+)?[km]?)"
