@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -306,7 +307,7 @@ def test_aider_is_given_the_files_of_the_task(places):
     (places.workspace / "link").symlink_to("a.py")
     spec = replace(SPEC, declared=("a.py", "new.py", "link", "**/*.py"), reads=("doc.md",))
     argv = make("aider").launch(spec, places).argv
-    given = [pair for pair in zip(argv, argv[1:], strict=False) if pair[0] in {"--file", "--read"}]
+    given = [pair for pair in pairwise(argv) if pair[0] in {"--file", "--read"}]
     assert given == [("--file", "a.py"), ("--read", "doc.md")]
 
 
