@@ -56,7 +56,7 @@ e2e: $(READY) kills  ## the kills, then rebuild two published packages, module b
 	$(BIN)/python examples/rebuild/rebuild.py pyasn1-modules==0.4.2
 
 e2e-agents: $(READY)  ## real agent programs, pinned, on a scripted model; writes docs/agents.md (needs npm and PyPI)
-	$(BIN)/python -m tests.agents --write docs/agents.md $(ARGS)
+	$(BIN)/python -m tests.agents $(or $(ARGS),--write docs/agents.md)
 
 clean:  ## remove what the targets made
 	rm -rf .venv site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -78,7 +78,8 @@ def install(program: Program) -> None:
         _run(program, sys.executable, "-m", "venv", str(program.folder))
         _run(program, str(program.folder / "bin/python"), "-m", "pip", "install", "-q", wanted)
     else:
-        _run(program, "npm", "install", "--no-audit", "--no-fund", "--prefix", str(program.folder), wanted)
+        quick = ("--no-audit", "--no-fund", "--fetch-retries=1")  # without a network it says so at once
+        _run(program, "npm", "install", *quick, "--prefix", str(program.folder), wanted)
     if not program.path.exists():
         raise NotInstalled(f"{wanted} was installed, and {program.path} is not there.")
     ready.touch()
