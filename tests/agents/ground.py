@@ -33,8 +33,9 @@ class Failed(Exception):
 class Ground:
     """One case of one program. `number` is a duration in seconds that nothing else on this machine sleeps for."""
 
-    def __init__(self, program: Program, folder: Path) -> None:
+    def __init__(self, program: Program, folder: Path, sandbox: str) -> None:
         self.program = program
+        self.sandbox = sandbox
         self.folder = folder
         home = folder / "home"
         home.mkdir()
@@ -104,7 +105,9 @@ class Ground:
 
     def start_run(self, *words: str) -> subprocess.Popen[str]:
         """Start the run of the plan."""
-        return self.start("run", str(self.folder / "plan.json"), "--no-review", "--unattended", *words)
+        return self.start(
+            "run", str(self.folder / "plan.json"), "--no-review", "--unattended", "--sandbox", self.sandbox, *words
+        )
 
     def finish(self, process: subprocess.Popen[str]) -> None:
         """Wait for the end, and take what was printed."""
@@ -194,10 +197,10 @@ def _matching(text: str) -> list[int]:
 
 
 @contextmanager
-def ground(program: Program) -> Iterator[Ground]:
+def ground(program: Program, sandbox: str = "auto") -> Iterator[Ground]:
     """A ground of its own, removed afterwards; whatever still runs there is ended."""
     folder = Path(tempfile.mkdtemp(prefix="chargehand-agents-"))
-    made = Ground(program, folder)
+    made = Ground(program, folder, sandbox)
     try:
         yield made
     finally:
