@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from chargehand.adapters.secret_findings import KNOWN, SecretWatch
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.secrecy import Vault
 from tests.e2e.gitworld import REF, Agent, World
+from tests.repos import Repo
 
 CANARY = "canary-41c0ffee-9d"
 TOKEN = "glpat-" + "Qz7" * 7
@@ -127,3 +129,14 @@ def test_a_rewritten_history_is_refused_anyway_and_its_result_still_searched(pla
     sealed = place.world.seal(place.workspace)
     assert not sealed.base_is_ancestor
     assert sealed.secrets == ("a.txt:1: GitLab Token",)
+
+
+def test_a_secret_inside_a_submodule_is_one_of_the_change(repo: Repo, world: World, tmp_path: Path, git_environment):
+    library = Repo(path=tmp_path / "library", environ=git_environment).init()
+    library.write("lib.py", "LIB = 1\n")
+    library.commit("library")
+    repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library.path), "lib")
+    repo.commit("with a submodule")
+    place = Place(World(repo, tmp_path / "other", world.runner))
+    place.agent.write("lib/lib.py", f"LIB = '{TOKEN}'\n")
+    assert place.found() == ("lib/lib.py:1: GitLab Token",)
