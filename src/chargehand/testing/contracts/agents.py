@@ -246,7 +246,7 @@ def _variants(line: str, shapes: set[tuple[Any, ...]]) -> Iterator[str]:
         yield line
         return
     paths = tuple(_paths(document, 3))
-    shape = (document.get("type") if isinstance(document, dict) else None, *paths)
+    shape = (str(document.get("type")) if isinstance(document, dict) else "", *paths)
     if shape in shapes:
         return
     shapes.add(shape)
