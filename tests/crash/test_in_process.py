@@ -25,6 +25,8 @@ from tests.crash.model import BRANCH, Memory
 from tests.crash.play import Game, steps
 from tests.crash.stories import STORIES, Story
 
+pytestmark = pytest.mark.no_cover  # thousands of runs: watched line by line they would take three times as long
+
 When = Literal["before", "after"]
 
 WHEN: tuple[When, When] = ("before", "after")
