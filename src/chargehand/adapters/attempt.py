@@ -42,7 +42,7 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import AttemptFinished
 from chargehand.domain.ids import attempt_ref, integration_branch, rescue_prefix
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, Sealed, Usage
-from chargehand.ports import Agent, AttemptSpec, Launch, MeterAccess, Places, SealJob, Workspace
+from chargehand.ports import Agent, AttemptSpec, Launch, Places, SealJob, Workspace
 
 if TYPE_CHECKING:
     from chargehand.adapters.guarded import Guarded
@@ -160,7 +160,7 @@ class Attempt:
         finally:
             parts.ports.give(port_base)
             if self._metered is not None:
-                self._metered.close()
+                await self._metered.close()
             if self._guarded is not None:
                 await self._guarded.stop()
             if room is not None:
@@ -266,8 +266,8 @@ class Attempt:
             result=room.out / "result.json",
             previous=await self._previous(room),
             port_base=site.port_base,
-            meter=self._meter_access(agent),
         )
+        places = await self._meter(agent, places, room)
         places = await self._guard(agent, places, room)
         places.brief.write_text(spec.brief, "utf-8", errors="replace")
         (self._files / "brief.md").write_text(self._redactor.text(spec.brief), "utf-8", errors="replace")
@@ -307,15 +307,19 @@ class Attempt:
         await self._guarded.start(place_of(places))
         return replace(places, hook=self._guarded.hook.argv)
 
-    def _meter_access(self, agent: Agent) -> MeterAccess | None:
+    async def _meter(self, agent: Agent, places: Places, room: Room) -> Places:
         """Through the meter, when the agent is one of those that go there and can be told of it."""
         parts = self._parts
         if parts.meter is None or self._spec.agent not in parts.metered or as_stream(agent) is None:
-            return None
+            return places
         from chargehand.adapters.metering import Metered
 
-        self._metered = Metered(parts.meter, self._spec)
-        return self._metered.access
+        own = {"workspace": places.workspace, "home": places.home, "tmp": places.tmp, "room": room.root}
+        spec = replace(self._spec, model=self._spec.model or parts.models.get(self._spec.agent))
+        self._metered = Metered(parts.meter, spec, scrub=tuple((str(own[name]), f"<{name}>") for name in own))
+        if parts.relays:
+            await self._metered.listen(room.root / "meter")
+        return replace(places, meter=self._metered.access)
 
     def _heard(self, agent: Agent, launch: Launch) -> AgentRun | None:
         stream, spec, on_output = as_stream(agent), self._spec, self._parts.on_output
@@ -376,9 +380,12 @@ class Attempt:
     def _call(self, site: _Site, ready: _Ready) -> Call:
         spec, places, run = self._spec, ready.places, ready.run
         reported = site.room.root / "reported"
+        hook = self._guarded.hook if self._guarded is not None else None
+        relay = self._metered.relay if self._metered is not None else None
+        env = self._parts.environment.of_attempt(spec, places, ready.env)
         return Call(
             argv=ready.launch.argv,
-            env=self._parts.environment.of_attempt(spec, places, ready.env),
+            env=env if self._metered is None else {**env, **self._metered.variables(env)},
             workspace=places.workspace,
             room=site.room,
             stdin=ready.launch.stdin,
@@ -392,8 +399,9 @@ class Attempt:
             attend=partial(self._attend, places.result, reported, run),
             tap=None if run is None else run.tap,
             vault=self._redactor.vault,
-            readable=self._guarded.hook.readable if self._guarded is not None else (),
-            also=self._guarded.hook.argv[:1] if self._guarded is not None else (),
+            readable=(*(hook.readable if hook else ()), *(relay.readable if relay else ())),
+            also=hook.argv[:1] if hook else (),
+            front=relay.front if relay else (),
         )
 
     async def _attend(self, result: Path, reported: Path, run: AgentRun | None, running: Running) -> None:

@@ -50,7 +50,8 @@ class Call:
 
     `stdout` and `stderr` are files (None: the same one). `attend` runs beside the program and ends with it.
     `done` and `grace_s` are for programs that report, `tap` for listening, `vault` for what must not be written down
-    (see `ProcessSpec`). `readable` are more paths that it may read, `also` programs that it starts itself.
+    (see `ProcessSpec`). `readable` are more paths that it may read, `also` programs that it starts itself. `front` is
+    the argv of a program that becomes it, and is started in its place.
     """
 
     argv: tuple[str, ...]
@@ -70,6 +71,7 @@ class Call:
     vault: Vault | None = None
     readable: tuple[Path, ...] = ()
     also: tuple[str, ...] = ()
+    front: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +102,13 @@ class Confined:
             hidden=self.hidden,
             env=call.env,
             network=self.network,
-            also=call.also,
+            also=(*call.also, *(call.argv[:1] if call.front else ())),
         )
+        argv = call.argv
+        if call.front and not self.sandbox.explain(argv[0], confinement):  # else it is refused in its own name
+            argv = (*call.front, *argv)
         for _ in range(SANDBOX_TRIES):
-            running = await start(self._spec(call, self.sandbox.wrap(call.argv, confinement)))
+            running = await start(self._spec(call, self.sandbox.wrap(argv, confinement)))
             end = await _attended(running, call.attend)
             if not _sandbox_failed(end):
                 break

@@ -42,7 +42,8 @@ class FleetParts:
     `watch` is given where no sandbox holds agents: it tells what changed in the user's repository meanwhile. `calls`
     are tool calls that wait for somebody's yes, judged as made in `place_of` (None: nothing is judged). `homes` tells
     of agents, by name, what of their HOME is kept; `metered` names those that reach their provider, which the meter
-    knows by the same name, through `meter`.
+    knows by the same name, through `meter`; `models` are the models of the settings, by agent. With `relays` their
+    sandbox has no network, and the meter is brought into it.
     """
 
     workspaces: Pooled
@@ -59,6 +60,8 @@ class FleetParts:
     watch: CheckoutWatch | None = None
     meter: Meter | None = None
     metered: Collection[str] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    relays: bool = False
     calls: HeldCalls = field(default_factory=HeldCalls)
     place_of: PlaceOf | None = None
     homes: Mapping[str, AgentHome] = field(default_factory=dict)

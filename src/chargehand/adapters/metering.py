@@ -8,9 +8,11 @@ its own back-off. What was used is what was counted here.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from chargehand.adapters.agent_run import AgentRun
 from chargehand.adapters.meter import Meter, MeterRecord, MeterSpec, Problem
@@ -18,7 +20,7 @@ from chargehand.adapters.process import Running
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Usage
 from chargehand.ports import AttemptSpec, MeterAccess
 
-__all__ = ["Metered"]
+__all__ = ["Metered", "Relay"]
 
 LOOK_S = 0.5
 PATIENCE_S = 120.0
@@ -26,21 +28,64 @@ LEAST_FAILURES = 3
 OVER_BUDGET_GRACE_S = 20.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """What brings the meter into a sandbox without a network: `front` is the argv that stands before the program's."""
+
+    front: tuple[str, ...]
+    folder: Path
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """What the sandbox has to show: the socket's folder and the program."""
+        return (self.folder, Path(self.front[3]))
+
+
 class Metered:
     """An attempt that reaches its provider through the meter, under the name of its agent.
 
-    `attend` runs beside the program; `corrected` closes the account and puts what it knows into a result.
+    `scrub` are texts of this attempt alone, with what stands for them in a cassette. `attend` runs beside the program;
+    `corrected` closes the account and puts what it knows into a result.
     """
 
-    def __init__(self, meter: Meter, spec: AttemptSpec, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        spec: AttemptSpec,
+        *,
+        scrub: tuple[tuple[str, str], ...] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._meter = meter
         self._key = spec.key
         self._now = now
         self._failing_since: float | None = None
         self._failures_before = 0
         self._record = MeterRecord()
-        asked = MeterSpec(key=spec.key, upstream=spec.agent, model=spec.model, tokens=spec.tokens, usd=spec.usd)
+        self.relay: Relay | None = None
+        asked = MeterSpec(
+            key=spec.key, upstream=spec.agent, model=spec.model, tokens=spec.tokens, usd=spec.usd, scrub=scrub
+        )
         self.access: MeterAccess = meter.open(asked)
+
+    async def listen(self, folder: Path) -> None:
+        """Let the program reach the meter without a network; AdapterError where no socket can be made in `folder`."""
+        from chargehand.adapters.meter import relay
+
+        folder.mkdir(mode=0o700, exist_ok=True)
+        socket = folder / "model"
+        await self._meter.listen(socket)
+        front = (sys.executable, "-I", "-S", relay.__file__, str(self._meter.port), str(socket), "--")
+        self.relay = Relay(front=front, folder=folder)
+
+    @staticmethod
+    def variables(env: Mapping[str, str]) -> dict[str, str]:
+        """What, added to `env`, keeps its program from asking a proxy of the environment for the meter."""
+        if not any(name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in env):
+            return {}
+        known = env.get("NO_PROXY") or env.get("no_proxy") or ""
+        value = ",".join(filter(None, (known, "127.0.0.1", "localhost")))
+        return {"NO_PROXY": value, "no_proxy": value}
 
     async def attend(self, running: Running, run: AgentRun) -> None:
         """Look at the account until the program has ended; a bound or a long wait ends it."""
@@ -76,9 +121,11 @@ class Metered:
             return _ending(last)
         return None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give the account up; harmless when repeated."""
         self._meter.close(self._key)
+        if self.relay is not None:
+            await self._meter.leave(self.relay.folder / "model")
 
     def corrected(self, result: AttemptResult) -> AttemptResult:
         """The result with what was counted; a wait of which the program told no end gets the one that was stated."""

@@ -120,7 +120,7 @@ class MeterAccess:
     own interface (`/v1/messages`, `/v1/responses`, `/v1beta/models/…`). `token` is what the agent takes for its key.
     """
 
-    base_url: str
+    base_url: str = field(repr=False)
     token: str = field(repr=False)
 
 

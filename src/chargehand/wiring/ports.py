@@ -23,13 +23,12 @@ from chargehand.adapters.sandbox import Sandbox
 from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.adapters.setup import Setup
 from chargehand.adapters.workspaces import GitWorkspaces
-from chargehand.domain.errors import UserError
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
-from chargehand.wiring.providers import Providers, provide
+from chargehand.wiring.providers import Providers, check_network, provide
 from chargehand.wiring.secrecy import learn_keys
 
 if TYPE_CHECKING:
@@ -55,6 +54,7 @@ class _Site:
 async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
     """Everything the engine works with; `UserError` when the sandbox that was asked for does not work here."""
     allow_enough()
+    await check_network(shop, state.plan, state.options)
     site = await _site(shop, state, held.folder)
     workspaces = GitWorkspaces(
         shop.repository,
@@ -83,9 +83,6 @@ async def gates_alone(shop: Workshop, state: RunState) -> AsyncIterator[CommandG
 async def _site(shop: Workshop, state: RunState, folder: Path) -> _Site:
     options, repository, places = state.options, shop.repository, shop.places
     learn_keys(shop.vault, shop.environ, options.agents)
-    if options.network == "meter":
-        hint = "Set sandbox.network to open or none."
-        raise UserError("This version has no meter for the network of agents.", code="no_meter", hint=hint)
     choice = await shop.sandbox(options.sandbox)
     hidden = {repository.git_dir, repository.common_dir, places.state}
     if repository.root is not None:
@@ -118,7 +115,7 @@ def _confined(
             *(shop.cwd / path for path in options.sandbox_read),
         ),
         writable=(*(cache if fills_cache else ()), *(shop.cwd / path for path in options.sandbox_write)),
-        network=options.network,
+        network="open" if options.network == "open" else "none",
         output_bytes=options.caps.output_bytes,
         disk_bytes=options.caps.disk_bytes,
     )
@@ -144,6 +141,8 @@ def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspac
         watch=CheckoutWatch(repository=shop.repository) if site.sandbox.kind == "none" else None,
         meter=providers.meter,
         metered=providers.metered,
+        models={definition.name: definition.model for definition in state.options.agents if definition.model},
+        relays=state.options.network == "meter",
         homes=providers.homes,
     )
     return LocalFleet(parts)

@@ -1,7 +1,6 @@
 """The coordinator's end of the hook: answers tool calls that come in on a Unix socket.
 
-The socket lies in a folder that the agent's sandbox shows. It is bound under another name and then renamed, because the
-sandbox covers every socket that the system knows by its name, and this one is meant to be reached.
+The socket lies in a folder that the agent's sandbox shows.
 """
 
 from __future__ import annotations
@@ -9,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from chargehand.adapters.guarding.calls import Ruling, ToolCall, read_call
+from chargehand.adapters.unix_socket import bound
 from chargehand.domain.errors import AdapterError
 
 __all__ = ["HookServer"]
@@ -42,7 +40,7 @@ class HookServer:
     async def start(self) -> None:
         """Begin to listen; AdapterError when the folder is missing or cannot be written."""
         try:
-            listening = _bound(self._path)
+            listening = bound(self._path)
         except OSError as error:
             raise AdapterError("hook", f"No socket can be made at {self._path}: {error.strerror}.") from error
         # From 3.13 on asyncio would remove the socket by the name it was bound under, which is gone.
@@ -90,25 +88,6 @@ class HookServer:
             for task in (decided, gone):
                 task.cancel()
             await asyncio.gather(decided, gone, return_exceptions=True)
-
-
-def _bound(path: Path) -> socket.socket:
-    """A listening socket at `path`, however long that is, for this user only."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        first = f"/proc/self/fd/{folder}/.{path.name}.{os.getpid()}"
-        Path(first).unlink(missing_ok=True)
-        listening.bind(first)
-        os.chmod(first, 0o600)  # noqa: PTH101
-        Path(first).rename(f"/proc/self/fd/{folder}/{path.name}")
-        listening.listen(64)
-    except OSError:
-        listening.close()
-        raise
-    finally:
-        os.close(folder)
-    return listening
 
 
 async def _answer(writer: asyncio.StreamWriter, ruling: Ruling) -> None:

@@ -21,6 +21,7 @@ from chargehand.adapters.meter.cassette import Player, Recorder
 from chargehand.adapters.meter.headers import address, is_passed, proxy_of, tokens_in
 from chargehand.adapters.meter.prices import PriceTable
 from chargehand.adapters.meter.values import Bounds, MeterRecord, MeterSpec, Upstream
+from chargehand.adapters.unix_socket import bound
 from chargehand.dialects import refusal, route
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.ports import MeterAccess
@@ -60,7 +61,7 @@ class Meter:
         self._accounts: dict[str, Account] = {}  # by key
         self._tokens: dict[str, str] = {}  # token to key
         self._proxies: dict[str, str | None] = {}  # by base_url
-        self._sockets: list[Path] = []
+        self._sockets: dict[Path, web.SockSite] = {}
         self._runner: web.ServerRunner | None = None
         self._session: ClientSession | None = None
         self._port = 0
@@ -105,32 +106,39 @@ class Meter:
     async def listen(self, path: Path) -> None:
         """Listen on a Unix socket, too, for a sandbox without a network; only this user may connect.
 
-        The socket goes when the meter stops. A path of more than some 100 bytes is refused by the system.
+        The socket goes when it is left, or the meter stops.
         """
         from aiohttp import web
 
         if self._runner is None:
             raise AdapterError("meter", "The meter was not started.")
-        path.unlink(missing_ok=True)
+        await self.leave(path)
         try:
-            await web.UnixSite(self._runner, path).start()
-            path.chmod(0o600)
+            site = web.SockSite(self._runner, bound(path))
+            await site.start()
         except OSError as error:
             raise AdapterError("meter", f"The meter cannot listen on {path}: {error}.") from None
-        self._sockets.append(path)
+        self._sockets[path] = site
+
+    async def leave(self, path: Path) -> None:
+        """Listen on that socket no longer, and remove it; harmless when it is not listened on."""
+        site = self._sockets.pop(path, None)
+        if site is not None and self._runner is not None:
+            await site.stop()
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     async def stop(self) -> None:
         """End every request and stop listening; harmless when repeated."""
         for key in list(self._accounts):
             self.close(key)
+        for path in list(self._sockets):
+            await self.leave(path)
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:
             await self._session.close()
-        for path in self._sockets:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        self._runner, self._session, self._sockets = None, None, []
+        self._runner, self._session = None, None
 
     @property
     def port(self) -> int:

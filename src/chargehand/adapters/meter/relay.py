@@ -72,6 +72,12 @@ def _let_go_of_output() -> None:
 def _serve(listener: socket.socket, path: str, program: int) -> None:
     import asyncio  # only here: the program does not wait for it
 
+    folder, name = os.path.split(path)  # the name of a socket must be short
+    try:
+        os.chdir(folder or ".")
+    except OSError:
+        os._exit(0)
+
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while piece := await reader.read(_PIECE):
@@ -84,7 +90,7 @@ def _serve(listener: socket.socket, path: str, program: int) -> None:
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_unix_connection(path)
+            far_reader, far_writer = await asyncio.open_unix_connection(name)
         except OSError:
             writer.transport.abort()
             return

@@ -22,7 +22,7 @@ def layout_for(argv: Sequence[str], confinement: Confinement) -> Layout:
     """Everything that is out of reach, readable and writable while `argv` runs."""
     found = outline(confinement)
     layout = found.layout
-    open_tools(found, (*argv, *confinement.also), confinement.env, confinement.workspace)
+    open_tools(found, argv, confinement.env, confinement.workspace, also=confinement.also)
     for root in [path for path, access in layout.rules.items() if access is Access.READ and is_folder(path)]:
         for path in credential_files(root):
             if layout.access(path) is Access.READ:

@@ -65,8 +65,10 @@ def home_variables(env: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def open_tools(outline: Outline, argv: Sequence[str], env: Mapping[str, str], workspace: Path) -> None:
-    """Bind back what the programs of PATH, of the environment and of `argv` need."""
+def open_tools(
+    outline: Outline, argv: Sequence[str], env: Mapping[str, str], workspace: Path, *, also: Sequence[str] = ()
+) -> None:
+    """Bind back what the programs of PATH, of the environment, of `argv` and of `also` need."""
     tools = _Tools(outline)
     folders = search_path(env, workspace)
     for folder in folders:
@@ -78,8 +80,8 @@ def open_tools(outline: Outline, argv: Sequence[str], env: Mapping[str, str], wo
             tools.open_root(Path(value))
         elif value.startswith("/") and name in FILE_VARIABLES:
             tools.open_file(Path(value))
-    if argv:
-        tools.open_program(_program(argv[0], folders))
+    for program in (*argv[:1], *also):
+        tools.open_program(_program(program, folders))
     for word in _words(argv):
         tools.open_argument(Path(word))
 

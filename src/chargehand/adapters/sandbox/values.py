@@ -16,8 +16,8 @@ class Confinement:
 
     `workspace` and `writable` exist already. `readable` is bound read-only on top. `hidden` goes out of reach,
     except for the readable and writable paths inside it. `env` is the environment the program will have.
-    `network` is `open` or `none`. `also` are programs (absolute) that the program itself starts: what they need is
-    readable as if they stood in its argv.
+    `network` is `open` or `none`. `also` are programs that the program itself starts or becomes: what they need is
+    readable, too.
     """
 
     workspace: Path
