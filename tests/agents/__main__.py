@@ -1,6 +1,6 @@
 """Drives the real agent programs through Chargehand, on a scripted model.
 
-    python -m tests.agents [--only claude,goose] [--case create,stall] [--sandbox landlock] [--write docs/agents.md]
+    python -m tests.agents [--only claude,goose] [--case create,stall] [--sandbox landlock] [--network meter] [--write PAGE]
 
 Installs what is missing into a cache folder (CHARGEHAND_E2E_CACHE, else the user's cache). No key, no login, no
 network but for the installation.
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.agents.cases import CASES, together
-from tests.agents.ground import Failed, Ground, ground
+from tests.agents.ground import Failed, Fence, Ground, ground
 from tests.agents.install import PROGRAMS, NotInstalled, Program, install
 from tests.agents.table import Result, page
 
@@ -31,20 +31,20 @@ def main() -> int:
     parser.add_argument("--case", default="", help="cases, with commas")
     parser.add_argument("--write", type=Path, help="the page that gets the table")
     parser.add_argument("--sandbox", default="auto", help="auto, bwrap, landlock or none")
+    parser.add_argument("--network", default="open", help="open, or meter: the model and nothing else")
     parser.add_argument("--require", action="store_true", help="a program that cannot be installed is a failure")
     parser.add_argument("--jobs", type=int, default=2, help="how many programs at once")
     options = parser.parse_args()
+    fence = Fence(sandbox=options.sandbox, network=options.network)
     wanted = [program for program in PROGRAMS if program.kind in (options.only or program.kind).split(",")]
     cases = [name for name in CASES if name in (options.case or name).split(",")]
     with ThreadPoolExecutor(options.jobs) as pool:
         results = [
-            result
-            for found in pool.map(lambda program: _all(program, cases, options.sandbox), wanted)
-            for result in found
+            result for found in pool.map(lambda program: _all(program, cases, fence), wanted) for result in found
         ]
     pair = [program for program in wanted if program.kind in PAIR]
     if len(pair) == len(PAIR) and TOGETHER in (options.case or TOGETHER).split(",") and all(map(_is_there, pair)):
-        results.append(_one(pair[0], TOGETHER, lambda made: together(made, pair[1]), options.sandbox))
+        results.append(_one(pair[0], TOGETHER, lambda made: together(made, pair[1]), fence))
     if options.write is not None:
         options.write.write_text(page(options.write.read_text("utf-8"), results), "utf-8")
     failed = [result for result in results if result.failed]
@@ -54,23 +54,23 @@ def main() -> int:
     return 1 if failed else 3 if missing and options.require else 0
 
 
-def _all(program: Program, cases: list[str], sandbox: str) -> list[Result]:
+def _all(program: Program, cases: list[str], fence: Fence) -> list[Result]:
     try:
         install(program)
     except NotInstalled as error:
         print(f"NOT TESTED: {error}", flush=True)
         return [Result(program=program, case="", words=str(error))]
-    return [_one(program, case, CASES[case], sandbox) for case in cases]
+    return [_one(program, case, CASES[case], fence) for case in cases]
 
 
 def _is_there(program: Program) -> bool:
     return program.path.exists()
 
 
-def _one(program: Program, case: str, play: Callable[[Ground], str], sandbox: str) -> Result:
+def _one(program: Program, case: str, play: Callable[[Ground], str], fence: Fence) -> Result:
     began, words, failed = time.monotonic(), "", False
     try:
-        with ground(program, sandbox) as made:
+        with ground(program, fence) as made:
             words = play(made)
     except Failed as error:
         words, failed = str(error), True

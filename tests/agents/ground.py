@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from chargehand.testing.model import ModelServer, Scenario, serving
 from tests.agents.install import Program
 from tests.repos import Repo, hermetic_environment
 
-__all__ = ["Failed", "Ground", "ground"]
+__all__ = ["Failed", "Fence", "Ground", "ground"]
 
 RUN_S = 240
 SOON_S = 90
@@ -30,12 +31,25 @@ class Failed(Exception):
     """What was expected and did not happen, in a sentence."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What holds the program: a kind of sandbox, and its network."""
+
+    sandbox: str = "auto"
+    network: str = "open"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The arguments for the network."""
+        return ("--set", f"sandbox.network={self.network}")
+
+
 class Ground:
     """One case of one program. `number` is a duration in seconds that nothing else on this machine sleeps for."""
 
-    def __init__(self, program: Program, folder: Path, sandbox: str) -> None:
+    def __init__(self, program: Program, folder: Path, fence: Fence) -> None:
         self.program = program
-        self.sandbox = sandbox
+        self.fence = fence
         self.folder = folder
         home = folder / "home"
         home.mkdir()
@@ -106,7 +120,14 @@ class Ground:
     def start_run(self, *words: str) -> subprocess.Popen[str]:
         """Start the run of the plan."""
         return self.start(
-            "run", str(self.folder / "plan.json"), "--no-review", "--unattended", "--sandbox", self.sandbox, *words
+            "run",
+            str(self.folder / "plan.json"),
+            "--no-review",
+            "--unattended",
+            "--sandbox",
+            self.fence.sandbox,
+            *self.fence.words,
+            *words,
         )
 
     def finish(self, process: subprocess.Popen[str]) -> None:
@@ -197,10 +218,10 @@ def _matching(text: str) -> list[int]:
 
 
 @contextmanager
-def ground(program: Program, sandbox: str = "auto") -> Iterator[Ground]:
+def ground(program: Program, fence: Fence) -> Iterator[Ground]:
     """A ground of its own, removed afterwards; whatever still runs there is ended."""
     folder = Path(tempfile.mkdtemp(prefix="chargehand-agents-"))
-    made = Ground(program, folder, sandbox)
+    made = Ground(program, folder, fence)
     try:
         yield made
     finally:
