@@ -1,6 +1,6 @@
 """Drives the real agent programs through Chargehand, on a scripted model.
 
-    python -m tests.agents [--only claude,goose] [--case create,stall] [--sandbox landlock] [--network meter] [--write PAGE]
+    python -m tests.agents [--only claude,goose] [--case create,stall] [--sandbox landlock] [--network meter]
 
 Installs what is missing into a cache folder (CHARGEHAND_E2E_CACHE, else the user's cache). No key, no login, no
 network but for the installation.
