@@ -365,6 +365,20 @@ def test_retry_without_a_task_takes_up_all_that_did_not_make_it():
     assert [play.task(name).status for name in "cd"] == [S.WAITING, S.SKIPPED]
 
 
+def test_what_needs_two_that_are_retried_together_is_free_of_both():
+    """Blocked on the first of them, it is not blocked on the second for the moment between the two."""
+    for order in ("bc", "cb"):
+        tasks = [a_task("b"), a_task("c"), a_task("d", "b"), a_task("e", "c", "d")]
+        play = begun(*tasks, unattended=True)
+        for name in order:
+            play.attempt(name, done(ReportStatus.BLOCKED, changes=[]))
+        assert play.task("e").status is S.BLOCKED
+        asks(play, "retry")
+        assert play.task("e").status is S.WAITING
+        play.through("b", "c", "d", "e")
+        assert verdict(play) is RunVerdict.FINISHED
+
+
 def test_retry_all_of_nothing_is_refused():
     play = begun(a_task("a"))
     assert refused(play, "retry").message == "No task failed, was blocked or was cancelled."

@@ -113,6 +113,22 @@ def test_what_still_needs_a_failed_task_is_blocked_again():
     assert play.running == ["e"]
 
 
+def test_a_task_that_comes_back_is_done_after_all():
+    """Left out by one plan, named again by the next, with the very same text."""
+    play = begun(a_task("a"), a_task("b"), a_task("c", "b"), jobs=1, unattended=True)
+    play.record(*take(play.state, Request(id="p", kind=RequestKind.PAUSE, by="me")))
+    first = play.state.plan
+    replanned(play, a_plan(*(task for task in first.tasks if task.id == play.running[0])))
+    assert play.task("c").status is S.SKIPPED
+    assert compare(play.state, first).added
+    replanned(play, first)
+    play.record(RunResumed(pid=1, host="h", version="v"))
+    while play.running:
+        play.through(play.running[0])
+    assert verdict(play) is RunVerdict.FINISHED
+    assert {record.status for record in play.state.tasks.values()} == {S.INTEGRATED}
+
+
 def test_integrated_tasks_that_the_plan_leaves_out_are_kept():
     play = begun(a_task("a"), a_task("b", "a"))
     play.through("a")

@@ -129,7 +129,10 @@ def reopen(state: RunState, task: str) -> None:
         state.orphaned.pop(name, None)
         move(state, record, TaskStatus.WAITING, **renewed(record))
         state.offer(name)
-    block_again(state, again)
+    thought_blocked = [name for name, root in state.orphaned.items() if root in again]
+    for name in thought_blocked:
+        del state.orphaned[name]
+    block_again(state, [*again, *thought_blocked])
 
 
 def block_again(state: RunState, tasks: Iterable[str]) -> None:

@@ -134,7 +134,9 @@ def replan(state: RunState, plan: Plan) -> None:
     """Fold a new plan in: records of unchanged tasks stay, changed ones begin anew, missing ones are skipped."""
     ids = {task.id for task in plan.tasks}
     removed = set(_removed(state, plan))
-    changed = {t.id for t in plan.tasks if t.id in state.tasks and state.tasks[t.id].task != t}
+    before = {task.id for task in state.plan.tasks}  # a task that comes back begins anew, also with its old text
+    known = [task for task in plan.tasks if task.id in state.tasks]
+    changed = {task.id for task in known if state.tasks[task.id].task != task or task.id not in before}
     records: dict[str, TaskRecord] = {}
     for record in state.tasks.values():
         if record.id in removed:
