@@ -260,3 +260,13 @@ def test_the_kernel_is_believed_about_its_own_machine(path, same):
     with RunLock.acquire(path) as lock:
         assert lock.previous is not None
         assert lock.previous.pid == 7
+
+
+def test_a_holder_is_seen_though_its_file_was_removed(tmp_path):
+    """The folder is locked, too: nobody is told that the run is free, and nobody waits for long to be refused."""
+    path = tmp_path / "run" / "lock"
+    with RunLock.acquire(path):
+        path.unlink()
+        assert RunLock.look(path) is not None
+    assert RunLock.look(path) is None
+    assert RunLock.look(tmp_path / "nowhere" / "lock") is None

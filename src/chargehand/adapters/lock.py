@@ -151,7 +151,7 @@ class RunLock:
         try:
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return _holder_of_folder(path.parent)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment; who takes the lock tries again
         except OSError:
@@ -224,6 +224,24 @@ def _folder_of(path: Path) -> int:
     except OSError:
         return folder  # a file system that locks no folders: the file has to do
     return folder
+
+
+def _holder_of_folder(folder: Path) -> Holder | None:
+    """Somebody, where the folder is locked though its file was removed; None where nobody holds it."""
+    try:
+        descriptor = os.open(folder, _FOLDER)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _somebody()
+    except OSError:
+        return None
+    else:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _take(path: Path) -> int:

@@ -8,7 +8,6 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -29,7 +28,7 @@ __all__ = ["BuildPorts", "RunSummary", "Service", "UnreadableRun", "new_id"]
 
 PAGE = 5000
 BEAT_S = 30.0
-TAKE_UP_TRIES = 5
+TAKE_UP_S = 0.5
 TAKE_UP_PAUSE_S = 0.1
 
 BuildPorts = Callable[[OpenRun, RunState], Awaitable[Ports]]
@@ -81,11 +80,14 @@ class Service:
 
         Somebody who only leaves a request holds it for milliseconds: that is waited for.
         """
-        for _ in range(TAKE_UP_TRIES):
-            with suppress(RunLocked):
+        deadline = time.monotonic() + TAKE_UP_S
+        while True:
+            try:
                 return self._store.open(run)
+            except RunLocked:
+                if time.monotonic() > deadline:
+                    raise
             time.sleep(TAKE_UP_PAUSE_S)
-        return self._store.open(run)
 
     async def drive(
         self,
