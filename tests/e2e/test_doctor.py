@@ -203,6 +203,24 @@ def test_one_run_alone(cli: CliWorld):
     assert finding(done, "program test")["ok"] is True
 
 
+def test_an_agent_beside_the_plan_is_found_from_where_the_run_was_started(cli: CliWorld):
+    """A relative program counts from the folder the run began in, not from a workspace; a finished run needs none."""
+    script = cli.repo.path / "agent.sh"
+    script.write_text(f"#!/bin/sh\nexec {cli.agent}\n")
+    script.chmod(0o755)
+    words = ("--agent-command", "./agent.sh", "--sandbox", "none", "--quiet", "--unattended")
+    cli.script({"a": [{"report": {"status": "FAILED"}}]})
+    ran = cli.call("run", cli.plan([task("a")]), *words)
+    assert ran.code == 1, ran.stderr
+    done = cli.call("doctor", "todo-1", "--json")
+    assert (done.code, names(done, ok=False)) == (0, set()), done.stdout
+    cli.script({})
+    assert cli.call("run", cli.plan([task("a")]), "--new", *words).code == 0
+    script.unlink()
+    assert names(cli.call("doctor", "todo-1", "--json"), ok=False) == {"agent command"}
+    assert cli.call("doctor", "todo-2", "--json").code == 0
+
+
 # -- locks ----------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from chargehand.domain.errors import ChargehandError
 from chargehand.domain.plan import Plan
+from chargehand.domain.words import RunVerdict
 from chargehand.wiring.doctor.branch import look_at_branch, look_at_work
 from chargehand.wiring.doctor.case import Case, case_of
 from chargehand.wiring.doctor.finding import Finding, words_of
@@ -87,6 +88,8 @@ async def _look_at_run(case: Case, *, asked: bool) -> list[Finding]:
 
 
 async def _look_at_needs(case: Case) -> list[Finding]:
-    """Agents and programs of a run, as it was started."""
-    agents = case.state.options.agents
+    """Agents and programs of a run, as it was started; one that made it starts no agent any more."""
+    finished = case.state.finished
+    made_it = case.state.accepted is not None or (finished is not None and finished.verdict is RunVerdict.FINISHED)
+    agents = () if made_it else case.state.options.agents
     return look_at_agents(agents) + await look_at_programs(case.shop, needs_of_run(case.state), agents)

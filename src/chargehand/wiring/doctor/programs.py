@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chargehand.adapters.agents import make_agent
+from chargehand.adapters.agents.program import program_words
 from chargehand.domain.check import programs_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
@@ -112,10 +112,10 @@ def _hidden_agents(agents: Sequence[AgentDef], sandbox: Sandbox, confinement: Co
 
 
 def _first_word(definition: AgentDef) -> str:
-    """The program an agent of kind `command` is; other kinds know themselves what they start."""
+    """The program an agent of kind `command` is, as it is started; other kinds know themselves what they start."""
     if definition.kind != "command":
         return ""
     try:
-        return next(iter(shlex.split(definition.command)), "")
-    except ValueError:
+        return program_words(definition)[0]
+    except UserError:
         return ""  # `why_not` has told already that it cannot be read
