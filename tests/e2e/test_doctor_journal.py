@@ -228,6 +228,16 @@ def lose(broken: Broken, how: str) -> None:
             file.unlink()
 
 
+@pytest.mark.parametrize("words", ["status", "status todo-1", "runs", "log", "resume"])
+def test_who_looks_for_a_lost_journal_is_sent_to_the_repair(broken: Broken, words: str):
+    """Not in a circle: the run is there, only its journal is not."""
+    lose(broken, "deleted")
+    done = broken.cli.call(*words.split())
+    assert "`chargehand doctor --repair`" in done.stderr
+    assert "`chargehand runs`" not in done.stderr
+    assert "There is no run" not in done.stderr
+
+
 @pytest.mark.parametrize("how", ["zeroed", "deleted"])
 def test_the_first_state_and_the_branch_are_enough(broken: Broken, how: str):
     """I4: a small run keeps only the state it began with; what landed since is read from the branch."""

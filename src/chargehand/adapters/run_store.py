@@ -17,7 +17,7 @@ from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
 from chargehand.adapters.scrubbing import scrubbed, scrubber
 from chargehand.adapters.snapshots import FileSnapshots
-from chargehand.domain.errors import ChargehandError, UserError
+from chargehand.domain.errors import AdapterError, ChargehandError, UserError
 from chargehand.domain.events import Event, Recorded
 from chargehand.domain.secrecy import Vault
 from chargehand.ports import Inbox, OpenRun
@@ -146,8 +146,15 @@ class FolderRunStore:
     def _journal_path(self, run: str) -> Path:
         path = self.folder(run) / _JOURNAL
         if not _RUN_ID.fullmatch(run) or not path.is_file():
-            raise UserError(f"There is no run {run} here.", code="unknown_run", hint="See `chargehand runs`.")
+            raise self._missing(run)
         return path
+
+    def _missing(self, run: str) -> ChargehandError:
+        """Why there is no journal: no such run, or one that has lost it."""
+        if run in self.runs():
+            text = f"The journal of run {run} is gone; `chargehand doctor --repair` rebuilds it from what is left."
+            return AdapterError("journal", text)
+        return UserError(f"There is no run {run} here.", code="unknown_run", hint="See `chargehand runs`.")
 
     def _born(self, folder: Path) -> float:
         """When the run was created: as its note says, else as its journal does; negative where there is neither."""
