@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from chargehand.adapters.meter import Meter, PriceTable, Upstream
+from chargehand.adapters.meter import Meter, PriceTable, Recorder, Upstream
+from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import AttemptResult, ExitKind
 from chargehand.testing.model import ModelServer, Scenario
@@ -167,3 +168,45 @@ def test_a_whole_run_goes_through_the_meter(repo, tmp_path):
     assert world.document["usage"]["tokens"] == 2100
     assert world.document["usage"]["usd"] == pytest.approx(2 * (1000 * 3 + 50 * 15) / 1e6)
     assert KEY not in json.dumps([str(event) for event in world.events()])
+
+
+def test_a_run_is_recorded_and_played_back(repo, tmp_path):
+    """Without the key, and at a provider that is gone: what was recorded answers, in other workspaces as well."""
+    tape, prices = tmp_path / "tape.jsonl", tmp_path / "prices.json"
+    prices.write_text(json.dumps({"models": {MODEL: {"input": 1000, "output": 0}}}))
+    repo.environ["REAL_KEY"] = KEY
+    repo.environ["OTHER_TOKEN"] = "another-secret-of-the-environment"
+    steps: list[Mapping[str, Any]] = [{"run": "echo another-secret-of-the-environment > /dev/null"}, *WORK]
+
+    async def play(name: str, *sets: str) -> World:
+        world = World(repo=repo, folder=tmp_path / name)
+        world.folder.mkdir()
+        agent = program(tmp_path)
+        async with ModelServer(Scenario.of({"plays": [{"steps": steps}], "usage": {"input": 1000}}), key=KEY) as server:
+            url = server.url if name == "first" else "http://127.0.0.1:1"
+            own = ["agent=fake", "agents.fake.kind=claude", f"agents.fake.command={agent.command}"]
+            own += ["agents.fake.key=env:REAL_KEY", f"agents.fake.base_url={url}", f"agents.fake.model={MODEL}"]
+            plan = world.folder / "plan.json"
+            plan.write_text(json.dumps({"chargehand": 1, "plan": "test", "tasks": [{"id": "a", "title": "Say hello"}]}))
+            await world._play(plan, [*own, f"meter.prices={prices}", *sets], None, unattended=True, base=None)
+        return world
+
+    first = asyncio.run(play("first", f"meter.record={tape}"))
+    assert first.outcome() == ("integrated", "integrated")
+    assert first.document["usage"]["usd"] == pytest.approx(3.0)
+    recorded = tape.read_text()
+    assert len(recorded.splitlines()) == 3
+    assert KEY not in recorded
+    assert "chm-" not in recorded
+    assert "another-secret" not in recorded
+    assert str(tmp_path) not in recorded
+    del repo.environ["REAL_KEY"]
+    second = asyncio.run(play("second", f"meter.replay={tape}"))
+    assert second.outcome() == ("integrated", "integrated"), second.document
+    assert second.landed("hello.txt") == "hello"
+    assert tape.read_text() == recorded
+
+
+def test_a_cassette_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(UserError, match="cannot be written: No such file or directory"):
+        Recorder(tmp_path / "none" / "tape")

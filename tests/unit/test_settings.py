@@ -137,6 +137,9 @@ webhook = "env:HOOK"
 """
 
 
+METER = ("meter.prices", "meter.record", "meter.replay")
+
+
 def project(folder: Path, text: str, name: str = "chargehand.toml") -> Path:
     (folder / name).write_text(text)
     return folder
@@ -243,7 +246,7 @@ def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert rows["notify.webhook"] == ("env:HOOK", f"{file}:87")
     assert list(rows)[:2] == ["jobs", "agent"]
     exotic = [option.key for option in OPTIONS if "*" not in option.key and option.key not in rows]
-    assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer", "notify.command"]
+    assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer", *METER, "notify.command"]
 
 
 def test_sources_in_rising_order(tmp_path: Path) -> None:
@@ -636,3 +639,17 @@ def test_your_own_file_may_name_the_command_of_notify(tmp_path: Path) -> None:
 def test_what_the_command_of_notify_finds_is_no_misspelt_setting(tmp_path: Path) -> None:
     names = ("NOTICE", "RUN", "TASK", "DECISION", "TITLE")
     assert load(tmp_path, env={**HOME, **{f"CHARGEHAND_{name}": "x" for name in names}}).warnings == ()
+
+
+def test_the_files_of_the_meter(tmp_path: Path) -> None:
+    """A cassette says what providers say, or takes it in: whoever brings a repository along names none."""
+    project(tmp_path, "[meter]\nprices = 'prices.json'")
+    found = load(tmp_path, env={**HOME, "CHARGEHAND_METER_RECORD": "~/tape"}).meter
+    assert (found.prices, found.record, found.replay) == (tmp_path / "prices.json", Path(HOME["HOME"]) / "tape", None)
+    (problem,) = problems(tmp_path, sets=["meter.record=a", "meter.replay=b"])
+    assert "both set" in problem.message
+    for name in ("record", "replay"):
+        project(tmp_path, f"[meter]\n{name} = 'tape'")
+        (problem,) = problems(tmp_path)
+        assert (problem.line, "cannot be set by a project's file" in problem.message) == (2, True)
+        assert f"CHARGEHAND_METER_{name.upper()}" in problem.hint

@@ -14,9 +14,9 @@ from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.plan import Command, EnvSpec, GateSpec, Limits, SetupSpec
 from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.convert import gate_of
-from chargehand.settings.options import OPTIONS
+from chargehand.settings.options import OPTIONS, env_name
 from chargehand.settings.sources import Gathered, gather
-from chargehand.settings.values import Commands, Defaults, Notify, Rank, Sandbox, Settings, Value
+from chargehand.settings.values import Commands, Defaults, Metering, Notify, Rank, Sandbox, Settings, Value
 
 __all__ = ["SettingsInvalid", "load_settings"]
 
@@ -97,6 +97,7 @@ class _Reader:
             ),
             sandbox=self._sandbox(),
             agents=self._agents(),
+            meter=self._metering(),
             caps=self._caps(),
             notify=self._notify(),
             values=self._ordered(),
@@ -154,6 +155,20 @@ class _Reader:
             read=tuple(self.get("sandbox.read", ())),
             write=tuple(self.get("sandbox.write", ())),
             network=self.get("sandbox.network", "open"),
+        )
+
+    def _metering(self) -> Metering:
+        """A cassette takes in what is said, or says it in a provider's place: no file of a repository names one."""
+        cassettes = ("meter.record", "meter.replay")
+        set_ones = [key for key in cassettes if self.get(key)]
+        for key in set_ones:
+            if self._found.values[key].rank is Rank.PROJECT:
+                hint = f"Name it in your own settings file, or with {env_name(key)}."
+                self._wrong(key, f"{key} names a cassette and cannot be set by a project's file.", hint)
+        if len(set_ones) > 1:
+            self._wrong(set_ones[0], "meter.record and meter.replay are both set.", "Keep one of them.")
+        return Metering(
+            prices=self._path("meter.prices"), **{key.removeprefix("meter."): self._path(key) for key in cassettes}
         )
 
     def _agents(self) -> tuple[AgentDef, ...]:

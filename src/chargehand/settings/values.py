@@ -12,7 +12,7 @@ from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.plan import Barrier, Command, EnvSpec, GateSpec, Limits, Mode, SetupSpec, Weight
 from chargehand.domain.problem import Problem
 
-__all__ = ["Commands", "Defaults", "Notify", "Rank", "Sandbox", "Settings", "Value"]
+__all__ = ["Commands", "Defaults", "Metering", "Notify", "Rank", "Sandbox", "Settings", "Value"]
 
 
 class Rank(IntEnum):
@@ -54,6 +54,15 @@ class Sandbox:
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     network: str = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metering:
+    """Files of the meter: a price table, and a cassette that is recorded to, or one that is played from."""
+
+    prices: Path | None = None
+    record: Path | None = None
+    replay: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +117,7 @@ class Settings:
     commands: Commands = Commands()
     sandbox: Sandbox = Sandbox()
     agents: tuple[AgentDef, ...] = ()
+    meter: Metering = Metering()
     caps: Caps = Caps()
     notify: Notify = Notify()
     values: Mapping[str, Value] = field(default_factory=dict)

@@ -45,9 +45,15 @@ async def provide(shop: Workshop, agents: tuple[AgentDef, ...]) -> Providers:
     homes = {agent.name: _home(shop, agent) for agent in agents}
     if not upstreams:
         return Providers(homes=homes)
-    from chargehand.adapters.meter import Meter, PriceTable
+    from chargehand.adapters.meter import Meter, Player, PriceTable, Recorder
 
-    meter = Meter(upstreams, PriceTable.packaged())
+    files = shop.settings.meter
+    cassette: Recorder | Player | None = None
+    if files.replay is not None:
+        cassette = Player(files.replay, vault=shop.vault)
+    elif files.record is not None:
+        cassette = Recorder(files.record, vault=shop.vault)
+    meter = Meter(upstreams, PriceTable.read(files.prices), cassette=cassette)
     await meter.start()
     return Providers(meter=meter, metered=frozenset(upstreams), homes=homes)
 
@@ -114,7 +120,8 @@ def _dialect(definition: AgentDef) -> Dialect | None:
 def _upstream(shop: Workshop, definition: AgentDef) -> Upstream | None:
     """The provider of an agent; None when it has no key, is to go there directly, or does not say how it speaks."""
     key = shop.environ.get(definition.key.removeprefix("env:"), "") if definition.key else ""
-    if not key or not definition.meter:
+    may_lack = bool(definition.key) and shop.settings.meter.replay is not None
+    if not (key or may_lack) or not definition.meter:
         return None
     dialect = _dialect(definition)
     if dialect is None:

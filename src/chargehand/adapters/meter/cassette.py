@@ -23,6 +23,7 @@ from chargehand.adapters.meter.arrival import Arrival, Question
 from chargehand.adapters.text import redact
 from chargehand.dialects import refusal, route
 from chargehand.domain.errors import UserError
+from chargehand.domain.secrecy import Vault
 
 __all__ = ["Player", "Recorder", "comparable"]
 
@@ -72,17 +73,34 @@ def comparable(document: object, scrub: Iterable[tuple[str, str]] = ()) -> Any:
     return plain(document)
 
 
+def _clean(question: Question, secrets: Iterable[str]) -> Any:
+    """The body, comparable and without secrets: an answer that is played has none, and neither what comes of it."""
+    return json.loads(redact(json.dumps(comparable(question.document, question.scrub)), tuple(secrets)))
+
+
 def _fingerprint(question: Question, body: object) -> str:
     text = json.dumps([question.method, question.path, body], sort_keys=True)
     return sha256(text.encode()).hexdigest()
 
 
 class Recorder:
-    """Adds every exchange to the file at `path`, which only this user may read; `secrets` are kept out of it, too."""
+    """Adds every exchange to the file at `path`, which only this user may read.
 
-    def __init__(self, path: Path, *, secrets: Iterable[str] = ()) -> None:
+    `secrets`, and those that `vault` knows then, are kept out of it, too. `UserError` when it cannot be written.
+    """
+
+    def __init__(self, path: Path, *, secrets: Iterable[str] = (), vault: Vault | None = None) -> None:
         self._path = path
         self._secrets = tuple(secrets)
+        self._vault = vault or Vault()
+        try:
+            os.close(self._opened())
+        except OSError as error:
+            text = f"The cassette {path} cannot be written: {error.strerror}."
+            raise UserError(text, code="cassette", file=str(path), hint="Name a file in a folder of yours.") from None
+
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     @asynccontextmanager
     async def recording(
@@ -107,7 +125,8 @@ class Recorder:
                 yield Arrival(status=arrival.status, reason=arrival.reason, headers=arrival.headers, chunks=listened())
             finally:
                 if sum(len(chunk) for _, chunk in pieces) <= _MOST_BYTES:
-                    secrets = [secret for secret in (*self._secrets, *hidden) if secret]
+                    known = (*self._secrets, *self._vault.values, *hidden)
+                    secrets = sorted({secret for secret in known if secret}, key=len, reverse=True)
                     self._write(question, arrival, pieces, secrets, is_whole=is_whole)
 
     def _write(
@@ -119,13 +138,13 @@ class Recorder:
         *,
         is_whole: bool,
     ) -> None:
-        body = comparable(question.document, question.scrub)
+        body = _clean(question, secrets)
         line = {
             "question": {
                 "method": question.method,
                 "path": question.path,
                 "hash": _fingerprint(question, body),
-                "body": json.loads(redact(json.dumps(body), secrets)),
+                "body": body,
             },
             "answer": {
                 "status": arrival.status,
@@ -134,7 +153,7 @@ class Recorder:
                 "whole": is_whole,
             },
         }
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        file = self._opened()
         try:
             os.write(file, json.dumps(line).encode() + b"\n")
         finally:
@@ -162,11 +181,13 @@ class Player:
     """Answers from the file at `path`: the first entry not yet played whose question is the same.
 
     A question that is not in it is answered with an error, and named in `missed`. `pace` stretches the time between
-    the pieces of an answer; 0, the default, plays them as fast as they go.
+    the pieces of an answer; 0, the default, plays them as fast as they go. `vault` knows the secrets that were kept
+    out of questions when they were recorded.
     """
 
-    def __init__(self, path: Path, *, pace: float = 0.0) -> None:
+    def __init__(self, path: Path, *, pace: float = 0.0, vault: Vault | None = None) -> None:
         self.missed: list[str] = []
+        self._vault = vault or Vault()
         self._pace = pace
         self._entries: list[dict[str, Any] | None] = []
         try:
@@ -190,7 +211,7 @@ class Player:
     @asynccontextmanager
     async def answer(self, question: Question) -> AsyncIterator[Arrival]:
         """What was answered to this question when it was recorded."""
-        wanted = _fingerprint(question, comparable(question.document, question.scrub))
+        wanted = _fingerprint(question, _clean(question, self._vault.values))
         for index, entry in enumerate(self._entries):
             if entry is not None and entry["question"]["hash"] == wanted:
                 self._entries[index] = None
