@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -345,3 +346,38 @@ def test_a_request_lies_in_the_inbox_where_who_drives_does_not_take_it(cli: CliW
         os.kill(process.pid, signal.SIGCONT)
         driven(process, 130)
     assert json.loads(cli.call("status", "--json").stdout)["state"] == "paused"
+
+
+def test_of_many_runs_of_one_plan_at_once_one_begins(cli: CliWorld):
+    """Without --new; the others name `resume`."""
+    plan = cli.plan([task("a")])
+    words = ("run", plan, "--agent-command", cli.agent, "--sandbox", "none", "--quiet")
+    argv = [sys.executable, "-m", "chargehand", *map(str, words)]
+    cli.script({"a": [{"hang": True}]})
+    started = [
+        subprocess.Popen(argv, cwd=cli.repo.path, env=cli.environ, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    losers = _first_to_end(started, 3)
+    (winner,) = [each for each in started if each not in losers]
+    winner.terminate()
+    assert [each.returncode for each in losers] == [2, 2, 2]
+    assert all("resume" in (each.communicate()[1] or "") for each in losers)
+    winner.communicate(timeout=60)
+    assert len(cli.call("runs", "--json").document["runs"]) == 1
+
+
+def _first_to_end(processes: list[subprocess.Popen[str]], number: int) -> list[subprocess.Popen[str]]:
+    """The first processes that end, that many of them."""
+    left = {os.pidfd_open(each.pid): each for each in processes}
+    ended: list[subprocess.Popen[str]] = []
+    while len(ended) < number:
+        ready, _, _ = select.select(list(left), [], [], 60)
+        assert ready, "they do not end"
+        for descriptor in ready:
+            each = left.pop(descriptor)
+            os.close(descriptor)
+            each.wait()
+            ended.append(each)
+    for descriptor in left:
+        os.close(descriptor)
+    return ended

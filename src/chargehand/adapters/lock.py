@@ -17,7 +17,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,12 +28,13 @@ from typing import Self
 from chargehand.adapters.codec import from_data
 from chargehand.domain.errors import AdapterError, RunLocked
 
-__all__ = ["SEEMS_DEAD_S", "Holder", "RunLock", "start_ticks"]
+__all__ = ["SEEMS_DEAD_S", "Holder", "RunLock", "one_at_a_time", "start_ticks"]
 
 SEEMS_DEAD_S = 600.0
 """A heartbeat that old is of a dead holder, perhaps: longer than any holder is kept from beating by a slow file server
 or a machine that is moved, shorter than anybody's patience. It never decides anything without a person."""
 
+_TURN_S = 30.0
 _PATIENCE_S = 2.0
 _LOOK_S = 0.01
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -179,6 +180,33 @@ class RunLock:
             return holder
         finally:
             _close(folder, file)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock that everybody needs for a moment only; AdapterError where somebody does not let go of it.
+
+    Where its file cannot be made it holds nobody up: what it guards cannot be made there either, and that says why.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        return
+    deadline = monotonic() + _TURN_S
+    try:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    raise AdapterError("lock", f"Somebody holds {path} and does not let go of it.") from None
+            sleep(_LOOK_S)
+        yield
+    finally:
+        os.close(file)
 
 
 def _taken(path: Path) -> tuple[int, int]:

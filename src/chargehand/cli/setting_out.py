@@ -63,7 +63,7 @@ async def set_out(
     if path is None and not yes and may_ask(call) and not _ask(surveyed, plan):
         call.out.tell("Nothing was started.")
         return 1
-    held = await workshop.start(event, any_id=run_id is None)
+    held = await workshop.start(event, any_id=run_id is None, alone=not new)
     try:
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
         if path is None:

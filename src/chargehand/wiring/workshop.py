@@ -14,6 +14,7 @@ from chargehand.adapters import rescues
 from chargehand.adapters.clock import SteadyClock
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import write_patch
+from chargehand.adapters.lock import one_at_a_time
 from chargehand.adapters.run_store import FolderRunStore
 from chargehand.domain.check import World, programs_of
 from chargehand.domain.errors import UserError
@@ -143,8 +144,17 @@ class Workshop:
         event = await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
         return replace(event, questioned=asked)
 
-    async def start(self, event: RunStarted, *, any_id: bool) -> OpenRun:
-        """Create the run; with `any_id` the next free id is taken when another process was faster."""
+    async def start(self, event: RunStarted, *, any_id: bool, alone: bool = False) -> OpenRun:
+        """Create the run; with `any_id` the next free id is taken when another process was faster.
+
+        With `alone` it is refused beside an unfinished run of the same plan, also one that begins at this moment.
+        """
+        with one_at_a_time(self.places.runs / ".starting"):
+            if alone:
+                starting.refuse_second_run(self.service, self.store, event.plan)
+            return await self._start(event, any_id=any_id)
+
+    async def _start(self, event: RunStarted, *, any_id: bool) -> OpenRun:
         while True:
             try:
                 return self.service.start(event)
