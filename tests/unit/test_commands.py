@@ -384,6 +384,20 @@ def test_retry_all_of_nothing_is_refused():
     assert refused(play, "retry").message == "No task failed, was blocked or was cancelled."
 
 
+def test_retry_all_behind_a_skipped_task_names_it():
+    play = begun(a_task("a"), a_task("b", "a"), a_task("d", "b"), a_task("e", "d"))
+    asks(play, "skip", "b")
+    error = refused(play, "retry")
+    assert error.message == "Only d, e are blocked, by b (skipped)."
+    assert error.hint == "Take up what blocks them: `chargehand retry b`."
+
+
+def test_retry_all_behind_one_skipped_task_speaks_of_one():
+    play = begun(a_task("a"), a_task("b", "a"), a_task("d", "b"))
+    asks(play, "skip", "b")
+    assert refused(play, "retry").message == "Only d is blocked, by b (skipped)."
+
+
 def test_a_question_about_a_task_is_answered_by_retry():
     play = begun(a_task("a"))
     for text in ("one", "two"):

@@ -182,10 +182,21 @@ def _retry_all(state: RunState, request: Request) -> Events:
     wanted = {TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.CANCELLED}
     failed = [r.id for r in state.tasks.values() if r.status in wanted and r.blocked_on is None]
     if not failed:
-        raise _refusal("No task failed, was blocked or was cancelled.", "Name the task that is meant.")
+        raise _nothing_to_retry(state)
     opened = _reopened(state, request)
     again = [TaskReopened(task=task, by=request.by, note=request.note) for task in failed]
     return (*opened, *again)
+
+
+def _nothing_to_retry(state: RunState) -> UserError:
+    """Why all is nothing; who sees blocked tasks is told what they are behind."""
+    behind = [record for record in state.tasks.values() if record.blocked_on is not None]
+    roots = list(dict.fromkeys(str(record.blocked_on) for record in behind))
+    if not roots:
+        return _refusal("No task failed, was blocked or was cancelled.", "Name the task that is meant.")
+    blocked = f"{', '.join(record.id for record in behind)} {'is' if len(behind) == 1 else 'are'} blocked"
+    by = ", ".join(f"{root} ({state.tasks[root].status})" for root in roots)
+    return _refusal(f"Only {blocked}, by {by}.", f"Take up what blocks them: `chargehand retry {' '.join(roots)}`.")
 
 
 def _retry_by_answer(state: RunState, record: TaskRecord, request: Request) -> Events:
