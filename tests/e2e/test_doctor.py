@@ -167,6 +167,22 @@ def test_messages_are_tried_out_on_request(cli: CliWorld, tmp_path: Path):
     assert cli.call("doctor", "--notify").code == 1
 
 
+def test_a_channel_whose_variable_is_not_set_is_wrong(cli: CliWorld):
+    cli.repo.write("chargehand.toml", '[notify]\nwebhook = "env:NO_SUCH_HOOK"\n')
+    done = cli.call("doctor", "--notify", "--json")
+    assert (done.code, names(done, ok=False)) == (1, {"notify.webhook"})
+    assert "NO_SUCH_HOOK, which is not set" in finding(done, "notify.webhook")["text"]
+
+
+@NEEDS_BWRAP
+def test_init_in_a_folder_that_can_only_be_read_is_a_plain_error(cli: CliWorld):
+    where = str(cli.repo.path)
+    done = call_inside(cli, ["--ro-bind", where, where], "init", "--json")
+    assert (done.code, done.document["error"]["code"]) == (2, "unwritable")
+    assert "chargehand.toml cannot be written: Read-only file system." in done.document["error"]["message"]
+    assert "--repo DIR" in done.document["error"]["hint"]
+
+
 # -- runs -----------------------------------------------------------------------------------------
 
 

@@ -392,13 +392,17 @@ def test_without_settings_nobody_is_told(repo):
     assert asyncio.run(try_out(made)) == []
 
 
+def tried(made: Any) -> list[tuple[str, bool, str]]:
+    return [(each.name, each.ok, each.text) for each in asyncio.run(try_out(made))]
+
+
 def test_trying_out_sends_one_message_each_and_says_what_failed(repo):
     with receiver(Answer(200), Answer(403, body=b"invalid_token")) as server:
         made = everything(repo, server)
-        first = asyncio.run(try_out(made))
+        first = tried(made)
         program(repo.path.parent / "bin", "tell", "exit 5")
         (repo.path.parent / "bin" / "notify-send").unlink()
-        second = asyncio.run(try_out(made))
+        second = tried(made)
         assert [body["chargehand"]["kind"] for body in server.bodies] == ["test", "test"]
     went = "A test message went out."
     assert first[1:] == [("notify.desktop", True, went), ("notify.webhook", True, went), ("notify.command", True, went)]
@@ -408,6 +412,16 @@ def test_trying_out_sends_one_message_each_and_says_what_failed(repo):
         ("notify.webhook", False, "127.0.0.1 answered 403 (invalid_token)."),
         ("notify.command", False, "tell ended with exit code 5."),
     ]
+
+
+def test_a_receiver_that_fails_is_not_blamed_on_the_setting(repo):
+    with receiver(Answer(500)) as server:
+        found = {each.name: each for each in asyncio.run(try_out(everything(repo, server)))}
+    webhook = found["notify.webhook"]
+    assert (webhook.ok, webhook.text.startswith("127.0.0.1 answered 500")) == (False, True)
+    assert "look at the receiver" in webhook.hint
+    assert "chargehand.toml" in found["notify.bell"].hint
+    assert found["notify.command"].hint == ""
 
 
 def test_a_whole_run_tells_of_its_question_and_its_rest(repo, tmp_path):

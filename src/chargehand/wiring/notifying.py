@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,27 @@ from chargehand.ports import Notice, NoticeKind
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["LOG_NAME", "build_notifier", "try_out"]
+__all__ = ["LOG_NAME", "Tried", "build_notifier", "try_out"]
 
 LOG_NAME = "notify.log"
 """The file in a run's folder that says which messages reached nobody, and why."""
 
 _TRY_S = 30.0
+_CORRECT = "Correct it in chargehand.toml or the user file."
+_NOT_OURS = {
+    "webhook": "The message was posted to where the setting says: look at the receiver, or name another URL.",
+    "command": "The program was started as the setting says: look at what it needs.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A channel that was tried: its setting, whether a message went out, what there is to say, and the next step."""
+
+    name: str
+    ok: bool
+    text: str
+    hint: str = ""
 
 
 def build_notifier(shop: Workshop, env: EnvSpec, folder: Path) -> Fan:
@@ -38,16 +54,21 @@ def build_notifier(shop: Workshop, env: EnvSpec, folder: Path) -> Fan:
     return Fan(_channels(shop), secrets=_secrets(shop, env), log=folder / LOG_NAME)
 
 
-async def try_out(shop: Workshop) -> list[tuple[str, bool, str]]:
-    """Send a test message by every channel that is set: (its setting, whether it went out, what there is to say)."""
+async def try_out(shop: Workshop) -> list[Tried]:
+    """Send a test message by every channel that is set, also by those whose setting comes to nothing."""
     secrets = _secrets(shop, EnvSpec())
     text = "This is a test: messages of runs will look like this."
     notice = fit(Notice(run="test", kind=NoticeKind.TEST, title="Chargehand can reach you", text=text), secrets)
-    found = []
+    found = [
+        Tried(name="notify.webhook", ok=False, text=problem.message, hint="Set it where Chargehand is started.")
+        for problem in shop.settings.warnings
+        if problem.code == "unset_variable"
+    ]
     for channel in _channels(shop, patience=Patience(tries=1)):
         problem = await _problem(channel, notice)
         said = " ".join(redact(clean_text(problem), secrets).split()) or "A test message went out."
-        found.append((f"notify.{channel.name}", not problem, said))
+        hint = _CORRECT if channel.missing() else _NOT_OURS.get(channel.name, "")
+        found.append(Tried(name=f"notify.{channel.name}", ok=not problem, text=said, hint=hint if problem else ""))
     return found
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chargehand.cli.call import Call, command
+
+if TYPE_CHECKING:
+    from chargehand.domain.errors import UserError
 
 __all__ = ["init"]
 
@@ -32,12 +36,21 @@ def init(call: Call) -> None:
             written.append(name)
         except FileExistsError:
             kept.append(name)
+        except OSError as error:
+            raise _unwritable(root / name, error) from error
     if call.out.json:
         call.out.document({"root": str(root), "written": written, "kept": kept})
         return
     call.out.say(*(f"wrote {root / name}" for name in written))
     call.out.say(*(f"kept  {root / name}, which was there" for name in kept))
     call.out.note("next: write your tasks into plan.yaml, then `chargehand check`")
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    from chargehand.domain.errors import UserError
+
+    hint = "Make the folder writable, or name another repository with --repo DIR."
+    return UserError(f"{path} cannot be written: {error.strerror}.", code="unwritable", hint=hint)
 
 
 def _root(start: Path) -> Path:

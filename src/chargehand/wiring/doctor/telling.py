@@ -17,7 +17,8 @@ _AREA = "notifications"
 
 async def try_channels(shop: Workshop) -> list[Finding]:
     """A finding for each channel that is set."""
-    hint = "Correct it in chargehand.toml or the user file."
-    tried = await try_out(shop)
-    found = [Finding(area=_AREA, name=n, ok=ok, text=text, hint="" if ok else hint) for n, ok, text in tried]
+    found = [
+        Finding(area=_AREA, name=tried.name, ok=tried.ok, text=tried.text, hint=tried.hint)
+        for tried in await try_out(shop)
+    ]
     return found or [Finding(area=_AREA, name="notify", ok=None, text="no channel is set", hint="See [notify].")]
