@@ -446,6 +446,7 @@ def test_cancelling_ends_every_process_and_seals_what_there_is(each, now):
     assert result.exit.kind is ExitKind.CANCELLED
     assert result.sealed is not None
     assert [change.path for change in result.sealed.changes] == ["work"]
+    assert each.repo.files(f"refs/chargehand/rescue/{each.name}/t/1")["work"] == "unfinished", "people find it there"
     assert not _processes_with(f"{mark_of(each.folder)}/t/1/attempt")
     assert each.left_behind() == []
 

@@ -151,7 +151,9 @@ class Attempt:
             if self._metered is not None:
                 result = self._metered.corrected(result)
             result = scrubbed(result, self._redactor.vault)
-            safe = not result.seal_problem or await self._rescued(workspace)
+            # what was cancelled is sealed, but nobody judges it: people find it among the rescues
+            to_rescue = bool(result.seal_problem) or result.exit.kind is ExitKind.CANCELLED
+            safe = (await self._rescued(workspace) if to_rescue else True) or not result.seal_problem
             await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
             return result
         except BaseException:
