@@ -374,6 +374,14 @@ def test_a_wrong_flag_is_2_and_one_document(cli: CliWorld, words: list[str], cod
     assert cli.call("runs", "--json").document == {"runs": []}
 
 
+def test_a_fallback_nobody_defined_is_2(cli: CliWorld):
+    plan = cli.plan([task("a")])
+    sets = ("--set", "agents.real.command=true", "--set", "agents.real.fallback=ghost")
+    done = cli.call("run", plan, *sets, "--json")
+    assert (done.code, done.document["error"]["code"]) == (2, "unknown_agent")
+    assert "'ghost'" in done.document["error"]["message"]
+
+
 def test_an_agent_nobody_defined_is_2_with_the_known_ones(cli: CliWorld):
     plan = cli.plan([task("a", agent="ghost")])
     sets = ("--set", "agents.real.command=true")
