@@ -531,6 +531,13 @@ def test_a_landing_that_the_journal_lost_is_found_on_the_branch():
     assert (one["state"], one["landed"], one["attempts"], one["files_changed"]) == ("integrated", "m", 2, ["f"])
 
 
+def test_a_question_after_a_repair_has_the_number_of_none_that_was_lost():
+    """I9: a late answer to a question of before counts for none of now."""
+    play = begun(a_task("a"), a_task("b", "a", needs_human=True))
+    repaired(play, TaskFound(task="a", status=S.INTEGRATED, landed="m"), BranchFound(head="m", tree="t"))
+    assert play.asked().id == "d1001"
+
+
 def test_a_landing_is_found_for_a_task_that_was_thought_blocked():
     play = begun(a_task("a"), a_task("b", "a"), unattended=True)
     failing(play, "a")

@@ -61,6 +61,8 @@ __all__ = ["evolve", "fold"]
 
 _NO_ATTEMPT = frozenset({ExitKind.CANCELLED, ExitKind.LOST})
 _WAITS = frozenset({ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN})
+LOST_QUESTIONS = 1000
+"""How far the numbers of questions jump after a repair: those lost with the journal are not given again [I9]."""
 _UNHELD = (RunResumed, RequestTaken)
 """What may come first after a time in which nobody held the run: then nothing was under way, whatever was intended."""
 _AS_BEFORE = frozenset({RequeueWhy.WAIT, RequeueWhy.LOST})
@@ -141,6 +143,7 @@ def _note(
         case RequestTaken():
             state.taken[event.id] = None
         case BranchFound():
+            state.asked += LOST_QUESTIONS
             state.head, state.head_tree, state.must_open = event.head, event.tree, False
         case _:  # pragma: no cover
             assert_never(event)
