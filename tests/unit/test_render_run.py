@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
 
@@ -24,7 +25,8 @@ from chargehand.domain.errors import UserError
 from chargehand.domain.events import EffectIntended
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import GateStatus, ReportStatus
-from chargehand.domain.plan import Command, GateSpec, Task
+from chargehand.domain.plan import Command, GatePoint, GateSpec, Task
+from chargehand.domain.policy import HOUSE
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.native import parse_plan
 from chargehand.testing.fakes import attempt_result
@@ -58,6 +60,24 @@ def test_what_failed_says_why_and_where_to_look():
     assert "chargehand show a --log --run r-1" in text
     assert "1 task blocked on a: b" in text
     assert "next: chargehand log r-1" in text
+    assert text.endswith(
+        "or take it up again: chargehand retry a --run r-1\n               then: chargehand resume r-1"
+    )
+
+
+def test_several_that_failed_are_taken_up_again_together():
+    state, _ = play(plain_task("a"), plain_task("b"), outcomes={"a": FAILS, "b": FAILS}, unattended=True)
+    assert "chargehand retry --all --run r-1" in "\n".join(summary_lines(state, PLAIN))
+
+
+def test_a_run_that_failed_by_its_gates_alone_is_not_taken_up_by_retry():
+    gate = GateSpec(id="all", run=Command(argv=("true",)), on=frozenset({GatePoint.RUN}))
+    gates: dict[Hashable, GateStatus] = {("run-0/0/gates", "all"): GateStatus.FAIL}
+    state, _ = play(
+        plain_task("a"), plan={"gates": (gate,)}, gates=gates, unattended=True, policy=replace(HOUSE, run_fixes=0)
+    )
+    lines = summary_lines(state, PLAIN)
+    assert lines[-1] == "next: chargehand log r-1"
 
 
 def test_a_waiting_run_shows_each_question_with_its_answers():
@@ -106,7 +126,7 @@ def test_the_header_names_caps_sandbox_agents_and_missing_reviews():
     state, _ = play(plain_task("a"), review=True, target="main", jobs=2, only=("a",))
     text = "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none."))
     for part in (
-        *("p: 1 task in 1 wave", "main", "chargehand/r-1", "agent (agent --do); 2 slots", "Sandbox: none."),
+        *("p: 1 task in 1 wave", "main", "chargehand/r-1", "agent (agent --do); 2 slots", "  sandbox    none."),
         *("30m an attempt (5m of silence), 16 attempts a task, 12h the run", "this version has no reviews", "only"),
     ):
         assert part in text

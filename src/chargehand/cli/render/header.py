@@ -25,7 +25,7 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 
         ("base", f"{short(state.base)}, {_target(options)}"),
         ("branch", state.branch),
         ("agents", f"{', '.join(agents) or options.agent}; {count(options.jobs, 'slot')}"),
-        ("sandbox", sandbox),
+        ("sandbox", sandbox.removeprefix("Sandbox: ")),
         ("caps", _caps(options)),
         ("questions", "get their safe default" if state.unattended else "wait for you"),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import assert_never
 
-from chargehand.cli.render.units import short
+from chargehand.cli.render.units import count, short
 from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
 from chargehand.domain.events import (
     AttemptAccepted,
@@ -27,6 +27,7 @@ from chargehand.domain.events import (
     GateMadeRequired,
     GatesFinished,
     GatesPassed,
+    HistoryLost,
     LandFinished,
     MergeFinished,
     RequestTaken,
@@ -107,7 +108,15 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
     match event:
         case RunStarted() | RunResumed() | RunInterrupted() | DispatchStopped() | RunFinished() | WarningRaised():
             return _of_run(event)
-        case RunPaused() | RunCancelled() | RunReopened() | RunReplanned() | RequestTaken() | BranchFound():
+        case (
+            RunPaused()
+            | RunCancelled()
+            | RunReopened()
+            | RunReplanned()
+            | RequestTaken()
+            | BranchFound()
+            | HistoryLost()
+        ):
             return _of_people(event)
         case TaskEndAsked() | TaskReopened() | TaskFound():
             return _of_wish(event)
@@ -139,7 +148,7 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
 
 
 def _of_people(
-    event: RunPaused | RunCancelled | RunReopened | RunReplanned | RequestTaken | BranchFound,
+    event: RunPaused | RunCancelled | RunReopened | RunReplanned | RequestTaken | BranchFound | HistoryLost,
 ) -> Line:
     match event:
         case RunPaused():
@@ -158,6 +167,8 @@ def _of_people(
             if event.refused:
                 return Line(what="refused", task=event.task, detail=f"{said}: {event.refused}", rank=Rank.ROUTINE)
             return Line(what="asked", task=event.task, detail=said, rank=Rank.ROUTINE)
+        case HistoryLost():
+            return Line(what="repaired", detail=f"{event.detail} What is left, and what git tells, is what counts")
         case BranchFound():
             return Line(what="found", detail=f"the integration branch stands at {short(event.head)}")
         case _:  # pragma: no cover
@@ -334,7 +345,7 @@ def _attempt(event: AttemptFinished) -> Line:
         parts.append(f"signal {result.exit.signal}")
     parts.append(f"claims {result.report.status.value}" if result.report else f"no report: {result.report_problem}")
     if result.sealed is not None:
-        parts.append(f"{len(result.sealed.changes)} paths changed")
+        parts.append(f"{count(len(result.sealed.changes), 'path')} changed")
     parts += [result.seal_problem] * bool(result.seal_problem)
     return Line(task=event.task, what="attempt", detail=", ".join(parts), rank=Rank.ROUTINE)
 

@@ -202,7 +202,21 @@ def endings(state: RunState, pen: Pen, word: str, *, accepted: str = "", held: b
     }.get(word, "")
     lines = [where]
     lines += [f"accepted: {accepted}"] if accepted else []
-    return [*lines, "next: " + pen.step(f"{step} {state.run}")] if step else lines
+    lines += ["next: " + pen.step(f"{step} {state.run}")] if step else []
+    return lines + (_again(state, pen) if word == "failed" else [])
+
+
+def _again(state: RunState, pen: Pen) -> list[str]:
+    """How tasks that did not make it are taken up again; nothing where the run gates alone are red, or it landed."""
+    lost = {TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.CANCELLED}
+    own = [r.id for r in state.tasks.values() if r.status in lost and r.blocked_on is None]
+    if not own or state.accepted is not None:
+        return []
+    which = own[0] if len(own) == 1 else "--all"
+    return [
+        "or take it up again: " + pen.step(f"retry {which} --run {state.run}"),
+        "               then: " + pen.step(f"resume {state.run}"),
+    ]
 
 
 def _warnings(state: RunState, pen: Pen) -> list[str]:
