@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,20 @@ def test_an_answer_that_nobody_took_yet_is_told():
     evolve(state, DecisionAnswered(id="d1", choice="retry", by="uma"), 1000.0)
     text = "\n".join(status_lines(state, PLAIN, 1000.0, held=False))
     assert "a: Its question was answered; `chargehand resume r-1` sees to it." in text
+
+
+def test_what_was_tried_says_why_it_was_not_enough():
+    """The last attempt was not sent back: what was wrong with it stands in the question alone."""
+
+    def empty(spec: Any) -> Any:
+        made = attempt_result(spec)
+        assert made.sealed is not None
+        return replace(made, sealed=replace(made.sealed, tree=made.sealed.base_tree))
+
+    state, events = play(plain_task("a"), outcomes={"a": empty})
+    (facts,) = facts_of(state, events).values()
+    said = "The report says done, but no file changed."
+    assert facts.tried == tuple(f"attempt {number}: {said}" for number in range(1, len(facts.tried) + 1))
 
 
 def test_what_is_known_of_a_question():

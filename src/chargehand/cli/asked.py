@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chargehand.cli.render.units import count
 from chargehand.cli.stories import Story, tell_stories
 from chargehand.domain.events import DecisionAsked, Recorded
-from chargehand.domain.outcome import GateStatus
+from chargehand.domain.outcome import GateStatus, ReportStatus
 from chargehand.domain.state import RunState
+from chargehand.domain.words import Failure
 
 __all__ = ["Facts", "facts_of"]
 
@@ -30,14 +32,19 @@ def facts_of(state: RunState, events: Sequence[Recorded]) -> dict[str, Facts]:
         event = recorded.event
         if isinstance(event, DecisionAsked) and event.decision.id in state.decisions:
             stories = tell_stories(events, event.decision.task) if event.decision.task else []
-            found[event.decision.id] = Facts(
-                since=recorded.at, tried=tuple(f"attempt {story.number}: {_how(story)}" for story in stories)
-            )
+            found[event.decision.id] = Facts(since=recorded.at, tried=tuple(_tried(stories, event.decision.failure)))
     return found
 
 
-def _how(story: Story) -> str:
-    """How an attempt ended, in plain words."""
+def _tried(stories: Sequence[Story], asked_for: Failure | None) -> Iterator[str]:
+    """A line for each attempt; the last was not sent back, so `asked_for` tells what was wrong with it."""
+    for story in stories:
+        why = asked_for.summary if asked_for is not None and story is stories[-1] else ""
+        yield f"attempt {story.number}: {_how(story, why)}"
+
+
+def _how(story: Story, why: str) -> str:
+    """How an attempt ended, in plain words; `why` is what was wrong with it, where it does not tell itself."""
     result = story.result
     if story.failure is not None:
         return story.failure.summary
@@ -50,6 +57,8 @@ def _how(story: Story) -> str:
         return f"red: {', '.join(dict.fromkeys(red))}"
     if result.report is None:
         return f"it left no report: {result.report_problem}"
-    changed = len(result.sealed.changes) if result.sealed else 0
+    if why and result.report.status is ReportStatus.DONE:
+        return why
+    changed = count(len(result.sealed.changes) if result.sealed else 0, "path")
     claim = f"it reported {result.report.status.value}"
-    return f"{claim} ({result.report.summary})" if result.report.summary else f"{claim}, {changed} paths changed"
+    return f"{claim} ({result.report.summary})" if result.report.summary else f"{claim}, {changed} changed"
