@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -70,6 +71,26 @@ def test_a_question_breaks_at_words_on_a_narrow_terminal(cli: CliWorld):
     assert len(lines) > 5
     assert all(len(line.replace("\x1b[33m", "").replace("\x1b[0m", "")) <= 60 for line in lines)
     assert all(f"word{number}" in asked for number in range(30))
+
+
+def test_an_error_breaks_at_words_on_a_narrow_terminal(cli: CliWorld):
+    with screen(cli, "doctor", "no-such-run-at-all-and-no-file", columns=40) as shown:
+        assert shown.end() == 2
+    lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", shown.text).splitlines() if line.strip()]
+    assert max(map(len, lines)) <= 40, lines
+    assert " ".join(lines) == (
+        "error: no-such-run-at-all-and-no-file is neither a run nor a file. "
+        "hint: See `chargehand runs`; a plan is given by its path."
+    )
+
+
+def test_the_log_fits_the_terminal_with_its_numbers(cli: CliWorld):
+    cli.script({"a": [{"say": "x", "report": {"status": "DONE", "summary": "a word " * 40}}]})
+    cli.run(cli.plan([task("a", title="a title " * 10)]), "--quiet")
+    with screen(cli, "log", "--follow", columns=80) as shown:
+        assert shown.end() == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.text).splitlines()
+    assert max(map(len, lines)) == 80, lines
 
 
 def test_a_terminal_of_another_width_is_wiped_and_drawn_anew(cli: CliWorld):

@@ -223,6 +223,24 @@ def test_findings_fit_a_terminal_and_their_commands_find_the_place_again():
     assert verdict_line(findings, pen) == "1 thing is wrong."
 
 
+@pytest.mark.parametrize(
+    ("ok", "words"),
+    [
+        ((None,), "Nothing is wrong. 1 leftover can be cleared up: chargehand doctor --repair"),
+        ((None, None), "Nothing is wrong. 2 leftovers can be cleared up: chargehand doctor --repair"),
+        ((False,), "1 thing is wrong. It can be repaired: chargehand doctor --repair"),
+        ((False, None), "1 thing is wrong. 2 findings can be repaired: chargehand doctor --repair"),
+    ],
+)
+def test_the_verdict_calls_nothing_wrong_repairable(ok: tuple[bool | None, ...], words: str):
+    async def nothing() -> str:
+        return ""
+
+    repair = Repair(text="mend it", act=nothing)
+    findings = [Finding(area="x", name="n", ok=each, text="t", repair=repair) for each in ok]
+    assert verdict_line(findings, Pen()) == words
+
+
 def test_a_document_says_what_was_repaired():
     async def nothing() -> str:
         return ""

@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from chargehand import __version__
-from chargehand.cli.output import Output, close_stdout, may_colour
+from chargehand.cli.output import Output, close_stdout, is_terminal, may_colour, terminal_width
 from chargehand.cli.render.checked import placed
 from chargehand.cli.render.event_json import event_document
-from chargehand.cli.render.pen import Pen
+from chargehand.cli.render.pen import Pen, hang
 from chargehand.cli.render.text import clean, to_json
 from chargehand.cli.session import Session
 from chargehand.domain.errors import AdapterError, RunLocked, UserError
@@ -102,11 +102,13 @@ def _resume_hint(session: Session) -> str:
 
 
 def _print(out: Output, document: dict[str, Any]) -> None:
-    pen = Pen(colour=may_colour(out.stderr))
+    width = terminal_width(out.stderr) if is_terminal(out.stderr) else None
+    pen = Pen(colour=may_colour(out.stderr), width=width)
     for row in document.get("errors") or [document["error"]]:
-        out.tell(f"{pen.draw('error', 'bad')}: {clean(placed(row['message'], row['file'], row['line']))}")
+        message = clean(placed(row["message"], row["file"], row["line"]))
+        out.tell(*hang(f"{pen.draw('error', 'bad')}: ", message, pen, indent=0))
         if row["hint"]:
-            out.tell(f"{pen.draw('hint', 'quiet')}: {clean(row['hint'])}")
+            out.tell(*hang(f"{pen.draw('hint', 'quiet')}: ", clean(row["hint"]), pen, indent=0))
 
 
 # -- crashes --------------------------------------------------------------------------------------

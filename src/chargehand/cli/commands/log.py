@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -88,5 +89,7 @@ class _Teller:
             if out.json:
                 out.record(event_document(recorded, self._run))
             else:
-                words = event_line(recorded.at, line, pen, ids=self._ids, words=_WIDEST_STATE)
-                out.say(f"{recorded.seq:>5} {words}")
+                head = f"{recorded.seq:>5} "
+                room = None if pen.width is None else max(0, pen.width - len(head))
+                narrow = replace(pen, width=room)
+                out.say(head + event_line(recorded.at, line, narrow, ids=self._ids, words=_WIDEST_STATE))

@@ -70,9 +70,15 @@ def verdict_line(findings: Sequence[Finding], pen: Pen) -> str:
     mendable = sum(1 for finding in findings if finding.repair is not None)
     text = f"{count(wrong, 'thing')} {'is' if wrong == 1 else 'are'} wrong." if wrong else "Nothing is wrong."
     if mendable:
-        what = "It" if mendable == 1 and wrong == 1 else count(mendable, "finding")
-        text += f" {what} can be repaired: {pen.step('doctor --repair')}"
+        text += f" {_what_can(mendable, wrong)}: {pen.step('doctor --repair')}"
     return pen.draw(text, "bad" if wrong else "good")
+
+
+def _what_can(mendable: int, wrong: int) -> str:
+    """What a repair would be about; where nothing is wrong it only tidies up."""
+    if not wrong:
+        return f"{count(mendable, 'leftover')} can be cleared up"
+    return "It can be repaired" if mendable == wrong == 1 else f"{count(mendable, 'finding')} can be repaired"
 
 
 def diagnosis_document(findings: Sequence[Finding], mended: Sequence[Mended], pen: Pen) -> dict[str, Any]:
