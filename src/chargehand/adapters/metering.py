@@ -146,6 +146,11 @@ def _completed(ending: AgentExit, record: MeterRecord) -> AgentExit:
     if ending.kind is ExitKind.RATE_LIMITED and ending.retry_at is None:
         stated = [problem.retry_at for problem in record.problems if problem.retry_at is not None]
         return replace(ending, retry_at=stated[-1]) if stated else ending
+    failed = ending.kind in {ExitKind.TIMEOUT, ExitKind.STALL} or (ending.kind is ExitKind.EXITED and ending.code != 0)
+    if record.problems and failed:
+        last = record.problems[-1]
+        text = f"{ending.detail} The last that its provider refused: {last.status} {last.text.rstrip('.')}."
+        return replace(ending, detail=text.strip())
     return ending
 
 

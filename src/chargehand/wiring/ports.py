@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from chargehand.ports import Places
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["build_ports", "gates_alone"]
+__all__ = ["build_ports", "fleet_alone", "gates_alone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,23 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
 async def gates_alone(shop: Workshop, state: RunState) -> AsyncIterator[CommandGates]:
     """Gates of a run that nobody drives, for `accept`."""
     yield _gates(shop, state, await _site(shop, state, shop.store.folder(state.run)))
+
+
+@asynccontextmanager
+async def fleet_alone(shop: Workshop, state: RunState) -> AsyncIterator[tuple[LocalFleet, frozenset[str]]]:
+    """The fleet of a run that is none, for a single attempt, and the names of the agents that go through the meter."""
+    allow_enough()
+    await check_network(shop, state.plan, state.options)
+    folder = shop.store.folder(state.run)
+    folder.mkdir(parents=True, exist_ok=True)
+    site = await _site(shop, state, folder)
+    workspaces = GitWorkspaces(shop.repository, shop.places.agents, spare_bytes=shop.settings.spare_bytes)
+    providers = await provide(shop, state.options.agents)
+    fleet = _fleet(shop, state, site, workspaces, providers)
+    try:
+        yield fleet, providers.metered
+    finally:
+        await fleet.close()
 
 
 async def _site(shop: Workshop, state: RunState, folder: Path) -> _Site:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ _EXAMPLES = """
 chargehand doctor                  this machine, agents, every run, what is left over
 chargehand doctor todo-1           one run: what it waits for, its branch, its programs
 chargehand doctor plan.yaml        also the programs of a plan, as the sandbox shows them
+chargehand doctor --agent claude   have an agent answer, in the sandbox and through the meter as in a run
 chargehand doctor --repair         repair what can be; asks before anything is removed
 chargehand doctor --repair --yes   the same without being asked
 chargehand doctor --notify         also send a test message by every channel that is set
@@ -30,16 +32,19 @@ _NO_GIT = frozenset({"git_missing", "git_too_old", "no_commit"})
 
 @command("doctor", examples=_EXAMPLES)
 @click.argument("subject", required=False, metavar="[RUN|PLAN]")
+@click.option("--agent", metavar="NAME", help="Only have this agent answer once; costs a few tokens.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")
 @click.option("--notify", is_flag=True, help="Send a test message by every channel that is set.")
-async def doctor(call: Call, subject: str | None, repair: bool, yes: bool, notify: bool) -> int:
+async def doctor(call: Call, subject: str | None, agent: str | None, repair: bool, yes: bool, notify: bool) -> int:
     """Find out what is wrong here, what it means, and what to do about it.
 
     Exit code 0 when nothing is wrong (any more), 1 when something is.
     """
     from chargehand.domain.errors import UserError
 
+    if agent is not None:
+        return await _try(call, agent)
     try:
         workshop = await call.open()
     except UserError as error:
@@ -53,6 +58,19 @@ async def doctor(call: Call, subject: str | None, repair: bool, yes: bool, notif
     if repair:
         return await _repair(call, workshop, wanted, findings, yes=yes)
     return _conclude(call, findings)
+
+
+async def _try(call: Call, agent: str) -> int:
+    from chargehand.cli.render.trial import trial_document, trial_lines
+    from chargehand.wiring.trying import try_agent
+
+    settings = await call.settings()
+    call.out.note(f"{agent} is asked to answer once.")
+    trial = await try_agent(settings, os.environ, Path.cwd(), agent)
+    call.out.say(*trial_lines(trial, call.pen))
+    if call.out.json:
+        call.out.document(trial_document(trial))
+    return 0 if trial.ok else 1
 
 
 def _conclude(call: Call, findings: list[Finding]) -> int:
