@@ -15,6 +15,7 @@ from chargehand.domain.events import (
     DispatchStopped,
     EffectIntended,
     EffectLost,
+    HistoryLost,
     RequestTaken,
     RunAccepted,
     RunCancelled,
@@ -534,7 +535,8 @@ def test_a_landing_that_the_journal_lost_is_found_on_the_branch():
 def test_a_question_after_a_repair_has_the_number_of_none_that_was_lost():
     """I9: a late answer to a question of before counts for none of now."""
     play = begun(a_task("a"), a_task("b", "a", needs_human=True))
-    repaired(play, TaskFound(task="a", status=S.INTEGRATED, landed="m"), BranchFound(head="m", tree="t"))
+    found = TaskFound(task="a", status=S.INTEGRATED, landed="m")
+    repaired(play, HistoryLost(detail="page 3"), found, BranchFound(head="m", tree="t"))
     assert play.asked().id == "d1001"
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "GateMadeRequired",
     "GatesFinished",
     "GatesPassed",
+    "HistoryLost",
     "LandFinished",
     "MergeFinished",
     "Recorded",
@@ -143,6 +144,16 @@ class RequestTaken:
     by: str
     task: str = ""
     refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLost:
+    """A part of the journal was lost, and a repair went on from what is left and found.
+
+    Questions may have been asked in the lost part: their numbers are not given again [I9].
+    """
+
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -464,6 +475,7 @@ Event = (
     | RunReplanned
     | RequestTaken
     | BranchFound
+    | HistoryLost
     | DispatchStopped
     | RunFinished
     | RunAccepted

@@ -25,6 +25,7 @@ from chargehand.domain.events import (
     GateMadeRequired,
     GatesFinished,
     GatesPassed,
+    HistoryLost,
     LandFinished,
     MergeFinished,
     Recorded,
@@ -105,7 +106,7 @@ def evolve(state: RunState, event: Event, at: float) -> None:
             state.finished = event
         case RunAccepted():
             state.accepted = event
-        case WarningRaised() | GateMadeRequired() | CircuitOpened() | RequestTaken() | BranchFound():
+        case WarningRaised() | GateMadeRequired() | CircuitOpened() | RequestTaken() | BranchFound() | HistoryLost():
             _note(state, event)
         case WaveEnded():
             _end_wave(state, event)
@@ -130,7 +131,8 @@ def evolve(state: RunState, event: Event, at: float) -> None:
 
 
 def _note(
-    state: RunState, event: WarningRaised | GateMadeRequired | CircuitOpened | RequestTaken | BranchFound
+    state: RunState,
+    event: WarningRaised | GateMadeRequired | CircuitOpened | RequestTaken | BranchFound | HistoryLost,
 ) -> None:
     """What is to be known from here on, and moves nothing by itself."""
     match event:
@@ -142,8 +144,9 @@ def _note(
             state.circuits[event.agent] = max(event.until, state.circuits.get(event.agent, event.until))
         case RequestTaken():
             state.taken[event.id] = None
-        case BranchFound():
+        case HistoryLost():
             state.asked += LOST_QUESTIONS
+        case BranchFound():
             state.head, state.head_tree, state.must_open = event.head, event.tree, False
         case _:  # pragma: no cover
             assert_never(event)

@@ -148,7 +148,7 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
 
 
 def _of_people(
-    event: RunPaused | RunCancelled | RunReopened | RunReplanned | RequestTaken | BranchFound | HistoryLost,
+    event: RunPaused | RunCancelled | RunReopened | RunReplanned | RequestTaken,
 ) -> Line:
     match event:
         case RunPaused():
@@ -167,12 +167,14 @@ def _of_people(
             if event.refused:
                 return Line(what="refused", task=event.task, detail=f"{said}: {event.refused}", rank=Rank.ROUTINE)
             return Line(what="asked", task=event.task, detail=said, rank=Rank.ROUTINE)
-        case HistoryLost():
-            return Line(what="repaired", detail=f"{event.detail} What is left, and what git tells, is what counts")
-        case BranchFound():
-            return Line(what="found", detail=f"the integration branch stands at {short(event.head)}")
         case _:  # pragma: no cover
             assert_never(event)
+
+
+def _of_repair(event: BranchFound | HistoryLost) -> Line:
+    if isinstance(event, BranchFound):
+        return Line(what="found", detail=f"the integration branch stands at {short(event.head)}")
+    return Line(what="repaired", detail=f"{event.detail} What is left, and what git tells, is what counts")
 
 
 def _of_wish(event: TaskEndAsked | TaskReopened | TaskFound) -> Line:

@@ -11,6 +11,7 @@ from chargehand.adapters.git.command import GitFailed
 from chargehand.adapters.git.refs import ref_safe
 from chargehand.domain.effects import Land
 from chargehand.domain.errors import UserError
+from chargehand.domain.events import HistoryLost
 from chargehand.domain.evolve import fold
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.words import DecisionKind, TaskStatus
@@ -148,6 +149,7 @@ async def _record(case: Case) -> str:
         state = fold(held.journal.read())
         rebuilt = events_beyond(state, None, await _evidence(case), case.shop.clock.now())
         if rebuilt.events:
+            rebuilt.tell(HistoryLost(detail="The journal is older than its branch."))
             held.journal.append(rebuilt.events, rebuilt.at)
     finally:
         held.release()

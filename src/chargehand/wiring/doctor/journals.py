@@ -22,7 +22,7 @@ from chargehand.adapters.rescue import keep_under
 from chargehand.adapters.salvage import Salvaged, rebuild, salvage
 from chargehand.adapters.snapshots import FileSnapshots
 from chargehand.domain.errors import AdapterError, ChargehandError, UserError
-from chargehand.domain.events import AttemptFinished, Recorded, RunStarted
+from chargehand.domain.events import AttemptFinished, HistoryLost, Recorded, RunStarted
 from chargehand.domain.evolve import fold
 from chargehand.domain.ids import integration_branch, rescue_prefix
 from chargehand.domain.state import RunState
@@ -142,6 +142,7 @@ async def _rebuild(shop: Workshop, run: str, path: Path) -> str:
         state = fold(begun)
         evidence = await gather(shop.repository, run, _tasks_of(state, remains.snapshot), state.base)
         rebuilt = events_beyond(state, remains.snapshot, evidence, time.time())
+        rebuilt.tell(HistoryLost(detail="The journal was damaged."))
         kept = await asyncio.to_thread(_write, remains, begun, rebuilt, is_old=is_old)
         rescued = await _keep_unknown(shop.repository, run, evidence, begun, state.base)
     return _told(run, len(begun) if is_old else 0, rebuilt, rescued, kept)
