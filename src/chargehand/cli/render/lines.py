@@ -108,16 +108,10 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
     match event:
         case RunStarted() | RunResumed() | RunInterrupted() | DispatchStopped() | RunFinished() | WarningRaised():
             return _of_run(event)
-        case (
-            RunPaused()
-            | RunCancelled()
-            | RunReopened()
-            | RunReplanned()
-            | RequestTaken()
-            | BranchFound()
-            | HistoryLost()
-        ):
+        case RunPaused() | RunCancelled() | RunReopened() | RunReplanned() | RequestTaken():
             return _of_people(event)
+        case BranchFound() | HistoryLost():
+            return _of_repair(event)
         case TaskEndAsked() | TaskReopened() | TaskFound():
             return _of_wish(event)
         case RunAccepted():
