@@ -437,6 +437,23 @@ def test_leftovers_are_removed_after_a_yes(cli: CliWorld, tmp_path: Path):
     assert not any(path.exists() for path in (*left, lock))
 
 
+def test_a_fresh_lock_of_git_is_told_by_the_doctor_and_by_who_meets_it(killed: CliWorld):
+    """It may be of a git that is at work, so it is only a remark; git's own advice helps nobody here."""
+    lock = killed.repo.path / ".git" / "refs" / "heads" / "chargehand" / "todo-1.lock"
+    lock.write_text("")
+    told = killed.call("doctor", "--json")
+    assert finding(told, "git locks")["ok"] is None
+    assert "git locks" not in names(told, ok=False)
+    stopped = killed.call("resume", "--quiet", env={"COLUMNS": "1000"})
+    assert stopped.code == 3, stopped.stdout
+    assert f"the lock {lock} is in the way" in stopped.stderr
+    assert "`chargehand doctor --repair`" in stopped.stderr
+    assert "Another git process" not in stopped.stderr
+    os.utime(lock, (0, 0))
+    assert killed.call("doctor", "--repair", "--yes").code == 0
+    assert killed.call("resume", "--json").document["state"] == "finished"
+
+
 def test_removing_is_asked_on_a_terminal(cli: CliWorld):
     """I9: an empty line is no yes."""
     left = cli.repo.path / ".git" / "chargehand" / "doctor-xyz"

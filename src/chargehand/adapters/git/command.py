@@ -8,6 +8,7 @@ owns. Both see neither the machine's nor a person's configuration unless it is a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,10 @@ _PASSING = (
     "nonexistent object",
 )
 
+_LOCK = re.compile(r"Unable to create '(.+?\.lock)': File exists")
+_OF_OURS = re.compile(r"/refs/(?:heads/)?chargehand/|/packed-refs\.lock\Z")
+"""Locks that the doctor looks for."""
+
 _OF_THE_USER = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
@@ -51,11 +56,22 @@ class GitFailed(AdapterError):
     """A git command ended with a status nobody expected; `code` and `stderr` are what it left."""
 
     def __init__(self, args: Sequence[str], code: int, stderr: str) -> None:
-        said = stderr.strip()[-2000:] or "it said nothing"
+        said = _locked(stderr) or stderr.strip()[-2000:] or "it said nothing"
         retryable = any(sign in stderr for sign in _PASSING)  # a lock, or a `gc` between two commands
         super().__init__("git", f"git {_subcommand(args)} ended with status {code}: {said}", retryable=retryable)
         self.code = code
         self.stderr = stderr
+
+
+def _locked(stderr: str) -> str:
+    """What is to be done about a lock that is in the way; empty when none is. Git's own advice knows no doctor."""
+    found = _LOCK.search(stderr)
+    if found is None:
+        return ""
+    text = f"the lock {found[1]} is in the way: another git is at work, or was killed. Wait a moment and try again"
+    if _OF_OURS.search(found[1]):
+        return f"{text}; a lock that is still there after a minute goes with `chargehand doctor --repair`"
+    return f"{text}; when no git is at work, remove it"
 
 
 def _subcommand(args: Sequence[str]) -> str:

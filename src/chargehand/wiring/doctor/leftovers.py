@@ -44,7 +44,7 @@ async def look_at_leftovers(shop: Workshop, over: Container[str]) -> list[Findin
         *_half_made(shop),
         *_rooms(shop, over),
         *([] if driven else _temporary(shop)),
-        *_git_locks(shop),
+        *_git_locks(shop, driven=driven),
         *await _refs(shop, over),
     ]
 
@@ -170,18 +170,30 @@ async def _remove(paths: Sequence[Path]) -> str:
 # -- git ------------------------------------------------------------------------------------------
 
 
-def _git_locks(shop: Workshop) -> list[Finding]:
-    """Lock files of a git that was killed: as long as they lie there, the refs beside them cannot move."""
+def _git_locks(shop: Workshop, *, driven: bool) -> list[Finding]:
+    """Lock files of a git that was killed: as long as they lie there, the refs beside them cannot move.
+
+    A young one may be of a git that is at work; while a run is `driven` it surely is, and not worth a word.
+    """
     now, common = time.time(), shop.repository.common_dir
     places = [(common, "packed-refs.lock")]
     places += [(common / "refs" / part, "**/*.lock") for part in ("chargehand", "heads/chargehand")]
-    old = [path for folder, pattern in places for path, age in ages(folder, pattern, now) if age > _OLD_LOCK_S]
+    found = [each for folder, pattern in places for each in ages(folder, pattern, now)]
+    old = [path for path, age in found if age > _OLD_LOCK_S]
     if not old:
-        return []
+        return [] if driven else _young_locks([path for path, _ in found])
     text = f"a git that was killed left its locks; nothing can land while they are there: {listed(old)}"
     repair = Repair(text=f"remove {many(len(old), 'lock file')} of git", act=partial(_remove_locks, old), removes=True)
     hint = "`chargehand doctor --repair` removes them, when no other git is at work here."
     return [Finding(area=_AREA, name="git locks", ok=False, text=text, hint=hint, repair=repair)]
+
+
+def _young_locks(paths: Sequence[Path]) -> list[Finding]:
+    if not paths:
+        return []
+    text = f"a git is at work here, or was killed just now; nothing can land meanwhile: {listed(paths)}"
+    hint = f"Ask again in {_OLD_LOCK_S:.0f} s: then `chargehand doctor --repair` removes what is still there."
+    return [Finding(area=_AREA, name="git locks", ok=None, text=text, hint=hint)]
 
 
 async def _remove_locks(paths: Sequence[Path]) -> str:
