@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -11,9 +12,20 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chargehand.domain.errors import AdapterError
+from chargehand.domain.errors import AdapterError, UserError
 
-__all__ = ["PrivateFolders", "Room", "read_regular", "relative_parts", "remove_tree", "safe_name", "write_below"]
+__all__ = [
+    "PrivateFolders",
+    "Room",
+    "odd_file",
+    "open_regular",
+    "read_regular",
+    "relative_parts",
+    "remove_tree",
+    "safe_name",
+    "what_it_is",
+    "write_below",
+]
 
 _TMP_BYTES = 75
 _SHORT_PREFIX = "ch-"
@@ -172,19 +184,39 @@ def safe_name(text: str) -> str:
 def read_regular(path: Path, limit: int) -> bytes | None:
     """The content of a regular file of at most `limit` bytes, else None: no link is followed, no pipe waited for."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_FOLLOW)
+        with os.fdopen(open_regular(path), "rb") as file:
+            data = file.read(limit + 1)
     except (OSError, ValueError):
         return None
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
     return data if len(data) <= limit else None
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+    """A descriptor of a regular file; OSError for everything else, and no pipe is ever waited for."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | _NO_FOLLOW, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+    return descriptor
+
+
+def what_it_is(path: Path) -> str | None:
+    """What lies where a regular file belongs, in words; None for a regular file, and where there is nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return None
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return None if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def odd_file(path: Path) -> UserError | None:
+    """The refusal of a thing that lies where a file of ours belongs; None where nothing does, or a regular file."""
+    kind = what_it_is(path)
+    if kind is None:
+        return None
+    hint = f"Chargehand did not put it there: move it away, then `chargehand doctor {path.parent.name}` tells the rest."
+    return UserError(f"{path} is {kind}, where a regular file is expected.", code="odd_file", hint=hint)
 
 
 def relative_parts(path: str) -> tuple[str, ...]:

@@ -26,17 +26,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from chargehand.adapters.folders import read_regular
 from chargehand.adapters.git.command import MIB, Git
-from chargehand.adapters.git.packs import PARTS, Registry
+from chargehand.adapters.git.packs import PACK_NAME, PARTS, Registry
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["DURABLE", "Identity", "Incoming", "listed", "sweep"]
+__all__ = ["DURABLE", "Identity", "Incoming", "is_illegible", "listed", "sweep"]
 
 _QUICK = ("-c", "core.fsync=none", "-c", "core.looseCompression=0")
 DURABLE = ("-c", "core.fsync=committed,pack-metadata")
 """With these options what a command writes is on the disk when it ends, the index of a pack included."""
 _PACK = (*DURABLE, "pack-objects", "-q", "--non-empty", "--no-use-bitmap-index", "--window=0")
 _NOTE = "keeps"
+_SAID = b"chargehand\n"
+_BEGUN = re.compile(rb"[pack-]{0,5}[0-9a-f]{0,64}")
 _CRUD = re.compile(r"^[\x00-\x20.,:;<>\"\\']+|[\x00-\x20.,:;<>\"\\']+$|[\x00\n<>]+")
 
 
@@ -176,7 +179,7 @@ class Incoming:
             name = f"pack-{self._digest(secrets.token_bytes(32), usedforsecurity=False).hexdigest()}"
             with (self._folder / _NOTE).open("a", encoding="ascii") as note:
                 note.write(f"{name}\n")
-            (target / f"{name}.keep").write_text("chargehand\n", encoding="ascii")
+            (target / f"{name}.keep").write_bytes(_SAID)
             for suffix in PARTS:
                 if pack.with_suffix(suffix).exists():
                     _move(pack.with_suffix(suffix), target / f"{name}{suffix}")
@@ -220,11 +223,35 @@ def _locked(folder: Path) -> int:
         os.close(fd)
 
 
+def is_illegible(folder: Path) -> bool:
+    """Whether nobody can say which packs a folder keeps: then it stays, and so do they."""
+    return _kept(folder) is None
+
+
 def _clear(folder: Path, objects: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        for name in (folder / _NOTE).read_text(encoding="ascii").split():
-            (objects / "pack" / f"{name}.keep").unlink(missing_ok=True)
+    names = _kept(folder)
+    if names is None:
+        return
+    for name in names:
+        keep = objects / "pack" / f"{name}.keep"
+        said = read_regular(keep, len(_SAID))
+        begun = said == b"" and not keep.with_suffix(".pack").exists()  # ended between making and writing it
+        if said == _SAID or begun:
+            keep.unlink(missing_ok=True)
     shutil.rmtree(folder)
+
+
+def _kept(folder: Path) -> list[str] | None:
+    """The packs that the note in a folder names; None where the note is not one that we wrote."""
+    note = folder / _NOTE
+    data = read_regular(note, MIB)
+    if data is None:
+        return None if os.path.lexists(note) else []
+    lines = data.split(b"\n")
+    whole, begun = lines[:-1], lines[-1]  # the last line was cut short: its pack never had a `.keep`
+    if not all(PACK_NAME.fullmatch(line) for line in whole) or not _BEGUN.fullmatch(begun):
+        return None
+    return [line.decode("ascii") for line in whole]
 
 
 def _move(source: Path, target: Path) -> None:

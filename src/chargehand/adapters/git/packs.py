@@ -10,17 +10,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PARTS", "Registry"]
+from chargehand.adapters.folders import open_regular, read_regular
+
+__all__ = ["PACK_NAME", "PARTS", "Registry"]
+
+PACK_NAME = re.compile(rb"pack-(?:[0-9a-f]{40}|[0-9a-f]{64})")
+"""A pack directly in the folder of packs: what a file of names says otherwise is nobody's business there."""
 
 PARTS = (".pack", ".rev", ".idx")
 """The files of a pack, in the order in which they are to appear: git looks for the index first."""
 _MANY = 32
+_ENTRY = re.compile(rb"(\d{1,4}) (" + PACK_NAME.pattern + rb")")
+_MOST_BYTES = 4 * 1024 * 1024
 _LINE = len("0 pack-\n") + 40
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _GC_S = 12 * 3600.0  # how long git itself believes in a `gc` of which only the lock is known
 
 
@@ -34,7 +43,7 @@ class Registry:
     def add(self, names: Collection[str], level: int = 0) -> None:
         """Note packs that a ref has; without this nothing happens to them."""
         if names:
-            with self.file.open("a", encoding="ascii") as file:
+            with os.fdopen(open_regular(self.file, _APPEND, 0o666), "w", encoding="ascii") as file:
                 file.write("".join(f"{level} {name}\n" for name in names))
 
     def due(self) -> tuple[int, tuple[str, ...]] | None:
@@ -60,14 +69,17 @@ class Registry:
                 (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
         left = [(at, name) for at, name in self._read() if name not in names and self._exists(name)]
         aside = self.file.with_name(f"{self.file.name}.new")
-        aside.write_text("".join(f"{at} {name}\n" for at, name in left), encoding="ascii")
+        with os.fdopen(
+            open_regular(aside, os.O_WRONLY | os.O_TRUNC | os.O_CREAT, 0o666), "w", encoding="ascii"
+        ) as file:
+            file.write("".join(f"{at} {name}\n" for at, name in left))
         aside.replace(self.file)
         self.add(by, level + 1)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether nobody else combines packs meanwhile."""
-        fd = os.open(self.file.with_name(f"{self.file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_regular(self.file.with_name(f"{self.file.name}.lock"), os.O_RDWR | os.O_CREAT)
         try:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,9 +93,6 @@ class Registry:
         return (self.folder / f"{name}.pack").exists()
 
     def _read(self) -> list[tuple[int, str]]:
-        try:
-            lines = self.file.read_text(encoding="ascii", errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
-        words = [line.split(" ") for line in lines]
-        return [(int(word[0]), word[1]) for word in words if len(word) == 2 and word[0].isdecimal()]
+        lines = (read_regular(self.file, _MOST_BYTES) or b"").split(b"\n")
+        found = [match for match in map(_ENTRY.fullmatch, lines) if match]
+        return [(int(match[1]), match[2].decode("ascii")) for match in found]
