@@ -478,8 +478,10 @@ def test_a_task_that_needs_a_human_waits_for_a_yes():
 def test_a_task_may_be_rejected():
     play = Play(a_plan(a_task("a", needs_human=True), a_task("b", "a")))
     play.begin()
+    question = play.asked().question
     play.answer("reject")
     assert play.task("a").status is TaskStatus.BLOCKED
+    assert play.task("a").detail == f"Refused by me: {question}"
     assert play.task("b").blocked_on == "a"
 
 
@@ -518,6 +520,7 @@ def test_a_waiting_run_resumed_unattended_takes_the_safe_defaults():
     assert play.state.finished.verdict is RunVerdict.FAILED
     answers = [e for e in play.events if isinstance(e, DecisionAnswered)]
     assert [(a.choice, a.by) for a in answers] == [("reject", "unattended")]
+    assert play.task("a").detail.startswith("Refused because nobody is asked: Task a ")
 
 
 def test_interrupted_nothing_new_starts_and_what_was_concluded_stays():

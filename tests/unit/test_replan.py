@@ -204,7 +204,7 @@ def test_a_question_that_was_answered_but_not_followed_goes_with_its_task():
     decision = play.asked()
     play.record()
     play.state.decisions.clear()
-    play.state.answers[decision.id] = (decision, "approve")
+    play.state.answers[decision.id] = (decision, "approve", "me")
     play.state.attention["a"] = None
     from chargehand.domain.replan import replan
 

@@ -24,9 +24,21 @@ from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, DecisionKind, Failure, Questioned, Reason, StopReason, TaskStatus
 
-__all__ = ["ask", "ask_about_call", "ask_about_command", "end", "escalate", "follow_answer", "follow_wish"]
+__all__ = [
+    "UNATTENDED",
+    "ask",
+    "ask_about_call",
+    "ask_about_command",
+    "end",
+    "escalate",
+    "follow_answer",
+    "follow_wish",
+]
 
 Events = tuple[Event, ...]
+
+UNATTENDED = "unattended"
+"""Who answers where nobody is asked: the default of a question."""
 
 _EFFECTS = {
     "retry": "retry: another attempt, with this failure in its brief and fresh bounds",
@@ -125,8 +137,8 @@ def escalate(
     return ask(state, record.id, kind, reason, text, choices, "fail", kept=kept, failure=failure, effects=effects)
 
 
-def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events:
-    """What an answer about a task does to it."""
+def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str = "") -> Events:
+    """What an answer about a task does to it; `by` is who gave it."""
     starts = decision.kind in {DecisionKind.START, DecisionKind.COMMAND}
     match choice:
         case "approve" if starts:
@@ -140,13 +152,21 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str) -> Events
         case "skip":
             return (end(record, TaskStatus.SKIPPED, Reason.HUMAN, decision.question),)
         case "block" | "reject":
-            return (end(record, TaskStatus.BLOCKED, decision.reason, decision.question),)
+            return (end(record, TaskStatus.BLOCKED, decision.reason, _refused(decision, by)),)
         case "fail":
             return (end(record, TaskStatus.FAILED, decision.reason, decision.question),)
         case _:  # stop
             ended = end(record, TaskStatus.FAILED, decision.reason, decision.question)
             why = _STOPS.get(decision.kind, StopReason.HUMAN)
             return (ended, DispatchStopped(reason=why, detail=decision.question, tasks=(record.id,)))
+
+
+def _refused(decision: Decision, by: str) -> str:
+    """The question, and who said no to it."""
+    if not by:
+        return decision.question
+    who = "because nobody is asked" if by == UNATTENDED else f"by {by}"
+    return f"Refused {who}: {decision.question}"
 
 
 def follow_wish(record: TaskRecord) -> Events:

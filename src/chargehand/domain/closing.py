@@ -53,7 +53,7 @@ def close_wave(state: RunState) -> Events:
     wave = state.wave
     if wave is None or state.stopped or state.inflight or state.decisions or state.wave_open.get(wave, 1):
         return ()
-    if any(decision.kind is DecisionKind.WAVE for decision, _ in state.answers.values()):
+    if any(decision.kind is DecisionKind.WAVE for decision, *_ in state.answers.values()):
         return (WaveEnded(wave=wave),)  # any other answer than to continue has stopped the run
     if not _is_current(state, GatePoint.WAVE):
         return (_run_gates(state, GatePoint.WAVE),)

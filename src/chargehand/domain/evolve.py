@@ -412,7 +412,7 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
     if decision.call:
         _answer_call(state, decision, event)
         return
-    state.answers[decision.id] = (decision, event.choice)
+    state.answers[decision.id] = (decision, event.choice, event.by)
     if decision.task:
         record = state.tasks[decision.task]
         approved = (*record.approved, decision.kind) if event.choice == "approve" else record.approved

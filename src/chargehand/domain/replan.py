@@ -146,7 +146,7 @@ def replan(state: RunState, plan: Plan) -> None:
         else:
             records[record.id] = record
     records |= {task.id: records[task.id].but(task=task, approved=()) for task in plan.tasks if task.id in changed}
-    for decision in [*state.decisions.values(), *(decision for decision, _ in state.answers.values())]:
+    for decision in [*state.decisions.values(), *(decision for decision, *_ in state.answers.values())]:
         if decision.task and records[decision.task].decision != decision.id:
             _withdraw(state, decision.id)
     if _gates(plan) != _gates(state.plan):  # what was gated by the old ones is gated anew

@@ -215,7 +215,7 @@ class RunState:
     closing: GatesFinished | None = None
     # people
     decisions: dict[str, Decision] = field(default_factory=dict)
-    answers: dict[str, tuple[Decision, str]] = field(default_factory=dict)
+    answers: dict[str, tuple[Decision, str, str]] = field(default_factory=dict)
     questioned: dict[str, tuple[Questioned, ...]] = field(default_factory=dict)
     approved_commands: dict[str, None] = field(default_factory=dict)
     calls: dict[str, CommandAsked] = field(default_factory=dict)
