@@ -12,6 +12,7 @@ from chargehand.cli.carrying import carry
 from chargehand.cli.driving import may_ask
 from chargehand.cli.failing import PlanRefused
 from chargehand.cli.render.checked import problem_lines
+from chargehand.cli.render.pen import hang
 from chargehand.cli.render.units import count
 from chargehand.cli.surveying import Surveyed, print_check, survey_plan
 from chargehand.cli.terminal import confirm
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from chargehand.domain.options import RunOptions
     from chargehand.domain.plan import Plan
     from chargehand.settings import Settings
+    from chargehand.wiring import Workshop
 
 __all__ = ["SAID_LATER", "checked", "set_out"]
 
@@ -55,8 +57,10 @@ async def set_out(
     if dry_run:
         return print_check(call, surveyed, path)
     plan = checked(surveyed)
+    unreadable: list[str] = []
     if not new:
         refuse_second_run(workshop.service, workshop.store, plan)
+        unreadable = _unreadable(workshop)
     event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
     _check_commands(event.options)
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
@@ -69,6 +73,7 @@ async def set_out(
         if path is None:
             call.out.note(f"taking {surveyed.loaded.source}")
         _warn_of_settings(call, workshop.settings)
+        _warn_of_runs(call, unreadable)
         _warn(call, surveyed, reviews=event.options.review)
     except BaseException:
         held.release()
@@ -103,6 +108,24 @@ def _check_commands(options: RunOptions) -> None:
 def _ask(surveyed: Surveyed, plan: Plan) -> bool:
     question = f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?"
     return confirm(question)
+
+
+def _unreadable(workshop: Workshop) -> list[str]:
+    """The runs of which nobody can say whether they are unfinished runs of the same plan."""
+    from chargehand.engine.service import UnreadableRun
+
+    return [each.run for each in workshop.service.runs() if isinstance(each, UnreadableRun)]
+
+
+def _warn_of_runs(call: Call, unreadable: list[str]) -> None:
+    if unreadable:
+        pen = call.side_pen
+        one = len(unreadable) == 1
+        text = (
+            f"{'run' if one else 'runs'} {', '.join(unreadable)} could not be read, and may be "
+            f"{'an unfinished run' if one else 'unfinished runs'} of this plan: `{pen.step('doctor')}` tells why."
+        )
+        call.out.note(*hang(f"{pen.draw('warning', 'ask')}: ", text, pen))
 
 
 def _warn_of_settings(call: Call, settings: Settings) -> None:
