@@ -8,7 +8,7 @@ down with the program first ends every process and keeps what there is [I2, I11]
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -437,6 +437,7 @@ class Attempt:
             self._warnings.append(f"{end.dropped_bytes} bytes of the agent's output were dropped.")
         if ready.run is not None:
             self._warnings += ready.run.warnings
+            self._warnings += self._other_model(ready.run.end.model)
         was_stopped = ready.run is not None and ready.run.was_stopped
         ending = exit_of(end, told, has_report=report is not None, was_stopped=was_stopped)
         sealed, problem = await self._seal(site.workspace, report, before)
@@ -456,6 +457,13 @@ class Attempt:
             session=self._shown(told.session) if told else "",
             model=self._shown(told.model) if told else "",
         )
+
+    def _other_model(self, told: str) -> Iterator[str]:
+        """What the program tells of its model, where no meter knows better."""
+        if self._metered is None:
+            from chargehand.adapters.metering import other_model
+
+            yield from other_model(self._spec.model or self._parts.models.get(self._spec.agent, ""), told)
 
     def _report(self, result: Path, said: Path | str) -> Report | str:
         """The report, read from the copy that is kept when there is something to copy; else from what it `said`."""

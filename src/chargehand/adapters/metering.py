@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from chargehand.adapters.process import Running
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Usage
 from chargehand.ports import AttemptSpec, MeterAccess
 
-__all__ = ["Metered", "Relay"]
+__all__ = ["Metered", "Relay", "other_model"]
 
 LOOK_S = 0.5
 PATIENCE_S = 120.0
@@ -132,8 +132,10 @@ class Metered:
         record = self._meter.close(self._key)
         usage = Usage(tokens=record.tokens, usd=record.usd, wall_s=result.usage.wall_s)
         warnings = result.warnings
-        if record.model_used and not _same(record.model_asked, record.model_used):
-            warnings += (f"The model {record.model_asked} was asked for, and {record.model_used} answered.",)
+        warnings += tuple(other_model(record.model_asked, record.model_used))
+        for model in record.unpriced:
+            text = f"The model {model} has no price, so that nobody knows what it cost; `meter.prices` can give one."
+            warnings += (text,)
         if record.unread:
             warnings += (f"The tokens of {record.unread} answers were told by nobody: what is counted is too little.",)
         ending = _completed(result.exit, record) if result.report is None else result.exit
@@ -161,7 +163,13 @@ def _ending(problem: Problem) -> AgentExit:
     return AgentExit(kind=kind, detail=detail, retry_at=problem.retry_at)
 
 
-def _same(one: str, two: str) -> bool:
-    """Whether two names are those of one model: providers answer with a date at the end, or a path in front."""
-    one, two = one.rpartition("/")[2], two.rpartition("/")[2]
-    return one.startswith(two) or two.startswith(one)
+def other_model(asked: str, used: str) -> Iterator[str]:
+    """That another model answered than the one that was asked for, as a sentence; nothing where they are the same.
+
+    Providers answer with a date at the end, or a path in front. A name without a digit, such as `sonnet`, is an alias:
+    whatever it leads to was asked for.
+    """
+    one, two = (name.rpartition("/")[2].partition("[")[0] for name in (asked, used))
+    is_alias = not any(letter.isdigit() for letter in one)
+    if two and not is_alias and not one.startswith(two) and not two.startswith(one):
+        yield f"The model {asked} was asked for, and {used} answered."

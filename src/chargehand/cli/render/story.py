@@ -9,7 +9,8 @@ from chargehand.cli.render.event_json import plain
 from chargehand.cli.render.lines import RED_AS_ON_BASE, STYLES, is_as_on_base
 from chargehand.cli.render.pen import Pen, block
 from chargehand.cli.render.summary import was_at_work, what_it_does
-from chargehand.cli.render.units import amount, count, duration, iso, short
+from chargehand.cli.render.units import count, duration, iso, short
+from chargehand.cli.render.usage import used_by_attempt
 from chargehand.cli.stories import Story
 from chargehand.domain.outcome import GateResult, GateStatus
 from chargehand.domain.state import RunState, TaskRecord
@@ -38,6 +39,7 @@ def _attempt_document(story: Story) -> dict[str, Any]:
     return {
         "attempt": story.number,
         "role": story.effect.role.value,
+        "agent": story.effect.agent or None,
         "base": story.effect.base,
         "started_at": iso(story.started_at),
         "finished_at": iso(story.finished_at) if story.finished_at is not None else None,
@@ -67,26 +69,29 @@ def story_lines(
         lines += block(f"changed: {names}", pen, indent=2)
     lines += [f"  landed as {record.landed}"] if record.landed else []
     for story in stories:
-        lines += ["", *_attempt_lines(story, pen, now, state.baseline_red, gone=gone)]
+        lines += ["", *_attempt_lines(state, story, pen, now, gone=gone)]
     lines += (
         ["", "more: " + pen.step(f"show {record.id} --run {state.run} --log | --diff | --brief")] if stories else []
     )
     return lines
 
 
-def _attempt_lines(story: Story, pen: Pen, now: float, base: Mapping[str, GateResult], *, gone: bool) -> list[str]:
+def _attempt_lines(state: RunState, story: Story, pen: Pen, now: float, *, gone: bool) -> list[str]:
     open_end = story.result is None and not story.lost
     end = story.finished_at if story.finished_at is not None else now
     took = "" if gone and open_end else f", {duration(end - story.started_at)}"
-    head = f"attempt {story.number}, {story.effect.role.value}, from {short(story.effect.base)}{took}"
+    model = story.result.model if story.result is not None else ""
+    who = " ".join(filter(None, (story.effect.agent, f"({model})" if model else "")))
+    by = f", {who}" if who else ""
+    head = f"attempt {story.number}, {story.effect.role.value}{by}, from {short(story.effect.base)}{took}"
     lines = [pen.draw(head, "strong")]
     if story.lost:
         return [*lines, *block(f"lost: {story.lost}", pen, indent=2)]
     if story.result is None:
         return [*lines, "  it was running when the run stopped" if gone else "  it is running"]
-    lines += _result_lines(story, pen)
+    lines += _result_lines(state, story, pen)
     for point, gate in story.gates:
-        lines += _gate_lines(point.value, gate, pen, base)
+        lines += _gate_lines(point.value, gate, pen, state.baseline_red)
     if story.failure:
         lines += block(f"sent back ({story.sent_back}): {story.failure.summary}", pen, indent=2)
         for fact in story.failure.facts:
@@ -94,7 +99,7 @@ def _attempt_lines(story: Story, pen: Pen, now: float, base: Mapping[str, GateRe
     return lines
 
 
-def _result_lines(story: Story, pen: Pen) -> list[str]:
+def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
     result = story.result
     assert result is not None
     end = result.exit
@@ -112,7 +117,7 @@ def _result_lines(story: Story, pen: Pen) -> list[str]:
     lines += block(f"not sealed: {result.seal_problem}", pen, indent=2) if result.seal_problem else []
     for warning in result.warnings:
         lines += block(f"warning: {warning}", pen, indent=2)
-    used = amount(result.usage.tokens, result.usage.usd)
+    used = used_by_attempt(state, story.effect.agent, result.usage.tokens, result.usage.usd)
     return [*lines, f"  used: {used}"] if used else lines
 
 

@@ -10,6 +10,7 @@ from chargehand.cli.render.canary import stop_lines
 from chargehand.cli.render.lines import STYLES
 from chargehand.cli.render.pen import Cell, Pen, block, hang, table
 from chargehand.cli.render.units import amount, count, duration, short
+from chargehand.cli.render.usage import UNMETERED, uncounted, work_of
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import run_state, why
 from chargehand.domain.words import Decision, TaskStatus
@@ -31,6 +32,7 @@ _IN_HEADER = "reviews_unavailable"
 _MOST_ROWS = 100
 _MOST_EXPLAINED = 30
 _MOST_BEHIND = 40
+_MOST_NAMED = 10
 
 
 def summary_lines(state: RunState, pen: Pen, *, accepted: str = "", folder: Path | None = None) -> list[str]:
@@ -97,11 +99,17 @@ def _is_settled(state: RunState, record: TaskRecord) -> bool:
 
 
 def task_rows(state: RunState, pen: Pen, *, held: bool = True) -> list[str]:
-    """A line a task: mark, id, state, attempts, what landed or the reason, title; of many tasks those not landed."""
+    """A line a task: mark, id, state, attempts, what landed or the reason, who worked and what it used (where that is
+    known of any), title; of many tasks those not landed.
+    """
     records = list(state.tasks.values())
     if len(records) > _MOST_ROWS:
         records = [record for record in records if record.status is not TaskStatus.INTEGRATED][:_MOST_ROWS]
-    lines = table([_task_row(record, gone=was_at_work(state, record, held=held)) for record in records], pen)
+    used = work_of(state)
+    rows = [_task_row(record, gone=was_at_work(state, record, held=held)) for record in records]
+    if used:
+        rows = [(*row[:-1], used.get(record.id, ""), row[-1]) for row, record in zip(rows, records, strict=True)]
+    lines = table(rows, pen)
     hidden = len(state.tasks) - len(records)
     return [*lines, f"  … and {hidden:,} more (--json has all)"] if hidden else lines
 
@@ -220,10 +228,16 @@ def _again(state: RunState, pen: Pen) -> list[str]:
 
 
 def _warnings(state: RunState, pen: Pen) -> list[str]:
-    lines: list[str] = []
+    """Each warning once, with the tasks that it is about."""
+    about: dict[tuple[str, str], list[str]] = {}
     for warning in (warning for warning in state.warnings if warning.code != _IN_HEADER):
-        about = f"{warning.task}: " if warning.task else ""
-        lines += hang(f"{pen.draw('warning', 'ask')} {warning.code}: ", about + warning.text, pen)
+        about.setdefault((warning.code, warning.text), []).append(warning.task)
+    lines: list[str] = []
+    for (code, text), tasks in about.items():
+        names = list(dict.fromkeys(task for task in tasks if task))
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        head = f"{', '.join(names[:_MOST_NAMED])}{more}: " if names else ""
+        lines += hang(f"{pen.draw('warning', 'ask')} {code}: ", head + text, pen)
     return [*lines, ""] if lines else []
 
 
@@ -234,4 +248,6 @@ def _totals(state: RunState) -> str:
     parts = [f"{number} {name}" for name, number in numbers.items()]
     parts.append(f"{duration(state.busy_s)} at work")
     used = amount(state.tokens, state.usd)
-    return ", ".join([*parts, used] if used else parts)
+    parts += [used] if used else []
+    unmetered = uncounted(state)
+    return ", ".join([*parts, f"{' and '.join(unmetered)} {UNMETERED}"] if unmetered else parts)

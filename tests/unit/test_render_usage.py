@@ -1,0 +1,113 @@
+"""What a run used and who used it, as `status`, the summary and `show` tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chargehand.adapters.metering import other_model
+from chargehand.cli.render.pen import PLAIN
+from chargehand.cli.render.story import story_document, story_lines
+from chargehand.cli.render.summary import status_lines, summary_lines
+from chargehand.cli.stories import tell_stories
+from chargehand.domain.options import AgentDef
+from chargehand.domain.outcome import AttemptResult, Usage
+from chargehand.domain.plan import Task
+from chargehand.testing.fakes import attempt_result
+from tests.unit.played import play
+
+METERED = AgentDef(name="claude", kind="claude", key="env:KEY")
+LOGIN = AgentDef(name="codex", kind="codex", login="/home/me")
+DIRECT = replace(METERED, meter=False)
+
+
+def used(tokens: int | None, usd: float | None, model: str = "", warning: str = "") -> Any:
+    def made(*given: Any) -> AttemptResult:
+        usage, warnings = Usage(tokens=tokens, usd=usd), (warning,) if warning else ()
+        return replace(attempt_result(*given), usage=usage, model=model, warnings=warnings)
+
+    return made
+
+
+def a_run(*agents: AgentDef, outcomes: dict[Hashable, Any]) -> Any:
+    tasks = [
+        Task(id=name, title=f"The {name}", agent=agents[min(n, len(agents) - 1)].name) for n, name in enumerate("ab")
+    ]
+    return play(*tasks, outcomes=outcomes, agent=agents[0].name, agents=agents)
+
+
+def told(state: Any) -> str:
+    return "\n".join(summary_lines(state, PLAIN))
+
+
+def test_each_task_says_who_worked_and_what_that_used():
+    state, _ = a_run(METERED, LOGIN, outcomes={"a": used(2100, 0.014, "big-1"), "b": used(None, None)})
+    text = told(state)
+    rows = {line.split()[1]: line for line in text.splitlines() if line.strip().startswith("✓")}
+    assert "  claude, 2,100 tokens, $0.01  " in rows["a"]
+    assert "  codex, not metered  " in rows["b"]
+    assert "2,100 tokens, $0.01, codex without the meter" in text
+    assert "codex, not metered" in "\n".join(status_lines(state, PLAIN, 2000.0, held=False))
+
+
+def test_one_agent_is_not_named_in_every_line():
+    state, _ = a_run(METERED, outcomes={"a": used(10, None), "b": used(20, None)})
+    rows = [line for line in told(state).splitlines() if line.strip().startswith("✓")]
+    assert ["claude" in row for row in rows] == [False, False]
+    assert ["  10 tokens  " in rows[0], "  20 tokens  " in rows[1]] == [True, True]
+
+
+def test_of_programs_that_may_ask_no_model_nothing_is_said():
+    state, _ = play(Task(id="a", title="The a"))
+    assert "meter" not in told(state)
+    assert "tokens" not in told(state)
+
+
+@pytest.mark.parametrize(
+    ("agent", "outcome", "line"),
+    [
+        (METERED, used(2100, 0.014), "used: 2,100 tokens, $0.01, counted by the meter"),
+        (LOGIN, used(2100, None), "used: 2,100 tokens, without the meter"),
+        (DIRECT, used(None, None), "used: not told, without the meter"),
+    ],
+)
+def test_an_attempt_says_who_counted(agent: AgentDef, outcome: Any, line: str):
+    state, events = a_run(agent, outcomes={"a": outcome, "b": outcome})
+    stories = tell_stories(events, "a")
+    assert f"  {line}" in story_lines(state, state.tasks["a"], stories, PLAIN, 2000.0)
+
+
+def test_an_attempt_names_its_agent_and_the_model_that_answered():
+    state, events = a_run(METERED, outcomes={"a": used(1, 0.0, "big-1"), "b": used(1, 0.0)})
+    stories = tell_stories(events, "a")
+    lines = story_lines(state, state.tasks["a"], stories, PLAIN, 2000.0)
+    assert any(line.startswith("attempt 1, implementer, claude (big-1), from ") for line in lines)
+    assert story_document(state, state.tasks["a"], stories, 2000.0)["attempts"][0]["agent"] == "claude"
+
+
+def test_a_warning_about_several_tasks_is_told_once():
+    warned = partial(used, 1, None, "m")
+    state, _ = a_run(METERED, outcomes={"a": warned(warning="No price."), "b": warned(warning="No price.")})
+    lines = [line for line in summary_lines(state, PLAIN) if "No price." in line]
+    assert lines == ["warning agent: a, b: No price."]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "differs"),
+    [
+        ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929", False),
+        ("chargehand/gpt-5", "gpt-5-2025-08-07", False),
+        ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5", False),
+        ("sonnet", "claude-sonnet-4-5", False),
+        ("", "gpt-5", False),
+        ("gpt-5", "", False),
+        ("claude-opus-4-1", "claude-haiku-4-5", True),
+    ],
+)
+def test_another_model_than_was_asked_for(asked: str, answered: str, differs: bool):
+    """What is an alias is followed wherever it leads."""
+    assert bool(list(other_model(asked, answered))) is differs
