@@ -252,7 +252,10 @@ def test_a_lock_of_another_machine_is_released_after_a_yes(killed: CliWorld, run
     assert "elsewhere" in finding(told, "lock")["text"]
     refused = killed.call("doctor", "--repair", "--json")
     assert (refused.code, refused.document["error"]["code"]) == (2, "needs_yes")
-    assert killed.call("resume", "--json").code == 2
+    locked = killed.call("resume", "--json")
+    assert (locked.code, locked.document["error"]["code"]) == (2, "run_locked")
+    assert "`chargehand doctor todo-1 --repair`, then `chargehand resume todo-1`" in locked.document["error"]["hint"]
+    assert "pause" not in locked.document["error"]["hint"]
     assert killed.call("doctor", "--repair", "--yes", "--json").code == 0
     assert killed.call("resume", "--json").document["state"] == "finished"
 

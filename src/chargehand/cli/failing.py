@@ -28,6 +28,8 @@ __all__ = ["INTERNAL", "INTERRUPTED", "USAGE", "PlanRefused", "explain"]
 USAGE = 2
 INTERNAL = 3
 INTERRUPTED = 130
+_SEEMS_DEAD = "which seems dead"
+"""How the lock speaks of a holder on another machine that was not heard of for long."""
 
 
 class PlanRefused(UserError):
@@ -61,11 +63,7 @@ def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]
             rows = [_row(p.code, p.message, p.hint, p.file, p.line) for p in problems]
             return USAGE, document | ({"errors": rows} if rows else {})
         case RunLocked():
-            hint = (
-                f"Follow it with `chargehand log {error.run} --follow` or `chargehand status {error.run} --watch`; "
-                f"to take it over: `chargehand pause {error.run}`, then `chargehand resume {error.run}`."
-            )
-            return USAGE, _document("run_locked", str(error), hint)
+            return USAGE, _document("run_locked", str(error), _locked_hint(error))
         case click.UsageError():
             return USAGE, _document("usage", _sentence(error.format_message()), _help_hint(error))
         case click.ClickException():
@@ -93,6 +91,18 @@ def _sentence(text: str) -> str:
 
 def _help_hint(error: click.UsageError) -> str:
     return f"See `{error.ctx.command_path} --help`." if error.ctx else ""
+
+
+def _locked_hint(error: RunLocked) -> str:
+    """One way on: a machine that seems dead takes no pause, so there the doctor frees the run."""
+    run = error.run
+    if _SEEMS_DEAD in error.holder:
+        steps = f"`chargehand doctor {run} --repair`, then `chargehand resume {run}`"
+        return f"Once you know that nothing runs there: {steps}."
+    return (
+        f"Follow it with `chargehand log {run} --follow` or `chargehand status {run} --watch`; "
+        f"to take it over: `chargehand pause {run}`, then `chargehand resume {run}`."
+    )
 
 
 def _resume_hint(session: Session) -> str:
