@@ -224,6 +224,21 @@ def idle(how: How) -> Iterator[Row]:
     yield Row(part=part, what="of its launchers", value=helpers_mb, unit="MB", note=f"{len(helpers)} processes")
 
 
+def awaiting(how: How) -> Iterator[Row]:
+    """What it takes while four agents wait for a model that says nothing, through the meter."""
+    from bench.awaiting import wait_for_a_model
+
+    part, watch_s = "awaiting", 5 if how.quick else 15
+    for network in ("open", "meter"):
+        with a_place(how.folder, 200) as place:
+            waited = wait_for_a_model(place, watch_s, network=network)
+        share, helpers = (cpu / waited.wall_s * 100 for cpu in (waited.own_cpu_s, waited.helpers_cpu_s))
+        note = f"network {network}, {waited.agents} agents"
+        yield Row(part=part, what="CPU, of one core", value=share, unit="%", most=1, note=note)
+        yield Row(part=part, what="of launchers and relays", value=helpers, unit="%", note=note)
+        yield Row(part=part, what="resident memory", value=waited.own_mb, unit="MB", note=note)
+
+
 def sizes(how: How) -> Iterator[Row]:
     """How the cost of a task grows with the repository; one slot, so that nothing overlaps."""
     part = "sizes"
@@ -278,6 +293,7 @@ PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
     "opening": opening,
     "startup": startup,
     "idle": idle,
+    "awaiting": awaiting,
     "sizes": sizes,
     "meter": meter,
 }
