@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -135,6 +136,22 @@ def test_a_wiped_page_costs_what_was_on_it(broken: Broken, where: str):
     assert "damaged" in str(broken.told()["text"])
     assert broken.cli.call("resume", "--json").code != 0
     broken.repair()
+    broken.finishes()
+
+
+def test_what_a_repair_put_aside_counts_where_it_proves_more(broken: Broken):
+    """I14: a journal that lost its log looks sound; the copy beside it tells what was proved before."""
+    broken.into_one_file()
+    count = broken.events()
+    broken.journal.with_name("journal.db.damaged-1").write_bytes(broken.journal.read_bytes())
+    with closing(sqlite3.connect(broken.journal)) as connection:
+        connection.execute("DROP TRIGGER events_are_never_removed")
+        connection.execute("DELETE FROM events WHERE seq > 1")
+        connection.commit()
+    assert broken.events() == 1
+    assert "journal.db.damaged-1 still holds" in str(broken.told()["text"])
+    broken.repair()
+    assert broken.events() >= count
     broken.finishes()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -305,6 +307,62 @@ def test_two_rebuilds_keep_both(path: Path):
     assert told(path) == list(events[:10])
 
 
+def killed(path: Path, step: int) -> bool:
+    """Rebuild in a process that is killed before its `step`-th change to the folder; False where it had finished."""
+    steps = iter(range(1, step + 1))
+
+    def counted(event: str, args: tuple[object, ...]) -> None:
+        changes = event in {"os.rename", "os.remove", "os.chmod", "shutil.copyfile", "sqlite3.connect", "os.mkdir"}
+        if changes and str(path.parent) in " ".join(map(str, args)) and next(steps, step) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            events = salvage(path).events
+            sys.addaudithook(counted)
+            rebuild(path, events)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def test_killed_at_any_step_it_is_the_damaged_one_or_the_new_one(logged: Path):
+    """I14: no file is ever taken for whole that knows fewer events than were proved before."""
+    spoil(logged, 2, "noise", random.Random(5))
+    events = salvage(logged).events
+    with closing(sqlite3.connect(f"file:{logged}?mode=ro", uri=True)):
+        before = {file.name: file.read_bytes() for file in logged.parent.iterdir()}
+    step, seen = 1, set()
+    while killed(logged, step):
+        found = salvage(logged)
+        assert found.events == events, f"step {step}"
+        seen.add(found.is_sound)
+        rebuild(logged, found.events)
+        assert told(logged) == list(events)
+        for file in logged.parent.iterdir():
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+        for name, data in before.items():
+            logged.with_name(name).write_bytes(data)
+        step += 1
+    assert seen == {False, True}
+    assert step > 10
+    assert told(logged) == list(events)
+
+
+@pytest.mark.parametrize("what", ["noise", "other pages", "short"])
+def test_what_is_under_the_new_log_counts_no_more(path: Path, what: str):
+    """The switch of a rebuild: a log with every page makes a journal of any file that is not empty."""
+    log = path.with_name("journal.db-wal")
+    assert next(step for step in range(1, 100) if killed(path, step) and log.exists())
+    other = bytearray(path.read_bytes())
+    other[16:18] = (8192).to_bytes(2, "big")
+    path.write_bytes({"noise": random.Random(5).randbytes(999_999), "other pages": bytes(other), "short": b"xx"}[what])
+    with SqliteJournal.open(path) as journal:
+        assert journal.latest() == len(LINES)
+        assert journal.check() == []
+
+
 # -- not damage -----------------------------------------------------------------------------------
 
 
@@ -361,7 +419,7 @@ def test_a_turned_bit_of_the_schema_is_damage(path: Path):
 def test_a_folder_that_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyPatch):
     """The damaged journal stays where it is, whole or not, until the new one is there."""
     events, before = salvage(path).events, path.read_bytes()
-    path.with_name(".journal.db.rebuilt").mkdir()
+    path.with_name("journal.db-wal").mkdir()
     with pytest.raises(ChargehandError, match="cannot be rebuilt"):
         rebuild(path, events)
     assert path.read_bytes() == before

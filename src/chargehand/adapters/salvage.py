@@ -11,9 +11,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +27,7 @@ from chargehand.domain.errors import AdapterError, ChargehandError, UserError
 from chargehand.domain.events import Recorded
 from chargehand.ports import Request
 
-__all__ = ["Salvaged", "rebuild", "salvage"]
+__all__ = ["Salvaged", "newest_kept", "rebuild", "salvage", "take_place"]
 
 _BESIDE = ("-wal", "-shm")
 _SHOWN = 3
@@ -82,16 +83,37 @@ def rebuild(path: Path, events: Sequence[Recorded]) -> Path:
     if not events or len(events) > len(found.history):
         raise AdapterError("journal", f"The journal {path} cannot be rebuilt: {_told(found)}")
     try:
-        made = _build(path, found, len(events))
-        try:
-            kept = _set_aside(path)
-            made.replace(path)
-            _sync(path.parent)
-        finally:
-            made.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".rebuilt-", dir=path.parent) as folder:
+            return take_place(_build(Path(folder) / path.name, found, len(events)), path)
     except OSError as error:
         raise AdapterError("journal", f"The journal {path} cannot be rebuilt: {error.strerror}.") from error
+
+
+def take_place(made: Path, path: Path) -> Path:
+    """Put the closed journal `made`, of the same file system, in the place of a damaged one; answers where that is.
+
+    Whenever this is cut short, there is the damaged journal with its log, or the new one. SQLite plays any log that is
+    whole into the file beside it, whosever it was. So the switch is the log: one that holds every page of the new file
+    takes the place of the old log, and what is under it counts no more. OSError where the folder cannot be written.
+    """
+    log = _as_log(made)
+    kept = _set_aside(path)
+    index, beside = (path.with_name(f"{path.name}{end}") for end in ("-shm", "-wal"))
+    index.unlink(missing_ok=True)  # of the old log; SQLite makes it anew
+    log.replace(beside)
+    _sync(path.parent)
+    made.replace(path)
+    _sync(path.parent)
+    beside.unlink(missing_ok=True)
+    index.unlink(missing_ok=True)
+    _sync(path.parent)
     return kept
+
+
+def newest_kept(path: Path) -> Path | None:
+    """The damaged journal that was put aside last; None when none ever was."""
+    kept = [file for file in path.parent.glob(f"{path.name}.damaged-*") if not file.name.endswith(_BESIDE)]
+    return max(kept, key=lambda file: (file.stat().st_mtime_ns, file.name), default=None)
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -263,19 +285,14 @@ def _told(found: _Found) -> str:
 # -- building -------------------------------------------------------------------------------------
 
 
-def _build(path: Path, found: _Found, count: int) -> Path:
-    """A journal of the first events beside the damaged one, closed and on the disk."""
-    with tempfile.TemporaryDirectory(prefix=".rebuilt-", dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        with SqliteJournal.create(made, **_meta(found.meta, found.history[0])) as journal:
-            journal.restore((at, body) for at, body, _ in found.history[:count])
-        with SqliteInbox.open(made) as inbox:
-            for request in found.requests:
-                inbox.put(request)
-        ready = path.with_name(f".{path.name}.rebuilt")
-        made.replace(ready)
-    _sync(ready)
-    return ready
+def _build(made: Path, found: _Found, length: int) -> Path:
+    """A journal of the first events, closed."""
+    with SqliteJournal.create(made, **_meta(found.meta, found.history[0])) as journal:
+        journal.restore((at, body) for at, body, _ in found.history[:length])
+    with SqliteInbox.open(made) as inbox:
+        for request in found.requests:
+            inbox.put(request)
+    return made
 
 
 def _meta(meta: Mapping[str, str], first: Event) -> dict[str, str]:
@@ -283,32 +300,40 @@ def _meta(meta: Mapping[str, str], first: Event) -> dict[str, str]:
     return {"run": str(run), **meta}
 
 
+def _as_log(made: Path) -> Path:
+    """A log that holds every page of a journal; both are on the disk then."""
+    log = made.with_name(f"{made.name}.log")
+    with told(made), closing(peek(made)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("VACUUM")
+        shutil.copyfile(made.with_name(f"{made.name}-wal"), log)
+    for path in (log, made):
+        path.chmod(0o600)
+        _sync(path)
+    return log
+
+
 def _set_aside(path: Path) -> Path:
-    """Keep the damaged files under another name; the log goes before the file is replaced: it is not the new one's."""
+    """Copy the damaged files, on the disk, under a name of their own; the file itself last: with it the copy is whole.
+
+    Copies and no links: whoever opens the journal next would write into those.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    kept = next(name for name in _names(path, stamp) if not name.exists())
-    for end in ("", *_BESIDE):
-        source = path.with_name(path.name + end)
+    kept = next(name for name in _names(path, stamp) if not any(name.parent.glob(f"{name.name}*")))
+    for end in (*_BESIDE, ""):
+        source, target = path.with_name(path.name + end), kept.with_name(kept.name + end)
         if source.exists():
-            _link_or_copy(source, kept.with_name(kept.name + end))
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+            _sync(target)
     _sync(path.parent)
-    for end in _BESIDE:
-        path.with_name(path.name + end).unlink(missing_ok=True)
     return kept
 
 
 def _names(path: Path, stamp: str) -> Iterator[Path]:
     yield path.with_name(f"{path.name}.damaged-{stamp}")
-    for number in range(2, 1000):
+    for number in count(2):
         yield path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:  # not every file system has links
-        shutil.copyfile(source, target)
-        target.chmod(0o600)
 
 
 def _sync(path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -17,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chargehand.adapters.journal_sqlite import SqliteJournal
+from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
 from chargehand.adapters.rescue import keep_under
-from chargehand.adapters.salvage import Salvaged, rebuild, salvage
+from chargehand.adapters.salvage import Salvaged, newest_kept, rebuild, salvage, take_place
 from chargehand.adapters.snapshots import FileSnapshots
 from chargehand.domain.errors import AdapterError, ChargehandError, UserError
 from chargehand.domain.events import AttemptFinished, HistoryLost, Recorded, RunStarted
@@ -39,16 +38,16 @@ __all__ = ["look_at_journal"]
 
 _JOURNAL = "journal.db"
 _SNAPSHOT = "snapshot.json"
-_BESIDE = ("-wal", "-shm")
 _NOTHING = Salvaged(events=(), broken_at=1, detail="There is no journal any more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Remains:
-    """What there is of a run whose journal is damaged."""
+    """What there is of a run whose journal is damaged. `source` is the file, or a copy put aside that proves more."""
 
     run: str
     path: Path
+    source: Path
     salvaged: Salvaged
     snapshot: RunState | None
 
@@ -70,7 +69,7 @@ async def look_at_journal(shop: Workshop, run: str) -> list[Finding]:
     """Whether the journal of a run is whole and can be understood; empty when it is."""
     path = shop.store.folder(run) / _JOURNAL
     try:
-        if await asyncio.to_thread(_is_whole, path):
+        if await asyncio.to_thread(_is_whole, path) and not await asyncio.to_thread(_is_outdone, path):
             shop.service.look(run)
             return []
         remains = await asyncio.to_thread(_remains, run, path)
@@ -95,12 +94,35 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
+def _is_outdone(path: Path) -> bool:
+    """Whether a copy put aside by a repair proves more of the same history than a sound file has."""
+    kept = _kept(path)
+    if kept is None:
+        return False
+    with SqliteJournal.open(path, readonly=True) as journal:
+        held = journal.latest()
+        return held < len(kept[1].events) and tuple(journal.read()) == kept[1].events[:held]
+
+
+def _kept(path: Path) -> tuple[Path, Salvaged] | None:
+    """The copy that was put aside last, and what it proves; None where there is none that could be read."""
+    source = newest_kept(path)
+    try:
+        return None if source is None else (source, salvage(source))
+    except ChargehandError:
+        return None
+
+
 def _remains(run: str, path: Path) -> _Remains:
-    salvaged = salvage(path) if path.is_file() else _NOTHING
+    salvaged, source = salvage(path) if path.is_file() else _NOTHING, path
+    kept = _kept(path)
+    held = len(salvaged.events)
+    if kept is not None and len(kept[1].events) > held and kept[1].events[:held] == salvaged.events:
+        source, salvaged = kept
     snapshot = _snapshot(path.parent / _SNAPSHOT, run)
     if snapshot is not None and snapshot.seq <= len(salvaged.events):
         snapshot = None
-    return _Remains(run=run, path=path, salvaged=salvaged, snapshot=snapshot)
+    return _Remains(run=run, path=path, source=source, salvaged=salvaged, snapshot=snapshot)
 
 
 def _snapshot(path: Path, run: str) -> RunState | None:
@@ -119,6 +141,8 @@ def _snapshot(path: Path, run: str) -> RunState | None:
 
 def _damaged(shop: Workshop, remains: _Remains) -> Finding:
     text = f"its journal is damaged. {remains.salvaged.detail}"
+    if remains.source != remains.path:
+        text = f"its journal has lost events that {remains.source.name} still holds. {remains.salvaged.detail}"
     if remains.snapshot is not None:
         text += f" A snapshot tells of what was true after event {remains.snapshot.seq}."
     text += " What landed is on the branch, whatever the journal says."
@@ -161,44 +185,27 @@ def _write(remains: _Remains, begun: Sequence[Recorded], rebuilt: Rebuilt, *, is
     with tempfile.TemporaryDirectory(prefix=".repair-", dir=path.parent) as folder:
         made = Path(folder) / path.name
         if is_old:
-            for end in ("", "-wal"):
-                source = path.with_name(path.name + end)
-                if source.exists():
-                    shutil.copyfile(source, made.with_name(made.name + end))
-            rebuild(made, begun)
+            _rebuild_from(remains, made, begun)
         else:
             with SqliteJournal.create(made, run=remains.run) as journal:
                 journal.append([recorded.event for recorded in begun], begun[0].at)
         if rebuilt.events:
             with SqliteJournal.open(made) as journal:
                 journal.append(rebuilt.events, rebuilt.at)
-        kept = _keep(path)
-        made.replace(path)
-        _sync(path.parent)
-    return kept
+        return take_place(made, path)
 
 
-def _keep(path: Path) -> Path:
-    """Copy the damaged files aside; then the log goes, for it is not that of the file to come."""
-    kept = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-    for end in ("", *_BESIDE):
-        source, target = path.with_name(path.name + end), kept.with_name(kept.name + end)
+def _rebuild_from(remains: _Remains, made: Path, begun: Sequence[Recorded]) -> None:
+    """The old journal anew; what people asked for since it was put aside comes along."""
+    for end in ("", "-wal"):
+        source = remains.source.with_name(remains.source.name + end)
         if source.exists():
-            shutil.copyfile(source, target)
-            target.chmod(0o600)
-            _sync(target)
-    _sync(path.parent)
-    for end in _BESIDE:
-        path.with_name(path.name + end).unlink(missing_ok=True)
-    return kept
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            shutil.copyfile(source, made.with_name(made.name + end))
+    rebuild(made, begun)
+    if remains.source != remains.path and remains.path.is_file():
+        with SqliteInbox.open(made) as inbox:
+            for request in salvage(remains.path).requests:
+                inbox.put(request)
 
 
 async def _keep_unknown(
