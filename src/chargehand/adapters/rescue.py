@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,17 +194,38 @@ async def sound_ends(store: AgentStore, reader: Git, base: str, ends: Sequence[s
 
 
 async def keep_under(repository: Repository, prefix: str, commit: str, *, once: bool = False) -> str:
-    """Point the next free `<prefix>/<n>` at a commit (`once`: unless one of them does already); the ref."""
+    """Keep a commit of ours under the next free `<prefix>/<n>`; the ref.
+
+    With `once` the commit is anybody's, and a rescue there that holds it already is enough. It is never named itself:
+    who makes a commit chooses its date, and an old one would tell `clean` that nobody wants it any more (I2). What is
+    named is a commit of our own and of now, on top of it and with its files.
+    """
     prefix = ref_safe(prefix)
-    fields = "--format=%(objectname) %(refname)"
-    lines = (await repository.git().text("for-each-ref", fields, f"{prefix}/")).splitlines()
-    numbers = {}
-    for oid, ref in (line.split(" ", 1) for line in lines):
-        if once and oid == commit:
-            return ref
-        last = ref.rpartition("/")[2]
-        numbers[int(last) if last.isdecimal() else 0] = ref
-    number = max(numbers, default=0) + 1
+    fields = "--format=%(refname) %(objectname) %(parent)"
+    held: dict[str, list[str]] = {}
+    for line in (await repository.git().text("for-each-ref", fields, f"{prefix}/")).splitlines():
+        ref, *commits = line.split(" ")
+        held[ref] = commits
+    if not once:
+        return await _keep_as(repository, prefix, commit, held)
+    found = next((ref for ref, commits in held.items() if commits[-1] == commit and len(commits) > 1), None)
+    return found or await _keep_on_top(repository, prefix, commit, held)
+
+
+async def _keep_on_top(repository: Repository, prefix: str, commit: str, taken: Iterable[str]) -> str:
+    """Keep somebody else's commit as the last parent of one of ours; the first is its own, so that its patch shows."""
+    got = await repository.git().text("rev-list", "--max-count=1", "--parents", "--end-of-options", commit)
+    parents = (*got.split()[1:2], commit)
+    with repository.incoming() as incoming:
+        tree = await repository.tree(commit)
+        made = incoming.commit(tree, parents, repository.identity, f"A commit beside what counts: {commit[:12]}\n")
+        await incoming.hand_over(incoming.over(repository.plumbing()), [made], parents)
+        return await _keep_as(repository, prefix, made, taken)
+
+
+async def _keep_as(repository: Repository, prefix: str, commit: str, taken: Iterable[str]) -> str:
+    ends = [ref.rpartition("/")[2] for ref in taken]
+    number = max((int(end) if end.isdecimal() else 0 for end in ends), default=0) + 1
     while not await repository.set_ref(f"{prefix}/{number}", commit, repository.zero, why="chargehand: rescue"):
         number += 1
     return f"{prefix}/{number}"
