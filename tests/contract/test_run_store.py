@@ -115,6 +115,21 @@ def test_a_run_whose_note_of_birth_is_gone_is_found_by_its_journal(store: Folder
     assert store.runs() == ["b", "a"]
 
 
+@pytest.mark.parametrize(
+    "at", ["NaN", "-1", "1e400", "-1e400", "9" * 400, "9" * 5000, "[" * 200_000, "null", '"x"', '{"a": 1}', ""]
+)
+def test_nothing_in_the_note_of_birth_hides_a_run(store: FolderRunStore, at: str):
+    """A run that is not listed can neither be taken up nor is it spared by those who remove what is nobody's [I2]."""
+    for born, run in enumerate(("c", "b", "a")):
+        store.create(run, [WARNING], float(born)).release()
+    (store.folder("b") / "run.json").write_text(f'{{"created_at": {at}}}')
+    assert store.runs() == ["c", "b", "a"]
+    (store.folder("b") / "journal.db").write_bytes(b"no journal")
+    assert sorted(store.runs()) == ["a", "b", "c"]
+    (store.folder("b") / "journal.db").unlink()
+    assert sorted(store.runs()) == ["a", "b", "c"]
+
+
 def test_a_holder_says_that_it_is_alive_and_notices_when_the_run_was_taken_away(store: FolderRunStore):
     held = store.create("x", [WARNING], 1.0)
     held.beat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from chargehand.adapters.folders import read_regular
 from chargehand.adapters.inbox import NudgingInbox
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
@@ -29,6 +31,7 @@ _JOURNAL = "journal.db"
 _BIRTH = "run.json"
 _SNAPSHOT = "snapshot.json"
 _ASIDE = ".new-"
+_NOTE_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,18 @@ class FolderRunStore:
 
     def runs(self) -> list[str]:
         """The ids of all runs, oldest first. A folder whose creation was cut short is no run."""
+        born = [(self._born(self.folder(name)), name) for name in self.folders() if _RUN_ID.fullmatch(name)]
+        return [name for at, name in sorted(born) if at >= 0]
+
+    def folders(self) -> list[str]:
+        """The names of all folders that a run may be in, sorted, whether or not anything in them can be read.
+
+        Who removes what belongs to runs goes by these: nothing that lies in a folder takes its run off this list.
+        """
         if not self.root.is_dir():
             return []
-        folders = [folder for folder in self.root.iterdir() if folder.is_dir() and _RUN_ID.fullmatch(folder.name)]
-        born = [(self._born(folder), folder.name) for folder in folders]
-        return [name for at, name in sorted(born) if at >= 0]
+        found = (folder.name for folder in self.root.iterdir() if folder.is_dir())
+        return sorted(name for name in found if not name.startswith("."))
 
     def holder(self, run: str) -> str | None:
         """Who holds the run now, in words; None when nobody does."""
@@ -158,19 +168,36 @@ class FolderRunStore:
 
     def _born(self, folder: Path) -> float:
         """When the run was created: as its note says, else as its journal does; negative where there is neither."""
-        try:
-            return float(json.loads((folder / _BIRTH).read_text(encoding="utf-8"))["created_at"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return _first_at(folder / _JOURNAL)
+        noted = _noted_at(folder / _BIRTH)
+        return _first_at(folder) if noted is None else noted
 
 
-def _first_at(journal: Path) -> float:
+def _noted_at(note: Path) -> float | None:
+    """What the note of birth says; None unless that is a time."""
+    data = read_regular(note, _NOTE_BYTES)
+    try:
+        at = float(json.loads(data or b"")["created_at"])
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+        return None
+    return at if 0 <= at < math.inf else None
+
+
+def _first_at(folder: Path) -> float:
     """When the first event happened; of a journal that cannot be read, when it was last written."""
+    journal = folder / _JOURNAL
     try:
         with SqliteJournal.open(journal, readonly=True) as opened:
-            return next((recorded.at for recorded in opened.read()), -1.0)
-    except ChargehandError:
-        return journal.stat().st_mtime if journal.is_file() else -1.0
+            at = next((recorded.at for recorded in opened.read()), -1.0)
+    except (ChargehandError, OSError):
+        at = -1.0
+    return at if 0 <= at < math.inf else max(map(_written_at, (journal, folder / _BIRTH)))
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return max(0.0, path.stat(follow_symlinks=False).st_mtime)
+    except OSError:
+        return -1.0
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:
