@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ import pytest
 
 from chargehand.adapters.slots import Note, Pool
 from chargehand.adapters.workspaces import GitWorkspaces
+from chargehand.domain.events import WarningRaised
+from chargehand.wiring.doctor.leftovers import look_at_leftovers
 from chargehand.wiring.housekeeping import Cleaned, clean
+from chargehand.wiring.places import private_name
+from chargehand.wiring.rooms import idle_rooms, remove_rooms
+from chargehand.wiring.workshop import Workshop
 from tests.e2e.world import DONE, World, write
 from tests.repos import Repo
 
@@ -142,6 +148,124 @@ def test_rescues_are_kept_for_their_days(world: World):
     gone = tidy(world, days=31)
     assert gone.removed == (("rescue", "abandoned/s1/1"), ("rescue", "gone/a/1"))
     assert [ref for ref in world.refs() if "/rescue/" in ref] == [f"refs/chargehand/rescue/{world.run}/a/1"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_date_of_an_agent_makes_its_work_old(world: World, packed: bool):
+    """I2: whoever makes a commit chooses its dates."""
+    finish(world)
+    accept(world)
+    head = world.repo.head()
+    who = "Agent <agent@example.org> 978307200 +0000"
+    text = (
+        f"tree {world.repo.git('rev-parse', f'{head}^{{tree}}')}\nparent {head}\nauthor {who}\ncommitter {who}\n\nold\n"
+    )
+    forged = world.repo.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text.encode())
+    names = {f"refs/chargehand/{name}" for name in (f"attempts/{world.run}/b/9", f"rescue/{world.run}/b/9")}
+    names |= {f"refs/chargehand/{name}" for name in ("attempts/gone/b/9", "rescue/gone/b/9", "candidates/gone/b/9")}
+    for name in names:
+        world.repo.git("update-ref", name, forged)
+    if packed:
+        world.repo.git("pack-refs", "--all")
+    for days in (0, 29):
+        tidy(world, days=days)
+        assert names <= set(world.refs())
+    tidy(world, days=31)
+    assert not names & set(world.refs())
+
+
+def test_of_refs_in_no_files_nothing_tells_the_age(world: World):
+    """I2: then they stay."""
+    finish(world)
+    world.repo.git("update-ref", "refs/chargehand/attempts/gone/b/1", world.repo.head())
+    world.repo.git("pack-refs", "--all")
+    real = world.repo.path / ".git" / "packed-refs"
+    real.rename(real.with_name("elsewhere"))
+    real.symlink_to("elsewhere")
+    assert ("1 sealed attempts", "nothing that can be trusted tells how old they are") in tidy(world, days=99).kept
+
+
+@pytest.mark.parametrize("note", ['{"created_at": NaN}', "[" * 200_000, None])
+def test_a_run_that_is_held_keeps_its_rooms_whatever_lies_in_its_folder(world: World, note: str | None):
+    """I2: its agents live in them."""
+    wait(world)
+
+    async def beside() -> None:
+        shop = await world.shop(())
+        held = shop.service.take_up(world.run)
+        try:
+            folder = shop.store.folder(world.run)
+            home = room(shop, world.run)
+            if note is None:
+                (folder / "run.json").unlink()
+                (folder / "journal.db").rename(folder / "away")
+            else:
+                (folder / "run.json").write_text(note)
+            await clean(shop, dry_run=False)
+            for finding in await look_at_leftovers(shop, ()):
+                assert finding.name != "private folders"
+            assert home.is_dir()
+            if note is None:
+                (folder / "away").rename(folder / "journal.db")
+        finally:
+            held.release()
+
+    asyncio.run(beside())
+
+
+def test_a_run_that_begins_or_is_taken_up_meanwhile_keeps_its_rooms(world: World):
+    """I2: between the look at the runs and the removal."""
+    finish(world)
+    over = world.run
+
+    async def beside() -> None:
+        shop = await world.shop(())
+        home, unborn = room(shop, over), room(shop, "unborn")
+        idle = idle_rooms(shop, {over})
+        assert {home.parent.parent, unborn.parent.parent} <= set(idle)
+        held = shop.service.take_up(over)
+        begun = shop.store.create("unborn", [WarningRaised(code="x", text="y")], 1.0)
+        try:
+            stays = remove_rooms(shop, idle, {over})
+        finally:
+            held.release()
+            begun.release()
+        assert set(stays) == {home.parent.parent, unborn.parent.parent}
+        assert home.is_dir()
+        assert unborn.is_dir()
+        assert set(remove_rooms(shop, idle, {over})) == {unborn.parent.parent}
+        assert not home.exists()
+
+    asyncio.run(beside())
+
+
+def test_a_temporary_folder_elsewhere_goes_with_the_room_that_leads_to_it(world: World):
+    finish(world)
+    elsewhere = [Path(tempfile.mkdtemp(prefix="ch-", dir="/var/tmp")) for _ in range(2)]
+    try:
+
+        async def rooms() -> None:
+            shop = await world.shop(())
+            for name, target in zip((world.run, "gone"), elsewhere, strict=True):
+                (room(shop, name).parent / "tmp").symlink_to(target)
+                (target / "file").write_text("x")
+            half = shop.places.private / private_name(shop.store.folder("gone"))
+            half.rename(half.with_name(f"{half.name}.gone"))
+
+        asyncio.run(rooms())
+        tidy(world)
+        assert not [path for path in elsewhere if path.exists()]
+        assert not list((world.folder / "state" / "chargehand").glob("*/private/*"))
+    finally:
+        for path in elsewhere:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def room(shop: Workshop, run: str) -> Path:
+    """A HOME as attempts of a run have it."""
+    home = shop.places.private / private_name(shop.store.folder(run)) / "a" / "home"
+    home.mkdir(parents=True)
+    return home
 
 
 def test_a_run_that_is_not_over_keeps_everything(world: World):

@@ -101,9 +101,10 @@ class PrivateFolders:
 
     async def sweep(self) -> None:
         """Remove what an earlier holder of the run left; call it before the first room is made."""
-        await asyncio.to_thread(self._sweep)
+        await asyncio.to_thread(self.clear)
 
-    def _sweep(self) -> None:
+    def clear(self) -> None:
+        """What `sweep` does, outside of any loop."""
         if self._root.is_dir():
             for entry in list(self._root.iterdir()):
                 self._remove(entry)

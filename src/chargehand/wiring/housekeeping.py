@@ -2,12 +2,14 @@
 
 Nothing that only a workspace holds goes: it is rescued first, and where that fails it stays. A run that is held or not
 over keeps all it may need. Refs go when nobody can want what they keep: merge candidates with the end of their run,
-sealed attempts once they are landed and accepted, everything else after `rescue_days`.
+sealed attempts once they are landed and accepted, everything else after `rescue_days`. How old a ref is, only the
+journal, the ref's own file and dates that we wrote tell: agents choose the dates of their commits.
 """
 
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from chargehand.adapters.folders import remove_tree
 from chargehand.adapters.git.incoming import sweep
+from chargehand.adapters.lock import one_at_a_time
 from chargehand.adapters.rescue import prefix_of
 from chargehand.adapters.slots import Pool, Slot
 from chargehand.adapters.workspaces import GitWorkspaces
@@ -23,7 +26,7 @@ from chargehand.domain.errors import AdapterError, ChargehandError
 from chargehand.domain.ids import REF_ROOT, integration_branch
 from chargehand.domain.state import RunState
 from chargehand.ports import Workspace
-from chargehand.wiring.places import private_name
+from chargehand.wiring.rooms import aside_of, idle_rooms, remove_rooms
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -45,7 +48,7 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
-    """A ref of ours; `rest` is what follows its kind and run."""
+    """A ref of ours; `at` is when its commit says that it was made."""
 
     oid: str
     at: float
@@ -62,19 +65,24 @@ class _Ref:
 
 @dataclass(slots=True)
 class _Cleaning:
-    """One `clean` under way. `busy` says of runs why nothing of theirs goes, `over` how the others ended."""
+    """One `clean` under way. `busy` says of runs why nothing of theirs goes, `over` how the others ended.
+
+    `empty` are folders beside those of runs in which no run is.
+    """
 
     shop: Workshop
     dry_run: bool
     now: float
     busy: dict[str, str] = field(default_factory=dict)
     over: dict[str, RunState] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
     removed: list[tuple[str, str]] = field(default_factory=list)
     kept: list[tuple[str, str]] = field(default_factory=list)
 
     def look_at_runs(self) -> None:
         """Which runs are over. A journal that cannot be read may still be repaired: nothing of its run goes."""
-        for run in self.shop.store.runs():
+        listed = self.shop.store.runs()
+        for run in listed:
             holder = self.shop.store.holder(run)
             if holder:
                 self.busy[run] = f"it is held by {holder}"
@@ -88,7 +96,29 @@ class _Cleaning:
                 self.busy[run] = f"it is not over: `chargehand resume {run}` goes on with it"
             else:
                 self.over[run] = state
+        for run in set(self.shop.store.folders()) - set(listed):
+            if self._is_free(run):
+                self.empty.add(run)
+            else:
+                self.busy[run] = "it is held"
         self.kept += sorted(self.busy.items())
+
+    def _is_busy(self, run: str) -> bool:
+        """Whether nothing of a run goes: also of one that began after we looked."""
+        if run in self.busy:
+            return True
+        return bool(run) and run not in self.over and run not in self.empty and self.shop.store.folder(run).is_dir()
+
+    def _is_free(self, run: str) -> bool:
+        try:
+            return self.shop.store.holder(run) is None
+        except ChargehandError:
+            return False
+
+    def _stands_still(self) -> bool:
+        """Whether still no run is under way. Only `one_at_a_time` keeps it so."""
+        quiet = self.over.keys() | self.empty
+        return not self.busy and all(run in quiet and self._is_free(run) for run in self.shop.store.folders())
 
     # -- workspaces
 
@@ -107,7 +137,7 @@ class _Cleaning:
     async def _left(self, workspaces: GitWorkspaces, left: Workspace) -> None:
         """Rescue what nobody gave back, unless its run does that better [I2]."""
         run = left.branch.removeprefix(integration_branch("")).partition("/")[0]
-        if run in self.busy or self.dry_run:
+        if self._is_busy(run) or self.dry_run:
             return
         message = f"What was left in workspace {left.slot} on {left.branch}\n"
         try:
@@ -147,7 +177,7 @@ class _Cleaning:
         if note is None or not note.held:
             return ""
         run = note.branch.removeprefix(integration_branch("")).partition("/")[0]
-        if run in self.busy:
+        if self._is_busy(run):
             return f"work of run {run} may be in it"
         return "" if self.dry_run else "it could not be rescued, and nothing else holds what is in it"
 
@@ -158,30 +188,42 @@ class _Cleaning:
             self.kept.append(
                 (str(path), "it could not be rescued when its slot was needed: yours to look at and delete")
             )
-        gone = [pool.folder / Pool.BIN, *([] if self.busy else [pool.folder / "setup"])]
-        self._folders(path for path in gone if path.is_dir() and any(path.iterdir()))
+        self._folder(pool.folder / Pool.BIN)
+        if not self.busy:
+            self._folder(pool.folder / "setup", shared=True)
         for folder in () if self.dry_run else (pool.folder / Pool.BIN, pool.folder):
             with contextlib.suppress(OSError):  # something is in it, or it is not there
                 folder.rmdir()
 
     def private(self) -> None:
         """Remove the private folders of runs that are over, and, when all are, what package managers fetched."""
-        places, store = self.shop.places, self.shop.store
-        needed = {private_name(store.folder(run)) for run in self.busy}
-        rooms = sorted(places.private.iterdir()) if places.private.is_dir() else []
-        self._folders(room for room in rooms if room.name not in needed)
-        if not self.busy and places.cache.is_dir():
-            self._folders([places.cache])
+        rooms = idle_rooms(self.shop, self.over)
+        try:
+            stays = {} if self.dry_run or not rooms else remove_rooms(self.shop, rooms, self.over)
+        except ChargehandError as error:
+            stays = dict.fromkeys(rooms, f"it could not be removed: {error}")
+        self.removed += [("folder", str(room)) for room in rooms if room not in stays]
+        self.kept += [(str(room), why) for room, why in stays.items()]
+        if not self.busy:
+            self._folder(self.shop.places.cache, shared=True)
 
-    def _folders(self, paths: Iterable[Path]) -> None:
-        for path in list(paths):
-            try:
-                if not self.dry_run:
-                    remove_tree(_aside(path))
-            except (AdapterError, OSError) as error:
-                self.kept.append((str(path), f"it could not be removed: {error}"))
-            else:
-                self.removed.append(("folder", str(path)))
+    def _folder(self, path: Path, *, shared: bool = False) -> None:
+        """Remove a folder with something in it; one that runs share only while none is under way."""
+        if not path.is_dir() or not any(path.iterdir()):
+            return
+        try:
+            if not self.dry_run:
+                aside = aside_of(path)
+                with one_at_a_time(self.shop.places.runs / ".starting") if shared else contextlib.nullcontext():
+                    if shared and not self._stands_still():
+                        self.kept.append((str(path), "a run began meanwhile"))
+                        return
+                    path.rename(aside)
+                remove_tree(aside)
+        except (ChargehandError, OSError) as error:
+            self.kept.append((str(path), f"it could not be removed: {error}"))
+        else:
+            self.removed.append(("folder", str(path)))
 
     # -- refs
 
@@ -200,7 +242,8 @@ class _Cleaning:
                 reasons[ref.kind, why] += 1
             else:
                 gone.append(ref)
-        await self._delete(gone)
+        held = {run for run in {ref.run for ref in gone} & self.over.keys() if not self._is_free(run)}
+        await self._delete([ref for ref in gone if ref.kind == "accept" or ref.run not in held])
         self.kept += [(_counted(kind, count), why) for (kind, why), count in sorted(reasons.items())]
 
     def _wanted(self, ref: _Ref, landed: frozenset[str]) -> str:
@@ -218,7 +261,26 @@ class _Cleaning:
         days = self.shop.settings.rescue_days
         if days == 0 and ref.kind != "accept":
             return "they are kept for ever (`rescue_days` is 0)"
-        return f"they are kept for {days} days" if ref.at >= self.now - (days or 1) * _DAY_S else ""
+        at = self._age(ref)
+        if at is None:
+            return "nothing that can be trusted tells how old they are"
+        return f"they are kept for {days} days" if at >= self.now - (days or 1) * _DAY_S else ""
+
+    def _age(self, ref: _Ref) -> float | None:
+        """Since when nobody wants what a ref keeps, at the earliest; None where nothing tells that no agent chose.
+
+        Its file was written when the ref was; a packed one was there when all refs were packed last. What its commit
+        says counts for rescues, which are commits of our own, and only to keep them longer.
+        """
+        common = self.shop.repository.common_dir
+        state = None if ref.kind == "accept" else self.over.get(ref.run)
+        known = [_written_at(common / ref.name), None if state is None else state.last_at]
+        if known == [None, None]:
+            known = [_written_at(common / "packed-refs")]
+        told = [at for at in known if at is not None]
+        if told and ref.kind == "rescue":
+            told.append(ref.at)
+        return max(told, default=None)
 
     async def _landed(self, runs: Iterable[str]) -> frozenset[str]:
         """The attempts of accepted runs that are part of what was accepted."""
@@ -279,10 +341,9 @@ def _counted(kind: str, count: int) -> str:
     return f"{count} {words.get(kind, kind)}"
 
 
-def _aside(path: Path) -> Path:
-    """Out of the way first: what is half removed must not look like something that is used."""
-    aside = path.with_name(f"{path.name}.gone")
-    if aside.exists():
-        remove_tree(aside)
-    path.rename(aside)
-    return aside
+def _written_at(path: Path) -> float | None:
+    try:
+        found = path.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return found.st_mtime if stat.S_ISREG(found.st_mode) else None

@@ -10,10 +10,9 @@ from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 from chargehand.adapters.confined import mark_of
-from chargehand.adapters.folders import PrivateFolders, remove_tree
+from chargehand.adapters.folders import remove_tree
 from chargehand.adapters.lock import RunLock
 from chargehand.adapters.process import end_leftovers
 from chargehand.adapters.process.marks import marked
@@ -23,6 +22,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.wiring.doctor.case import holding
 from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed, many
+from chargehand.wiring.rooms import idle_rooms, remove_rooms
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -114,29 +114,19 @@ def _is_held(folder: Path) -> bool:
 
 def _rooms(shop: Workshop, over: Container[str]) -> list[Finding]:
     """HOME and scratch folders of attempts that are over; those of a run that goes on are its own business."""
-    private = shop.places.private
-    if not private.is_dir():
-        return []
-    busy = {_room_name(shop, run) for run in shop.store.runs() if run not in over}
-    left = [folder for folder in sorted(private.iterdir()) if folder.name not in busy and any(folder.iterdir())]
+    left = [folder for folder in idle_rooms(shop, over) if folder.is_dir() and any(folder.iterdir())]
     count = sum(len(list(folder.iterdir())) for folder in left)
     if not count:
         return []
-    text = f"{many(count, 'private folder')} (HOME, scratch) of attempts that are long over in {private}"
-    repair = Repair(text=f"remove {many(count, 'private folder')}", act=partial(_sweep, shop, left), removes=True)
+    text = f"{many(count, 'private folder')} (HOME, scratch) of attempts that are long over in {shop.places.private}"
+    repair = Repair(text=f"remove {many(count, 'private folder')}", act=partial(_sweep, shop, left, over), removes=True)
     return [Finding(area=_AREA, name="private folders", ok=None, text=text, hint=_REPAIR, repair=repair)]
 
 
-def _room_name(shop: Workshop, run: str) -> str:
-    return f"{crc32(os.fsencode(shop.store.folder(run))):08x}"
-
-
-async def _sweep(shop: Workshop, folders: Sequence[Path]) -> str:
-    driven = {_room_name(shop, run) for run in shop.store.runs() if shop.store.holder(run)}
-    for folder in folders:
-        if folder.name not in driven:
-            await PrivateFolders(folder).sweep()
-            folder.rmdir()
+async def _sweep(shop: Workshop, folders: Sequence[Path], over: Container[str]) -> str:
+    stays = await asyncio.to_thread(remove_rooms, shop, folders, over)
+    if stays:
+        raise AdapterError("folders", "; ".join(f"{folder}: {why}" for folder, why in stays.items()))
     return "They are gone."
 
 
