@@ -335,3 +335,24 @@ def test_an_open_question_is_told_again_to_who_takes_the_run_up():
     office.world.notifier.sent.clear()
     office.drive(office.service.take_up("r"), unattended=True)
     assert NoticeKind.DECISION not in [notice.kind for notice in office.world.notifier.sent]
+
+
+def test_a_copied_run_is_refused_by_all_that_would_change_it():
+    """I2: both would use the same branch and the same refs."""
+    office = Office()
+    office.start().release()
+    store = office.store
+    store.journals["copy"], store.inboxes["copy"] = store.journals["r"], store.inboxes["r"]
+    store.kept["copy"] = store.kept["r"]
+    request = Request(id=new_id(), kind=RequestKind.PAUSE, by="uma")
+    tries = (lambda: office.drive(office.service.take_up("copy")), lambda: office.service.request("copy", request))
+    for attempt in tries:
+        with pytest.raises(UserError, match="folder of run copy holds run r") as caught:
+            attempt()
+        assert caught.value.code == "copied_run"
+    assert office.store.held == set()
+    assert office.store.inboxes["r"].pending() == []
+    found = {row.run: row for row in office.service.runs()}
+    assert isinstance(found["copy"], UnreadableRun)
+    assert isinstance(found["r"], RunSummary)
+    assert office.drive(office.service.take_up("r")).finished.verdict is RunVerdict.FINISHED

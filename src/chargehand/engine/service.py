@@ -262,11 +262,19 @@ async def _beat(held: OpenRun, engine: Engine) -> None:
 
 
 def _open(run: str, keeper: Keeper, read: Callable[[int], Iterable[Recorded]]) -> RunState:
-    """The state of a run: from its last snapshot, if there is one, and the events since; else from all events."""
+    """The state of a run: from its last snapshot, if there is one, and the events since; else from all events.
+
+    `UserError` when the journal is that of another run: two holders of one run would overwrite each other's work [I2].
+    """
     state = keeper.load()
-    if state is None:
-        return fold(_begun(run, read(0)))
-    return fold(read(state.seq), onto=state)
+    state = fold(_begun(run, read(0))) if state is None else fold(read(state.seq), onto=state)
+    if state.run != run:  # its branch and refs are those of the other, which may be driven at this moment
+        raise UserError(
+            f"The folder of run {run} holds run {state.run}: it was copied or renamed.",
+            code="copied_run",
+            hint=f"Remove the folder {run} if it is a copy; if it was renamed, call it {state.run} again.",
+        )
+    return state
 
 
 def _begun(run: str, events: Iterable[Recorded]) -> Iterator[Recorded]:

@@ -11,7 +11,7 @@ from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import read_texts
 from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.events import RunStarted
-from chargehand.domain.ids import integration_branch
+from chargehand.domain.ids import REF_ROOT, integration_branch
 from chargehand.domain.options import AgentDef, RunOptions
 from chargehand.domain.plan import Plan
 from chargehand.engine.service import Service
@@ -75,6 +75,8 @@ async def begin(
     run = run_id or await _free_id(repository, store, plan.plan)
     branch = integration_branch(run)
     await _refuse_taken(repository, branch)
+    if not store.folder(run).exists():  # else the store refuses it, and says how to take it up
+        await _refuse_kept(repository, run)
     options = replace(options, inputs=await _inputs(repository, commit, files))
     return RunStarted(run=run, plan=plan, options=options, base=commit, branch=branch)
 
@@ -92,6 +94,23 @@ async def _refuse_taken(repository: Repository, branch: str) -> None:
         raise UserError(f"Branch {taken[0]} exists already.", code="branch_exists", hint=hint)
 
 
+async def _refuse_kept(repository: Repository, run: str) -> None:
+    """`UserError` when refs keep work of a run of that name, whose folder may be gone: it would be overwritten [I2]."""
+    if run in await _runs_with_refs(repository):
+        hint = (
+            f"Choose another --run-id; `chargehand rescue list {run}` and `git for-each-ref '{REF_ROOT}/*/{run}/**'` "
+            "show what is kept."
+        )
+        raise UserError(f"Refs keep work of an earlier run {run}.", code="run_refs_exist", hint=hint)
+
+
+async def _runs_with_refs(repository: Repository) -> frozenset[str]:
+    """The ids of all runs of which a ref keeps something: `refs/chargehand/<kind>/<run>[/…]`."""
+    listed = await repository.git().text("for-each-ref", "--format=%(refname)", f"{REF_ROOT}/")
+    parts = (ref.removeprefix(f"{REF_ROOT}/").split("/") for ref in listed.splitlines())
+    return frozenset(part[1] for part in parts if len(part) > 1)
+
+
 async def renamed(repository: Repository, store: RunStore, event: RunStarted) -> RunStarted:
     """The same start under the next free id."""
     run = await _free_id(repository, store, event.plan.plan)
@@ -99,12 +118,13 @@ async def renamed(repository: Repository, store: RunStore, event: RunStarted) ->
 
 
 async def _free_id(repository: Repository, store: RunStore, plan: str) -> str:
-    """`<plan>-<n>`, the first that names neither a run nor a branch."""
+    """`<plan>-<n>`, the first that names neither a run nor a branch, and of which no ref keeps work [I2]."""
+    kept = await _runs_with_refs(repository)
     number = 1
     while True:
         run = f"{plan}-{number}"
         branch = f"refs/heads/{integration_branch(run)}"
-        if not store.folder(run).exists() and await repository.ref(branch) is None:
+        if run not in kept and not store.folder(run).exists() and await repository.ref(branch) is None:
             return run
         number += 1
 
