@@ -155,6 +155,25 @@ def test_what_a_repair_put_aside_counts_where_it_proves_more(broken: Broken):
     broken.finishes()
 
 
+def test_requests_that_cannot_be_read_are_told_and_set_aside(broken: Broken):
+    """I9: they keep nobody from going on; the doctor names them, the run has a warning for each."""
+    bodies = ["not json", '{"type":"Request","v":1,"data":{"id":"odd1","kind":"replan","plan":null}}']
+    with closing(sqlite3.connect(broken.journal)) as connection:
+        for number, body in enumerate(bodies):
+            connection.execute("INSERT INTO inbox (id, at, body) VALUES (?, 1.0, ?)", (f"odd{number}", body))
+        connection.commit()
+    (row,) = [row for row in broken.look().document["findings"] if row["name"] == "inbox"]
+    assert row["ok"] is False
+    assert "1 request in its inbox cannot be read: number 1" in row["text"]
+    broken.finishes()
+    with closing(sqlite3.connect(broken.journal)) as connection:
+        (left,) = connection.execute("SELECT count(*) FROM inbox WHERE settled_at IS NULL").fetchone()
+        told = "\n".join(row[0] for row in connection.execute("SELECT body FROM events WHERE type = 'WarningRaised'"))
+    assert left == 0
+    assert "request_unreadable" in told
+    assert "request_refused" in told
+
+
 def test_a_flipped_byte_is_found_by_the_chain(broken: Broken):
     broken.into_one_file()
     connection = sqlite3.connect(broken.journal)

@@ -596,3 +596,23 @@ def test_a_wish_is_on_the_record_with_who_had_it():
         e.effect.task for e in play.events if isinstance(e, EffectIntended) and isinstance(e.effect, StartAttempt)
     ] == ["a"]
     assert failed("x").gate == "x"
+
+
+def test_a_request_that_cannot_be_read_is_a_warning_and_nothing_else():
+    play = begun(a_task("a"))
+    odd = Request(id="q", kind=RequestKind.ANSWER, unreadable="number 2: An event is damaged.")
+    (warned,) = take(play.state, odd)
+    assert isinstance(warned, WarningRaised)
+    assert warned.code == "request_unreadable"
+    assert "number 2: An event is damaged." in warned.text
+    with pytest.raises(UserError, match="set aside"):
+        obey(play.state, odd)
+
+
+def test_a_replan_without_a_plan_is_refused():
+    play = begun(a_task("a"))
+    assert refused(play, "replan").code == "request_refused"
+    taken, warned = take(play.state, Request(id="q", kind=RequestKind.REPLAN, by="me"))
+    assert isinstance(taken, RequestTaken)
+    assert taken.refused
+    assert isinstance(warned, WarningRaised)

@@ -387,6 +387,39 @@ def test_several_processes_put_while_the_writer_appends(journal, path):
     assert journal.verify_chain() is None
 
 
+ODD = {
+    "no JSON": "not json",
+    "no text": b"\xff\x00",
+    "unknown kind": '{"type":"Request","v":1,"data":{"id":"odd","kind":"dance"}}',
+    "unknown type": '{"type":"Wish","v":1,"data":{"id":"odd","kind":"retry"}}',
+    "unknown version": '{"type":"Request","v":9,"data":{"id":"odd","kind":"retry"}}',
+    "half a character": '{"type":"Request","v":1,"data":{"id":"odd","kind":"retry","task":"\\ud800"}}',
+    "half a name": '{"type":"\\ud800","v":1,"data":{}}',
+    "a number without end": '{"type":"Request","v":1,"data":{"id":"odd","kind":"replan","plan":'
+    '{"plan":"p","tasks":[{"id":"a","title":"A","budget":{"wall_s":1' + "0" * 400 + "}}]}}}",
+    "another name": '{"type":"Request","v":1,"data":{"id":"other","kind":"retry"}}',
+    "its own words": '{"type":"Request","v":1,"data":{"id":"odd","kind":"retry","unreadable":"x"}}',
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_a_request_that_cannot_be_read_keeps_no_other_from_being_taken(journal, path, what):
+    """I9: whoever wrote it, the others are taken; it is told, settled, and stays in the table."""
+    with SqliteInbox.open(path) as inbox:
+        inbox.put(Request(id="before", kind=RequestKind.RETRY))
+        inbox._connection.execute("INSERT INTO inbox (id, at, body) VALUES ('odd', 1.0, ?)", (ODD[what],))
+        inbox.put(Request(id="after", kind=RequestKind.RETRY))
+        before, odd, after = inbox.pending()
+        assert (before.id, odd.id, after.id) == ("before", "odd", "after")
+        assert (bool(before.unreadable), bool(odd.unreadable), bool(after.unreadable)) == (False, True, False)
+        assert odd.unreadable.encode().startswith(b"number 2: ")
+        assert len(odd.unreadable) < 400
+        inbox.settle(odd.id)
+        assert [request.id for request in inbox.pending()] == ["before", "after"]
+        assert inbox._connection.execute("SELECT count(*) FROM inbox").fetchone() == (3,)
+
+
 # -- the world ------------------------------------------------------------------------------------
 
 

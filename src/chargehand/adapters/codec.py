@@ -77,7 +77,10 @@ def _number() -> _Coder:
         if type(value) is float:
             return value
         if type(value) is int or value in ("inf", "-inf", "nan"):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                raise _Misfit("the number is too large") from None
         raise _Misfit(f"number expected, found {_short(value)}")
 
     return _Coder(encode, decode)

@@ -6,6 +6,7 @@ writer writes. A second writer of events is caught by the sequence number, which
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -15,8 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from chargehand import __version__
-from chargehand.adapters.codec import EVENTS, Codec
+from chargehand.adapters.codec import EVENTS, Codec, to_data
 from chargehand.adapters.sqlite_file import DAMAGED, connect, create, newer, queries, told, transaction, writer
+from chargehand.domain.commands import RequestKind
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import EffectIntended, Event, Recorded
 from chargehand.ports import Request
@@ -24,6 +26,7 @@ from chargehand.ports import Request
 __all__ = ["SqliteInbox", "SqliteJournal", "link"]
 
 PAGE = 1000
+_TOLD = 300
 REQUESTS: Codec[Request] = Codec(Request, {})
 
 
@@ -199,21 +202,37 @@ class SqliteInbox(_File):
     """The stored half of an inbox, in the journal's file; any number of processes may hold one."""
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, readonly: bool = False) -> Self:
         """The inbox of an existing journal; errors as for `SqliteJournal.open`."""
-        return cls(path, connect(path))
+        return cls(path, connect(path, readonly=readonly))
 
     def put(self, request: Request) -> None:
         """Store a request durably; one with a known id, settled or not, changes nothing."""
         self._rows("put_request", id=request.id, body=REQUESTS.encode(request))
 
     def pending(self) -> list[Request]:
-        """The requests not yet settled, oldest first."""
-        return [REQUESTS.decode(str(row[0])) for row in self._rows("pending_requests")]
+        """The requests not yet settled, oldest first; what cannot be read stands among them as `unreadable`."""
+        return [_request(*row) for row in self._rows("waiting_rows")]
 
     def settle(self, request_id: str) -> None:
         """Forget a request whose events are in the journal; unknown and settled ids are harmless."""
         self._rows("settle_request", id=request_id)
+
+
+def _request(number: int, name: str, body: object) -> Request:
+    """A stored request. Any process may have written it, so no row keeps the others from being read."""
+    try:
+        request = REQUESTS.decode(body if isinstance(body, str) else "")
+        json.dumps(to_data(request), ensure_ascii=False).encode()  # half a character could be stored nowhere
+        problem = "" if request.id == name and not request.unreadable else "it is stored under another name."
+    except (AdapterError, UserError) as error:
+        problem = error.message
+    except (ValueError, RecursionError) as error:
+        problem = f"it holds what is no text ({type(error).__name__})."
+    if not problem:
+        return request
+    said = problem[:_TOLD].encode("utf-8", "backslashreplace").decode()
+    return Request(id=name, kind=RequestKind.ANSWER, unreadable=f"number {number}: {said}")
 
 
 def link(chain: str, seq: int, at: float, body: str) -> str:

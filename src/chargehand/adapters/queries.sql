@@ -19,6 +19,9 @@ ON CONFLICT (id) DO NOTHING;
 -- name: pending_requests
 SELECT body FROM inbox WHERE settled_at IS NULL ORDER BY number;
 
+-- name: waiting_rows
+SELECT number, id, body FROM inbox WHERE settled_at IS NULL ORDER BY number;
+
 -- name: settle_request
 UPDATE inbox SET settled_at = (julianday('now') - 2440587.5) * 86400.0 WHERE id = :id AND settled_at IS NULL;
 

@@ -52,7 +52,8 @@ class Request:
 
     `task` empty means the run (cancel), or all that did not make it (retry). `choice` and `note` belong to an answer,
     `note` also to a retry: it is told to the agent. `at_once` ends what is under way (pause). `plan` is for a replan,
-    with the commands of it that want a yes.
+    with the commands of it that want a yes. `unreadable` says why nothing else of a stored request could be read: it
+    asks for nothing, and is refused with a warning.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Request:
     at_once: bool = False
     plan: Plan | None = None
     questioned: tuple[Questioned, ...] = ()
+    unreadable: str = ""
 
 
 def take(state: RunState, request: Request) -> Events:
@@ -74,6 +76,8 @@ def take(state: RunState, request: Request) -> Events:
     """
     if request.id in state.taken:
         return ()
+    if request.unreadable:
+        return (WarningRaised(code="request_unreadable", text=_unreadable(request)),)
     try:
         events, refused = obey(state, request), ""
     except UserError as error:
@@ -90,6 +94,8 @@ def take(state: RunState, request: Request) -> Events:
 
 def obey(state: RunState, request: Request) -> Events:
     """The events of a request on this state; `UserError` says why it makes no sense here."""
+    if request.unreadable:
+        raise _refusal(_unreadable(request), "Ask again.")
     match request.kind:
         case RequestKind.ANSWER:
             return _answer(state, request)
@@ -148,7 +154,8 @@ def _cancel(state: RunState, request: Request) -> Events:
 
 
 def _replan(state: RunState, request: Request) -> Events:
-    assert request.plan is not None
+    if request.plan is None:
+        raise _refusal("A replan without a plan changes nothing.", "Name the plan: `chargehand replan PLAN`.")
     _refuse_accepted(state)
     found = compare(state, request.plan)
     if found.changes_nothing:
@@ -244,6 +251,10 @@ def _task(state: RunState, request: Request) -> TaskRecord:
         known = ", ".join(list(state.tasks)[:8]) + (", …" if len(state.tasks) > 8 else "")
         raise UserError(f"Run {state.run} has no task {request.task}.", code="unknown_task", hint=f"Known: {known}.")
     return record
+
+
+def _unreadable(request: Request) -> str:
+    return f"A request in the inbox was set aside: {request.unreadable}"
 
 
 def _over(state: RunState) -> UserError:

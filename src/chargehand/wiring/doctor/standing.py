@@ -14,6 +14,7 @@ from chargehand.domain.view import run_state
 from chargehand.ports import Workspace
 from chargehand.wiring.doctor.case import Case
 from chargehand.wiring.doctor.finding import Finding
+from chargehand.wiring.doctor.requests import look_at_inbox
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -27,8 +28,8 @@ async def look_at_standing(case: Case, *, asked: bool) -> list[Finding]:
     """Where an unfinished run stands; of one that has ended something only when it was asked for by name."""
     state = case.state
     if case.is_over:
-        return [_ended(case)] if asked else []
-    found = [_where(case)]
+        return [*look_at_inbox(case), *([_ended(case)] if asked else [])]
+    found = [_where(case), *look_at_inbox(case)]
     found += [_question(case, decision) for decision in state.decisions]
     if case.holder is None:
         left = await abandoned_of(case.shop, case.run)
