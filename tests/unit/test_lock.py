@@ -17,7 +17,7 @@ import pytest
 
 from chargehand.adapters import lock as lock_module
 from chargehand.adapters.lock import SEEMS_DEAD_S, RunLock, start_ticks
-from chargehand.domain.errors import AdapterError, RunLocked
+from chargehand.domain.errors import AdapterError, RunLocked, UserError
 
 HOLD = """
 import sys
@@ -151,7 +151,7 @@ def test_a_lock_file_that_is_taken_away_is_noticed(path):
 def test_a_link_is_not_followed(path, tmp_path):
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(AdapterError, match="cannot be taken"):
+    with pytest.raises(UserError, match="is a link, where a regular file is expected"):
         RunLock.acquire(path)
     assert not (tmp_path / "elsewhere").exists()
 

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from chargehand.adapters.folders import odd_file
 from chargehand.adapters.journal_sqlite import SqliteInbox
+from chargehand.domain.errors import AdapterError
 from chargehand.ports import Request
 
 __all__ = ["NudgingInbox"]
@@ -50,9 +52,16 @@ class NudgingInbox:
         self._stored.settle(request_id)
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Call `wake` in the running loop whenever a request may have come in, until `close`."""
-        self._pipe.unlink(missing_ok=True)
-        os.mkfifo(self._pipe, 0o600)
+        """Call `wake` in the running loop whenever a request may have come in, until `close`.
+
+        UserError (`odd_file`) where a folder lies in the place of the pipe, AdapterError where none can be made.
+        """
+        try:
+            self._pipe.unlink(missing_ok=True)
+            os.mkfifo(self._pipe, 0o600)
+        except OSError as error:
+            problem = AdapterError("inbox", f"The pipe {self._pipe} cannot be made: {error.strerror}.")
+            raise odd_file(self._pipe) or problem from error
         # Open for writing too: without a writer the pipe would be readable (at its end) all the time.
         self._reading = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         asyncio.get_running_loop().add_reader(self._reading, self._drain, wake)
@@ -64,7 +73,8 @@ class NudgingInbox:
                 asyncio.get_running_loop().remove_reader(self._reading)
             os.close(self._reading)
             self._reading = None
-            self._pipe.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._pipe.unlink(missing_ok=True)
         self._stored.close()
 
     def _drain(self, wake: Callable[[], None]) -> None:

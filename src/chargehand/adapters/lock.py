@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from chargehand.adapters.codec import from_data
+from chargehand.adapters.folders import odd_file, open_regular
 from chargehand.domain.errors import AdapterError, RunLocked
 
 __all__ = ["SEEMS_DEAD_S", "Holder", "RunLock", "one_at_a_time", "start_ticks"]
@@ -148,11 +149,14 @@ class RunLock:
         """Who holds the lock, without keeping anybody from it; None when nobody does.
 
         A holder that the file names on another machine counts: whether it is alive cannot be known from here.
+        UserError (`odd_file`) where something else lies in its place, AdapterError where it cannot be opened.
         """
         try:
-            file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            file = open_regular(path)
         except FileNotFoundError:
             return _holder_of_folder(path.parent)
+        except OSError as error:
+            raise odd_file(path) or _cannot(path, error, "looked at") from error
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment; who takes the lock tries again
         except OSError:
@@ -187,11 +191,15 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     """Hold a lock that everybody needs for a moment only; AdapterError where somebody does not let go of it.
 
     Where its file cannot be made it holds nobody up: what it guards cannot be made there either, and that says why.
+    UserError (`odd_file`) where something else lies in its place: then nobody would be kept from anything.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError:
+        file = open_regular(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        refusal = odd_file(path)
+        if refusal is not None:
+            raise refusal from error
         yield
         return
     deadline = monotonic() + _TURN_S
@@ -220,7 +228,7 @@ def _taken(path: Path) -> tuple[int, int]:
             os.close(folder)
             raise
     except OSError as error:
-        raise _cannot(path, error) from error
+        raise odd_file(path) or _cannot(path, error) from error
 
 
 def _when_free(path: Path, take: Callable[[Path], int]) -> int:
@@ -274,7 +282,7 @@ def _holder_of_folder(folder: Path) -> Holder | None:
 
 def _take(path: Path) -> int:
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = open_regular(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -297,8 +305,8 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
-def _cannot(path: Path, error: OSError) -> AdapterError:
-    return AdapterError("lock", f"The lock {path} cannot be taken: {error.strerror}.")
+def _cannot(path: Path, error: OSError, done: str = "taken") -> AdapterError:
+    return AdapterError("lock", f"The lock {path} cannot be {done}: {error.strerror}.")
 
 
 def _elsewhere(holder: Holder, now: float) -> str:
@@ -329,7 +337,7 @@ def _alive(holder: Holder) -> bool:
 
 def _named(path: Path) -> Holder | None:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = open_regular(path)
     except OSError:
         return None
     try:

@@ -19,6 +19,7 @@ from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.adapters.lock import RunLock
 from chargehand.adapters.scrubbing import scrubbed, scrubber
 from chargehand.adapters.snapshots import FileSnapshots
+from chargehand.adapters.sqlite_file import refuse_odd
 from chargehand.domain.errors import AdapterError, ChargehandError, UserError
 from chargehand.domain.events import Event, Recorded
 from chargehand.domain.secrecy import Vault
@@ -162,6 +163,7 @@ class FolderRunStore:
     def _missing(self, run: str) -> ChargehandError:
         """Why there is no journal: no such run, or one that has lost it."""
         if run in self.runs():
+            refuse_odd(self.folder(run) / _JOURNAL)
             text = f"The journal of run {run} is gone; `chargehand doctor --repair` rebuilds it from what is left."
             return AdapterError("journal", text)
         return UserError(f"There is no run {run} here.", code="unknown_run", hint="See `chargehand runs`.")

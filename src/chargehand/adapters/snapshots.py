@@ -19,6 +19,7 @@ from pathlib import Path
 
 from chargehand import __version__, domain
 from chargehand.adapters import tables
+from chargehand.adapters.folders import open_regular
 from chargehand.domain.errors import ChargehandError
 from chargehand.domain.state import RunState
 
@@ -41,7 +42,7 @@ class FileSnapshots:
     def load(self) -> RunState | None:
         """The state in the file, or None when there is none that this version can go on from."""
         try:
-            with self.path.open("rb") as file:
+            with os.fdopen(open_regular(self.path), "rb") as file:
                 head = json.loads(file.readline(_HEAD_BYTES))
                 if head["version"] != version() or self.chain_at(head["seq"]) != head["chain"]:
                     return None
@@ -73,8 +74,7 @@ class FileSnapshots:
 
 def _write(path: Path, content: bytes) -> None:
     """A file that its owner only may read, like the journal."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
         file.write(content)
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from chargehand.adapters.folders import odd_file
 from chargehand.domain.errors import AdapterError, UserError
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "newer",
     "peek",
     "queries",
+    "refuse_odd",
     "statements",
     "told",
     "transaction",
@@ -126,6 +128,7 @@ def connect(path: Path, *, readonly: bool = False, fresh: bool = False) -> sqlit
     Only a `fresh` file may be without a schema: a journal comes into its place as a whole, so one that holds nothing
     has lost everything.
     """
+    refuse_odd(path)
     if not path.is_file():
         raise UserError(f"There is no journal at {path}.", code="no_journal")
     with told(path):
@@ -136,6 +139,18 @@ def connect(path: Path, *, readonly: bool = False, fresh: bool = False) -> sqlit
                 raise
             # a reader of WAL files makes an index beside them: where nobody may write, it has to do without
             return _connect(path, "mode=ro&immutable=1", readonly=True, fresh=False)
+
+
+def refuse_odd(path: Path) -> None:
+    """UserError (`odd_file`) where something else lies in the place of a journal or a file beside it.
+
+    SQLite would wait for a pipe for ever.
+    """
+    for end in ("", "-wal", "-shm", "-journal"):
+        file = path.with_name(path.name + end)
+        refusal = None if file.is_file() else odd_file(file)
+        if refusal is not None:
+            raise refusal
 
 
 def _is_settled(path: Path) -> bool:

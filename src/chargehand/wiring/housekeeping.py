@@ -22,7 +22,7 @@ from chargehand.adapters.lock import one_at_a_time
 from chargehand.adapters.rescue import prefix_of
 from chargehand.adapters.slots import Pool, Slot
 from chargehand.adapters.workspaces import GitWorkspaces
-from chargehand.domain.errors import AdapterError, ChargehandError
+from chargehand.domain.errors import AdapterError, ChargehandError, UserError
 from chargehand.domain.ids import REF_ROOT, integration_branch
 from chargehand.domain.state import RunState
 from chargehand.ports import Workspace
@@ -83,14 +83,15 @@ class _Cleaning:
         """Which runs are over. A journal that cannot be read may still be repaired: nothing of its run goes."""
         listed = self.shop.store.runs()
         for run in listed:
-            holder = self.shop.store.holder(run)
-            if holder:
-                self.busy[run] = f"it is held by {holder}"
-                continue
             try:
+                holder = self.shop.store.holder(run)
+                if holder:
+                    self.busy[run] = f"it is held by {holder}"
+                    continue
                 state = self.shop.service.look(run).state
             except ChargehandError as error:
-                self.busy[run] = f"its journal cannot be read: {error}"
+                what = "it" if isinstance(error, UserError) and error.code == "odd_file" else "its journal"
+                self.busy[run] = f"{what} cannot be read: {error}"
                 continue
             if state.finished is None:
                 self.busy[run] = f"it is not over: `chargehand resume {run}` goes on with it"

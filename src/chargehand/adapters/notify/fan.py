@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chargehand.adapters.folders import open_regular
 from chargehand.adapters.notify.channel import Channel, NotTold
 from chargehand.adapters.notify.message import fit, one_line, shortened
 from chargehand.adapters.text import clean_text, redact
@@ -16,6 +18,7 @@ from chargehand.ports import Notice
 
 __all__ = ["Fan"]
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _CLOSE_S = 5.0
 _MOST_WAITING = 100
 _LOG_BYTES = 256 * 1024
@@ -72,7 +75,7 @@ class Fan:
         if self._log is None:
             return
         # a note about a message is not worth more than trying
-        with suppress(OSError), self._log.open("a", encoding="utf-8") as log:
+        with suppress(OSError), os.fdopen(open_regular(self._log, _APPEND), "a", encoding="utf-8") as log:
             if log.tell() < _LOG_BYTES:
                 log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} notify.{channel}: {text}\n")
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chargehand.adapters.codec import from_data
+from chargehand.adapters.folders import read_regular
 from chargehand.adapters.lock import Holder, RunLock
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.errors import AdapterError
+from chargehand.domain.errors import AdapterError, ChargehandError
 from chargehand.domain.events import AttemptFinished, EffectIntended, Recorded
 from chargehand.domain.ids import attempt_ref
 from chargehand.domain.outcome import Sealed
@@ -22,7 +23,7 @@ from chargehand.domain.state import RunState
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["Case", "SealedRef", "case_of", "holding", "last_holder"]
+__all__ = ["Case", "SealedRef", "case_of", "holding", "is_free", "last_holder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +100,23 @@ def case_of(shop: Workshop, run: str) -> Case:
 def _holder(lock: Path) -> Holder | None:
     try:
         return RunLock.look(lock)
-    except OSError:
+    except ChargehandError:
         return None  # no file that could be read: nobody can be named
+
+
+def is_free(shop: Workshop, run: str) -> bool:
+    """Whether certainly nobody drives a run: where that cannot be told, nothing of it may be touched."""
+    try:
+        return shop.store.holder(run) is None
+    except ChargehandError:
+        return False
 
 
 def last_holder(lock: Path) -> Holder | None:
     """Who the lock file names, whether alive or not; None for an empty or unreadable one."""
     try:
-        return from_data(Holder, json.loads(lock.read_bytes()[:4096]))
-    except (OSError, ValueError, AdapterError):
+        return from_data(Holder, json.loads(read_regular(lock, 4096) or b""))
+    except (ValueError, RecursionError, AdapterError):
         return None
 
 

@@ -16,6 +16,7 @@ from chargehand.wiring.doctor.journals import look_at_journal
 from chargehand.wiring.doctor.leftovers import look_at_leftovers, look_at_processes
 from chargehand.wiring.doctor.locks import look_at_lock
 from chargehand.wiring.doctor.machine import look_at_machine
+from chargehand.wiring.doctor.oddities import look_at_files, look_at_state
 from chargehand.wiring.doctor.programs import look_at_agents, look_at_programs, needs_of_plan, needs_of_run
 from chargehand.wiring.doctor.standing import look_at_standing
 from chargehand.wiring.doctor.workspaces import look_at_workspaces
@@ -56,7 +57,7 @@ async def examine(shop: Workshop, subject: Subject) -> list[Finding]:
     if subject.plan is not None:
         needs = needs_of_plan(shop, subject.plan)
         found += await _looked("programs", look_at_programs(shop, needs, shop.settings.agents))
-    found += about_runs + look_at_processes(shop, runs)
+    found += about_runs + look_at_state(shop) + look_at_processes(shop, runs)
     found += await _looked("workspaces", look_at_workspaces(shop, over))
     return found + await _looked("leftovers", look_at_leftovers(shop, over))
 
@@ -71,11 +72,14 @@ async def _looked(area: str, look: Awaitable[list[Finding]]) -> list[Finding]:
 
 
 async def _case(shop: Workshop, run: str) -> tuple[list[Finding], Case | None]:
-    """What is wrong with a journal; the run itself, where it can be read."""
+    """What is wrong with the files of a run; the run itself, where it can be read."""
+    odd = look_at_files(shop, run)
+    if any(finding.ok is False for finding in odd):
+        return odd, None
     broken = await _looked(f"run {run}", look_at_journal(shop, run))
     if any(finding.ok is False for finding in broken):
-        return broken, None
-    return broken, case_of(shop, run)
+        return [*odd, *broken], None
+    return [*odd, *broken], case_of(shop, run)
 
 
 async def _look_at_run(case: Case, *, asked: bool) -> list[Finding]:

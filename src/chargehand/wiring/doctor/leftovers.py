@@ -18,9 +18,9 @@ from chargehand.adapters.process import end_leftovers
 from chargehand.adapters.process.marks import marked
 from chargehand.adapters.process.spec import MARKER_VARIABLE
 from chargehand.adapters.process.tree import PROC, Stat, snapshot
-from chargehand.domain.errors import AdapterError
+from chargehand.domain.errors import AdapterError, ChargehandError
 from chargehand.domain.ids import REF_ROOT
-from chargehand.wiring.doctor.case import holding
+from chargehand.wiring.doctor.case import holding, is_free
 from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed, many
 from chargehand.wiring.rooms import idle_rooms, remove_rooms
 
@@ -39,7 +39,7 @@ _RUN_OF_REF = re.compile(rf"{REF_ROOT}/(?:attempts|candidates|rescue)/(?P<run>[^
 
 async def look_at_leftovers(shop: Workshop, over: Container[str]) -> list[Finding]:
     """Everything below the places of this repository that nobody will look at again; `over` are runs that ended."""
-    driven = any(shop.store.holder(run) for run in shop.store.runs())
+    driven = not all(is_free(shop, run) for run in shop.store.runs())
     return [
         *_half_made(shop),
         *_rooms(shop, over),
@@ -54,7 +54,7 @@ async def look_at_leftovers(shop: Workshop, over: Container[str]) -> list[Findin
 
 def look_at_processes(shop: Workshop, runs: Iterable[str]) -> list[Finding]:
     """Processes of runs that nobody drives (I11): found by their marks, by pid and start time."""
-    free = [run for run in runs if shop.store.holder(run) is None]
+    free = [run for run in runs if is_free(shop, run)]
     processes = {pid: stat for pid, stat in snapshot().items() if _may_be_marked(pid)} if free else {}
     found = []
     for run in free if processes else ():
@@ -108,7 +108,7 @@ def _half_made(shop: Workshop) -> list[Finding]:
 def _is_held(folder: Path) -> bool:
     try:
         return RunLock.look(folder / "lock") is not None
-    except OSError:
+    except ChargehandError:
         return False
 
 

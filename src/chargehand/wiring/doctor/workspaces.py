@@ -16,6 +16,7 @@ from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.ids import REF_ROOT, integration_branch, rescue_prefix
 from chargehand.ports import Workspace
+from chargehand.wiring.doctor.case import is_free
 from chargehand.wiring.doctor.finding import Finding, Repair, listed
 from chargehand.wiring.places import user_state_folder
 
@@ -165,7 +166,7 @@ def _set_aside(shop: Workshop) -> list[Finding]:
 
 def _moved_here(shop: Workshop) -> list[Finding]:
     """Workspaces that runs of this repository left when it was at another path: their folder is named after that."""
-    runs = [run for run in shop.store.runs() if shop.store.holder(run) is None]
+    runs = [run for run in shop.store.runs() if is_free(shop, run)]
     if shop.state != shop.repository.common_dir / "chargehand" or not runs:
         return []
     found = []
