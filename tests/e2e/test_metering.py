@@ -17,6 +17,7 @@ from chargehand.adapters.meter import Meter, PriceTable, Recorder, Upstream
 from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import AttemptResult, ExitKind
+from chargehand.ports import MeterAccess
 from chargehand.testing.model import ModelServer, Scenario
 from tests.e2e.execution import OUTER, Execution
 from tests.e2e.world import World
@@ -210,3 +211,9 @@ def test_a_run_is_recorded_and_played_back(repo, tmp_path):
 def test_a_cassette_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot be written: No such file or directory"):
         Recorder(tmp_path / "none" / "tape")
+
+
+def test_the_address_of_an_attempt_is_printed_nowhere():
+    """It holds the token."""
+    access = MeterAccess(base_url="http://127.0.0.1:1/t/chm-secret", token="chm-secret")
+    assert "chm-secret" not in repr(access)

@@ -127,7 +127,11 @@ def test_the_header_names_caps_sandbox_agents_and_missing_reviews():
     text = "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none."))
     for part in (
         *("p: 1 task in 1 wave", "main", "chargehand/r-1", "agent (agent --do); 2 slots", "  sandbox    none."),
-        *("30m an attempt (5m of silence), 16 attempts a task, 12h the run", "this version has no reviews", "only"),
+        *(
+            "30m an attempt (5m of silence), 16 attempts a task, 12h, 100,000,000 tokens, $250 the run",
+            "this version has no reviews",
+            "only",
+        ),
     ):
         assert part in text
 

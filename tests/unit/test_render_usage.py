@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from chargehand.adapters.metering import other_model
+from chargehand.cli.render.header import header_lines
 from chargehand.cli.render.pen import PLAIN
 from chargehand.cli.render.story import story_document, story_lines
 from chargehand.cli.render.summary import status_lines, summary_lines
 from chargehand.cli.stories import tell_stories
-from chargehand.domain.options import AgentDef
+from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.outcome import AttemptResult, Usage
 from chargehand.domain.plan import Task
 from chargehand.testing.fakes import attempt_result
@@ -111,3 +112,23 @@ def test_a_warning_about_several_tasks_is_told_once():
 def test_another_model_than_was_asked_for(asked: str, answered: str, differs: bool):
     """What is an alias is followed wherever it leads."""
     assert bool(list(other_model(asked, answered))) is differs
+
+
+def header(*agents: AgentDef, **options: Any) -> str:
+    state, _ = play(Task(id="a", title="The a"), agent=agents[0].name, agents=agents, **options)
+    return " ".join("\n".join(header_lines(state, PLAIN, sandbox="Sandbox: bubblewrap.")).split())
+
+
+def test_the_header_says_whose_usage_is_counted():
+    assert "100,000,000 tokens, $250 the run questions" in header(METERED)
+    assert "the run; what codex uses is what it tells itself questions" in header(LOGIN)
+    own = AgentDef(name="own", kind="command", command="x")
+    assert "the run; what own uses is not known questions" in header(own)
+    caps = Caps(run_tokens=None, run_usd=None)
+    assert "12h the run questions" in header(METERED, caps=caps)
+
+
+def test_the_header_names_a_network_that_is_closed():
+    assert "network" not in header(METERED)
+    assert "network agents reach their model, and nothing else" in header(METERED, network="meter")
+    assert "network none" in header(METERED, network="none")

@@ -32,7 +32,7 @@ _SETTINGS = """\
 # [sandbox]
 # kind = "auto"                    # auto | bwrap | landlock | none
 # read = []                        # more paths that agents may read
-# network = "open"                 # open | none
+# network = "open"                 # open | meter (their model, nothing else) | none
 
 # [caps]
 # attempt_wall = "30m"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chargehand.cli.render.pen import Pen, hang, shorten
 from chargehand.cli.render.units import count, duration, short
-from chargehand.domain.options import RunOptions
+from chargehand.cli.render.usage import UNMETERED, told_by
+from chargehand.domain.options import AgentDef, RunOptions
 from chargehand.domain.state import RunState
 
 __all__ = ["header_lines"]
 
 _REVIEWS = "off: this version has no reviews, so gates and evidence alone decide"
+_NETWORKS = {"none": "none", "meter": "agents reach their model, and nothing else; gates and setup reach nothing"}
 _LABEL = 11
 
 
@@ -19,16 +23,18 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 
     waves = len(set(state.wave_of.values()))
     source = f" ({options.plan_file})" if options.plan_file else ""
     used = {task.agent or options.agent for task in plan.tasks}
-    agents = [f"{a.name} ({shorten(a.command or a.kind, 60)})" for a in options.agents if a.name in used]
+    working = [definition for definition in options.agents if definition.name in used]
+    agents = [f"{definition.name} ({shorten(definition.command or definition.kind, 60)})" for definition in working]
     rows = [
         ("plan", f"{plan.plan}{source}: {count(len(plan.tasks), 'task')} in {count(waves, 'wave')}"),
         ("base", f"{short(state.base)}, {_target(options)}"),
         ("branch", state.branch),
         ("agents", f"{', '.join(agents) or options.agent}; {count(options.jobs, 'slot')}"),
         ("sandbox", sandbox.removeprefix("Sandbox: ")),
-        ("caps", _caps(options)),
+        ("caps", _caps(options, working)),
         ("questions", "get their safe default" if state.unattended else "wait for you"),
     ]
+    rows += [("network", _NETWORKS[options.network])] if options.network in _NETWORKS else []
     rows += [("checkout", _left_out(uncommitted))] if uncommitted else []
     rows += [("only", ", ".join(options.only))] if options.only else []
     rows += [("reviews", _REVIEWS if options.review else "off")]
@@ -49,10 +55,21 @@ def _left_out(uncommitted: int) -> str:
     return f"{count(uncommitted, 'uncommitted change')} in your checkout {verb} not part of the run"
 
 
-def _caps(options: RunOptions) -> str:
+def _caps(options: RunOptions, agents: Sequence[AgentDef]) -> str:
+    """The bounds, and of which agents nobody counts what they use."""
     caps = options.caps
+    bounds = [f"{caps.run_tokens:,} tokens"] if caps.run_tokens else []
+    bounds += [f"${caps.run_usd:,.0f}"] if caps.run_usd else []
+    unknown = [definition.name for definition in agents if not told_by(definition)]
+    own = [definition.name for definition in agents if told_by(definition) == UNMETERED]
+    told = "; ".join(
+        [
+            *([f"what {' and '.join(unknown)} uses is not known"] if unknown else []),
+            *([f"what {' and '.join(own)} uses is what it tells itself"] if own else []),
+        ]
+    )
     silent = f" ({duration(caps.attempt_idle_s)} of silence)" if caps.attempt_idle_s else ""
     return (
         f"{duration(caps.attempt_wall_s)} an attempt{silent}, {caps.task_attempts} attempts a task, "
-        f"{duration(caps.run_wall_s)} the run; tokens and money are not measured by this version"
+        f"{', '.join([duration(caps.run_wall_s), *bounds])} the run{f'; {told}' if told else ''}"
     )
