@@ -1,6 +1,7 @@
 """The lock of a run: one holder at a time, and a dead one is no obstacle."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -238,7 +239,7 @@ def test_a_holder_on_another_machine_is_never_taken_over_silently(path):
 
 def test_it_is_forgotten_on_request_once_it_seems_dead(path):
     elsewhere(path, heartbeat=5_000.0)
-    for now in (4_000.0, 5_000.0 + SEEMS_DEAD_S, 5_000.0 - DAY_S):
+    for now in (4_800.0, 5_000.0 + SEEMS_DEAD_S):
         with pytest.raises(RunLocked, match=r"far\.example"):
             RunLock.forget(path, now=partial(float, now))
     forgotten = RunLock.forget(path, now=lambda: 5_001.0 + SEEMS_DEAD_S)
@@ -246,6 +247,21 @@ def test_it_is_forgotten_on_request_once_it_seems_dead(path):
     assert forgotten.host == "far.example"
     assert RunLock.look(path) is None
     assert RunLock.forget(path) is None
+    with RunLock.acquire(path) as lock:
+        assert lock.previous is None
+
+
+@pytest.mark.parametrize("heartbeat", [5_000.0 + DAY_S, math.nan, math.inf, -math.inf, 1e300, 10**400])
+def test_a_heartbeat_that_is_no_time_keeps_nobody_for_ever(path, heartbeat):
+    """What nobody can believe says nothing of a living holder; still only a person may say that it is dead."""
+    elsewhere(path, heartbeat=heartbeat)
+    if heartbeat != 10**400:  # that is no lock of anybody's
+        with pytest.raises(RunLocked, match="seems dead"):
+            RunLock.acquire(path, now=lambda: 5_000.0)
+        forgotten = RunLock.forget(path, now=lambda: 5_000.0)
+        assert forgotten is not None
+        assert forgotten.host == "far.example"
+    assert RunLock.look(path) is None
     with RunLock.acquire(path) as lock:
         assert lock.previous is None
 

@@ -35,6 +35,7 @@ SEEMS_DEAD_S = 600.0
 """A heartbeat that old is of a dead holder, perhaps: longer than any holder is kept from beating by a slow file server
 or a machine that is moved, shorter than anybody's patience. It never decides anything without a person."""
 
+_AHEAD_S = 300.0
 _TURN_S = 30.0
 _PATIENCE_S = 2.0
 _LOOK_S = 0.01
@@ -68,8 +69,11 @@ class Holder:
         return self.host != socket.gethostname() and (not self.boot or self.boot != _boot())
 
     def seems_dead(self, now: float) -> bool:
-        """Whether nothing was heard of it for so long that a person may say it is dead."""
-        return now - self.heartbeat > SEEMS_DEAD_S
+        """Whether nothing was heard of it for so long that a person may say it is dead.
+
+        A heartbeat that is no time, or further ahead than clocks of machines differ, says nothing: it counts as old.
+        """
+        return not -_AHEAD_S <= now - self.heartbeat <= SEEMS_DEAD_S
 
 
 @dataclass(slots=True)
