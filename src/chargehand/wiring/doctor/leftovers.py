@@ -22,6 +22,7 @@ from chargehand.domain.errors import AdapterError, ChargehandError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.wiring.doctor.case import holding, is_free
 from chargehand.wiring.doctor.finding import Finding, Repair, ages, listed, many
+from chargehand.wiring.doctor.gits import at_work
 from chargehand.wiring.rooms import idle_rooms, remove_rooms
 
 if TYPE_CHECKING:
@@ -172,8 +173,15 @@ def _git_locks(shop: Workshop, *, driven: bool) -> list[Finding]:
     old = [path for path, age in found if age > _OLD_LOCK_S]
     if not old:
         return [] if driven else _young_locks([path for path, _ in found])
+    if working := at_work(common.resolve(), old):
+        names = listed([f"{stat.pid} ({stat.name})" for stat in working])
+        text = f"{many(len(old), 'lock')} of git may be of one that is at work here ({names}): {listed(old)}"
+        hint = "Ask again when it has ended."
+        return [Finding(area=_AREA, name="git locks", ok=None, text=text, hint=hint)]
     text = f"a git that was killed left its locks; nothing can land while they are there: {listed(old)}"
-    repair = Repair(text=f"remove {many(len(old), 'lock file')} of git", act=partial(_remove_locks, old), removes=True)
+    repair = Repair(
+        text=f"remove {many(len(old), 'lock file')} of git", act=partial(_remove_locks, common, old), removes=True
+    )
     hint = "`chargehand doctor --repair` removes them, when no other git is at work here."
     return [Finding(area=_AREA, name="git locks", ok=False, text=text, hint=hint, repair=repair)]
 
@@ -186,8 +194,10 @@ def _young_locks(paths: Sequence[Path]) -> list[Finding]:
     return [Finding(area=_AREA, name="git locks", ok=None, text=text, hint=hint)]
 
 
-async def _remove_locks(paths: Sequence[Path]) -> str:
+async def _remove_locks(common: Path, paths: Sequence[Path]) -> str:
     for path in paths:
+        if working := at_work(common.resolve(), [path]):
+            raise AdapterError("git", f"Process {working[0].pid} ({working[0].name}) is at work here; {path} stays.")
         still = [age for _, age in ages(path.parent, path.name, time.time())]
         if still and still[0] > _OLD_LOCK_S:  # another git may have made a new one meanwhile
             path.unlink(missing_ok=True)
