@@ -17,7 +17,8 @@ __all__ = ["look_at_lock"]
 def look_at_lock(case: Case) -> list[Finding]:
     """Held by whom and since when; a holder that is gone; a lock of another machine; a lock file that is gone."""
     if case.holder is not None:
-        return [_held(case, case.holder)]
+        is_there = (case.folder / "lock").exists()
+        return [_held(case, case.holder) if is_there else _removed(case)]
     if case.is_over:
         return []
     if not (case.folder / "lock").exists():
