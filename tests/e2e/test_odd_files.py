@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.adapters.inbox import NudgingInbox
+from chargehand.domain.errors import UserError
 from tests.e2e.cliworld import CliWorld, Done, task
 from tests.repos import Repo, hermetic_environment
 
@@ -119,12 +121,16 @@ def test_a_lock_that_says_nothing_is_free(runs: Runs, thing: str) -> None:
 
 
 def test_a_folder_in_the_place_of_the_pipe_is_told(runs: Runs) -> None:
-    """Without the pipe nobody could wake the run: it is not taken up."""
+    """Without the pipe nobody could wake the run: then it is not driven."""
     runs.restore()
     put(runs.folder / "nudge", Path.mkdir)
-    said = asked(runs)
-    assert said["resume"].code == 2
-    assert f"{BAD}/nudge is a folder" in one_line(said["doctor"].stdout)
+    assert f"{BAD}/nudge is a folder" in one_line(asked(runs)["doctor"].stdout)
+    inbox = NudgingInbox(runs.folder / "journal.db", runs.folder / "nudge")
+    try:
+        with pytest.raises(UserError, match="nudge is a folder"):
+            inbox.listen(lambda: None)
+    finally:
+        inbox.close()
 
 
 @pytest.mark.parametrize("thing", ["pipe", "folder", "dangling link"])
