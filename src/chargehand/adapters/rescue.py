@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chargehand.adapters.git.command import MIB, Git
+from chargehand.adapters.git.command import MIB, Git, GitFailed
 from chargehand.adapters.git.history import AgentStore
 from chargehand.adapters.git.incoming import Incoming
 from chargehand.adapters.git.raw import GITLINK, Raw
@@ -24,10 +24,11 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT, integration_branch, rescue_prefix
 from chargehand.domain.seal_rules import is_dropping
 
-__all__ = ["Rescuer", "keep_under", "other_ends", "prefix_of", "sound_ends"]
+__all__ = ["Rescuer", "keep_under", "other_ends", "prefix_of", "seal_under", "sound_ends", "would_be_lost"]
 
 _RESERVE = 2 * MIB
 _TRIES = 300
+_MOVES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +192,41 @@ async def sound_ends(store: AgentStore, reader: Git, base: str, ends: Sequence[s
         if new.stdout.strip() and await store.bring_in(reader, base, (end,)):
             sound.append(end)
     return sound
+
+
+async def seal_under(repository: Repository, ref: str, commit: str, prefix: str, *, why: str) -> None:
+    """Point a ref at sealed work; other work that it holds is first kept under the next free `<prefix>/<n>` [I2].
+
+    A journal that lost its end uses the numbers of attempts again. `AdapterError` when others keep moving the ref.
+    """
+    for _ in range(_MOVES):
+        try:
+            if await repository.set_ref(ref, commit, repository.zero, why=why):
+                return
+        except GitFailed as error:
+            if "reference broken" not in error.stderr:
+                raise
+            # nothing that git could read stands there, so there is nothing to keep either
+            await repository.set_ref(ref, commit, why=why)
+            return
+        old = await repository.ref(ref)
+        if old == commit:
+            return
+        if old is None:
+            continue
+        if await would_be_lost(repository, old, commit):
+            await keep_under(repository, prefix, old, once=True)
+        if await repository.set_ref(ref, commit, old, why=why):
+            return
+    raise AdapterError("git", f"{ref} is moved by others while it is written.", retryable=True)
+
+
+async def would_be_lost(repository: Repository, old: str, new: str) -> bool:
+    """Whether `old` is there and no part of the history of `new`."""
+    git = repository.git()
+    if (await git.run("merge-base", "--is-ancestor", old, new, ok=(0, 1, 128))).code == 0:
+        return False
+    return (await git.run("cat-file", "-e", old, ok=(0, 1, 128))).code == 0
 
 
 async def keep_under(repository: Repository, prefix: str, commit: str, *, once: bool = False) -> str:

@@ -25,7 +25,7 @@ from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
 from chargehand.adapters.ignored import declared_files
 from chargehand.adapters.lfs import LargeFiles
-from chargehand.adapters.rescue import keep_under, other_ends, sound_ends
+from chargehand.adapters.rescue import keep_under, other_ends, seal_under, sound_ends
 from chargehand.adapters.seal_findings import placeholders
 from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.domain.errors import AdapterError
@@ -97,9 +97,10 @@ class Sealer:
         ends = await self._other_ends(job, start)
         if commit != base or ends:
             await self.incoming.hand_over(self.tree.git, [commit, *ends], [base])
-        await self.repository.set_ref(job.ref, commit, why=f"chargehand: seal {job.workspace.slot}")
+        rescues = _rescue_prefix(job.ref)
+        await seal_under(self.repository, job.ref, commit, rescues, why=f"chargehand: seal {job.workspace.slot}")
         for end in ends:
-            await keep_under(self.repository, _rescue_prefix(job.ref), end, once=True)
+            await keep_under(self.repository, rescues, end, once=True)
         changes = self._changes(job, diff, written.nested, start.history)
         return Sealed(
             base=base,

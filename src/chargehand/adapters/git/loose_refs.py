@@ -25,8 +25,10 @@ def can_write(name: str, config: Mapping[str, str]) -> bool:
     return not any(config.get(key, "files") not in ("files", "umask", "false", "0") for key in _NEEDS_GIT)
 
 
-def write_loose(common_dir: Path, name: str, oid: str) -> bool:
+def write_loose(common_dir: Path, name: str, oid: str, *, new: bool = False) -> bool:
     """Point a ref at an object that is there; False when git has to be asked, and nothing was written.
+
+    With `new` only a ref that is not there yet, which is looked at under the lock.
 
     The lock file is the one that git takes; the content reaches the disk before the name does.
     """
@@ -39,17 +41,18 @@ def write_loose(common_dir: Path, name: str, oid: str) -> bool:
         descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError:
         return False
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    done = False
+    with contextlib.suppress(OSError), os.fdopen(descriptor, "wb") as file:
+        if not new or not (os.path.lexists(path) or name.encode() in _packed(common_dir)):
             file.write(f"{oid}\n".encode("ascii"))
             file.flush()
             os.fsync(descriptor)
-        lock.rename(path)
-    except OSError:
+            lock.rename(path)
+            done = True
+    if not done:
         with contextlib.suppress(OSError):
             lock.unlink()
-        return False
-    return True
+    return done
 
 
 def delete_loose(common_dir: Path, name: str, oid: str) -> bool:

@@ -168,7 +168,8 @@ class Repository:
         Answers False when it stood elsewhere. What git refuses in a name (`..`, `.lock`) is escaped.
         """
         name = ref_safe(name)
-        if old is None and can_write(name, self.config) and write_loose(self.common_dir, name, new):
+        plain = old in (None, self.zero) and can_write(name, self.config)
+        if plain and write_loose(self.common_dir, name, new, new=old is not None):
             return True
         args = ("update-ref", "-m", why, "--end-of-options", name, new, *(() if old is None else (old,)))
         try:

@@ -19,6 +19,7 @@ from chargehand.wiring.doctor.machine import look_at_machine
 from chargehand.wiring.doctor.oddities import look_at_files, look_at_state
 from chargehand.wiring.doctor.programs import look_at_agents, look_at_programs, needs_of_plan, needs_of_run
 from chargehand.wiring.doctor.standing import look_at_standing
+from chargehand.wiring.doctor.unknown import look_for_unknown_work
 from chargehand.wiring.doctor.workspaces import look_at_workspaces
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ async def _look_at_run(case: Case, *, asked: bool) -> list[Finding]:
         *look_at_lock(case),
         *await _looked(case.area, look_at_branch(case)),
         *await _looked(case.area, look_at_work(case)),
+        *await _looked(case.area, look_for_unknown_work(case)),
     ]
 
 
