@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chargehand.adapters.folders import open_regular
 from chargehand.adapters.journal_sqlite import SqliteInbox, SqliteJournal
 from chargehand.adapters.rescue import keep_under
 from chargehand.adapters.salvage import Salvaged, newest_kept, rebuild, salvage, take_place
@@ -128,9 +130,9 @@ def _remains(run: str, path: Path) -> _Remains:
 def _snapshot(path: Path, run: str) -> RunState | None:
     """A snapshot that its own checksum vouches for; its place in a damaged chain cannot be looked up."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             chain = str(json.loads(file.readline(4096))["chain"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     state = FileSnapshots(path, lambda _: chain).load()
     return state if state is not None and state.run == run else None
