@@ -13,11 +13,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from chargehand import __version__
 from chargehand.adapters.codec import EVENTS
 from chargehand.adapters.journal_sqlite import SqliteJournal
 from chargehand.domain import view
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.events import Event, RunResumed, RunStarted
+from chargehand.domain.events import CommandDropped, Event, RunResumed, RunStarted
 from chargehand.domain.evolve import fold
 from chargehand.domain.options import AgentDef, RunOptions
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Usage
@@ -60,7 +61,7 @@ async def _play(journal: SqliteJournal) -> None:
     options = RunOptions(agent="agent", agents=agents, unattended=True, review=False, policy=policy, jobs=2)
     started = RunStarted(run="waits-1", plan=plan, options=options, base="b" * 40, branch="chargehand/waits-1")
     journal.append([started], time.time())
-    fleet = FakeFleet(
+    fleet = _Asking(
         {
             "a/1/attempt": _ends(ExitKind.RATE_LIMITED, retry_in_s=0.1),
             "a/1/attempt-2": _ends(ExitKind.RATE_LIMITED),
@@ -82,8 +83,22 @@ async def _play(journal: SqliteJournal) -> None:
         notifier=FakeNotifier(),
         clock=_Clock(),
     )
-    resumed = RunResumed(pid=7, host="workshop", version="0.1.0")
+    resumed = RunResumed(pid=7, host="workshop", version=__version__)
     await Engine(ports, fold(list(journal.read()))).run([resumed])
+
+
+class _Asking(FakeFleet):
+    """The agent of task f is held at two commands: one is answered, for the other nobody came in time."""
+
+    async def submit(self, spec: AttemptSpec) -> None:
+        """Start it; the one that asks ends a little later."""
+        self.hold = spec.task == "f"
+        await super().submit(spec)
+        if self.hold and self._asked is not None:
+            for number in (1, 2):
+                self.hold_at(spec.key, f"{spec.key}/call-{number}", "rm -rf /srv/data")
+            self._asked(CommandDropped(call=f"{spec.key}/call-2"))
+            asyncio.get_running_loop().call_later(0.1, self.finish, spec.key)
 
 
 def _ends(kind: ExitKind, retry_in_s: float | None = None) -> Outcome:

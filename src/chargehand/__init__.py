@@ -1,3 +1,3 @@
 """Chargehand drives coding agents through an agreed plan and answers for the result."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
