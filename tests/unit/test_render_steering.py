@@ -24,11 +24,12 @@ from chargehand.domain.events import (
     TaskEndAsked,
 )
 from chargehand.domain.evolve import evolve, fold
-from chargehand.domain.outcome import GateStatus, ReportStatus
+from chargehand.domain.outcome import ExitKind, GateStatus, ReportStatus
 from chargehand.domain.plan import Command, GateSpec, Task
 from chargehand.domain.state import RunState
 from chargehand.domain.words import Reason, TaskStatus
 from chargehand.testing.fakes import attempt_result
+from tests.play import Play, a_plan, a_task, ended
 from tests.unit.played import play
 
 FAILS = partial(attempt_result, status=ReportStatus.FAILED, summary="no idea")
@@ -112,3 +113,14 @@ def test_what_is_known_of_a_question():
     assert facts.tried == ("attempt 1: The agent reports failure: no idea", "attempt 2: red: tests")
     text = "\n".join(decision_lines(state, PLAIN, before={"d1": ["asked 4m ago", *facts.tried]}))
     assert "    asked 4m ago\n    attempt 1: " in text
+
+
+def test_a_provider_that_asked_to_wait_has_a_clock():
+    play = Play(a_plan(a_task("a"), a_task("b", "a")))
+    play.begin()
+    play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 90))
+    drawn = board_lines(Board(), play.state, Pen(width=100), play.now + 10, rows=20)
+    assert "the provider of agent asked to wait: 1m20s more" in drawn[0].replace(" 20s", "20s")
+    assert " more" not in drawn[1]
+    later = board_lines(Board(), play.state, Pen(width=100), play.now + 100, rows=20)
+    assert " more" not in later[0]

@@ -91,8 +91,17 @@ def _row(board: Board, state: RunState, record: TaskRecord, now: float) -> tuple
         Cell(text=record.status.value, style=style),
         who,
         duration(now - since) if moving and since is not None else "",
-        Cell(text=_remark(board, record), style="" if moving else "quiet"),
+        Cell(text=_clock(state, record, now) or _remark(board, record), style="" if moving else "quiet"),
     )
+
+
+def _clock(state: RunState, record: TaskRecord, now: float) -> str:
+    """How long a provider still wants to be left alone that a waiting task needs; empty where none does."""
+    if record.status is not TaskStatus.WAITING or state.unmet[record.id]:
+        return ""
+    agent = agent_of(state, record)
+    until = max(record.not_before or 0.0, state.circuits.get(agent, 0.0))
+    return f"the provider of {agent} asked to wait: {duration(until - now)} more" if until > now else ""
 
 
 def _remark(board: Board, record: TaskRecord) -> str:
