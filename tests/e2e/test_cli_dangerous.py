@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_check_names_them(cli: CliWorld):
     plan = cli.plan([task("a", verify=[VERIFY])], gates=[{"id": "clean", "run": CLEAN}])
     done = cli.call("check", plan, "--json")
     found = [row for row in done.document["warnings"] if row["code"] == "dangerous_command"]
-    assert [(row["task"], row["command"]) for row in found] == [(None, CLEAN), ("a", " ".join(VERIFY))]
+    assert [(row["task"], row["command"]) for row in found] == [(None, CLEAN), ("a", shlex.join(VERIFY))]
     assert "deletes a folder" in found[0]["text"]
     assert done.code == 0
 
@@ -76,4 +77,4 @@ def test_a_new_plan_brings_its_own_questions(cli: CliWorld):
     assert done.code == 0, done.stderr
     again = cli.call("resume", "--no-wait", "--json")
     (asked,) = again.document["decisions"]
-    assert (asked["kind"], asked["task"], asked["command"]) == ("command", "a", " ".join(VERIFY))
+    assert (asked["kind"], asked["task"], asked["command"]) == ("command", "a", shlex.join(VERIFY))

@@ -12,7 +12,7 @@ import pytest
 from chargehand.adapters.meter import Auth, MeterSpec, Price, PriceTable, Upstream
 from chargehand.adapters.meter.account import Account
 from chargehand.adapters.meter.cassette import _written, comparable
-from chargehand.adapters.meter.headers import address, onward, returned, tokens_in
+from chargehand.adapters.meter.headers import address, is_plain, onward, returned, tokens_in
 from chargehand.adapters.meter.watching import Watch, decoder, message_in
 from chargehand.dialects import Dialect, TokenUse
 from chargehand.domain.errors import UserError
@@ -322,3 +322,28 @@ def test_secrets_on_a_tape_in_every_form() -> None:
     whole = "ü".encode()
     assert _written([(0.0, whole[:1]), (0.0, whole[1:])], [secret]) == [[0.0, ""], [0.0, "ü"]]
     assert _written([(0.0, b"\xff")], [secret]) == [[0.0, {"base64": "/w=="}]]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/messages", "/v1/chat/completions", "/x/v1/responses", "/v1/models", "/v1/models/org%2Fname"),
+        *("/v1beta/models/gemini-2.5-pro:streamGenerateContent", "/v1/messages/count_tokens", "/v1/models/"),
+    ],
+)
+def test_paths_of_providers_are_plain(path):
+    assert is_plain(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("munity://x/v1/models", "v1/messages", "//evil.example/models", "/v1/files#/v1/messages", "", "/"),
+        *("/v1/files/v1/messages", "/v1/batches%23/v1/messages", "/v1/files%3f/v1/messages", "/v1\\..\\files/models"),
+        *("/%252e%252e/models", "/v1/files;/models", "/v1/../files/models", "/v1/./messages", "/v1/%2e%2e/models"),
+        *("/v1//messages", "/v1/messages\n", "/v1/ messages", "/v1/organization/api_keys", "/V1/FILES/v1/messages"),
+    ],
+)
+def test_a_path_that_two_may_read_differently_is_not_passed(path):
+    """The filter and the provider must see the same: else the real key opens what nobody meters."""
+    assert not is_plain(path)

@@ -79,7 +79,10 @@ class Guarded:
         return await self._ask(found) if isinstance(found, Question) else found
 
     async def _ask(self, question: Question) -> Ruling:
+        """Ask, and wait. What cannot be shown as it would run cannot be answered: a yes is for what was read [I9]."""
         spec, redact = self._spec, self._redactor().text
+        if clean_text(question.command) != question.command:
+            return Ruling(allow=False, reason="It holds characters that nobody sees; write it without them.")
         self._waiting += 1
         self._stirred.set()
         try:
@@ -87,7 +90,7 @@ class Guarded:
                 key=spec.key,
                 task=spec.task,
                 attempt=spec.attempt,
-                command=redact(clean_text(question.command)),
+                command=redact(question.command),
                 why=redact(" ".join(dict.fromkeys(danger.why for danger in question.dangers))),
             )
         finally:

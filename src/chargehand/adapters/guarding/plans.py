@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -40,7 +41,9 @@ def plan_commands(plan: Plan) -> Iterator[tuple[str, Command]]:
 
 
 def plan_dangers(plan: Plan, place: Place) -> list[tuple[str, str, Verdict]]:
-    """The commands that are asked about: (task or gate id, command text, verdict), in the order of the plan.
+    """The commands that are asked about: (task or gate id, exact command, verdict), in the order of the plan.
+
+    A list is written with quotes, so that no two commands have one text.
 
     Whether a sandbox will hold them makes no difference: these are agreed before anything runs.
     """
@@ -52,7 +55,7 @@ def plan_dangers(plan: Plan, place: Place) -> list[tuple[str, str, Verdict]]:
         else:
             verdict = classify_argv([_substituted(word, place) for word in command.argv], place)
         if verdict.kind is not Kind.HARMLESS:
-            found.append((owner, command.text, verdict))
+            found.append((owner, command.argv[0] if command.shell else shlex.join(command.argv), verdict))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -9,7 +10,7 @@ from chargehand.adapters.meter.values import Auth, Upstream
 from chargehand.dialects import Dialect, Errand, Route
 from chargehand.domain.errors import UserError
 
-__all__ = ["address", "is_passed", "onward", "proxy_of", "returned", "tokens_in"]
+__all__ = ["address", "is_passed", "is_plain", "onward", "proxy_of", "returned", "tokens_in"]
 
 _HOP_BY_HOP = frozenset(
     {
@@ -29,6 +30,15 @@ def tokens_in(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]
     return [value for value in (*given, bearer.strip() if scheme.lower() == "bearer" else "") if value]
 
 
+def is_plain(path: str) -> bool:
+    """Whether everybody reads the path alike: from the root, no empty, dotted or hidden parts, nothing that ends it.
+
+    What the meter judges and what the provider is asked for must be the same. A slash in the name of a model may be
+    written `%2F`.
+    """
+    return _PLAIN.fullmatch(path) is not None and not _BARRED.intersection(path.lower().split("/"))
+
+
 def is_passed(method: str, path: str, taken: Route, upstream: Upstream) -> bool:
     """Whether the meter passes a request on: what it can meter, counts, lists of models, and what the settings add.
 
@@ -42,6 +52,10 @@ def is_passed(method: str, path: str, taken: Route, upstream: Upstream) -> bool:
     if method in {"GET", "HEAD"} and "models" in segments:
         return True
     return any(unquote(path).rstrip("/").endswith(ending) for ending in upstream.also)
+
+
+_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~:@-]|%2[Ff]|%3[Aa])+)+/?")
+_BARRED = frozenset({"files", "batches", "organization", "organizations", "uploads", "fine_tuning", "vector_stores"})
 
 
 def address(upstream: Upstream, path: str, query: str) -> str:

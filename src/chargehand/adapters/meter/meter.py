@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from chargehand.adapters.meter.account import Account
 from chargehand.adapters.meter.arrival import Arrival, Question
 from chargehand.adapters.meter.cassette import Player, Recorder
-from chargehand.adapters.meter.headers import address, is_passed, proxy_of, tokens_in
+from chargehand.adapters.meter.headers import address, is_passed, is_plain, proxy_of, tokens_in
 from chargehand.adapters.meter.prices import PriceTable
 from chargehand.adapters.meter.values import Bounds, MeterRecord, MeterSpec, Upstream
 from chargehand.adapters.unix_socket import bound
@@ -193,7 +193,7 @@ class Meter:
             return answer_of(refusal(taken.dialect, 401, text))
         account = self._accounts[key]
         upstream = self._upstreams[account.spec.upstream]
-        if not is_passed(request.method, path, taken, upstream):
+        if not is_plain(path) or not is_passed(request.method, path, taken, upstream):
             text = f"The meter does not pass on {request.method} {path}: only answers, token counts and models."
             return answer_of(refusal(taken.dialect, 404, text))
         admitted = Admitted(account=account, token=token, upstream=upstream, taken=taken, path=path, query=query)
@@ -213,6 +213,8 @@ class Meter:
 
         assert self._session is not None
         url = URL(address(upstream, question.path, question.query), encoded=True)
+        if url.origin() != URL(upstream.base_url).origin():  # the key is for that provider alone
+            raise ValueError(f"{url.host} is not where the provider is.")
         async with self._session.request(
             question.method,
             url,
