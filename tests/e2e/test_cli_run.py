@@ -380,6 +380,8 @@ def test_a_fallback_nobody_defined_is_2(cli: CliWorld):
     done = cli.call("run", plan, *sets, "--json")
     assert (done.code, done.document["error"]["code"]) == (2, "unknown_agent")
     assert "'ghost'" in done.document["error"]["message"]
+    itself = ("--set", "agents.real.command=true", "--set", "agents.real.fallback=real")
+    assert "itself" in cli.call("run", plan, *itself, "--json").document["error"]["message"]
 
 
 def test_an_agent_nobody_defined_is_2_with_the_known_ones(cli: CliWorld):

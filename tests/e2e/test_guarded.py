@@ -146,3 +146,12 @@ def test_an_attempt_that_is_ended_leaves_no_question_and_no_process(each: Execut
     assert result.exit.kind is ExitKind.CANCELLED
     assert len(told) == 1
     assert each.left_behind() == []
+
+
+def test_what_cannot_be_shown_is_not_asked_about(each: Execution):
+    """I9: a yes is for what was read, and nobody reads what a terminal swallows."""
+    agent = program(each, "git push origin main\x1b]; rm -rf /srv/data \x07")
+    result, told = play(each, agent, lambda event: (True, "yes"))
+    ((verdict, why),) = found(each, result)
+    assert (verdict, told) == ("deny", [])
+    assert "nobody sees" in why

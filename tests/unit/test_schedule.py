@@ -170,7 +170,7 @@ def test_why_a_task_waits():
     assert why(play, "c") == "wave 3 starts when wave 1 has ended"
     assert why(play, "a2") == "all 1 slots are taken"
     play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 60))
-    assert why(play, "a") == f"not before {play.now + 60:.0f} (in 60 s)"
+    assert why(play, "a") == "its provider asked to wait for 60 s more"
     play.through("a2")
     play.pass_time(60)
     play.attempt("a", done(ReportStatus.KICKBACK))

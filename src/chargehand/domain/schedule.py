@@ -129,7 +129,7 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
     if state.head is None or state.canary is None:
         return "the canary is not through yet"
     if record.not_before is not None and record.not_before > now:
-        return f"not before {record.not_before:.0f} (in {record.not_before - now:.0f} s)"
+        return f"its provider asked to wait for {record.not_before - now:.0f} s more"
     if state.wave is not None and state.wave_of[record.id] > state.wave:
         return f"wave {state.wave_of[record.id]} starts when wave {state.wave} has ended"
     agent = agent_for(state, record, now)

@@ -138,7 +138,8 @@ class Engine:
     def _rule(self, answer: DecisionAnswered) -> None:
         """An agent waits for this answer; it is on the record by now."""
         allow = answer.choice == "approve"
-        text = answer.note or ("Somebody said yes to this one." if allow else "Somebody said no: go on without it.")
+        refusal = "Nobody is there to be asked" if answer.by == "unattended" else "Somebody said no"
+        text = answer.note or ("Somebody said yes to this one." if allow else f"{refusal}: go on without it")
         self._ports.fleet.rule(answer.call, allow=allow, text=text)
 
     def _take_requests(self, now: float) -> None:

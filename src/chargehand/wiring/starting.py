@@ -37,6 +37,8 @@ def settle_agents(plan: Plan, settings: Settings, cwd: Path) -> tuple[Plan, str,
     default = settings.agent or plan.defaults.agent or (known[0] if len(known) == 1 else None)
     hint = "Define it under [agents.NAME] in chargehand.toml, or give --agent-command."
     for agent in agents:
+        if agent.fallback == agent.name:
+            raise UserError(f"Agent {agent.name} falls back to itself.", code="unknown_agent", hint=hint)
         if agent.fallback is not None and agent.fallback not in known:
             text = f"Agent {agent.name} falls back to {agent.fallback!r}, which is not defined."
             raise UserError(text, code="unknown_agent", hint=hint)
