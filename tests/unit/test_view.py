@@ -142,7 +142,7 @@ def test_why_answers_for_every_state():
     play.integrate("a")
     assert why(play.state, "a", play.now) == "It is integrated: its change is on the integration branch."
     play.attempt("c", ended(ExitKind.RATE_LIMITED, retry_at=play.now + 9))
-    assert why(play.state, "c", play.now).endswith("(in 9 s). Last: The provider asked to wait.")
+    assert why(play.state, "c", play.now).endswith("for 9 s more. Last: The provider asked to wait.")
     play.attempt("d", done(ReportStatus.KICKBACK, summary="wrong"))
     assert why(play.state, "d", play.now).startswith("It waits for your answer to d1 (skip | stop): The agent returns")
     play.merge("b")
