@@ -44,11 +44,11 @@ def test_files_and_commands_go_to_the_tools_that_are_offered(run: Any, speech: S
     async def play() -> None:
         plan = scenario({"together": [{"write": {"path": "a.txt", "text": "one\n"}}, {"run": "ls -l"}]})
         async with ModelServer(plan) as server:
-            prompt = "Working directory: /work/tree\nDo it."
+            prompt = "Working directory: /srv/tree\nDo it."
             answer = await ask(server.url, speech, streams=streams, prompt=prompt)
             assert server.wrong == []
         (writer, written), (runner, ran) = answer.calls
-        assert json.loads(written) == {"file_path": "/work/tree/a.txt", "content": "one\n"}
+        assert json.loads(written) == {"file_path": "/srv/tree/a.txt", "content": "one\n"}
         assert json.loads(ran) == {"command": "ls -l"}
         assert writer.lower().startswith("write")
         assert runner in {"Bash", "shell", "bash", "run_shell_command"}
@@ -386,11 +386,11 @@ def test_tools_of_many_agents(run: Any) -> None:
 @pytest.mark.parametrize(
     ("told", "folder"),
     [
-        ("Working directory: /work/tree", "/work/tree/"),
-        (" - Primary working directory: /work/my tree\n - more", "/work/my tree/"),
-        ("I'm currently working in the directory: /work/tree.", "/work/tree/"),
-        ("<environment_context>\n  <cwd>/work/tree</cwd>\n", "/work/tree/"),
-        ("Your current directory is: `/work/tree`", "/work/tree/"),
+        ("Working directory: /srv/tree", "/srv/tree/"),
+        (" - Primary working directory: /srv/my tree\n - more", "/srv/my tree/"),
+        ("I'm currently working in the directory: /srv/tree.", "/srv/tree/"),
+        ("<environment_context>\n  <cwd>/srv/tree</cwd>\n", "/srv/tree/"),
+        ("Your current directory is: `/srv/tree`", "/srv/tree/"),
         ("the working directory</description>", ""),
         ("Stay in the working directory, use /tmp for the rest", ""),
         ("your working directory: see above", ""),

@@ -54,7 +54,7 @@ _VOLATILE = (
 def comparable(document: object, scrub: Iterable[tuple[str, str]] = ()) -> Any:
     """A body without what differs each time: ids, times, hashes, and what `scrub` names."""
     given = [pair for pair in scrub if pair[0]]
-    # A path also names a folder of its own in some agents' homes: /work/tree, -work-tree.
+    # A path also names a folder of its own in some agents' homes: /srv/tree, -srv-tree.
     given += [(re.sub(r"[^A-Za-z0-9]", "-", text), stands_for) for text, stands_for in given if text.startswith("/")]
     pairs = tuple(sorted(given, key=lambda pair: -len(pair[0])))
 
