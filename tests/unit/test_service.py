@@ -356,3 +356,15 @@ def test_a_copied_run_is_refused_by_all_that_would_change_it():
     assert isinstance(found["copy"], UnreadableRun)
     assert isinstance(found["r"], RunSummary)
     assert office.drive(office.service.take_up("r")).finished.verdict is RunVerdict.FINISHED
+
+
+def test_a_stale_answer_in_the_inbox_of_a_run_that_nobody_drives_is_settled_without_a_word():
+    """I9: it comes to nothing, and is never found again."""
+    office = Office(fails, fails)
+    office.drive()
+    inbox = office.store.inboxes["r"]
+    inbox.put(Request(id="stale", kind=RequestKind.ANSWER, decision="d9", choice="retry", by="me"))
+    before = len(office.store.journals["r"].records)
+    office.service.request("r", a_request(RequestKind.PAUSE))
+    assert inbox.pending() == []
+    assert len(office.store.journals["r"].records) == before + 2
