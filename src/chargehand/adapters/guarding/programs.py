@@ -7,6 +7,7 @@ import binascii
 import re
 from functools import cache
 
+from chargehand.adapters.guarding.arguments import look_at_arguments
 from chargehand.adapters.guarding.code import CODE
 from chargehand.adapters.guarding.files import FILES
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
@@ -62,6 +63,7 @@ def follow_program(call: Call, look: Look) -> Out:
         call = call.of((name, *call.args))
     _secrets(name, call, look)
     handler = _table().get(name)
+    look_at_arguments(name, call, look, known=handler is not None)
     out = handler(call, look) if handler is not None else None
     return out or _printed(name, call, look)
 

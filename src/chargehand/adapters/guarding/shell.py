@@ -338,6 +338,7 @@ class Shell:
         place, scope = self._look.place, call.scope
         if (
             call.argv[0] == "popd"
+            or (call.argv[0] == "pushd" and not targets)
             or target == "-"
             or target.startswith("+")
             or UNKNOWN in target
@@ -345,7 +346,13 @@ class Shell:
         ):
             scope.cwds = (UNKNOWN,)
         else:
-            scope.cwds = some([place.full(target, cwd) for cwd in scope.cwds])
+            found = [folder for value in scope.variables.get("CDPATH", ()) for folder in value.split(":")]
+            if target.startswith(("/", "~", ".")):
+                found = []
+            tried = [
+                place.full(folder, cwd) if UNKNOWN not in folder else UNKNOWN for folder in found for cwd in scope.cwds
+            ]
+            scope.cwds = some([place.full(target, cwd) for cwd in (*scope.cwds, *tried)])
         return NOTHING
 
     # -- redirections ---------------------------------------------------------------------------------
