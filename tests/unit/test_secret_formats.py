@@ -63,6 +63,30 @@ def test_the_format_of_a_key_is_known_wherever_it_stands(key, kind):
         assert any(each.value in key or key in each.value for each in spot([line], [1]))
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("line", ["secret{}", "secret_{}", "SECRET_{}", "{}_secret", "x={};{}", "{}secret", "aB3{}"])
+def test_a_key_next_to_a_word_is_not_shown(key, line):
+    """Whatever stands right beside a key, with nothing in between: `show --diff` does not show it."""
+    shown = without_secrets(f"+{line.format(key, key)}\n+next")
+    assert key[: max(12, len(key) * 2 // 3)] not in shown
+    assert shown.endswith("\n+next")
+
+
+def test_two_keys_side_by_side_are_both_hidden():
+    aws, github = "AKIA" + made(16, string.ascii_uppercase + string.digits), "ghp_" + made(36)
+    for text in (aws + github, github + aws, f"secret{aws}", f"SECRET{aws}SECRET", f"secret: {github}, {aws}"):
+        shown = without_secrets(text)
+        assert aws not in shown
+        assert github not in shown
+
+
+def test_an_aws_key_in_a_name_counts_as_one():
+    aws = "AKIA" + made(16, string.ascii_uppercase + string.digits)
+    assert kinds(f"secret{aws}") == kinds(f"secret_{aws}_old") == kinds(f"{aws}secret") == {"AWS Access Key"}
+    assert kinds(f"MFRGG{aws}MFRGG") == set(), "base32 of something else"
+    assert without_secrets("secretAKIAIOSFODNN7EXAMPLE") == "secretAKIAIOSFODNN7EXAMPLE"
+
+
 def test_the_secret_half_of_an_aws_key_is_known_by_its_name():
     assert kinds(f"aws_secret_access_key = {made(40)}") == {"AWS Access Key"}
     assert kinds(f"aws key commit: {made(40, '0123456789abcdef')}") == set()

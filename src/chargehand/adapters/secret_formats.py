@@ -13,7 +13,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from chargehand.domain.secrecy import SHORTEST_SECRET, Vault, secret_values
+from chargehand.domain.secrecy import REDACTED, SHORTEST_SECRET, Vault, secret_values
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
@@ -26,18 +26,34 @@ HINT = re.compile(
 )
 """A text without this holds nothing that could be spotted: most need not be looked at closely."""
 
-_OWN = (
-    ("Anthropic API Key", re.compile(r"\bsk-ant-[a-z0-9]{2,}-[\w-]{20,}")),
-    ("OpenAI API Key", re.compile(r"\bsk-(?:(?:proj|svcacct|admin)-[\w-]{40,}|[\w-]{20,}T3BlbkFJ[\w-]{20,})")),
-    ("Google API Key", re.compile(r"\bAIza[\w-]{35}(?![\w-])")),
-    ("Google OAuth Secret", re.compile(r"\bGOCSPX-[\w-]{28}(?![\w-])")),
-    ("GitHub Token", re.compile(r"\b(?:gh[pousr]_\w{36}|github_pat_\w{22,})")),
-    ("npm Token", re.compile(r"\bnpm_[A-Za-z0-9]{36}(?![A-Za-z0-9])")),
-    ("GitLab Token", re.compile(r"\bgl(?:pat|ptt|dt|rt|oas|cbt|soat|agent)-[\w-]{20,}")),
-    ("Slack Token", re.compile(r"\b(?:xapp|xoxe(?:\.xox[bp])?)-\d-[\w-]{20,}")),
-    ("PyPI Token", re.compile(r"\bpypi-AgE[\w-]{50,}")),
-    ("Hugging Face Token", re.compile(r"\bhf_[A-Za-z]{34}\b")),
+_FORMATS = (
+    ("AWS Access Key", r"(?:A3T[A-Z0-9]|A[BKS]IA|ACCA)[0-9A-Z]{16}", r"(?![A-Z0-9])"),
+    ("Anthropic API Key", r"sk-ant-[a-z0-9]{2,}-[\w-]{20,}", ""),
+    ("OpenAI API Key", r"sk-(?:(?:proj|svcacct|admin)-[\w-]{40,}|[\w-]{20,}T3BlbkFJ[\w-]{20,})", ""),
+    ("Google API Key", r"AIza[\w-]{35}", r"(?![\w-])"),
+    ("Google OAuth Secret", r"GOCSPX-[\w-]{28}", r"(?![\w-])"),
+    ("GitHub Token", r"(?:gh[pousr]_\w{36}|github_pat_\w{22,})", ""),
+    ("npm Token", r"npm_[A-Za-z0-9]{36}", r"(?![A-Za-z0-9])"),
+    ("GitLab Token", r"gl(?:pat|ptt|dt|rt|oas|cbt|soat|agent)-[\w-]{20,}", ""),
+    ("Slack Token", r"(?:xapp|xoxe(?:\.xox[bp])?)-\d-[\w-]{20,}", ""),
+    ("Slack Token", r"xox[abeoprs]-\d{6,}-[\w-]{10,}", ""),
+    ("PyPI Token", r"pypi-AgE[\w-]{50,}", ""),
+    ("Hugging Face Token", r"hf_[A-Za-z]{34}", r"(?![A-Za-z0-9])"),
 )
+"""Kind, form, and what may not follow where nothing but the key is meant."""
+
+_FRONTS = {"AWS Access Key": r"(?<![A-Z0-9])"}  # a word in small letters may stand right before or behind it
+_OWN = tuple(
+    (kind, re.compile(_FRONTS.get(kind, r"(?<![A-Za-z0-9])") + form + behind)) for kind, form, behind in _FORMATS
+)
+_ELSEWHERE = (
+    r"[sr]k_live_[0-9a-zA-Z]{24,}",
+    r"SG\.[\w-]{22}\.[\w-]{43}",
+    r"eyJ[\w-]{10,}\.eyJ[\w-]{4,}\.[\w-]{8,}",
+)
+_ANYWHERE = re.compile("|".join((*(form for _, form, _ in _FORMATS), *_ELSEWHERE)))
+"""Whatever stands around them: too much for a gate, but what is shown loses nothing by it."""
+
 _PLUGINS = (
     ("aws", "AWSKeyDetector"),
     ("slack", "SlackDetector"),
@@ -146,4 +162,13 @@ def without_secrets(text: str) -> str:
         return text
     lines = text.split("\n")
     found = [spotted.value for spotted in spot(lines, range(1, len(lines) + 1))]
-    return Vault(found).text(text) if found else text
+    shown = (Vault(found).text(text) if found else text).split("\n")
+    whole = len(shown) == len(lines)  # else a key of several lines is gone, and nothing is said of its lines
+    return "\n".join(
+        line if whole and is_excused(lines, number) else _ANYWHERE.sub(_unless_made_up, line)
+        for number, line in enumerate(shown, 1)
+    )
+
+
+def _unless_made_up(found: re.Match[str]) -> str:
+    return found[0] if _MADE_UP.search(found[0]) else REDACTED
