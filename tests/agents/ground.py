@@ -58,6 +58,9 @@ class Ground:
         self.repo.write("README.md", "A project.\n")
         self.repo.commit("base")
         self.environ = {**environ, "XDG_STATE_HOME": str(folder / "state"), "PROVIDER_KEY": KEY}
+        self.config = folder / "config" / "chargehand"  # the user's: a project's file names no keys and no providers
+        self.config.mkdir(parents=True)
+        self.environ["XDG_CONFIG_HOME"] = str(self.config.parent)
         self.environ |= {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "PYTHONWARNINGS": "error"}
         self.number = f"{3600 + os.getpid() % 1000}.{time.time_ns() % 1_000_000:06}"
         self.document: dict[str, Any] = {}
@@ -96,7 +99,7 @@ class Ground:
                 f"[agents.{program.kind}]",
                 *(f"{name} = {json.dumps(value)}" for name, value in settings.items()),
             ]
-        (self.repo.path / "chargehand.toml").write_text("\n".join(lines) + "\n", "utf-8")
+        (self.config / "config.toml").write_text("\n".join(lines) + "\n", "utf-8")
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start `chargehand`, in a session of its own."""

@@ -42,7 +42,7 @@ def provider(*steps: Mapping[str, Any]) -> Iterator[ModelServer]:
 
 
 def define(cli: CliWorld, url: str, **changes: Any) -> None:
-    """The agent of the settings, named `fake`."""
+    """The agent of the user's settings, named `fake`."""
     program = cli.folder / "fake-agent"
     program.write_text(VERSION.replace("{python}", sys.executable) + _PROGRAM)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -55,7 +55,10 @@ def define(cli: CliWorld, url: str, **changes: Any) -> None:
     }
     values |= changes
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None]
-    cli.repo.write("chargehand.toml", "\n".join(["[agents.fake]", *lines, ""]))
+    settings = cli.folder / "config" / "chargehand" / "config.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("\n".join(["[agents.fake]", *lines, ""]))
+    cli.environ["XDG_CONFIG_HOME"] = str(settings.parent.parent)
 
 
 def trial(cli: CliWorld, *words: str) -> Done:

@@ -145,6 +145,14 @@ def project(folder: Path, text: str, name: str = "chargehand.toml") -> Path:
     return folder
 
 
+def mine(folder: Path, text: str) -> dict[str, str]:
+    """An environment whose user's file says this."""
+    file = folder / "xdg" / "chargehand" / "config.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return {**HOME, "HOOK": "https://x", "XDG_CONFIG_HOME": str(folder / "xdg")}
+
+
 def load(folder: Path | None = None, **more: Any) -> Settings:
     return load_settings(folder, more.pop("env", HOME), more.pop("sets", ()), more.pop("flags", {}), **more)
 
@@ -165,7 +173,7 @@ def test_without_any_source_there_are_defaults(tmp_path: Path) -> None:
 
 
 def test_every_option_of_a_file(tmp_path: Path) -> None:
-    found = load(project(tmp_path, FULL), env={**HOME, "HOOK": "https://x"}, cwd=Path("/here"))
+    found = load(tmp_path, env=mine(tmp_path, FULL), cwd=Path("/here"))
     assert found == Settings(
         jobs=8,
         agent="claude",
@@ -235,8 +243,8 @@ def test_every_option_of_a_file(tmp_path: Path) -> None:
 
 
 def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
-    file = project(tmp_path, FULL) / "chargehand.toml"
-    rows = {key: (value, source) for key, value, source in load(tmp_path, env={**HOME, "HOOK": "https://x"}).explain()}
+    file = tmp_path / "xdg" / "chargehand" / "config.toml"
+    rows = {key: (value, source) for key, value, source in load(tmp_path, env=mine(tmp_path, FULL)).explain()}
     assert rows["jobs"] == ("8", f"{file}:1")
     assert rows["unattended"] == ("true", f"{file}:6")
     assert rows["defaults.limits.usd"] == ("1.5", f"{file}:16")
@@ -385,8 +393,6 @@ def test_names_of_options() -> None:
             "Did you mean 'on'?",
         ),
         ("[[gates]]\nid = 'x'\nrun = 'y'\n[[gates]]\nid = 'x'\nrun = 'y'", 1, "bad_setting", "used twice", "Rename"),
-        ("[agents.a]\nkey = 'abc'", 2, "bad_setting", "agents.a.key is no reference to a variable.", "env:NAME"),
-        ("[agents.a]\nkey = 'env:A B'", 2, "bad_setting", "agents.a.key is no reference to a variable.", "env:NAME"),
         (
             "[agents.a]\nargs = ['ghp_aaaaaaaaaaaaaaaaaaaaaaaaaaaa']",
             2,
@@ -442,6 +448,8 @@ def test_empty_tables_and_files_are_fine(tmp_path: Path) -> None:
         ({"sets": ["nope=x"]}, "--set nope: The setting 'nope' is unknown."),
         ({"sets": ["jobs=x"]}, "--set jobs: jobs: Expected a whole number"),
         ({"sets": ["sandbox.read=[x"]}, "--set sandbox.read: sandbox.read: It begins with '['"),
+        ({"sets": ["agents.a.key=abc"]}, "--set agents.a.key: agents.a.key is no reference to a variable."),
+        ({"sets": ["agents.a.key=env:A B"]}, "agents.a.key is no reference to a variable."),
         ({"sets": ["setup.key=a"]}, "--set setup.key: setup.key is set"),
         ({"env": {"CHARGEHAND_JOBS": "x"}}, "environment CHARGEHAND_JOBS: jobs: Expected"),
         ({"flags": {"jobs": "x"}}, "--jobs: jobs: Expected"),
@@ -554,8 +562,7 @@ def test_without_settings_the_plan_stays(tmp_path: Path) -> None:
 
 
 def test_files_fill_in_what_the_plan_does_not_say(tmp_path: Path) -> None:
-    project(tmp_path, FULL)
-    plan = merged(tmp_path, env={**HOME, "HOOK": "https://x"})
+    plan = merged(tmp_path, env=mine(tmp_path, FULL))
     assert (plan.profile, plan.barrier) == ("sendit", Barrier.NONE)
     assert plan.features == Features(code_review=False, holistic=True)
     assert plan.setup == SetupSpec(run=Command(argv=("pip", "install")), key=("requirements.txt",), keep=(".venv",))

@@ -14,8 +14,9 @@ from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.plan import Command, EnvSpec, GateSpec, Limits, SetupSpec
 from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.convert import gate_of
-from chargehand.settings.options import OPTIONS, env_name
-from chargehand.settings.sources import Gathered, gather
+from chargehand.settings.options import OPTIONS
+from chargehand.settings.sources import Gathered, gather, user_file
+from chargehand.settings.trust import Refusal, not_of_a_project
 from chargehand.settings.values import Commands, Defaults, Metering, Notify, Rank, Sandbox, Settings, Value
 
 __all__ = ["SettingsInvalid", "load_settings"]
@@ -49,8 +50,11 @@ def load_settings(
     """
     found, warnings = gather(repo_root, env, sets, flags or {})
     here = cwd or Path.cwd()
-    reader = _Reader(found, env, here, repo_root or here)
+    root = repo_root or here
+    reader = _Reader(found, env, here, root)
     settings = reader.settings()
+    for refusal in not_of_a_project(found, root=root, state_dir=settings.state_dir, own_file=user_file(env)):
+        reader.refuse(refusal)
     if found.problems:
         raise SettingsInvalid(found.problems)
     return replace(settings, warnings=(*warnings, *reader.warnings))
@@ -93,7 +97,9 @@ class _Reader:
             setup=self._setup(),
             env=self._env_spec(),
             commands=Commands(
-                build=self.get("commands.build"), test=self.get("commands.test"), approved=self._approved()
+                build=self.get("commands.build"),
+                test=self.get("commands.test"),
+                approved=tuple(self.get("commands.approved", ())),
             ),
             sandbox=self._sandbox(),
             agents=self._agents(),
@@ -158,13 +164,8 @@ class _Reader:
         )
 
     def _metering(self) -> Metering:
-        """A cassette takes in what is said, or says it in a provider's place: no file of a repository names one."""
         cassettes = ("meter.record", "meter.replay")
         set_ones = [key for key in cassettes if self.get(key)]
-        for key in set_ones:
-            if self._found.values[key].rank is Rank.PROJECT:
-                hint = f"Name it in your own settings file, or with {env_name(key)}."
-                self._wrong(key, f"{key} names a cassette and cannot be set by a project's file.", hint)
         if len(set_ones) > 1:
             self._wrong(set_ones[0], "meter.record and meter.replay are both set.", "Keep one of them.")
         return Metering(
@@ -234,24 +235,11 @@ class _Reader:
             self._wrong(key, f"{key} is no URL that begins with https:// or http://.", "")
         return url or None
 
-    def _approved(self) -> tuple[str, ...]:
-        """A yes is a person's to give: a file that comes with a repository cannot."""
-        key = "commands.approved"
-        texts = tuple(self.get(key, ()))
-        if texts and self._found.values[key].rank is Rank.PROJECT:
-            hint = "Name them in your own settings file, or with CHARGEHAND_COMMANDS_APPROVED."
-            self._wrong(key, f"{key} is a yes of yours and cannot be set by a project's file.", hint)
-        return texts
-
     def _notify_command(self) -> Command | None:
-        """It runs outside every sandbox, so a file that comes with a repository does not name it."""
         key = "notify.command"
         command: Command | None = self.get(key)
         if command is None:
             return None
-        if self._found.values[key].rank is Rank.PROJECT:
-            hint = "Name it in your own settings file, or with CHARGEHAND_NOTIFY_COMMAND."
-            self._wrong(key, f"{key} runs outside the sandbox and cannot be set by a project's file.", hint)
         if not command.shell:
             return command
         try:
@@ -262,6 +250,10 @@ class _Reader:
 
     def _warn(self, key: str, message: str) -> None:
         self.warnings.append(self._problem("unset_variable", key, message, "", Severity.WARNING))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note a setting that its source cannot say."""
+        self._wrong(refusal.key, refusal.message, refusal.hint)
 
     def _wrong(self, key: str, message: str, hint: str) -> None:
         self._found.problems.append(self._problem("bad_setting", key, message, hint))

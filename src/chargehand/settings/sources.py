@@ -58,9 +58,13 @@ class _Source:
 
 @dataclass(slots=True, kw_only=True)
 class Gathered:
-    """What the sources said so far: the strongest value of each key, and what was wrong."""
+    """What the sources said so far: the strongest value of each key, and what was wrong.
+
+    `before` has what was said of the keys that the project's file says, too, by weaker sources.
+    """
 
     values: dict[str, Value] = field(default_factory=dict)
+    before: dict[str, Value] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def take(self, path: KeyPath, raw: Any, source: _Source) -> None:
@@ -85,6 +89,8 @@ class Gathered:
             message = no.message if option.key == "gates" else f"{key}: {no.message}"
             self.problems.append(source.problem("bad_setting", message, no.hint, inner))
             return
+        if source.rank is Rank.PROJECT and key in self.values:
+            self.before[key] = self.values[key]
         self.values[key] = Value(key=key, value=value, shown=_shown(raw), source=source.place(path), rank=source.rank)
 
 
