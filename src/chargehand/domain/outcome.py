@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chargehand.domain.line import Restoration
+from chargehand.domain.review import Review
+
 __all__ = [
+    "LOOKERS",
+    "REVIEWERS",
     "AgentExit",
     "AttemptResult",
     "Blocker",
@@ -49,6 +54,13 @@ class Role(StrEnum):
     FIXER = "fixer"
     FITTER = "fitter"
     RESEARCHER = "researcher"
+
+
+REVIEWERS = frozenset({Role.SPEC_REVIEWER, Role.QUALITY_REVIEWER, Role.HOLISTIC_REVIEWER})
+"""Those who judge a tree and change nothing [I7]."""
+
+LOOKERS = REVIEWERS | {Role.FITTER, Role.RESEARCHER}
+"""Those who work on a copy that is thrown away: what counts is what they say."""
 
 
 # -- claims ---------------------------------------------------------------------------------------
@@ -249,7 +261,9 @@ class AttemptResult:
     `report_problem` says why there is no report; `seal_problem` why nothing could be sealed; `output` is the
     end of what the agent printed (redacted, at most 2,000 characters); `log` a path below the run's folder;
     `context` is (name, text) of what a NEEDS_CONTEXT report asked for and the repository could give; `session` the
-    conversation of the agent, and `model` the one it spoke to, where that is told.
+    conversation of the agent, and `model` the one it spoke to, where that is told. Those who only look leave nothing
+    sealed: `review` is what a reviewer came to, `restoration` what a fitter answers (`report_problem`: why there is
+    none).
     """
 
     exit: AgentExit
@@ -264,6 +278,8 @@ class AttemptResult:
     context: tuple[tuple[str, str], ...] = ()
     session: str = ""
     model: str = ""
+    review: Review | None = None
+    restoration: Restoration | None = None
 
 
 # -- gates ----------------------------------------------------------------------------------------
@@ -292,7 +308,10 @@ class GateResult:
     """One gate on one tree; counts for that tree only [I7].
 
     `failed_tests` are test ids from JUnit XML, None when there are none to read; `tail` is the end of the
-    output (at most 50 lines, normalised); `log` a path below the run's folder.
+    output (at most 50 lines, normalised); `log` a path below the run's folder. `flaky` are tests (or the gate itself)
+    that failed and then passed unchanged; `vanished` tests that ran before the change and no longer do; `tests` the
+    file below the run's folder with all test ids. `cached` names the run whose result on the same tree this is;
+    `output_sha256` and `environment` are the fingerprints of what it printed and of what it ran in.
     """
 
     gate: str
@@ -306,6 +325,12 @@ class GateResult:
     failed_tests: tuple[str, ...] | None = None
     wall_s: float = 0.0
     log: str = ""
+    flaky: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    tests: str = ""
+    cached: str = ""
+    output_sha256: str = ""
+    environment: str = ""
 
 
 # -- integration ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 from chargehand.ports.attempts import Agent, AttemptSpec, Fleet, Launch, MeterAccess, OnOutput, Places, Recovered
 from chargehand.ports.checkouts import (
     Check,
+    FixJob,
     GateJob,
     Gates,
     Integrator,
@@ -51,6 +52,7 @@ __all__ = [
     "Clock",
     "EventKind",
     "EventReader",
+    "FixJob",
     "Fleet",
     "GateJob",
     "Gates",

@@ -35,6 +35,9 @@ class AttemptSpec:
     what it names for reading (given as context on demand); `agent` names an agent of the settings; `inputs` are
     (path, text) of plan and spec files copied read-only and never sealed. `session` names an earlier conversation of
     the agent that is gone on with; `turns`, `tokens` and `usd` bound what it may use (None: no bound of this kind).
+    `ruled` is what people said of dangerous commands before it starts: the exact text, and whether it may run, once.
+    Those who only look (`outcome.LOOKERS`) get a copy of `commit`, whose tree is `tree`, that is thrown away; `since`
+    is where the difference begins that they are shown (empty: `base`). `gate` is what a fitter is asked about.
     """
 
     key: str
@@ -60,6 +63,11 @@ class AttemptSpec:
     turns: int | None = None
     tokens: int | None = None
     usd: float | None = None
+    ruled: tuple[tuple[str, bool], ...] = ()
+    commit: str = ""
+    tree: str = ""
+    since: str = ""
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +147,7 @@ class Places:
     brief: Path
     result: Path
     previous: Path | None = None
+    diff: Path | None = None
     port_base: int = 0
     meter: MeterAccess | None = None
     hook: tuple[str, ...] = ()

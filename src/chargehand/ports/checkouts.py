@@ -17,6 +17,7 @@ from chargehand.domain.plan import Command, EnvSpec, SetupSpec
 
 __all__ = [
     "Check",
+    "FixJob",
     "GateJob",
     "Gates",
     "Integrator",
@@ -93,13 +94,22 @@ class Workspaces(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One command that must exit 0; `advisory` runs it for the record."""
+    """One command that must exit 0.
+
+    `env` is added to its environment. With `rerun` a failure is run once more, unchanged: a check that passes then is
+    green and its `flaky` says so. `baseline` names the file of test ids (`GateResult.tests`) of the tree before; with
+    it, tests that passed there and do not run any more make the check fail (`vanished`), unless `may_vanish`.
+    """
 
     id: str
     run: Command
     wall_s: float
     idle_s: float | None = None
     junit: bool = False
+    env: tuple[tuple[str, str], ...] = ()
+    rerun: bool = False
+    baseline: str = ""
+    may_vanish: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,10 @@ class GateJob:
     """Checks on one commit, in order, in one clean checkout after `setup`.
 
     `base` is where the change began; with `syntax` the files changed since are parsed first. `stop_early`
-    ends the job at the first check that does not pass.
+    ends the job at the first check that does not pass. With `red_first` the verify checks (ids `verify-N`) and checks
+    with test ids run on the base with the change's `tests` (patterns, else all test files of the change) laid over it:
+    result `red-first` passes when something failed there. With `overlay` they run on the commit with the base's tests
+    laid over it: result `overlay`. `cache` lets a result of the same tree, command and environment stand for a run.
     """
 
     key: str
@@ -122,6 +135,31 @@ class GateJob:
     env: EnvSpec = EnvSpec()
     syntax: bool = False
     stop_early: bool = False
+    red_first: bool = False
+    overlay: bool = False
+    tests: tuple[str, ...] = ()
+    cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixJob:
+    """Commands that mend a tree by themselves (`fix` of gates), run in order in a clean checkout of `commit`.
+
+    `paths` are the files of the change: only they may differ afterwards, the rest is put back. `ref` keeps the result.
+    """
+
+    key: str
+    run: str
+    task: str
+    attempt: int
+    commit: str
+    base: str
+    commands: tuple[Check, ...]
+    paths: tuple[str, ...]
+    ref: str
+    message: str
+    setup: SetupSpec | None = None
+    env: EnvSpec = EnvSpec()
 
 
 class Gates(Protocol):
@@ -129,6 +167,10 @@ class Gates(Protocol):
 
     async def run(self, job: GateJob) -> tuple[GateResult, ...]:
         """One result per check that was run (`setup` and `syntax` included, in front), in order."""
+        ...
+
+    async def fix(self, job: FixJob) -> Sealed | None:
+        """Run the commands and seal what they changed on top of `job.commit`; None when nothing of it differs."""
         ...
 
     async def cancel(self, key: str) -> None:

@@ -1,0 +1,148 @@
+"""Judgements: what a reviewer says of a change, and what the runtime established about it (SPEC 4).
+
+A verdict is a claim about one tree. It counts for that tree only [I7], and only as far as it holds: what it says is
+there is looked up, and the commands it names are run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = [
+    "BLOCKING",
+    "Criterion",
+    "Finding",
+    "Judged",
+    "Parked",
+    "Probe",
+    "Review",
+    "Ruling",
+    "Severity",
+    "Stage",
+    "Verdict",
+    "VoidWhy",
+]
+
+
+class Stage(StrEnum):
+    """What a review asks: does it do what the task says; is it good; do the parts fit together."""
+
+    SPEC = "spec"
+    QUALITY = "quality"
+    HOLISTIC = "holistic"
+
+
+class Severity(StrEnum):
+    """How much a finding weighs; `critical` and `major` keep a change from landing."""
+
+    CRITICAL = "critical"
+    MAJOR = "major"
+    MINOR = "minor"
+    NOTE = "note"
+
+
+BLOCKING = frozenset({Severity.CRITICAL, Severity.MAJOR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One remark. `line` counts from 1; `clause` is the part of task or standard it appeals to.
+
+    `resolved` is what a later round says of a frozen finding (None: nothing).
+    """
+
+    id: str
+    severity: Severity
+    claim: str
+    file: str = ""
+    line: int | None = None
+    clause: str = ""
+    evidence_command: str = ""
+    resolved: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """What a verdict says of one acceptance criterion."""
+
+    criterion: str
+    met: bool
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a reviewer wrote (`chargehand-verdict/1`). `extra` is a JSON object with keys this version does not know."""
+
+    passed: bool
+    criteria: tuple[Criterion, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    summary: str = ""
+    extra: str = "{}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """An evidence command, run by the runtime; `exit_code` None with `refused` or a fault as the reason."""
+
+    finding: str
+    command: str
+    exit_code: int | None = None
+    tail: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What came of a reviewer's attempt.
+
+    `problem` says why there is no verdict. `located` are the ids of findings that name an existing file and line of
+    the judged tree. `violations` say what the reviewer changed: with any, the verdict is void [I7].
+    """
+
+    verdict: Verdict | None = None
+    problem: str = ""
+    located: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    violations: tuple[str, ...] = ()
+
+
+class VoidWhy(StrEnum):
+    """Why a review came to nothing; each has its own bound."""
+
+    WAIT = "wait"  # rate limit, quota, provider down: not a review
+    LOST = "lost"  # cancelled or lost worker: not a review
+    MALFORMED = "malformed"  # no verdict, or one that does not hold together
+    VIOLATED = "violated"  # the reviewer changed something
+
+
+class Ruling(StrEnum):
+    """Why a finding does not keep the change from landing."""
+
+    MINOR = "minor"  # its own severity
+    LATE = "late"  # raised after round 1, about something the fix did not touch
+    NOWHERE = "nowhere"  # it names no existing file and line
+    HUMAN = "human"  # a person took the change as it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A finding that is told in the report and holds nothing up, with the ruling."""
+
+    stage: Stage
+    finding: Finding
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A verdict that counted: which tree, by whom. `carried`: taken over from the tree before the last fix."""
+
+    stage: Stage
+    tree: str
+    passed: bool
+    attempt: int
+    agent: str = ""
+    model: str = ""
+    carried: bool = False
