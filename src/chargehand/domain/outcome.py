@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from chargehand.domain.line import Restoration
 from chargehand.domain.review import Review
+from chargehand.domain.test_changes import TestChange
 
 __all__ = [
     "LOOKERS",
@@ -236,7 +237,8 @@ class Sealed:
     `present` lists the declared literal paths that exist in the tree; `placeholders` are added lines that
     look unfinished, as `path:line: text`; `checkout_changed` and `config_changed` tell of changes in the
     user's repository during the attempt, looked at only where no sandbox held it. `secrets` are places where the
-    change adds what must not be landed, as `path:line: kind`, never the value.
+    change adds what must not be landed, as `path:line: kind`, never the value. `test_changes` are places where it
+    touches the tests that judge it (item 4).
     """
 
     base: str
@@ -252,6 +254,7 @@ class Sealed:
     checkout_changed: tuple[str, ...] = ()
     config_changed: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    test_changes: tuple[TestChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
