@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from chargehand.domain.commands import Request, RequestKind, take
+import pytest
+
+from chargehand.domain.asking import held_attempts, lapse_calls
+from chargehand.domain.brief import compose
+from chargehand.domain.commands import Request, RequestKind, obey, take
 from chargehand.domain.decide import to_end
-from chargehand.domain.effects import RunCanary
-from chargehand.domain.events import CommandAsked, CommandDropped, DecisionAnswered, EffectLost, RunResumed
+from chargehand.domain.effects import RunCanary, StartAttempt
+from chargehand.domain.errors import UserError
+from chargehand.domain.events import (
+    CommandAsked,
+    CommandDropped,
+    DecisionAnswered,
+    DecisionAsked,
+    EffectLost,
+    RunInterrupted,
+    RunResumed,
+)
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import ExitKind
-from chargehand.domain.view import run_state, why
+from chargehand.domain.view import document, exit_code, open_decisions, run_state, why
 from chargehand.domain.words import DecisionKind, Questioned, Reason, RunVerdict, TaskStatus
 from tests.play import Play, a_gate, a_plan, a_task, ended
 
@@ -60,6 +73,9 @@ def test_silence_never_approves():
     """I9: unattended, the answer is no."""
     play = begun(GATE, unattended=True)
     assert play.state.finished.verdict is RunVerdict.FAILED
+    said = play.state.stopped.detail
+    assert said.startswith("Refused because nobody is asked: Gate lint wants to run a command that needs a yes.")
+    assert said.endswith(f"The command: {GATE.command}")
 
 
 def test_each_command_is_asked_about_once_in_a_run():
@@ -179,3 +195,128 @@ def test_questions_go_with_the_attempt_that_waited():
             play.record(CommandDropped(call="c2"))
         assert (play.state.decisions, play.state.calls) == ({}, {})
         assert fold(play.journal) == play.state
+
+
+# -- attempts that were ended instead of waiting ---------------------------------------------------
+
+
+def set_aside() -> Play:
+    """Nobody is waited for: the attempt of task a, the only one, was ended while it was held at a command."""
+    play = begun()
+    play.canary()
+    held(play)
+    assert [effect.task for effect in held_attempts(play.state)] == ["a"]
+    play.attempt("a", ended(ExitKind.CANCELLED))
+    return play
+
+
+def test_its_question_stands_and_is_all_that_is_left():
+    """The same number, so an answer that was under way still counts [I9]; the slot goes to the next task."""
+    play = set_aside()
+    asked = play.state.decisions["d1"]
+    assert (asked.call, asked.again, asked.choices, asked.command) == (
+        "",
+        True,
+        ("approve", "deny", "reject"),
+        "rm -rf /x",
+    )
+    assert "ended instead of waiting" in asked.question
+    assert play.task("a").status is S.AWAITING_DECISION
+    assert play.task("a").attempts == 0
+    assert play.running == ["b"]
+    play.through("b")
+    assert (run_state(play.state, held=False), exit_code(play.state)) == ("waiting", 4)
+    assert [row["id"] for row in document(play.state, held=False)["decisions"]] == ["d1"]
+    assert fold(play.journal) == play.state
+
+
+def test_a_yes_counts_for_that_command_in_the_next_attempt_and_no_longer():
+    """I9: neither for a command of the plan with the same text, nor for the attempt after it."""
+    play = set_aside()
+    play.through("b")
+    play.answer("approve")
+    assert play.running == ["a"]
+    assert play.task("a").ruled == (("rm -rf /x", True),)
+    assert (play.task("a").reason, play.task("a").detail) == (None, "")
+    assert play.state.approved_commands == {}
+    play.attempt("a", ended(ExitKind.EXITED, code=3))
+    assert play.running == ["a"]
+    assert play.task("a").ruled == ()
+
+
+def test_a_yes_does_not_outlive_a_lost_attempt():
+    """I9: nobody knows whether it ran the command."""
+    play = set_aside()
+    play.through("b")
+    play.answer("approve")
+    key = next(iter(play.state.inflight))
+    play.record(RunResumed(pid=1, host="h", version="v"), EffectLost(key=key, detail="gone"))
+    assert (play.running, play.task("a").ruled) == (["a"], ())
+
+
+def test_a_no_is_told_to_the_next_attempt():
+    play = set_aside()
+    play.through("b")
+    play.answer("deny", note="Use the trash.")
+    assert play.task("a").ruled == (("rm -rf /x", False),)
+    brief = compose(play.state, play.effect(StartAttempt, "a")).text
+    assert "Do not run `rm -rf /x`: the answer is no. Use the trash." in brief
+
+
+def test_a_refusal_of_what_stands_blocks_the_task():
+    play = set_aside()
+    play.answer("reject")
+    assert (play.task("a").status, play.task("a").reason) == (S.BLOCKED, Reason.COMMAND_REJECTED)
+    assert play.task("a").detail.startswith("Refused by me: Attempt 1 of task a wants to run")
+
+
+def test_an_attempt_that_was_ended_for_another_reason_leaves_no_question():
+    """Who interrupts a run wants it to go on later, as it was."""
+    play = begun()
+    play.canary()
+    held(play)
+    play.record(RunInterrupted(by="ctrl-c"))
+    play.attempt("a", ended(ExitKind.CANCELLED))
+    assert (play.state.decisions, play.task("a").status) == ({}, S.WAITING)
+
+
+def test_attempts_wait_for_people_only_when_all_of_them_do():
+    play = begun(jobs=2)
+    play.canary()
+    assert held_attempts(play.state) == ()
+    held(play)
+    assert held_attempts(play.state) == ()
+    play.through("b")
+    assert [effect.task for effect in held_attempts(play.state)] == ["a"]
+
+
+# -- calls of a process that is gone ---------------------------------------------------------------
+
+
+def test_an_answer_that_nobody_would_hear_is_refused():
+    """I9: it must not seem to count."""
+    play = begun()
+    play.canary()
+    held(play)
+    request = Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="approve", by="me")
+    assert obey(play.state, request, held=True)
+    with pytest.raises(UserError) as refused:
+        obey(play.state, request, held=False)
+    assert refused.value.code == "call_gone"
+    assert "d1 has lapsed: it was about a tool call of attempt 1 of task a" in refused.value.message
+    assert open_decisions(play.state, held=False) == []
+    assert document(play.state, held=False)["decisions"] == []
+    assert len(document(play.state, held=True)["decisions"]) == 1
+
+
+def test_what_has_lapsed_is_on_the_record():
+    play = begun()
+    play.canary()
+    held(play)
+    (dropped,) = lapse_calls(play.state)
+    assert dropped.call == "c1"
+    assert dropped.detail.startswith("d1 has lapsed: the process that held `rm -rf /x` is gone.")
+    key = next(iter(play.state.inflight))
+    play.record(RunResumed(pid=1, host="h", version="v"), dropped, EffectLost(key=key, detail="gone"))
+    assert (play.state.decisions, lapse_calls(play.state), play.running) == ({}, (), ["a"])
+    assert not [event for event in play.events[-1:] if isinstance(event, DecisionAsked)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from chargehand.adapters.held_calls import HeldCalls, Ruling
 from chargehand.domain.events import CommandAsked, CommandDropped, DecisionAnswered
+from chargehand.domain.view import exit_code
 from chargehand.domain.words import RunVerdict
 from chargehand.testing.fakes import FakeFleet
 from tests.engines import World, until
@@ -61,7 +62,7 @@ def test_the_engine_asks_records_and_answers():
     world = World(a_plan(a_task("a")), fleet=FakeFleet(hold=True))
 
     async def script() -> Any:
-        driven = asyncio.create_task(world.drive())
+        driven = asyncio.create_task(world.drive(wait_for_people=True))
         await until(lambda: world.fleet.live)
         world.fleet.hold_at("a/1/attempt", "c1", "rm -rf /")
         await until(lambda: world.notifier.sent)
@@ -81,3 +82,56 @@ def test_the_engine_asks_records_and_answers():
     assert state.finished.verdict is RunVerdict.FINISHED
     assert [(call, allow) for call, allow, _ in world.fleet.ruled] == [("c1", True), ("c2", False)]
     assert world.fleet.ruled[0][2] == "once"
+
+
+def ask_of(world: World, choice: str) -> None:
+    from chargehand.domain.commands import Request, RequestKind
+
+    world.inbox.put(Request(id=choice, kind=RequestKind.ANSWER, decision="d1", choice=choice, by="me"))
+
+
+def test_where_nobody_waits_only_the_question_is_left():
+    """SPEC 10.1: exit 4, and the answer counts in the attempt that is made after it."""
+    world = World(a_plan(a_task("a")), fleet=FakeFleet(hold=True))
+
+    async def script() -> Any:
+        driven = asyncio.create_task(world.drive())
+        await until(lambda: world.fleet.live)
+        world.fleet.hold_at("a/1/attempt", "c1", "rm -rf /")
+        state = await driven
+        assert (exit_code(state), list(state.decisions), world.fleet.live) == (4, ["d1"], [])
+        ask_of(world, "approve")
+        again = asyncio.create_task(world.drive())
+        await until(lambda: world.fleet.live)
+        world.fleet.finish(world.fleet.live[0])
+        return await again
+
+    state = asyncio.run(script())
+    assert state.finished.verdict is RunVerdict.FINISHED
+    assert [spec.ruled for spec in world.fleet.submitted] == [(), (("rm -rf /", True),)]
+    assert len(world.fleet.cancelled) == 1
+
+
+def test_a_question_of_a_dead_process_lapses_when_the_run_is_taken_up():
+    """I9: an answer that was left for it meanwhile counts for nothing."""
+    world = World(a_plan(a_task("a")), fleet=FakeFleet(hold=True))
+
+    async def script() -> Any:
+        driven = asyncio.create_task(world.drive(wait_for_people=True))
+        await until(lambda: world.fleet.live)
+        world.fleet.hold_at("a/1/attempt", "c1", "rm -rf /")
+        await until(lambda: world.notifier.sent)
+        driven.cancel()
+        await asyncio.gather(driven, return_exceptions=True)
+        ask_of(world, "approve")
+        again = asyncio.create_task(world.drive(wait_for_people=True))
+        await until(lambda: len(world.fleet.submitted) == 2)
+        assert world.fleet.submitted[-1].ruled == ()
+        world.fleet.finish(world.fleet.submitted[-1].key)
+        return await again
+
+    state = asyncio.run(script())
+    assert state.finished.verdict is RunVerdict.FINISHED
+    (dropped,) = world.events(CommandDropped)
+    assert "d1 has lapsed" in dropped.detail
+    assert world.events(DecisionAnswered) == []

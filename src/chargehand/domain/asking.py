@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
     CommandAsked,
+    CommandDropped,
     DecisionAsked,
     DispatchStopped,
     Event,
@@ -29,10 +32,14 @@ __all__ = [
     "ask",
     "ask_about_call",
     "ask_about_command",
+    "ask_again",
     "end",
     "escalate",
     "follow_answer",
     "follow_wish",
+    "held_attempts",
+    "lapse_calls",
+    "refused",
 ]
 
 Events = tuple[Event, ...]
@@ -120,6 +127,40 @@ def ask_about_call(state: RunState, asked: CommandAsked) -> Events:
     )
 
 
+_AGAIN = {
+    "approve": "approve: the attempt is made again, and may run exactly this command, once",
+    "deny": "deny: the attempt is made again, and is told not to run it",
+    "reject": "reject: the task is blocked",
+}
+
+
+def ask_again(asked: Decision) -> Events:
+    """The question of a held call whose attempt was ended because nobody was waited for: it may wait for days now."""
+    text = f"{asked.question} The attempt was ended instead of waiting, and is made again when you have answered."
+    effects = tuple(_AGAIN[choice] for choice in asked.choices)
+    return (DecisionAsked(decision=replace(asked, question=text, effects=effects, call="", again=True)),)
+
+
+def held_attempts(state: RunState) -> tuple[StartAttempt, ...]:
+    """The attempts under way when each of them waits for an answer, and nothing else is under way; else none."""
+    held = {asked.key for asked in state.calls.values()}
+    live = tuple(effect for effect in state.inflight.values() if isinstance(effect, StartAttempt))
+    return live if held and held >= state.inflight.keys() else ()
+
+
+def lapse_calls(state: RunState) -> Events:
+    """The process that held these calls is gone: nobody hears an answer, so nobody is asked any more."""
+    names = {decision.call: decision.id for decision in state.decisions.values()}
+    return tuple(
+        CommandDropped(
+            call=call,
+            detail=f"{names.get(call, 'A question')} has lapsed: the process that held `{asked.command}` is gone. "
+            f"Attempt {asked.attempt} of {asked.task} is made again, and asks again if it wants to run that.",
+        )
+        for call, asked in state.calls.items()
+    )
+
+
 def escalate(
     state: RunState,
     record: TaskRecord,
@@ -141,6 +182,8 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str =
     """What an answer about a task does to it; `by` is who gave it."""
     starts = decision.kind in {DecisionKind.START, DecisionKind.COMMAND}
     match choice:
+        case "approve" | "deny" if decision.again:  # the attempt that asked was none: the next one is like it
+            return (TaskRequeued(task=record.id, why=RequeueWhy.LOST),)
         case "approve" if starts:
             return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
         case "approve":
@@ -152,7 +195,7 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str =
         case "skip":
             return (end(record, TaskStatus.SKIPPED, Reason.HUMAN, decision.question),)
         case "block" | "reject":
-            return (end(record, TaskStatus.BLOCKED, decision.reason, _refused(decision, by)),)
+            return (end(record, TaskStatus.BLOCKED, decision.reason, refused(decision, by)),)
         case "fail":
             return (end(record, TaskStatus.FAILED, decision.reason, decision.question),)
         case _:  # stop
@@ -161,12 +204,13 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str =
             return (ended, DispatchStopped(reason=why, detail=decision.question, tasks=(record.id,)))
 
 
-def _refused(decision: Decision, by: str) -> str:
-    """The question, and who said no to it."""
+def refused(decision: Decision, by: str) -> str:
+    """The question, who said no to it, and the command it was about."""
+    command = f" The command: {decision.command}" if decision.command else ""
     if not by:
-        return decision.question
+        return decision.question + command
     who = "because nobody is asked" if by == UNATTENDED else f"by {by}"
-    return f"Refused {who}: {decision.question}"
+    return f"Refused {who}: {decision.question}{command}"
 
 
 def follow_wish(record: TaskRecord) -> Events:

@@ -26,6 +26,7 @@ from chargehand.domain.events import (
 from chargehand.domain.plan import Plan
 from chargehand.domain.replan import compare
 from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.view import lapsed
 from chargehand.domain.words import Questioned, Reason, TaskStatus
 
 __all__ = ["Request", "RequestKind", "obey", "take"]
@@ -92,13 +93,16 @@ def take(state: RunState, request: Request) -> Events:
     return (taken, WarningRaised(code="request_refused", task=known, text=text))
 
 
-def obey(state: RunState, request: Request) -> Events:
-    """The events of a request on this state; `UserError` says why it makes no sense here."""
+def obey(state: RunState, request: Request, *, held: bool = True) -> Events:
+    """The events of a request on this state; `UserError` says why it makes no sense here.
+
+    `held`: a process drives the run. Where none does, nobody hears what is said of the tool call of a live attempt.
+    """
     if request.unreadable:
         raise _refusal(_unreadable(request), "Ask again.")
     match request.kind:
         case RequestKind.ANSWER:
-            return _answer(state, request)
+            return _answer(state, request, held=held)
         case RequestKind.PAUSE:
             return _pause(state, request)
         case RequestKind.CANCEL:
@@ -116,7 +120,7 @@ def obey(state: RunState, request: Request) -> Events:
 # -- the run --------------------------------------------------------------------------------------
 
 
-def _answer(state: RunState, request: Request) -> Events:
+def _answer(state: RunState, request: Request, *, held: bool) -> Events:
     asked = state.decisions.get(request.decision)
     if asked is None:
         open_ids = ", ".join(state.decisions) or "none"
@@ -125,6 +129,8 @@ def _answer(state: RunState, request: Request) -> Events:
             code="unknown_decision",
             hint=f"Open: {open_ids}.",
         )
+    if asked.call and not held:
+        raise UserError(lapsed(state, asked), code="call_gone", hint=f"Go on with `chargehand resume {state.run}`.")
     if request.choice not in asked.choices:
         raise UserError(
             f"{request.decision} cannot be answered with {request.choice}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from chargehand.domain.asking import ask, end, escalate
+from chargehand.domain.asking import ask, ask_again, end, escalate
 from chargehand.domain.circuits import chain
 from chargehand.domain.events import (
     AttemptAccepted,
@@ -79,6 +79,8 @@ def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: flo
     kind, detail = result.exit.kind, result.exit.detail
     if result.sealed is not None and result.sealed.config_changed:
         return _config_changed(state, record, result.sealed.config_changed)
+    if record.unheard is not None:
+        return ask_again(record.unheard)
     if kind in {ExitKind.CANCELLED, ExitKind.LOST}:
         return (TaskRequeued(task=record.id, why=RequeueWhy.LOST),)
     if kind in {ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN}:

@@ -12,7 +12,14 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
 
-from chargehand.domain.asking import UNATTENDED, ask_about_call, ask_about_command, follow_answer, follow_wish
+from chargehand.domain.asking import (
+    UNATTENDED,
+    ask_about_call,
+    ask_about_command,
+    follow_answer,
+    follow_wish,
+    refused,
+)
 from chargehand.domain.circuits import next_reset
 from chargehand.domain.closing import cancel_rest, close_cancelled, close_run, close_wave
 from chargehand.domain.conclude import conclude
@@ -144,9 +151,10 @@ def _answer_unattended(state: RunState) -> Events:
 
 def _follow_run_answers(state: RunState) -> Events:
     """Answers to questions about the run itself; `stop` is all that needs an event."""
-    for decision, choice, _ in state.answers.values():
+    for decision, choice, by in state.answers.values():
         if not decision.task and choice not in {"continue", "approve"} and state.stopped is None:
-            return (DispatchStopped(reason=StopReason.HUMAN, detail=decision.question),)
+            detail = refused(decision, by) if choice == "reject" else decision.question
+            return (DispatchStopped(reason=StopReason.HUMAN, detail=detail),)
     return ()
 
 

@@ -344,9 +344,13 @@ class CommandAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandDropped:
-    """Nobody answered in time: the call was refused and the attempt goes on without it. Its question is withdrawn."""
+    """A held call is held no more, and its question is withdrawn. No transition.
+
+    Nobody answered in time, and the attempt goes on without it; or what `detail` says.
+    """
 
     call: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

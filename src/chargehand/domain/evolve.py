@@ -204,7 +204,7 @@ def _lose(state: RunState, effect: Effect) -> None:
     state.tasks[task] = record
     if isinstance(effect, StartAttempt):
         _drop_calls(state, _calls_of(state, effect.key))
-        record = record.but(attempts=record.attempts - 1, lost=record.lost + 1)
+        record = record.but(attempts=record.attempts - 1, lost=record.lost + 1, ruled=())
         move(state, record, TaskStatus.WAITING)
         state.offer(task)
     if not isinstance(effect, StartAttempt) or record.ending is not None:
@@ -221,6 +221,7 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
     record = state.tasks[event.task]
     match event:
         case AttemptFinished(result=result):
+            changes |= {"ruled": (), "unheard": _unheard(state, record, event)}
             _drop_calls(state, _calls_of(state, event.key))
             changes |= _count_attempt(record, result)
             _close_circuit(state, record, result)
@@ -235,6 +236,15 @@ def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFini
             pass
     state.tasks[event.task] = record.but(**changes)
     state.attention[event.task] = None
+
+
+def _unheard(state: RunState, record: TaskRecord, event: AttemptFinished) -> Decision | None:
+    """The question of an attempt that was ended while it waited, and for nothing else: it stands (SPEC 10.1)."""
+    wished = record.ending is not None or state.halted or state.cancelled is not None
+    if event.result.exit.kind is not ExitKind.CANCELLED or wished:
+        return None
+    calls = _calls_of(state, event.key)
+    return next((decision for decision in state.decisions.values() if decision.call in calls), None)
 
 
 def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, object]:
@@ -321,6 +331,8 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
     if event.why is RequeueWhy.WAIT:
         changes |= {"reason": Reason.RATE_LIMITED, "detail": "The provider asked to wait."}
+    if record.status is TaskStatus.AWAITING_DECISION:
+        changes |= {"reason": None, "detail": ""}
     if event.why not in _AS_BEFORE:
         to_fix = record.sealed if event.why is RequeueWhy.FIX else None
         changes |= {
@@ -416,15 +428,23 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
     if decision.task:
         record = state.tasks[decision.task]
         approved = (*record.approved, decision.kind) if event.choice == "approve" else record.approved
-        told = ((f"the answer to {decision.id}", event.note),) if event.note else ()
-        state.tasks[decision.task] = record.but(approved=approved, context=(*record.context, *told))
+        ruled = ((decision.command, event.choice == "approve"),) if decision.again else ()
+        context = (*record.context, *_told(decision, event))
+        state.tasks[decision.task] = record.but(approved=approved, context=context, ruled=(*record.ruled, *ruled))
         state.attention[decision.task] = None
-    if decision.kind is DecisionKind.COMMAND and event.choice == "approve":
+    if decision.kind is DecisionKind.COMMAND and event.choice == "approve" and not decision.again:
         state.approved_commands[decision.command] = None
     if event.choice == "full":
         state.weight = Weight.FULL
     if decision.kind is DecisionKind.BRANCH_MOVED and event.choice == "retry":
         state.must_open = True
+
+
+def _told(decision: Decision, event: DecisionAnswered) -> tuple[tuple[str, str], ...]:
+    """What the next attempt reads of an answer: a note, and a no to what the last one wanted to run."""
+    refused = f"Do not run `{decision.command}`: the answer is no." if decision.again and event.choice == "deny" else ""
+    text = " ".join(filter(None, (refused, event.note)))
+    return ((f"the answer to {decision.id}", text),) if text else ()
 
 
 def _ask(state: RunState, decision: Decision) -> None:
@@ -440,6 +460,7 @@ def _ask(state: RunState, decision: Decision) -> None:
             detail=decision.question,
             decision=decision.id,
             commit=decision.kept or record.commit,
+            unheard=None,
         )
     if decision.kind in HOLDS:
         state.holds[decision.id] = None

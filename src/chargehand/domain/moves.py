@@ -96,6 +96,7 @@ def renewed(record: TaskRecord) -> dict[str, object]:
         "trees": (),
         "best": None,
         "ending": None,
+        "ruled": (),
     }
 
 

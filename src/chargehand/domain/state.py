@@ -107,7 +107,9 @@ class TaskRecord:
     `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `previous` is (base,
     commit) of the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
     `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
-    `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed.
+    `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed;
+    `unheard` is the question of a held call whose attempt was ended because nobody was waited for, and `ruled` what
+    people said of such commands (text, allowed): it counts in the next attempt.
     """
 
     task: Task
@@ -143,6 +145,8 @@ class TaskRecord:
     decision: str | None = None
     approved: tuple[DecisionKind, ...] = ()
     ending: TaskEndAsked | None = None
+    unheard: Decision | None = None
+    ruled: tuple[tuple[str, bool], ...] = ()
     agent: str | None = None
     fixes_gates_of: GatePoint | None = None
 

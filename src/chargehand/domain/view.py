@@ -6,9 +6,9 @@ from typing import Any
 
 from chargehand.domain.schedule import why_waiting
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import RunVerdict, TaskStatus
+from chargehand.domain.words import Decision, RunVerdict, TaskStatus
 
-__all__ = ["EXIT_CODES", "document", "exit_code", "run_state", "why"]
+__all__ = ["EXIT_CODES", "document", "exit_code", "lapsed", "open_decisions", "run_state", "why"]
 
 EXIT_CODES = {"finished": 0, "failed": 1, "cancelled": 1, "waiting": 4, "paused": 130, "interrupted": 130}
 _DETAIL_CHARS = 2000
@@ -28,6 +28,20 @@ def run_state(state: RunState, *, held: bool) -> str:
 def exit_code(state: RunState) -> int:
     """The exit code of `run` and `resume` when they end in this state."""
     return EXIT_CODES[run_state(state, held=False)]
+
+
+def open_decisions(state: RunState, *, held: bool) -> list[Decision]:
+    """The questions that an answer is heard to: none of a live attempt's where no process drives the run."""
+    return [decision for decision in state.decisions.values() if held or not decision.call]
+
+
+def lapsed(state: RunState, decision: Decision) -> str:
+    """Why nobody hears an answer to the question of a live attempt any more, in whole sentences."""
+    attempt = f"attempt {state.tasks[decision.task].attempts} of task {decision.task}"
+    return (
+        f"{decision.id} has lapsed: it was about a tool call of {attempt}, and the process that held the call is gone. "
+        "The attempt is made again, and asks again if it wants to run that."
+    )
 
 
 def document(state: RunState, *, held: bool) -> dict[str, Any]:
@@ -54,7 +68,7 @@ def document(state: RunState, *, held: bool) -> dict[str, Any]:
                 "command": decision.command or None,
                 "choices": list(decision.choices),
             }
-            for decision in state.decisions.values()
+            for decision in open_decisions(state, held=held)
         ],
         "usage": {"tokens": state.tokens, "usd": state.usd, "wall_s": round(state.busy_s, 3)},
         "baseline": [

@@ -177,7 +177,8 @@ class Decision:
 
     `kept` is the commit of the better attempt where a later one was worse; `failure` is what the next attempt is told
     when the answer is another one (None: the question itself). `call` is the tool call of a live attempt that waits
-    for the answer: the task stays where it is.
+    for the answer: the task stays where it is. `again`: that attempt was ended because nobody was waited for, and the
+    answer is for the one that is made after it.
     """
 
     id: str
@@ -192,3 +193,4 @@ class Decision:
     kept: str = ""
     failure: Failure | None = None
     call: str = ""
+    again: bool = False

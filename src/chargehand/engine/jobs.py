@@ -47,6 +47,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         turns=next((each.turns for each in state.options.agents if each.name == agent), None),
         tokens=_least(task.limits.tokens, _left(caps.task_tokens, used.tokens), _left(caps.run_tokens, state.tokens)),
         usd=_least(task.limits.usd, _left(caps.task_usd, used.usd), _left(caps.run_usd, state.usd)),
+        ruled=record.ruled,
     )
 
 

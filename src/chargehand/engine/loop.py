@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from chargehand.domain.asking import held_attempts
 from chargehand.domain.commands import take
 from chargehand.domain.decide import is_stuck, settle, to_end, wake_at
 from chargehand.domain.effects import Effect, RunCanary, RunGates, StartAttempt
@@ -59,8 +60,9 @@ class Engine:
     async def run(self, first: Sequence[Event] = (), *, wait_for_people: bool = False) -> RunState:
         """Record `first`, then go round until nothing is left to do; answers with the state.
 
-        Raises `Stuck` for a state nothing can move (a bug), and whatever a port raised that is not an outcome; in
-        both cases everything under way is ended first and its intents stay in the journal.
+        Without `wait_for_people`, attempts that wait for an answer are ended when nothing else is left to do: their
+        questions stand. Raises `Stuck` for a state nothing can move (a bug), and whatever a port raised that is not an
+        outcome; in both cases everything under way is ended first and its intents stay in the journal.
         """
         self._ports.inbox.listen(self.nudge)
         self._ports.fleet.listen(self._put)
@@ -74,6 +76,8 @@ class Engine:
                 self._tell(self._append(decided, now))
                 self._start(decided)
                 self._end_live()
+                if not wait_for_people and wake_at(self.state, now) is None:
+                    self._end_all(held_attempts(self.state))
                 if self._is_over(wait_for_people, now):
                     self._keeper.keep(self.state)
                     return self.state
@@ -205,7 +209,10 @@ class Engine:
 
     def _end_live(self) -> None:
         """What people want ended is told so; `wait` and `run` of the ports then tell how it ended."""
-        for effect in to_end(self.state):
+        self._end_all(to_end(self.state))
+
+    def _end_all(self, effects: Iterable[StartAttempt | RunGates | RunCanary]) -> None:
+        for effect in effects:
             if (effect.key, self._kills) not in self._ending:
                 self._ending[effect.key, self._kills] = asyncio.create_task(self._end(effect, now=self._kills))
 

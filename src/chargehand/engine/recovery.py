@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from chargehand.domain.asking import lapse_calls
 from chargehand.domain.effects import Effect, Land, StartAttempt
 from chargehand.domain.events import EffectLost, Event, LandFinished
 from chargehand.domain.outcome import AttemptResult, Landed
@@ -18,14 +19,15 @@ async def recover(ports: Ports, state: RunState, tell: Callable[[str], None] | N
 
     The world is asked: the branch tells whether a landing happened, the fleet which attempts came to their end unseen.
     Everything else is done again; the fleet has ended what still ran and rescued what it left, and says so: `tell` gets
-    its sentences.
+    its sentences. Questions about calls that the dead holder held have lapsed.
     """
     attempts = [key for key, effect in state.inflight.items() if isinstance(effect, StartAttempt)]
     found = await ports.fleet.recover(state.run, attempts)
     if tell is not None:
         for text in found.told:
             tell(text)
-    return [await _settle(ports, state, effect, found.results) for effect in state.inflight.values()]
+    settled = [await _settle(ports, state, effect, found.results) for effect in state.inflight.values()]
+    return [*lapse_calls(state), *settled]
 
 
 async def _settle(ports: Ports, state: RunState, effect: Effect, results: Mapping[str, AttemptResult]) -> Event:

@@ -190,7 +190,8 @@ class Service:
         `UserError` when it makes no sense in the state of now. It is durable when this returns: in the journal where
         nobody holds the run, else in its inbox, and the holder, who was woken, checks it again.
         """
-        obey(self.look(run).state, request)
+        seen = self.look(run)
+        obey(seen.state, request, held=seen.held)
         inbox = self._store.inbox(run)
         inbox.put(request)
         inbox.close()
