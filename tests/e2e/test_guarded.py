@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +30,14 @@ def call(command):
     got = subprocess.run(["sh", "-c", hook], input=json.dumps(asked), capture_output=True, text=True)
     told = json.loads(got.stdout or "{}").get("hookSpecificOutput", {})
     return told.get("permissionDecision", f"none: {got.stdout} {got.stderr}"), told.get("permissionDecisionReason", "")
+def tell(document):
+    print(json.dumps(document), flush=True)
+for number, command in enumerate(TOLD):
+    part = {"type": "tool_use", "id": str(number), "name": "Bash", "input": {"command": command}}
+    tell({"type": "assistant", "message": {"content": [part]}})
 found = [call(command) for command in COMMANDS]
+denials = [{"tool_name": "Bash", "tool_input": {"command": command}} for command in REFUSED]
+tell({"type": "result", "subtype": "success", "result": "", "permission_denials": denials})
 pathlib.Path("found.json").write_text(json.dumps(found))
 pathlib.Path(os.environ["CHARGEHAND_RESULT"]).write_text(json.dumps({"status": "DONE"}))
 """
@@ -42,9 +50,10 @@ def each(request: pytest.FixtureRequest, repo: Any, tmp_path: Any) -> Execution:
     return Execution(repo=repo, root=tmp_path, kind=request.param)
 
 
-def program(each: Execution, *commands: str) -> AgentDef:
+def program(each: Execution, *commands: str, told: tuple[str, ...] = (), refused: tuple[str, ...] = ()) -> AgentDef:
+    """It asks about `commands`, says in its stream that it called `told`, and that it refused `refused` itself."""
     script = each.root / "program.py"
-    script.write_text(f"COMMANDS = {commands!r}\n{PROGRAM}")
+    script.write_text(f"COMMANDS = {commands!r}\nTOLD = {told!r}\nREFUSED = {refused!r}\n{PROGRAM}")
     command = shlex.join([sys.executable, "-I", "-S", str(script)])
     return AgentDef(name="fake", kind="claude", command=command, meter=False)
 
@@ -112,8 +121,6 @@ def test_waiting_for_a_person_is_no_silence(repo: Any, tmp_path: Any):
     """The silence budget is shorter than the wait, and the attempt is not ended for it."""
     each = Execution(repo=repo, root=tmp_path)
     agent = program(each, "rm -rf /srv/data")
-    from dataclasses import replace
-
     spec = each.spec("a")
     each.spec = lambda *_: replace(spec, idle_s=1.5)  # type: ignore[method-assign]
     result, _ = play(each, agent, lambda event: None, HeldCalls(wait_s=5.0))
@@ -155,3 +162,25 @@ def test_what_cannot_be_shown_is_not_asked_about(each: Execution):
     ((verdict, why),) = found(each, result)
     assert (verdict, told) == ("deny", [])
     assert "nobody sees" in why
+
+
+def test_what_was_said_before_the_attempt_counts_once_and_to_the_letter(each: Execution):
+    """I9: the second of two equal commands is asked about, and so is one that differs; a no is a no every time."""
+    push, find = "git push origin main", "find /srv/data -delete"
+    agent = program(each, push, push, f"{push}  ", find, find)
+    spec = replace(each.spec("a"), ruled=((push, True), (find, False)))
+    each.spec = lambda *_: spec  # type: ignore[method-assign]
+    result, told = play(each, agent, lambda event: (False, "no"))
+    assert [verdict for verdict, _ in found(each, result)] == ["allow", "deny", "deny", "deny", "deny"]
+    assert [event.command for event in told] == [push, f"{push}  "]
+
+
+def test_a_program_that_refuses_what_was_approved_is_named(each: Execution):
+    """Programs have rules of their own; some tell of a refusal, others of nothing."""
+    ran, refused, silent = "rm -rf '/srv/a b'", "rm -rf /srv/b", "rm -rf /srv/c"
+    agent = program(each, ran, refused, silent, told=(f'/bin/bash -lc "{ran}"', refused), refused=(refused,))
+    result, _ = play(each, agent, lambda event: (True, "yes"))
+    said = [warning for warning in result.warnings if "was approved" in warning]
+    assert [warning.rpartition(": ")[2] for warning in said] == [refused, silent]
+    assert "itself refused to run it" in said[0]
+    assert "does not tell of running it" in said[1]

@@ -118,10 +118,10 @@ def _write(home: Path, path: str, content: str) -> None:
 class AgentRun:
     """One attempt's program, heard: `tap` takes its standard output, `attend` runs beside it.
 
-    `transcript` gets what it tells in plain words, without secrets. `tell` is told the newest of it. `tokens` and
-    `usd` end a program that says of itself that it has used more. `session` is its name where it tells
-    none. Several processes of one session may follow
-    each other: `conclude` ends one, `end` is what all of them came to.
+    `transcript` gets what it tells in plain words, without secrets. `tell` is told the newest of it, `heard` each
+    event. `tokens` and `usd` end a program that says of itself that it has used more. `session` is its name where it
+    tells none. Several processes of one session may follow each other: `conclude` ends one, `end` is what all of them
+    came to.
     """
 
     def __init__(
@@ -134,12 +134,14 @@ class AgentRun:
         tokens: int | None = None,
         usd: float | None = None,
         session: str = "",
+        heard: Callable[[AgentEvent], None] | None = None,
     ) -> None:
         self._agent = agent
         self._reader: EventReader = agent.reader()
         self._transcript = transcript
         self._redactor = redactor
         self._tell = tell
+        self._hear = heard
         self._bounds = (tokens, usd)
         self._buffer = b""
         self._skips = False
@@ -178,6 +180,8 @@ class AgentRun:
     def _heard(self, event: AgentEvent) -> None:
         if event.usage is not None:
             self._weigh(event.usage)
+        if self._hear is not None:
+            self._hear(event)
         lines = self._redactor.text("\n".join(_plain(event))).splitlines()
         if not lines:
             return

@@ -335,6 +335,7 @@ class Attempt:
             tokens=spec.tokens,
             usd=spec.usd,
             session=launch.session,
+            heard=None if self._guarded is None else self._guarded.heard,
         )
 
     async def _set_up(self, site: _Site) -> str:
@@ -438,6 +439,8 @@ class Attempt:
         if ready.run is not None:
             self._warnings += ready.run.warnings
             self._warnings += self._other_model(ready.run.end.model)
+        if self._guarded is not None:
+            self._warnings += self._guarded.in_vain
         was_stopped = ready.run is not None and ready.run.was_stopped
         ending = exit_of(end, told, has_report=report is not None, was_stopped=was_stopped)
         sealed, problem = await self._seal(site.workspace, report, before)

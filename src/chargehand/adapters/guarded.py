@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from chargehand.adapters.held_calls import HeldCalls
 from chargehand.adapters.output import Redactor
 from chargehand.adapters.process import Running
 from chargehand.adapters.text import clean_text
-from chargehand.ports import AttemptSpec, Places
+from chargehand.ports import AgentEvent, AttemptSpec, EventKind, Places
 
 __all__ = ["Guarded", "PlaceOf"]
 
@@ -24,6 +25,9 @@ PlaceOf = Callable[[Places], Place]
 """From the folders of an attempt to what of the machine counts as its own."""
 
 STIR_S = 1.0
+_QUOTING = re.compile(r"[\s'\"\\]+")
+_COMPARED_CHARS = 60
+_MOST_TOLD = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,10 @@ class Guarded:
         self._spec = spec
         self._redactor = redactor
         self._place: Place | None = None
+        self._ruled = list(spec.ruled)
+        self._approved: list[str] = []
+        self._called: list[str] = []
+        self._refused: list[str] = []
         self._waiting = 0
         self._stirred = asyncio.Event()
         socket = folder / "calls"
@@ -62,6 +70,27 @@ class Guarded:
     async def stop(self) -> None:
         """Deny whoever still waits, and stop listening; harmless when repeated."""
         await self._server.stop()
+
+    def heard(self, event: AgentEvent) -> None:
+        """Take what the program tells of its calls: it may have rules of its own, and refuse what was approved."""
+        kept = {EventKind.CALL: self._called, EventKind.DENIED: self._refused}.get(event.kind)
+        if kept is not None and len(kept) < _MOST_TOLD:
+            kept.append(_bare(event.text))
+
+    @property
+    def in_vain(self) -> tuple[str, ...]:
+        """A sentence for each approved command that the program did not run, as far as it tells."""
+        told = []
+        for command in self._approved:
+            bare = _bare(command)[:_COMPARED_CHARS]
+            if any(bare in text for text in self._refused):
+                told.append(f"A command was approved, but the agent's program itself refused to run it: {command}")
+            elif not any(bare in text for text in self._called):
+                told.append(
+                    "A command was approved, but the agent's program does not tell of running it: a rule of its own "
+                    f"seems to have refused it (its messages are in stderr.log): {command}"
+                )
+        return tuple(told)
 
     async def attend(self, running: Running) -> None:
         """Tell the silence budget that an agent which waits for an answer is alive."""
@@ -83,6 +112,9 @@ class Guarded:
         spec, redact = self._spec, self._redactor().text
         if clean_text(question.command) != question.command:
             return Ruling(allow=False, reason="It holds characters that nobody sees; write it without them.")
+        shown = redact(question.command)
+        if (before := self._said_before(question.command, shown)) is not None:
+            return before
         self._waiting += 1
         self._stirred.set()
         try:
@@ -90,9 +122,28 @@ class Guarded:
                 key=spec.key,
                 task=spec.task,
                 attempt=spec.attempt,
-                command=redact(question.command),
+                command=shown,
                 why=redact(" ".join(dict.fromkeys(danger.why for danger in question.dangers))),
             )
         finally:
             self._waiting -= 1
-        return Ruling(allow=ruling.allow, reason=ruling.text)
+        return self._noted(shown, Ruling(allow=ruling.allow, reason=ruling.text))
+
+    def _said_before(self, command: str, shown: str) -> Ruling | None:
+        """What people said of this command before the attempt: a yes is for one run of what was read, to the letter."""
+        if (shown, False) in self._ruled:
+            return Ruling(allow=False, reason="Somebody said no to this one: go on without it.")
+        if (shown, True) in self._ruled and shown == command:
+            self._ruled.remove((shown, True))
+            return self._noted(shown, Ruling(allow=True, reason="Somebody said yes to this one."))
+        return None
+
+    def _noted(self, shown: str, ruling: Ruling) -> Ruling:
+        if ruling.allow:
+            self._approved.append(shown)
+        return ruling
+
+
+def _bare(text: str) -> str:
+    """A command without what a program adds when it quotes it, to be found again in what the program tells."""
+    return _QUOTING.sub("", text)
