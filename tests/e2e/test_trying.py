@@ -139,7 +139,7 @@ def test_a_provider_that_is_not_there(cli: CliWorld) -> None:
     [
         ({"command": "no-such-program-of-anybody"}, "is not on PATH"),
         ({"command": None, "kind": "goose"}, "installs it"),
-        ({"key": "env:NOT_SET_ANYWHERE"}, "NOT_SET_ANYWHERE, which holds the key"),
+        ({"key": "env:NOT_SET_ANYWHERE"}, "NOT_SET_ANYWHERE, which holds the key of agent fake, is not set."),
         ({"key": None, "login": "/no/such/home"}, "There is no login of fake in /no/such/home"),
         ({"kind": "nonsense"}, "is of kind `nonsense`"),
     ],
@@ -152,6 +152,77 @@ def test_what_is_missing_is_said_before_anything_starts(
     told = trial(cli, "--json")
     assert (told.code, told.document["ok"]) == (1, False)
     assert problem in told.document["problem"]
+
+
+def test_a_model_that_answers_without_a_report(cli: CliWorld) -> None:
+    """The provider, the key and the program are fine, and that is said: what is wrong is the answer."""
+    with provider({"say": "All is \x1b[31mwell here.", "times": "forever"}) as server:
+        define(cli, server.url)
+        told = trial(cli, "--json")
+        shown = trial(cli)
+    assert (told.code, told.document["ok"], told.document["model"]) == (1, False, MODEL)
+    assert told.document["problem"].startswith(f"Its model {MODEL} answers, but does not give the report")
+    assert "well here." in told.document["problem"]
+    assert "its login counts" in told.document["hint"]
+    assert "does not give the report" in shown.stdout
+    assert "\x1b" not in told.document["problem"] + shown.stdout
+
+
+def test_a_program_that_says_nothing_is_no_model_that_answers(cli: CliWorld) -> None:
+    settings = cli.repo.write("chargehand.toml", "[agents.fake]\ncommand = 'true'\n")
+    told = trial(cli, "--json").document
+    assert "without an answer that could be used" in told["problem"], settings
+
+
+WORKER = """\
+import os
+open("a.txt", "w").write("a")
+open(os.environ["CHARGEHAND_RESULT"], "w").write('{"status": "DONE"}')
+"""
+PLAN = {"chargehand": 1, "plan": "p", "tasks": [{"id": "a", "title": "A"}]}
+
+
+def test_a_key_that_is_not_set_is_found_before_a_run(cli: CliWorld) -> None:
+    """Exit 2 with the name of the variable and the next step; there is no run, no branch and no state."""
+    define(cli, "http://127.0.0.1:1", key="env:NOT_SET_ANYWHERE")
+    plan = cli.folder / "plan.json"
+    plan.write_text(json.dumps(PLAN))
+    told = cli.call("run", str(plan), "--json")
+    error = told.document["error"]
+    assert (told.code, error["code"]) == (2, "no_key")
+    assert error["message"] == "The variable NOT_SET_ANYWHERE, which holds the key of agent fake, is not set."
+    assert "Export it" in error["hint"]
+    assert "[agents.fake]" in error["hint"]
+    assert cli.repo.git("for-each-ref", "--format=%(refname)").splitlines() == ["refs/heads/main"]
+    assert cli.call("runs", "--json").document == {"runs": []}
+    findings = cli.call("doctor", "--json")
+    assert "NOT_SET_ANYWHERE" in findings.stdout
+
+
+def test_a_key_that_is_gone_is_found_before_a_run_goes_on(cli: CliWorld) -> None:
+    """The run stays as it was, and goes on once the key is there."""
+    define(cli, "http://127.0.0.1:1")
+    plan = cli.folder / "plan.json"
+    plan.write_text(json.dumps({**PLAN, "tasks": [{"id": "a", "title": "A", "needs_human": True}]}))
+    assert cli.call("run", str(plan), "--no-wait", "--no-review", "--json").code == 4
+    key = cli.environ.pop("REAL_KEY")
+    told = cli.call("resume", "--json")
+    assert (told.code, told.document["error"]["code"]) == (2, "no_key")
+    cli.environ["REAL_KEY"] = key
+    assert cli.call("resume", "--no-wait", "--json").code == 4
+
+
+def test_the_key_of_an_agent_that_no_task_comes_to_is_not_missed(cli: CliWorld) -> None:
+    define(cli, "http://127.0.0.1:1", key="env:NOT_SET_ANYWHERE")
+    plan = cli.folder / "plan.json"
+    plan.write_text(json.dumps(PLAN))
+    program = cli.folder / "worker.py"
+    program.write_text(WORKER)
+    sets = ("--set", f"agents.own.command={sys.executable} -IS {program}", "--agent", "own", "--no-review")
+    other = cli.call("run", str(plan), *sets, "--json")
+    assert other.code == 0, other
+    over = cli.call("run", str(plan), *sets, "--set", "agents.own.fallback=fake", "--new", "--json")
+    assert (over.code, over.document["error"]["code"]) == (2, "no_key")
 
 
 def test_an_agent_nobody_defined(cli: CliWorld) -> None:

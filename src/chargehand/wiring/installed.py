@@ -116,7 +116,11 @@ def _login(definition: AgentDef, capabilities: Capabilities, environ: Mapping[st
     if definition.key:
         name = definition.key.removeprefix("env:")
         way = "through the meter" if definition.meter and capabilities.dialect else "without the meter"
-        return (True, f"key {name}, {way}") if environ.get(name) else (False, f"key {name}, which is not set")
+        return (
+            (True, f"key {name}, {way}")
+            if environ.get(name)
+            else (False, f"key {name}, which is not set: no run starts with it")
+        )
     if not definition.login:
         return None, "none of its own: neither `key` nor `login` is set"
     folder = Path(definition.login)

@@ -28,7 +28,7 @@ from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
-from chargehand.wiring.providers import Providers, check_network, provide
+from chargehand.wiring.providers import Providers, check_providers, provide
 from chargehand.wiring.secrecy import learn_keys
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ class _Site:
 
 
 async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
-    """Everything the engine works with; `UserError` when the sandbox that was asked for does not work here."""
+    """Everything the engine works with; `UserError` when a sandbox or a key is missing here."""
     allow_enough()
-    await check_network(shop, state.plan, state.options)
+    done = {name for name, record in state.tasks.items() if record.is_over}
+    await check_providers(shop, state.plan, state.options, done=done)
     site = await _site(shop, state, held.folder)
     workspaces = GitWorkspaces(
         shop.repository,
@@ -84,7 +85,7 @@ async def gates_alone(shop: Workshop, state: RunState) -> AsyncIterator[CommandG
 async def fleet_alone(shop: Workshop, state: RunState) -> AsyncIterator[tuple[LocalFleet, frozenset[str]]]:
     """The fleet of a run that is none, for a single attempt, and the names of the agents that go through the meter."""
     allow_enough()
-    await check_network(shop, state.plan, state.options)
+    await check_providers(shop, state.plan, state.options)
     folder = shop.store.folder(state.run)
     folder.mkdir(parents=True, exist_ok=True)
     site = await _site(shop, state, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,17 @@ from chargehand.adapters.folders import safe_name
 from chargehand.dialects import Dialect
 from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef, RunOptions
-from chargehand.domain.plan import Plan
+from chargehand.domain.plan import Plan, Task
 from chargehand.wiring.places import user_state_folder
 
 if TYPE_CHECKING:
     from chargehand.adapters.meter import Meter, Upstream
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["Providers", "check_network", "provide"]
+__all__ = ["KEY_HINT", "Providers", "check_providers", "missing_key", "provide"]
+
+KEY_HINT = "Export it in the environment that Chargehand is started in, or name another: `key` under [agents.{name}]."
+"""What to do about a key that is not set."""
 
 _USUAL = {
     Dialect.ANTHROPIC: "https://api.anthropic.com",
@@ -58,8 +61,43 @@ async def provide(shop: Workshop, agents: tuple[AgentDef, ...]) -> Providers:
     return Providers(meter=meter, metered=frozenset(upstreams), homes=homes)
 
 
-async def check_network(shop: Workshop, plan: Plan, options: RunOptions) -> None:
-    """`UserError` when the meter shall be all that agents reach, and one of them or the sandbox does not allow that."""
+async def check_providers(
+    shop: Workshop, plan: Plan, options: RunOptions, *, done: Collection[str] = frozenset()
+) -> None:
+    """`UserError` when an agent of the run could not reach its provider, before any of them starts.
+
+    Its key is not set, and one of its tasks is not among those that are `done`; or the meter shall be all that agents
+    reach, and an agent or the sandbox does not allow that.
+    """
+    await _check_network(shop, plan, options)
+    open_tasks = tuple(task for task in plan.tasks if task.id not in done)
+    for definition in _used(open_tasks, options):
+        if why := missing_key(definition, shop.environ, replays=shop.settings.meter.replay is not None):
+            raise UserError(why, code="no_key", hint=KEY_HINT.format(name=definition.name))
+
+
+def missing_key(definition: AgentDef, environ: Mapping[str, str], *, replays: bool = False) -> str:
+    """Why an agent that needs a key has none, in a sentence; empty when it has one, or needs none.
+
+    `replays`: a cassette answers in place of providers, so what goes through the meter needs none.
+    """
+    name = definition.key.removeprefix("env:")
+    if not name or environ.get(name) or not _takes_key(definition):
+        return ""
+    if replays and definition.meter and _dialect(definition) is not None:
+        return ""
+    return f"The variable {name}, which holds the key of agent {definition.name}, is not set."
+
+
+def _takes_key(definition: AgentDef) -> bool:
+    """Whether its program is one that we hand keys to; of any other, `key` only names what is redacted."""
+    try:
+        return as_stream(make_agent(definition)) is not None
+    except UserError:
+        return False  # it is told when the agent is to start
+
+
+async def _check_network(shop: Workshop, plan: Plan, options: RunOptions) -> None:
     if options.network != "meter":
         return
     kind = (await shop.sandbox(options.sandbox)).sandbox.kind
@@ -70,7 +108,7 @@ async def check_network(shop: Workshop, plan: Plan, options: RunOptions) -> None
             code="network_meter",
             hint="Install bubblewrap, or set sandbox.network to open.",
         )
-    for definition in _used(plan, options):
+    for definition in _used(plan.tasks, options):
         if why := _why_unmetered(shop, definition):
             raise UserError(
                 f"sandbox.network is `meter`, and agent {definition.name} would reach nothing: {why}.",
@@ -79,12 +117,12 @@ async def check_network(shop: Workshop, plan: Plan, options: RunOptions) -> None
             )
 
 
-def _used(plan: Plan, options: RunOptions) -> Iterator[AgentDef]:
+def _used(tasks: Sequence[Task], options: RunOptions) -> Iterator[AgentDef]:
     """The agents that tasks may come to, with those that take over from them."""
     known = {definition.name: definition for definition in options.agents}
-    wanted = [task.agent or options.agent for task in plan.tasks]
+    wanted = [task.agent or options.agent for task in tasks]
     if options.review:
-        wanted += [name for task in plan.tasks if (name := task.reviewer or options.reviewer)]
+        wanted += [name for task in tasks if (name := task.reviewer or options.reviewer)]
     seen: set[str] = set()
     while wanted:
         found = known.get(wanted.pop(0))

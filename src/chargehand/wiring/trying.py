@@ -26,6 +26,7 @@ from chargehand.settings import Settings
 from chargehand.wiring.installed import version_of
 from chargehand.wiring.places import Places
 from chargehand.wiring.ports import fleet_alone
+from chargehand.wiring.providers import KEY_HINT, missing_key
 from chargehand.wiring.workshop import Workshop
 
 __all__ = ["Trial", "try_agent"]
@@ -89,6 +90,8 @@ async def try_agent(settings: Settings, environ: Mapping[str, str], cwd: Path, n
         return replace(trial, problem=error.message, hint=error.hint)
     if why:
         return replace(trial, problem=why, hint="Install it, or correct its `command`.")
+    if why := missing_key(definition, environ, replays=settings.meter.replay is not None):
+        return replace(trial, problem=why, hint=KEY_HINT.format(name=name))
     trial = replace(trial, version=await version_of(definition, environ))
     try:
         async with _shop(settings, environ, cwd) as shop:
@@ -183,6 +186,8 @@ def _wrong(definition: AgentDef, result: AttemptResult) -> tuple[str, str]:
             return said, "Look at the network, at HTTPS_PROXY, and at `base_url` of the agent."
         case ExitKind.TIMEOUT | ExitKind.STALL:
             return f"It did not come to an end within {WALL_S:.0f} s. {said}".strip(), _quiet_hint(definition)
+        case ExitKind.EXITED if _answered(result):
+            return _unreported(definition, result)
         case ExitKind.EXITED if end.code == 0 and end.signal is None:
             return f"It ended without an answer that could be used: {result.report_problem}", _quiet_hint(definition)
     how = f"signal {end.signal}" if end.signal is not None else f"exit code {end.code}"
@@ -191,6 +196,24 @@ def _wrong(definition: AgentDef, result: AttemptResult) -> tuple[str, str]:
         asked = f"the model {definition.model}" if definition.model else "the model it asks for"
         return f"Its provider does not know {asked}. {text}", f"Correct `model` under [agents.{definition.name}]."
     return text, _quiet_hint(definition)
+
+
+def _answered(result: AttemptResult) -> bool:
+    """Whether its model was heard, and the program ended as it does when all is well."""
+    end = result.exit
+    return end.code == 0 and end.signal is None and bool(result.model or result.usage.tokens)
+
+
+def _unreported(definition: AgentDef, result: AttemptResult) -> tuple[str, str]:
+    """A model that answers, but not in the form it was asked for; its program, its key and its provider are fine."""
+    model = f"Its model {result.model}" if result.model else "Its model"
+    said = " ".join(result.output.split())
+    told = f" It said: {said[-300:]}" if said else ""
+    hint = (
+        "It is reached, and its login counts. In a run its attempts would be judged by what they change alone; "
+        f"another `model` under [agents.{definition.name}] may do better."
+    )
+    return f"{model} answers, but does not give the report that it is asked for.{told}", hint
 
 
 def _login_hint(definition: AgentDef) -> str:

@@ -31,7 +31,7 @@ from chargehand.ports import OpenRun
 from chargehand.settings import Settings, load_settings, merge_into
 from chargehand.wiring import starting
 from chargehand.wiring.places import Places
-from chargehand.wiring.providers import check_network
+from chargehand.wiring.providers import check_providers
 from chargehand.wiring.questioning import questioned
 from chargehand.wiring.secrecy import known_secrets
 
@@ -139,7 +139,7 @@ class Workshop:
             target=await self.current_branch() or "",
         )
         files = [plan_file] if plan_file else []
-        await check_network(self, plan, options)
+        await check_providers(self, plan, options)
         asked = questioned(plan, settings.commands.approved)
         event = await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
         return replace(event, questioned=asked)

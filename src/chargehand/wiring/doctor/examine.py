@@ -54,7 +54,7 @@ async def examine(shop: Workshop, subject: Subject) -> list[Finding]:
             over.add(run)
     if subject.run is not None:
         return found + about_runs + look_at_processes(shop, runs)
-    found += look_at_agents(shop.settings.agents)
+    found += look_at_agents(shop, shop.settings.agents)
     if subject.plan is not None:
         needs = needs_of_plan(shop, subject.plan)
         found += await _looked("programs", look_at_programs(shop, needs, shop.settings.agents))
@@ -98,4 +98,4 @@ async def _look_at_needs(case: Case) -> list[Finding]:
     finished = case.state.finished
     made_it = case.state.accepted is not None or (finished is not None and finished.verdict is RunVerdict.FINISHED)
     agents = () if made_it else case.state.options.agents
-    return look_at_agents(agents) + await look_at_programs(case.shop, needs_of_run(case.state), agents)
+    return look_at_agents(case.shop, agents) + await look_at_programs(case.shop, needs_of_run(case.state), agents)

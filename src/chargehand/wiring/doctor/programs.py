@@ -14,6 +14,7 @@ from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.plan import Plan
 from chargehand.wiring.doctor.finding import Finding
+from chargehand.wiring.providers import KEY_HINT, missing_key
 
 if TYPE_CHECKING:
     from chargehand.adapters.sandbox import Confinement, Sandbox
@@ -47,12 +48,15 @@ def needs_of_run(state: RunState) -> Needs:
     return Needs(programs=tuple(programs_of(state.plan)), kind=options.sandbox, read=tuple(options.sandbox_read))
 
 
-def look_at_agents(agents: Sequence[AgentDef]) -> list[Finding]:
-    """Whether the program of each agent is there."""
+def look_at_agents(shop: Workshop, agents: Sequence[AgentDef]) -> list[Finding]:
+    """Whether the program of each agent is there, and the key that it needs."""
+    replays = shop.settings.meter.replay is not None
     found = []
     for definition in agents:
         why = why_not(definition)
         hint = "Install it, or correct its command under [agents.NAME] in chargehand.toml." if why else ""
+        if not why and (why := missing_key(definition, shop.environ, replays=replays)):
+            hint = KEY_HINT.format(name=definition.name)
         text = why or definition.command
         found.append(Finding(area=_AGENTS, name=f"agent {definition.name}", ok=not why, text=text, hint=hint))
     return found
