@@ -229,7 +229,12 @@ def test_a_provider_that_does_not_know_the_option_is_not_asked(run: Any) -> None
             await ask(access.base_url, SPEECHES[Dialect.CHAT], token=access.token)
             assert "stream_options" not in server.seen[0].body
             record = meter.look("attempt")
-        assert (record.tokens, record.unread, record.usd) == (0, 1, 0.0)
+        assert (record.unread, record.estimated) == (1, record.tokens)
+        size = len(json.dumps(SPEECHES[Dialect.CHAT].body(True, "Do it.", True)))
+        assert record.input_tokens == size // 4
+        assert 1 <= record.output_tokens <= 40
+        assert record.usd is not None
+        assert record.usd > 0
 
     run(play())
 
@@ -237,17 +242,19 @@ def test_a_provider_that_does_not_know_the_option_is_not_asked(run: Any) -> None
 @every_dialect
 def test_an_answer_that_breaks_off_breaks_off_for_the_agent(run: Any, speech: Speech) -> None:
     async def play() -> None:
-        async with metered(scenario({"say": "A long text. " * 20, "cut": 4}, usage=NUMBERS)) as (_, meter):
+        async with metered(scenario({"say": "A long text. " * 20, "cut": 8}, usage=NUMBERS)) as (_, meter):
             access = meter.open(spec())
             with pytest.raises(aiohttp.ClientError):
                 await ask(access.base_url, speech, token=access.token)
             record = meter.look("attempt")
         assert (record.failures, record.running) == (1, 0)
         assert record.problems[0].status == 502
-        if speech.dialect is Dialect.ANTHROPIC:  # tells what the prompt has cost before it begins
+        if speech.dialect in {Dialect.ANTHROPIC, Dialect.GEMINI}:  # tell what the prompt has cost before they end
             assert record.input_tokens == 1000
-        elif speech.dialect is not Dialect.GEMINI:
-            assert record.unread == 1
+        else:
+            assert 0 < record.input_tokens == record.estimated_input < 1000
+        assert record.unread == 1
+        assert record.output_tokens > 0
 
     run(play())
 
@@ -304,7 +311,8 @@ def test_silence_is_seen_while_it_lasts(run: Any) -> None:
             record = meter.look("attempt")
             assert (record.running, record.asked_at, record.last_byte_at) == (1, 100.0, None)
             closed = meter.close("attempt")
-            assert (closed.running, closed.unread) == (0, 0)
+            assert (closed.running, closed.unread, closed.estimated) == (0, 1, closed.tokens)
+            assert closed.input_tokens > 0
             with pytest.raises(aiohttp.ClientError):
                 await hanging
 
@@ -382,15 +390,15 @@ def test_compressed_answers_pass_as_they_are_and_are_read(run: Any, encoding: st
     async def play() -> None:
         async with provider(compressed) as meter, aiohttp.ClientSession(auto_decompress=False) as session:
             access = meter.open(spec())
-            body = {"model": "m", "stream": streams, "messages": []}
+            body = {"model": "m", "stream": streams, "stream_options": {"include_usage": True}, "messages": []}
             async with session.post(f"{access.base_url}/v1/chat/completions", json=body) as answer:
                 assert await answer.read() == packed
                 assert answer.headers["Content-Encoding"] == encoding
             record = meter.look("attempt")
-        expected = (0, 0, 1) if encoding == "br" else (11, 3, 0)
+        expected = (len(json.dumps(body)) // 4, len(packed), 1) if encoding == "br" else (11, 3, 0)
         assert (record.input_tokens, record.output_tokens, record.unread) == expected
-        assert record.usd == (0.0 if encoding == "br" else None)
-        assert record.unpriced == (() if encoding == "br" else ("m",))
+        assert record.estimated == (record.tokens if encoding == "br" else 0)
+        assert (record.usd, record.unpriced) == (None, ("m",))
 
     run(play())
 
@@ -446,6 +454,7 @@ def test_what_is_passed_on_and_what_is_not(run: Any) -> None:
             assert passed == ["/api/v1/models?limit=3"]
             assert await status("GET", "/v1/models/a%2Fb") == 200
             assert passed == ["/api/v1/models/a%2Fb"]
+            assert await status("GET", "/v1beta/openai/models") == 200
             assert await status("POST", "/v1/messages/count_tokens") == 200
             assert await status("POST", "/v1beta/models/m:countTokens") == 200
             assert await status("POST", "/v1/embeddings") == 200
@@ -459,6 +468,17 @@ def test_what_is_passed_on_and_what_is_not(run: Any) -> None:
                 ("POST", "/v1/x/../../admin/v1/messages"),
                 ("GET", "/v1/messages"),
                 ("POST", "/v1beta/models/m:embedContent"),
+                ("POST", "/v1beta/models/m:batchGenerateContent"),
+                ("POST", "/v1beta/models/m:predictLongRunning"),
+                ("GET", "/v1/responses/resp_1"),
+                ("POST", "/v1/responses/resp_1/cancel"),
+                ("POST", "/v1/images/generations"),
+                ("POST", "/v1/audio/speech"),
+                ("POST", "/v1/threads/thread_1/messages"),
+                ("POST", "/v1/evals/responses"),
+                ("POST", "/v1/fine-tunes/models/m:generateContent"),
+                ("GET", "/v1/fine_tuning/models"),
+                ("GET", "/v1/usage/models"),
             ):
                 assert await status(method, path) == 404, path
             assert meter.look("attempt").requests == 0
@@ -663,8 +683,8 @@ def test_opening_looking_closing(run: Any) -> None:
     run(play())
 
 
-def test_a_body_that_is_no_json_passes_too(run: Any) -> None:
-    """The provider says what is wrong with it."""
+def test_a_body_that_cannot_be_read_is_not_passed_on(run: Any) -> None:
+    """I10: whoever reads it differently would be paid for what was never counted."""
 
     async def play() -> None:
         async with ModelServer(scenario({"say": "x"})) as server:
@@ -672,10 +692,12 @@ def test_a_body_that_is_no_json_passes_too(run: Any) -> None:
             await meter.start()
             access = meter.open(spec())
             async with aiohttp.ClientSession() as session:
-                for body in (b"{", b"", b"[" * 100_000):
+                for body in (b"{", b"", b"[]", b"[" * 100_000, b'{"n":' + b"1" * 5000 + b"}"):
                     async with session.post(f"{access.base_url}/v1/messages", data=body) as answer:
                         assert answer.status == 400
-            assert [problem.text for problem in meter.look("attempt").problems] == ["The body is no JSON object."] * 3
+                        assert "no JSON object" in (await answer.json())["error"]["message"]
+            assert not server.seen
+            assert meter.look("attempt").requests == 0
             await meter.stop()
 
     run(play())
@@ -711,5 +733,203 @@ def test_a_budget_is_used_up_before_its_stream_has_ended(run: Any) -> None:
                     done.set()
                     await first.read()
                 assert meter.look(key).tokens == 1000
+
+    run(play())
+
+
+# -- bounds that hold although nobody tells -------------------------------------------------------
+
+
+def deltas(count: int) -> bytes:
+    """The beginning of a Chat Completions stream, of so many words; nobody tells usage."""
+    pieces = [
+        {"model": "gpt-5.5", "choices": [{"delta": {"content": f" word{number % 10}"}}]} for number in range(count)
+    ]
+    return b"".join(b"data: %b\n\n" % json.dumps(piece).encode() for piece in pieces)
+
+
+def test_an_agent_that_hangs_up_again_and_again_runs_out(run: Any) -> None:
+    """I10: usage that is never told is guessed, told as such, and ends the attempt like any other."""
+
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        await answer.write(deltas(100))
+        await asyncio.Event().wait()
+        return answer
+
+    async def play() -> None:
+        async with provider(endless) as meter:
+            access = meter.open(spec(tokens=3000, usd=1.0))
+            body = SPEECHES[Dialect.CHAT].body(True, "x" * 4000, False)
+            statuses = []
+            while 400 not in statuses:
+                async with aiohttp.ClientSession() as session:
+                    url = f"{access.base_url}/v1/chat/completions"
+                    async with session.post(url, json=body) as answer:
+                        statuses.append(answer.status)
+                        if answer.status == 200:
+                            await answer.content.readuntil(b"word9")
+                assert len(statuses) < 10
+            record = meter.close("attempt")
+        assert statuses == [200, 200, 200, 400]
+        assert (record.unread, record.refused) == (3, 1)
+        assert record.over_budget
+        assert record.estimated == record.tokens
+        assert 3 * 1000 <= record.input_tokens <= 3 * 1100
+        assert 3 * 100 <= record.output_tokens <= 3 * 150
+        assert record.usd is not None
+        assert record.usd > 0.01
+
+    run(play())
+
+
+def test_what_a_stream_told_is_kept_and_the_rest_is_guessed(run: Any) -> None:
+    """I10: Anthropic tells the prompt first and the answer last; one that fails in between is counted by its bytes."""
+
+    async def failing(request: web.BaseRequest) -> web.StreamResponse:
+        start = {"type": "message_start", "message": {"model": "claude-opus-4-5", "usage": {"input_tokens": 900}}}
+        delta = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "four letter words"}}
+        error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+        return web.Response(
+            body=b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in (start, *[delta] * 30, error)),
+            content_type="text/event-stream",
+        )
+
+    async def play() -> None:
+        async with provider(failing) as meter:
+            access = meter.open(spec())
+            await ask(access.base_url, SPEECHES[Dialect.ANTHROPIC], token=access.token)
+            record = meter.look("attempt")
+        assert (record.input_tokens, record.estimated_input) == (900, 0)
+        assert record.output_tokens == record.estimated_output == 30
+        assert (record.failures, record.unread) == (1, 1)
+
+    run(play())
+
+
+def test_an_answer_nobody_can_read_is_counted_by_its_size(run: Any) -> None:
+    """I10."""
+
+    async def nonsense(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b'{"choices": [' + b"x" * 4000, content_type="application/json")
+
+    async def play() -> None:
+        async with provider(nonsense) as meter, aiohttp.ClientSession() as session:
+            access = meter.open(spec(tokens=1000))
+            async with session.post(f"{access.base_url}/v1/chat/completions", json={"model": "gpt-5.5"}) as answer:
+                assert answer.status == 200
+            record = meter.look("attempt")
+        assert record.estimated_output == 1003
+        assert record.over_budget
+
+    run(play())
+
+
+@every_dialect
+def test_money_is_bounded_where_a_model_has_no_price(run: Any, speech: Speech) -> None:
+    """I10: it counts as the dearest; without a limit of money nothing is held."""
+
+    async def play() -> None:
+        numbers = {"input": 10_000, "output": 1000}
+        async with metered(scenario({"say": "x", "model": "unheard-of", "times": "forever"}, usage=numbers)) as (
+            _,
+            meter,
+        ):
+            bounded, free = meter.open(spec("bounded", usd=0.5)), meter.open(spec("free"))
+            answers = [await ask(bounded.base_url, speech, token=bounded.token) for _ in range(4)]
+            assert [answer.status for answer in answers] == [200, 200, 400, 400]
+            assert "without a price" in answers[-1].document["error"]["message"]
+            for _ in range(4):
+                assert (await ask(free.base_url, speech, token=free.token)).status == 200
+            record = meter.look("bounded")
+            assert meter.look("free").refused == 0
+        assert (record.usd, record.refused, record.unpriced) == (None, 2, ("unheard-of",))
+        assert record.held_usd > 0.5
+
+    run(play())
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/compact"])
+def test_an_answer_in_the_background_is_refused(run: Any, path: str) -> None:
+    """I10: its usage would be told to whoever asks for it later, and the meter passes no such question."""
+
+    async def play() -> None:
+        async with metered(scenario({"say": "x"})) as (server, meter), aiohttp.ClientSession() as session:
+            access = meter.open(spec())
+            body = {**SPEECHES[Dialect.RESPONSES].body(False, "Go.", False), "background": True}
+            async with session.post(access.base_url + path, json=body) as answer:
+                told = (await answer.json())["error"]
+                assert (answer.status, answer.headers["x-should-retry"]) == (400, "false")
+            assert "without `background`" in told["message"]
+            assert told["code"] == "unsupported_parameter"
+            assert not server.seen
+            async with session.get(f"{access.base_url}/v1/responses/resp_1") as answer:
+                assert answer.status == 404
+            body["background"] = False
+            async with session.post(f"{access.base_url}/v1/responses", json=body) as answer:
+                assert answer.status == 200
+
+    run(play())
+
+
+@every_dialect
+def test_many_at_once_overshoot_by_one_answer(run: Any, speech: Speech) -> None:
+    """I10: what is under way is reserved; the others wait until it is known, and are then passed or refused."""
+
+    async def play() -> None:
+        numbers, most = {"input": 200, "output": 1000}, {"max_tokens": 1000}
+        wordings = {Dialect.RESPONSES: {"max_output_tokens": 1000}, Dialect.CHAT: {"max_completion_tokens": 1000}}
+        wordings |= {Dialect.GEMINI: {"generationConfig": {"maxOutputTokens": 1000}}, Dialect.ANTHROPIC: most}
+        step = {"say": "x" * 20, "pause_s": 0.01, "times": "forever"}
+        for streams in (True, False):
+            async with metered(scenario(step, usage=numbers)) as (server, meter):
+                access = meter.open(spec(tokens=3000))
+                body = {**speech.body(streams, "Go.", False), **wordings[speech.dialect]}
+                asking = [
+                    ask(access.base_url, speech, streams=streams, body=body, token=access.token) for _ in range(12)
+                ]
+                answers = await asyncio.gather(*asking)
+                record = meter.look("attempt")
+            statuses = sorted(answer.status for answer in answers)
+            assert statuses == [200] * 3 + [400] * 9
+            assert (record.tokens, record.refused, record.running) == (3600, 9, 0)
+            assert len(server.seen) == 3
+
+    run(play())
+
+
+def test_a_request_is_held_no_longer_than_it_is_worth(run: Any) -> None:
+    """A client has a patience of its own: it is told to ask again, and nothing is paid."""
+
+    async def play() -> None:
+        plan = scenario({"silence": "forever", "times": 1}, {"say": "x"})
+        async with metered(plan, bounds=Bounds(hold_s=0.05)) as (server, meter):
+            access, speech = meter.open(spec(tokens=1000)), SPEECHES[Dialect.ANTHROPIC]
+            hanging = asyncio.ensure_future(ask(access.base_url, speech, token=access.token))
+            await server.requests(1)
+            answer = await ask(access.base_url, speech, token=access.token)
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "5")
+            assert "x-should-retry" not in answer.headers
+            assert meter.look("attempt").refused == 0
+            hanging.cancel()
+            await asyncio.gather(hanging, return_exceptions=True)
+
+    run(play())
+
+
+def test_who_is_held_goes_with_its_attempt(run: Any) -> None:
+    async def play() -> None:
+        plan = scenario({"silence": "forever", "times": 1}, {"say": "x"})
+        async with metered(plan) as (server, meter):
+            access, speech = meter.open(spec(tokens=1000)), SPEECHES[Dialect.CHAT]
+            both = [asyncio.ensure_future(ask(access.base_url, speech, token=access.token)) for _ in range(2)]
+            await server.requests(1)
+            while meter.look("attempt").running < 2:  # noqa: ASYNC110 - who waits there tells nobody
+                await asyncio.sleep(0)
+            closed = meter.close("attempt")
+            assert (closed.requests, closed.unread) == (1, 1), "the one that was held has used nothing"
+            for one in await asyncio.gather(*both, return_exceptions=True):
+                assert isinstance(one, aiohttp.ClientError)
 
     run(play())

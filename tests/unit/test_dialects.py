@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.dialects import AnswerReader, Dialect, Errand, SseEvents, TokenUse, refusal, retry_at, route
+from chargehand.dialects import AnswerReader, Dialect, Errand, SseEvents, TokenUse, expected, refusal, retry_at, route
 from chargehand.dialects.chat import UsageChunkFilter, asking_for_usage
+from chargehand.dialects.estimates import USUAL_OUTPUT
 from chargehand.dialects.resets import duration_s
 
 NOW = 1_795_000_000.0
@@ -45,6 +46,23 @@ def test_paths(
 ) -> None:
     found = route(method, path)
     assert (found.dialect, found.errand, found.model, found.streams) == (dialect, errand, model, streams)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_usual"),
+    [
+        *(("/v1/messages", True), ("/messages", True), ("/api/v1/chat/completions", True), ("/v1/responses/", True)),
+        *(
+            ("/v1beta/openai/chat/completions", True),
+            ("/anthropic/v1/messages", True),
+            ("/v1/threads/t/messages", False),
+        ),
+        *(("/v1/evals/responses", False), ("/v1alpha/models/m:generateContent", True), ("/v1/x/models", False)),
+        *(("/x/models/m:generateContent", False), ("/v1/models", True), ("/v1/models/a/b", True), ("/v1/files", False)),
+    ],
+)
+def test_what_stands_in_front_of_a_path(path: str, is_usual: bool) -> None:
+    assert route("POST", path).is_usual is is_usual
 
 
 # -- server-sent events ---------------------------------------------------------------------------
@@ -282,6 +300,65 @@ def test_errors_in_the_middle_of_a_stream(dialect: Dialect, event: object, statu
     assert problem is not None
     assert (problem.status, problem.text) == (status, text)
     assert json.loads(problem.body)["error"] is not None
+
+
+def test_what_came_is_guessed_by_its_text() -> None:
+    """A piece is a token at least; what stands around its text is not counted."""
+    words = ["Do", " it", " now", " with", " care and patience, please"]
+    events = [{"type": "content_block_delta", "delta": {"type": "text_delta", "text": word}} for word in words]
+    reader = _read(Dialect.ANTHROPIC, _sse(ANTHROPIC_START, *events), is_sse=True)
+    assert not reader.is_told
+    assert 8 <= reader.guessed <= 14
+    for told in ({"type": "ping"}, {"type": "message_delta", "usage": {"output_tokens": 8}}):
+        reader.feed(_sse(told))
+        assert reader.is_told is (told["type"] == "message_delta")
+    whole = _read(Dialect.CHAT, b'{"choices": "cut off in the mid', is_sse=False)
+    assert (whole.guessed, whole.is_told, whole.is_unread) == (7, False, True)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "is_told"),
+    [
+        ({"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 5, "completion_tokens": 1}}, False),
+        ({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 5}}, True),
+        ({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 9}}, True),
+        ({"choices": 5, "usage": {"prompt_tokens": 5, "completion_tokens": 9}}, True),
+        ({"choices": []}, False),
+    ],
+)
+def test_usage_that_is_told_again_and_again_is_told_at_the_end(chunk: dict[str, Any], is_told: bool) -> None:
+    reader = AnswerReader(Dialect.CHAT, is_sse=True)
+    reader.feed(_sse({"model": "m", **chunk}))
+    assert reader.is_told is is_told
+    reader.finish()
+    assert reader.is_told is ("usage" in chunk)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "document", "output"),
+    [
+        (Dialect.ANTHROPIC, {"max_tokens": 500}, 500),
+        (Dialect.RESPONSES, {"max_output_tokens": 600, "max_tokens": 1}, 600),
+        (Dialect.CHAT, {"max_completion_tokens": 700, "n": 3}, 2100),
+        (Dialect.CHAT, {"max_tokens": 70}, 70),
+        (Dialect.GEMINI, {"generationConfig": {"maxOutputTokens": 80, "candidateCount": 2}}, 160),
+        (Dialect.GEMINI, {"generationConfig": 7}, USUAL_OUTPUT),
+        (Dialect.ANTHROPIC, {"max_tokens": True}, USUAL_OUTPUT),
+        (Dialect.CHAT, {"max_tokens": -5, "n": 0}, USUAL_OUTPUT),
+        (Dialect.CHAT, {"max_tokens": 10**30}, 1_000_000),
+        (Dialect.CHAT, [], USUAL_OUTPUT),
+    ],
+)
+def test_what_a_request_may_come_to(dialect: Dialect, document: object, output: int) -> None:
+    assert expected(dialect, document, 4000) == TokenUse(input=1000, output=output)
+
+
+def test_an_image_is_not_counted_as_text() -> None:
+    image, text = "QUJD" * 50_000, "words, and more words " * 5000
+    document = {"messages": [{"content": [{"data": image}, {"url": f"data:image/png;base64,{image}"}, {"text": text}]}]}
+    size = len(json.dumps(document))
+    found = expected(Dialect.ANTHROPIC, document, size).input
+    assert len(text) // 4 <= found <= len(text) // 4 + 4500
 
 
 def test_an_answer_that_is_none_is_unread() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chargehand.adapters.meter import Auth, MeterSpec, Price, PriceTable, Upstream
-from chargehand.adapters.meter.account import Account
+from chargehand.adapters.meter.account import Account, Exchange, Tally
 from chargehand.adapters.meter.cassette import _written, comparable
 from chargehand.adapters.meter.headers import address, is_plain, onward, returned, tokens_in
 from chargehand.adapters.meter.watching import Watch, decoder, message_in
@@ -136,12 +136,16 @@ def _account(**limits: Any) -> Account:
     return Account(spec=spec, prices=prices, clock=lambda: 5.0, now=lambda: 0.0)
 
 
+def told(model: str, use: TokenUse) -> Tally:
+    return Tally(model=model, use=use, told=use, is_final=True)
+
+
 def test_the_model_that_did_most_of_the_work_is_named() -> None:
     account = _account()
     account.asked("cheap")
-    account.used("cheap", TokenUse(input=900, output=10))
-    account.used("dear", TokenUse(input=100, output=200))
-    account.used("cheap", TokenUse(input=900, output=10))
+    account.used(told("cheap", TokenUse(input=900, output=10)))
+    account.used(told("dear", TokenUse(input=100, output=200)))
+    account.used(told("cheap", TokenUse(input=900, output=10)))
     record = account.record()
     assert (record.model_asked, record.model_used) == ("cheap", "dear")
     assert record.models["cheap"] == TokenUse(input=1800, output=20)
@@ -149,22 +153,73 @@ def test_the_model_that_did_most_of_the_work_is_named() -> None:
 
 
 def test_a_model_without_a_price_makes_money_unknown_and_tokens_not() -> None:
-    """I10: the money that is known still counts against its budget, and so do all tokens."""
-    account = _account(usd=0.001, tokens=10_000)
-    account.used("unheard-of", TokenUse(input=4000, output=10))
+    """I10: against its budget it counts as the dearest model that is known; all its tokens count."""
+    account = _account(usd=0.0045, tokens=10_000)
+    account.used(told("unheard-of", TokenUse(input=4000, output=10)))
     assert account.record().usd is None
     assert account.record().unpriced == ("unheard-of",)
+    assert account.record().held_usd == pytest.approx(0.0041)
     assert account.over_budget() == ""
-    account.used("dear", TokenUse(input=0, output=100))
-    assert account.over_budget() == "0.0010 of 0.0010 US dollars are used"
-    account.used("unheard-of", TokenUse(input=5990, output=0))
+    account.used(told("dear", TokenUse(input=0, output=100)))
+    words = "0.0051 of 0.0045 US dollars are used, where a model without a price counts as the dearest"
+    assert account.over_budget() == words
+    account.used(told("unheard-of", TokenUse(input=5990, output=0)))
     assert account.over_budget() == "10,100 of 10,000 tokens are used"
+
+
+def test_the_dearest_price_is_that_of_no_model() -> None:
+    """I10: of every rate the highest, long prompts and later days included; of an empty table a hundred dollars."""
+    later = Price(input=4, output=9, written=7)
+    table = {
+        "a": Price(input=1, output=10, cached=0.5, above=(100, Price(input=2, output=20))),
+        "b": Price(input=3, output=5, until=date(2026, 1, 1), then=later),
+    }
+    found = PriceTable(models=table).dearest()
+    assert (found.input, found.output, found.cached, found.written, found.written_1h) == (4, 20, 0.5, 7, 100)
+    assert PriceTable().dearest().input == 100
+    packaged = PriceTable.packaged()
+    most = packaged.dearest().parts(TokenUse(input=1000, output=1000, cached=300, written=300))
+    for model in packaged.models:
+        cost = packaged.usd(model, TokenUse(input=1000, output=1000, cached=300), 1_790_000_000.0)
+        assert cost is None or (most is not None and cost <= most)
+
+
+def test_what_is_guessed_counts_and_is_marked() -> None:
+    """I10: an answer that was not told to its end."""
+    account = _account(tokens=500)
+    so_far, told_of_it = TokenUse(input=300, output=200), TokenUse(input=300, output=1)
+    account.used(Tally(model="dear", use=so_far, told=told_of_it))
+    record = account.record()
+    assert (record.tokens, record.estimated_input, record.estimated_output, record.unread) == (500, 0, 199, 1)
+    assert record.usd == pytest.approx((300 + 2000) / MILLION)
+    assert record.over_budget == "500 of 500 tokens are used"
+
+
+def test_what_is_under_way_is_reserved() -> None:
+    """I10: as long as it may use up the budget, nothing else goes out; what was told for good is taken for that."""
+    account = _account(tokens=1000)
+    tally: list[Tally | None] = [None]
+    exchange = Exchange(settle=lambda: None, so_far=lambda: tally[0], reserved=TokenUse(input=100, output=900))
+    account.running.add(exchange)
+    assert not account.is_held_up()
+    tally[0] = Tally(model="dear", use=TokenUse(input=100))
+    assert account.is_held_up()
+    assert account.over_budget() == ""
+    tally[0] = told("dear", TokenUse(input=100, output=20))
+    assert not account.is_held_up()
+    money = _account(usd=0.005)
+    money.running.add(exchange)
+    assert not money.is_held_up()
+    tally[0] = Tally(model="dear", use=TokenUse(input=100))
+    assert money.is_held_up(), "900 tokens of output may be made"
+    tally[0] = Tally(model="unheard-of", use=TokenUse(input=100))
+    assert money.is_held_up()
 
 
 def test_a_ledger_does_not_grow_without_end() -> None:
     account = _account()
     for number in range(500):
-        account.used(f"model-{number}", TokenUse(output=1))
+        account.used(told(f"model-{number}", TokenUse(output=1)))
         account.failed(500, None, str(number))
     record = account.record()
     assert len(record.models) <= 51

@@ -4,6 +4,7 @@ Pure: bytes and texts in, values out. The meter (`adapters.meter`) and the scrip
 speak through it, so that neither knows a form the other does not.
 """
 
+from .estimates import expected
 from .refusals import Refusal, refusal
 from .resets import retry_at
 from .routes import Dialect, Errand, Route, route
@@ -20,6 +21,7 @@ __all__ = [
     "SseEvents",
     "StreamProblem",
     "TokenUse",
+    "expected",
     "refusal",
     "retry_at",
     "route",

@@ -31,13 +31,15 @@ class Errand(StrEnum):
 class Route:
     """`model` and `streams` are what the path says of them; empty and None where the body does.
 
-    `dialect` is None for what several of them share, such as `/v1/models`.
+    `dialect` is None for what several of them share, such as `/v1/models`. `is_usual` says that nothing stands in front
+    but versions and names of interfaces: whatever else is there may be another path with the same end.
     """
 
     dialect: Dialect | None
     errand: Errand
     model: str = ""
     streams: bool | None = None
+    is_usual: bool = False
 
 
 _ENDINGS = (
@@ -54,6 +56,8 @@ _GEMINI_VERBS = {
     "streamGenerateContent": (Errand.GENERATE, True),
     "countTokens": (Errand.COUNT, False),
 }
+_FRONT = re.compile(r"(?:/(?:api|openai|anthropic|v\d+(?:(?:alpha|beta)\d*)?))*")
+_MODELS = re.compile(r"/models(?:/[^/]+){0,3}$")
 
 
 def route(method: str, path: str) -> Route:
@@ -61,11 +65,17 @@ def route(method: str, path: str) -> Route:
     path = unquote(path).rstrip("/")
     if found := _GEMINI.search(path):
         errand, streams = _GEMINI_VERBS.get(found["verb"], (Errand.OTHER, False))
-        return Route(dialect=Dialect.GEMINI, errand=errand, model=found["model"], streams=streams)
+        usual = _is_front(path[: found.start()])
+        return Route(dialect=Dialect.GEMINI, errand=errand, model=found["model"], streams=streams, is_usual=usual)
     if method == "POST":
         for ending, dialect, errand in _ENDINGS:
             if path.endswith(ending):
-                return Route(dialect=dialect, errand=errand)
-    if path.startswith("/v1beta/"):
-        return Route(dialect=Dialect.GEMINI, errand=Errand.OTHER)
-    return Route(dialect=None, errand=Errand.OTHER)
+                return Route(dialect=dialect, errand=errand, is_usual=_is_front(path.removesuffix(ending)))
+    models = _MODELS.search(path)
+    usual = models is not None and _is_front(path[: models.start()])
+    own = Dialect.GEMINI if path.startswith("/v1beta/") else None
+    return Route(dialect=own, errand=Errand.OTHER, is_usual=usual)
+
+
+def _is_front(front: str) -> bool:
+    return _FRONT.fullmatch(front) is not None

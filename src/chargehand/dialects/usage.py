@@ -14,7 +14,10 @@ from typing import Any
 from .routes import Dialect
 from .sse import MOST_BYTES, SseEvents
 
-__all__ = ["AnswerReader", "StreamProblem", "TokenUse"]
+__all__ = ["BYTES_A_TOKEN", "AnswerReader", "StreamProblem", "TokenUse"]
+
+BYTES_A_TOKEN = 4
+"""Where nobody counts: text and code have three to five."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,20 @@ class TokenUse:
             written=self.written + other.written,
             written_1h=self.written_1h + other.written_1h,
         )
+
+    def __sub__(self, other: TokenUse) -> TokenUse:
+        return TokenUse(
+            input=self.input - other.input,
+            output=self.output - other.output,
+            cached=self.cached - other.cached,
+            written=self.written - other.written,
+            written_1h=self.written_1h - other.written_1h,
+        )
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +83,16 @@ _STATUSES = {
     "server_is_overloaded": 503,
     "unavailable": 503,
 }
+_PIECES = (b'"delta"', b'"parts"')
 _MARKS = (b'"usage"', b'"usageMetadata"', b'"error"', b'"modelVersion"')
 
 
 class AnswerReader:
     """Reads an answer on the side while it passes by: `feed` its bytes, `finish`, then look.
 
-    `usage` is None as long as nobody told it; `model` is the one that answered; `is_unread` says that the answer could
-    not be understood. At most 32 MiB of it are kept at a time.
+    `usage` is None as long as nobody told it, and `is_told` says that it was told for good; `guessed` is the output
+    that came so far, by the length of its text. `model` is the one that answered; `is_unread` says that the answer
+    could not be understood. At most 32 MiB of it are kept at a time.
     """
 
     def __init__(self, dialect: Dialect, *, is_sse: bool) -> None:
@@ -81,13 +100,29 @@ class AnswerReader:
         self.model = ""
         self.problem: StreamProblem | None = None
         self.is_unread = False
+        self.is_told = False
         self._dialect = dialect
         self._events = SseEvents() if is_sse else None
         self._body = bytearray()
         self._kept: dict[str, Any] = {}  # Anthropic: what its events said of usage so far
+        self._bytes = 0
+        self._pieces = 0
+        self._piece_bytes = 0
+        self._least_bytes = 0
+
+    @property
+    def guessed(self) -> int:
+        """Tokens of output that came so far: each piece of a stream is one at least, its text one for four bytes.
+
+        What stands around the text in every piece is as long as the shortest piece, or nearly.
+        """
+        if self._events is None or self.is_unread:
+            return self._bytes // BYTES_A_TOKEN
+        return self._pieces + (self._piece_bytes - self._pieces * self._least_bytes) // BYTES_A_TOKEN
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes, decoded where they were compressed."""
+        self._bytes += len(chunk)
         if self._events is not None:
             for event in self._events.feed(chunk):
                 self._event(event.data)
@@ -102,6 +137,7 @@ class AnswerReader:
         if self._events is not None:
             for event in self._events.finish():
                 self._event(event.data)
+            self.is_told |= self._dialect is Dialect.CHAT and self.usage is not None
         elif not self.is_unread:
             try:
                 document = json.loads(bytes(self._body))
@@ -110,8 +146,13 @@ class AnswerReader:
                 return
             for one in document if isinstance(document, list) else [document]:
                 self._document(one)
+            self.is_told = self.usage is not None
 
     def _event(self, data: bytes) -> None:
+        if _PIECES[0] in data or _PIECES[1] in data:
+            self._pieces += 1
+            self._piece_bytes += len(data)
+            self._least_bytes = min(self._least_bytes, len(data)) if self._pieces > 1 else len(data)
         # Most events are pieces of text: they are not parsed, once the model is known.
         if self.model and not any(mark in data for mark in _MARKS):
             return
@@ -151,6 +192,7 @@ class AnswerReader:
             written=written,
             written_1h=min(written, _count(parts, "ephemeral_1h_input_tokens")),
         )
+        self.is_told = document.get("type") == "message_delta"
 
     def _responses(self, document: dict[str, Any]) -> None:
         inner = document.get("response")
@@ -158,6 +200,7 @@ class AnswerReader:
         self._named(answer.get("model"))
         if isinstance(usage := answer.get("usage"), dict):
             self.usage = _openai(usage, "input_tokens", "output_tokens", "input_tokens_details")
+            self.is_told = True
         if answer is inner and isinstance(error := answer.get("error"), dict):
             self._error(error)
         elif document.get("type") == "error" and "error" not in document:
@@ -167,6 +210,8 @@ class AnswerReader:
         self._named(document.get("model"))
         if isinstance(usage := document.get("usage"), dict):
             self.usage = _openai(usage, "prompt_tokens", "completion_tokens", "prompt_tokens_details")
+            choices = document.get("choices")  # some providers tell it again in every chunk
+            self.is_told = not isinstance(choices, list) or not choices or any(map(_is_last, choices))
 
     def _gemini(self, document: dict[str, Any]) -> None:
         self._named(document.get("modelVersion"))
@@ -179,6 +224,9 @@ class AnswerReader:
             )
             before = self.usage or told  # each chunk tells it all again; the last may tell less
             self.usage = replace(told, input=max(told.input, before.input), output=max(told.output, before.output))
+        candidates = document.get("candidates")
+        if self.usage is not None and isinstance(candidates, list):
+            self.is_told |= any(isinstance(one, dict) and one.get("finishReason") for one in candidates)
 
     def _named(self, model: object) -> None:
         if isinstance(model, str) and model:
@@ -204,6 +252,10 @@ def _openai(usage: dict[str, Any], input_key: str, output_key: str, details_key:
         cached=min(cached, total),
         written=min(written, total - min(cached, total)),
     )
+
+
+def _is_last(choice: object) -> bool:
+    return isinstance(choice, dict) and bool(choice.get("finish_reason"))
 
 
 def _count(mapping: object, key: str) -> int:

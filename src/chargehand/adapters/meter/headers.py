@@ -47,10 +47,10 @@ def is_passed(method: str, path: str, taken: Route, upstream: Upstream) -> bool:
     segments = unquote(path).split("/")
     if ".." in segments or "." in segments:
         return False
-    if taken.errand is not Errand.OTHER:
+    if taken.is_usual and taken.errand is not Errand.OTHER:
         return method == "POST"
-    if method in {"GET", "HEAD"} and "models" in segments:
-        return True
+    if taken.is_usual and not taken.model:  # a list of models, or one of them
+        return method in {"GET", "HEAD"}
     return any(unquote(path).rstrip("/").endswith(ending) for ending in upstream.also)
 
 

@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
-from chargehand.adapters.meter.account import Account, Exchange
+from chargehand.adapters.meter.account import Account, Exchange, Tally
 from chargehand.adapters.meter.arrival import Arrival, Question
 from chargehand.adapters.meter.headers import onward, returned
 from chargehand.adapters.meter.values import Bounds, Upstream
 from chargehand.adapters.meter.watching import Watch, message_in
 from chargehand.adapters.text import clean_text, redact
-from chargehand.dialects import Dialect, Errand, Refusal, Route, TokenUse, refusal, retry_at
+from chargehand.dialects import Dialect, Errand, Refusal, Route, TokenUse, expected, refusal, retry_at
 from chargehand.dialects.chat import UsageChunkFilter, asking_for_usage
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 __all__ = ["Admitted", "Ask", "Passage", "answer_of"]
+
+_NOT_JSON = "The body is no JSON object that the meter can read, so that it cannot tell what it would cost."
+_BACKGROUND = (
+    "The meter does not pass on answers in the background, whose tokens nobody could count: ask without `background`."
+)
+_HELD = "Other requests of this attempt may use up its budget; ask again when they are answered."
+_TOKENS_A_SECOND = 100
 
 Ask = Callable[[Upstream, Question], AbstractAsyncContextManager[Arrival]]
 """Puts a question to a provider, or to a cassette."""
@@ -58,6 +65,7 @@ class Passage:
         self._model = admitted.taken.model
         self._watch: Watch | None = None
         self._arrival: Arrival | None = None
+        self._since: float | None = None
         self._is_settled = False
         self._exchange = Exchange(settle=self._settle, so_far=self._so_far, task=asyncio.current_task())
 
@@ -82,11 +90,11 @@ class Passage:
             limit = self._bounds.request_bytes
             return answer_of(refusal(self._dialect, 413, f"The request is larger than {limit:,} bytes."))
         question, adds_usage = self._question(body)
-        is_metered = self._admitted.taken.errand is Errand.GENERATE
-        if is_metered and (over := self._account.over_budget()):
-            self._account.refused()
-            return answer_of(_used_up(self._dialect, over))
-        since = self._account.asked(self._model) if is_metered else self._account.clock()
+        if self._is_generating:
+            if (told := await self._admitted_or_not(question)) is not None:
+                return answer_of(told)
+            self._since = self._account.asked(self._model)
+        since = self._since if self._since is not None else self._account.clock()
         try:
             async with self._ask(self._admitted.upstream, question) as arrival:
                 return await self._pass_on(arrival, since, adds_usage=adds_usage)
@@ -96,6 +104,33 @@ class Passage:
             return self._broken(504, "The provider did not answer in time.")
         except (ClientError, OSError) as error:
             return self._broken(502, f"The provider cannot be reached, or broke off: {_said(error)}.")
+
+    @property
+    def _is_generating(self) -> bool:
+        return self._admitted.taken.errand is Errand.GENERATE
+
+    async def _admitted_or_not(self, question: Question) -> Refusal | None:
+        """Why a request for an answer does not go out; None when it does. It waits while others may use up its budget.
+
+        From then on it is reserved what it may come to.
+        """
+        document, account = question.document, self._account
+        if not isinstance(document, dict):
+            return refusal(self._dialect, 400, _NOT_JSON)
+        if self._dialect is Dialect.RESPONSES and document.get("background"):
+            return refusal(self._dialect, 400, _BACKGROUND, code="unsupported_parameter")
+        try:
+            async with asyncio.timeout(self._bounds.hold_s):
+                while not (over := account.over_budget()) and account.is_held_up():
+                    await account.eased()
+        except TimeoutError:
+            return replace(refusal(self._dialect, 429, _HELD, final=False), headers=(("Retry-After", "5"),))
+        if over:
+            account.refused()
+            return _used_up(self._dialect, over)
+        assert self._dialect is not None
+        self._exchange.reserved = expected(self._dialect, document, len(question.body))
+        return None
 
     async def _body(self) -> bytes:
         if self._request.headers.get("Expect", "").lower() == "100-continue" and self._request.transport is not None:
@@ -148,7 +183,10 @@ class Passage:
             is_first = False
             if piece := strip.feed(chunk) if strip else chunk:
                 await self._to_agent(answer.write(piece))
+            was_told = self._watch.is_told
             self._watch.feed(chunk)
+            if self._watch.is_told and not was_told:
+                self._account.ease()
         if strip and (rest := strip.finish()):
             await self._to_agent(answer.write(rest))
         self._watch.finish()
@@ -163,7 +201,7 @@ class Passage:
             raise _AgentGone from error
 
     def _is_metered(self, arrival: Arrival) -> bool:
-        return self._admitted.taken.errand is Errand.GENERATE and arrival.status < 400
+        return self._is_generating and arrival.status < 400
 
     def _broken(self, status: int, text: str) -> web.StreamResponse:
         """The provider is at fault: said in its dialect, or, once the answer has begun, by breaking off, too."""
@@ -171,14 +209,34 @@ class Passage:
 
         self._account.failed(status, None, self._clean(text))
         if self._arrival is None:
+            self._since = None  # whoever never answers is not paid
             return answer_of(refusal(self._dialect, status, text, final=False))
         if self._request.transport is not None:
             self._request.transport.abort()
         return web.Response(status=status)
 
-    def _so_far(self) -> tuple[str, TokenUse] | None:
-        use = self._watch.usage if self._watch and not self._is_settled else None
-        return (self._watch.model or self._model, use) if self._watch and use else None
+    def _so_far(self) -> Tally | None:
+        """What it used until now: as it was told, else by its size; None before it went out, or where it failed."""
+        if self._since is None or (self._arrival is not None and not self._is_metered(self._arrival)):
+            return None
+        watch, reserved = self._watch, self._exchange.reserved
+        told = (watch.usage if watch else None) or TokenUse()
+        model = (watch.model if watch else "") or self._model
+        if watch is not None and watch.is_told:
+            return Tally(model=model, use=told, told=told, is_final=True)
+        guessed = watch.guessed if watch and watch.guessed else self._meanwhile()
+        more = TokenUse(
+            input=0 if told.input else reserved.input,
+            output=max(0, guessed - told.output),
+        )
+        return Tally(model=model, use=told + more, told=told)
+
+    def _meanwhile(self) -> int:
+        """Output that a model may have made while nothing of it came: an answer that is no stream comes at its end."""
+        if self._watch is not None and self._watch.usage is not None:
+            return 0
+        taken_s = self._account.clock() - (self._since or 0.0)
+        return min(self._exchange.reserved.output, int(taken_s * _TOKENS_A_SECOND))
 
     def _settle(self) -> None:
         """Tell the account what came of this request; only the first time."""
@@ -186,11 +244,12 @@ class Passage:
             return
         self._is_settled = True
         self._account.running.discard(self._exchange)
+        if (tally := self._so_far()) is not None:
+            self._account.used(tally)
+        self._account.ease()
         watch, arrival = self._watch, self._arrival
         if watch is None or arrival is None:
             return
-        if self._is_metered(arrival):
-            self._account.used(watch.model or self._model, watch.usage)
         now = self._account.now()
         headers = {name.lower(): value for name, value in arrival.headers}
         if watch.is_error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -44,6 +44,10 @@ class Price:
             return self.then.usd(use, on) if self.then else None
         if self.above is not None and use.input > self.above[0]:
             return self.above[1].usd(use, on)
+        return self.parts(use)
+
+    def parts(self, use: TokenUse) -> float | None:
+        """What `use` costs at these rates, whatever the day and the size; None when one that it needs is unknown."""
         parts = (
             (use.input - use.cached - use.written, self.input),
             (use.output, self.output),
@@ -114,10 +118,31 @@ class PriceTable:
         names.append(_SUFFIXES.sub("", names[-1]))
         return next((self.models[name] for name in names if name in self.models), None)
 
+    def dearest(self) -> Price:
+        """A price that no model of the table exceeds in anything; of an empty table, a hundred dollars."""
+        every = list(_every(self.models.values()))
+
+        def most(rate: str) -> float:
+            return max((value for one in every if (value := getattr(one, rate)) is not None), default=100.0)
+
+        return Price(
+            input=most("input"),
+            output=most("output"),
+            cached=most("cached"),
+            written=most("written"),
+            written_1h=most("written_1h"),
+        )
+
     def usd(self, model: str, use: TokenUse, at: float) -> float | None:
         """What one answer of `model` cost at that time (seconds since the epoch); None when nobody knows."""
         found = self.price(model)
         return found.usd(use, datetime.fromtimestamp(at, UTC).date()) if found else None
+
+
+def _every(prices: Iterable[Price]) -> Iterator[Price]:
+    for one in prices:
+        yield one
+        yield from _every([more for more in (one.above[1] if one.above else None, one.then) if more is not None])
 
 
 def _price(given: Any) -> Price:

@@ -68,9 +68,11 @@ class Problem:
 class MeterRecord:
     """What one attempt used so far.
 
-    `input_tokens` are all of the prompts, `cached_tokens` and `written_tokens` parts of them. `usd` is None when a
-    model without a price was used (`unpriced` names it); `unread` counts answers whose usage nobody told, such as
-    broken streams: with them the numbers are a lower bound. `model_used` gave most of the output, `models` are all of
+    `input_tokens` are all of the prompts, `cached_tokens` and `written_tokens` parts of them. `unread` counts answers
+    whose usage nobody told, or not to the end, such as broken streams: of those the numbers are guessed, by the bytes
+    that passed; `estimated_input` and `estimated_output` say how much of the tokens that is. `usd` is None when a model
+    without a price was used (`unpriced` names it); `held_usd` is what counts against the budget: there such a model
+    costs as much as the dearest of the table. `model_used` gave most of the output, `models` are all of
     them. `first_byte_s` is the time to the first byte of the first answer; `asked_at` and `last_byte_at` are
     monotonic times of the last request and of the last byte of any answer, `running` the requests under way: a model
     turn is silent when there are some and nothing comes. `problems` are the last ones, `failures` counts all.
@@ -83,7 +85,10 @@ class MeterRecord:
     output_tokens: int = 0
     cached_tokens: int = 0
     written_tokens: int = 0
+    estimated_input: int = 0
+    estimated_output: int = 0
     usd: float | None = 0.0
+    held_usd: float = 0.0
     unread: int = 0
     unpriced: tuple[str, ...] = ()
     model_asked: str = ""
@@ -102,16 +107,23 @@ class MeterRecord:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def estimated(self) -> int:
+        """How many of the tokens are guessed."""
+        return self.estimated_input + self.estimated_output
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """The limits of the meter itself: of a request, of requests at once in an attempt, of waiting.
 
-    `silence_s` is how long a provider may keep a request waiting for a byte.
+    `silence_s` is how long a provider may keep a request waiting for a byte, `hold_s` how long the meter does while
+    other requests of the attempt may still use up its budget.
     """
 
     parallel: int = 32
     request_bytes: int = 64 * 1024 * 1024
     connect_s: float = 30.0
     silence_s: float = 1800.0
+    hold_s: float = 120.0
     stop_s: float = 1.0

@@ -52,17 +52,20 @@ class Watch:
         self.is_error = status >= 400
         self.error_body = b""
         self._decode = decoder(headers.get("Content-Encoding", ""))
+        self._unread_bytes = 0
         is_sse = headers.get("Content-Type", "").lower().startswith("text/event-stream")
         self._reader = AnswerReader(dialect, is_sse=is_sse) if dialect and not self.is_error else None
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes."""
         if self._decode is None:
+            self._unread_bytes += len(chunk)
             return
         try:
             plain = self._decode(chunk)
         except Exception:  # noqa: BLE001 - zlib and brotli have errors of their own, and all mean the same
             self._decode = None
+            self._unread_bytes += len(chunk)
             return
         if self.is_error:
             self.error_body += plain[: _MOST_ERROR_BYTES - len(self.error_body)]
@@ -78,6 +81,16 @@ class Watch:
     def usage(self) -> TokenUse | None:
         """The tokens, as far as they were told."""
         return self._reader.usage if self._reader else None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the tokens were told to the end."""
+        return self._reader is not None and self._reader.is_told
+
+    @property
+    def guessed(self) -> int:
+        """Tokens of output by the length of what came. What cannot be unpacked is text, and was four times as long."""
+        return (self._reader.guessed if self._reader else 0) + self._unread_bytes
 
     @property
     def model(self) -> str:
