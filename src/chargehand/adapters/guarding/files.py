@@ -6,10 +6,10 @@ import re
 
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.options import Options, read_options
-from chargehand.adapters.guarding.place import UNKNOWN, Spot
+from chargehand.adapters.guarding.place import UNKNOWN, Spot, is_secret_file
 from chargehand.adapters.guarding.scope import SOMETHING, Out
 
-__all__ = ["FILES"]
+__all__ = ["FILES", "patched"]
 
 _REMOVERS = frozenset({"rm", "unlink", "shred", "rmdir", "srm", "trash", "wipe"})
 _EXEC = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
@@ -55,8 +55,11 @@ def _mv(call: Call, look: Look) -> None:
 def _cp(call: Call, look: Look) -> None:
     options = read_options(call.args, short="tSgmo", long=("--target-directory", "--suffix", "--mode", "--owner"))
     taken, put = _targets(options)
+    if program(call.argv[0]) == "install" and options.has("-d", "--directory"):
+        taken, put = (), options.rest
+    whole = options.has("-r", "-R", "-a", "--recursive", "--archive")
     for path in taken:
-        look.reads(path, call)
+        look.reads_below(path, call) if whole else look.reads(path, call)
     _put(taken, put, call, look, append=options.has("-n", "--no-clobber"))
 
 
@@ -76,6 +79,8 @@ def _ln(call: Call, look: Look) -> None:
     taken, put = _targets(options)
     if len(options.rest) == 1 and not options.has("-t", "--target-directory"):
         taken, put = options.rest, (program(options.rest[0]),)
+    for path in taken:
+        look.reads_below(path, call)
     for target in put:
         look.writes(target, call)
         for cwd in call.scope.cwds:
@@ -103,7 +108,7 @@ def _tee(call: Call, look: Look) -> Out:
 
 
 def _truncate(call: Call, look: Look) -> None:
-    options = read_options(call.args, short="sr", long=("--size", "--reference"))
+    options = read_options(call.args, short="srl", long=("--size", "--reference"))
     for path in options.rest:
         look.writes(path, call)
 
@@ -128,7 +133,7 @@ def _chmod(call: Call, look: Look) -> None:
         look.report("permissions", call, inside=True)
 
 
-def _find(call: Call, look: Look) -> None:
+def _find(call: Call, look: Look) -> Out | None:
     words = list(call.args)
     while words and re.fullmatch(r"-[HLP]|-O\d|-D", words[0]):
         words.pop(0)
@@ -138,6 +143,7 @@ def _find(call: Call, look: Look) -> None:
     roots = roots or ["."]
     if UNKNOWN in words or any(UNKNOWN in word and word.startswith("-") for word in words):
         look.report("delete_unknown", call, why="What find is to do cannot be told from the command.")
+    found = _found_secrets(roots, words, call, look)
     at = 0
     while at < len(words):
         word = words[at]
@@ -149,7 +155,20 @@ def _find(call: Call, look: Look) -> None:
         elif word in _EXEC:
             end = next((i for i in range(at, len(words)) if words[i] in {";", "+"}), len(words))
             _find_exec(words[at:end], roots, call, look)
+            for path in found:
+                look.again([word.replace("{}", path) for word in words[at:end]], call)
             at = end + 1
+    return Out(text="".join(f"{path}\n" for path in found)) if found else None
+
+
+def _found_secrets(roots: list[str], words: list[str], call: Call, look: Look) -> list[str]:
+    """The files with secrets that `-name` asks for: what is done with them is judged; in a HOME asking is enough."""
+    asked = {"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename"}
+    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word in asked]
+    found = [f"{root.rstrip('/')}/**/{name.lstrip('*/')}" for root in roots for name in named if is_secret_file(name)]
+    if found and any(look.place.holds_home(root, cwd) for root in roots for cwd in call.scope.cwds):
+        look.report("secret_file", call, why="It looks for files with secrets in a HOME.")
+    return found
 
 
 def _find_exec(inner: list[str], roots: list[str], call: Call, look: Look) -> None:
@@ -170,12 +189,16 @@ def _fd(call: Call, look: Look) -> None:
 
 
 def _tar(call: Call, look: Look) -> None:
-    words = list(call.args)
-    if words and re.fullmatch(r"[A-Za-z]+", words[0]):
-        words[0] = "-" + words[0]
     options = read_options(
-        words, short="fCIFTXbKNVgL", long=("--file", "--directory", "--to-command", "--use-compress-program")
+        _tar_words(call.args),
+        short="fCIFTXbKNVgL",
+        long=(
+            *("--file", "--directory", "--to-command", "--use-compress-program", "--one-top-level", "--index-file"),
+            *("--listed-incremental", "--exclude", "--transform", "--xform", "--owner", "--group", "--mode"),
+        ),
     )
+    for path in options.values("--index-file", "-g", "--listed-incremental", "--volno-file"):
+        look.writes(path, call)
     for text in options.values("--to-command", "-I", "--use-compress-program", "-F", "--info-script", "--rsh-command"):
         look.shell(text, call)
     for action in options.values("--checkpoint-action"):
@@ -184,13 +207,30 @@ def _tar(call: Call, look: Look) -> None:
     if options.has("--remove-files"):
         look.deletes(options.rest, call, whole=True)
     if options.has("-x", "--extract", "--get"):
-        for folder in options.values("-C", "--directory"):
-            look.writes(folder, call)
+        for folder in options.values("-C", "--directory", "--one-top-level"):
+            look.writes(folder, call, append=True)
         if options.has("-P", "--absolute-names"):
             look.report("overwrite_unknown", call)
     elif options.has("-c", "--create", "-r", "-u", "--append"):
         for archive in options.values("-f", "--file"):
             look.writes(archive, call) if archive != "-" else None
+        for path in options.rest:
+            look.reads_below(path, call)
+        if "." in options.rest:
+            for folder in options.values("-C", "--directory"):
+                look.reads_below(folder, call)
+
+
+def _tar_words(args: tuple[str, ...]) -> list[str]:
+    """The oldest form has no dash, and the values of its letters stand behind it in order (`tar xfC a.tar dir`)."""
+    if not args or not re.fullmatch(r"[A-Za-z]+", args[0]):
+        return list(args)
+    words, waiting = [], list(args[1:])
+    for letter in args[0]:
+        words.append(f"-{letter}")
+        if letter in "fCIFTXbKNVgL" and waiting:
+            words.append(waiting.pop(0))
+    return words + waiting
 
 
 def _unzip(call: Call, look: Look) -> None:
@@ -204,20 +244,33 @@ def _zip(call: Call, look: Look) -> None:
         look.shell(text, call)
     if "-TT" in call.args:
         look.shell(" ".join(call.args[call.args.index("-TT") + 1 :][:1]), call)
+    if options.has("-r", "--recurse-paths"):
+        for path in options.rest[1:]:
+            look.reads_below(path, call)
     if options.has("-m", "--move"):
         look.deletes(options.rest[1:], call, whole=True)
 
 
+_RSYNC_LONG = (
+    *("--rsh", "--exclude", "--include", "--files-from", "--log-file", "--backup-dir", "--partial-dir", "--temp-dir"),
+    *("--write-batch", "--rsync-path", "--exclude-from", "--include-from"),
+)
+
+
 def _rsync(call: Call, look: Look) -> None:
-    options = read_options(call.args, short="efMT", long=("--rsh", "--exclude", "--include", "--files-from"))
+    options = read_options(call.args, short="efMT", long=_RSYNC_LONG)
     for text in options.values("-e", "--rsh", "--rsync-path"):
         look.shell(text, call)
     for path in options.rest:
         host = re.match(r"(?:rsync://|(?:[^/:]+@)?)([^/:]+):", path)
         if host is not None or path.startswith("rsync://"):
             look.host(host[1] if host is not None else path[8:].partition("/")[0], call)
+    for path in options.rest[:-1]:
+        look.reads_below(path, call)
     if options.has("-n", "--dry-run"):
         return
+    for path in options.values("--log-file", "--backup-dir", "--partial-dir", "-T", "--temp-dir", "--write-batch"):
+        look.writes(path, call, append=True)
     target = options.rest[-1:]
     if any(name.startswith(("--del", "--remove-source-files")) for name, _ in options.given):
         look.report("delete_recursive", call, inside=True)
@@ -227,17 +280,32 @@ def _rsync(call: Call, look: Look) -> None:
 
 
 def _patch(call: Call, look: Look) -> None:
-    options = read_options(call.args, short="dipoBDFrVYzg", long=("--directory", "--input", "--output"))
-    for folder in options.values("-d", "--directory", "-o", "--output"):
-        look.writes(folder, call)
+    options = read_options(
+        call.args, short="dipoBDFrVYzg", long=("--directory", "--input", "--output", "--reject-file", "--prefix")
+    )
+    named = options.values("-d", "--directory", "-o", "--output", "-r", "--reject-file", "-B", "--prefix")
+    for path in (*named, *options.rest[:1]):
+        look.writes(path, call, append=True)
 
 
 def _apply_patch(call: Call, look: Look) -> None:
     """The patches of Codex, in their own form."""
     text = "\n".join(call.args) + ("\n" + call.feed.text if call.feed is not None and call.feed.text else "")
-    for path in re.findall(r"^\*\*\* (?:Add File|Update File|Move to): (.+)$", text, re.MULTILINE):
-        look.writes(path.strip(), call)
-    look.deletes(re.findall(r"^\*\*\* Delete File: (.+)$", text, re.MULTILINE), call, whole=False)
+    written, deleted = patched(text)
+    for path in written:
+        look.writes(path, call)
+    look.deletes(deleted, call, whole=False)
+
+
+_PATCHED = re.compile(
+    r"^\s*\*\*\*\s*(add\s*file|update\s*file|delete\s*file|move\s*to)\s*:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE
+)
+
+
+def patched(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths that a patch in the form of Codex writes, and those it deletes; spaces and case are taken loosely."""
+    found = [(verb.lower().startswith("delete"), path) for verb, path in _PATCHED.findall(text)]
+    return tuple(path for gone, path in found if not gone), tuple(path for gone, path in found if gone)
 
 
 FILES: dict[str, Handler] = {

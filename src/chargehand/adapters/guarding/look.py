@@ -129,16 +129,25 @@ class Look:
     def host(self, host: str, call: Call) -> None:
         """A connection goes out: a question unless the host is this machine, or named by the plan."""
         name = host.lower().rpartition("@")[2]
-        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0].rstrip(".")
+        if name.startswith("["):
+            name = name[1:].partition("]")[0]
+        elif name.count(":") < 2:
+            name = name.partition(":")[0].rstrip(".")
         if not is_loopback(name) and name not in self.place.hosts:
             self.report("network", call)
 
     def reads(self, path: str, call: Call) -> None:
         """A file is read: a question where it holds secrets."""
         fulls = [self.place.full(path, cwd) for cwd in call.scope.cwds]
-        if UNKNOWN in path or not any(map(is_secret_file, (path, *fulls))):
-            return
-        self.report("secret_file", call, inside=self.spot(path, call) in {Spot.INSIDE, Spot.GIT, Spot.ROOT})
+        if any(map(is_secret_file, (path, *fulls))):
+            self.report("secret_file", call, inside=self.spot(path, call) in {Spot.INSIDE, Spot.GIT, Spot.ROOT})
+
+    def reads_below(self, path: str, call: Call) -> None:
+        """A folder is read with everything in it: a question where it holds secrets, or is a HOME or above one."""
+        if any(self.place.holds_home(path, cwd) for cwd in call.scope.cwds):
+            self.report("secret_file", call, why="It reads a whole HOME, and the files with secrets in it.")
+        else:
+            self.reads(path, call)
 
     def writes(self, path: str, call: Call, *, append: bool = False) -> None:
         """A file is written: a question outside, and where something is lost that nothing else keeps."""

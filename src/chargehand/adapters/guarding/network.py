@@ -21,8 +21,19 @@ _CURL_LONG = (
     "--unix-socket", "--range", "--json", "--output-dir", "--netrc-file", "--limit-rate", "--max-redirs",
     "--dump-header", "--trace", "--trace-ascii", "--stderr", "--interface", "--abstract-unix-socket",
     "--preproxy", "--socks5", "--socks5-hostname", "--aws-sigv4", "--oauth2-bearer", "--proto", "--ciphers",
-    "--variable", "--expand-url", "--expand-data", "--dns-servers", "--doh-url", "--tls-max",
+    "--variable", "--expand-url", "--expand-data", "--dns-servers", "--doh-url", "--tls-max", "--etag-save",
+    "--libcurl", "--hsts", "--alt-svc", "--etag-compare", "--expand-output",
 )  # fmt: skip
+_CURL_LOGS = (
+    "--trace",
+    "--trace-ascii",
+    "--stderr",
+    "--etag-save",
+    "--libcurl",
+    "--hsts",
+    "--alt-svc",
+    "--expand-output",
+)
 
 
 def host_of(url: str) -> str:
@@ -30,9 +41,15 @@ def host_of(url: str) -> str:
     if UNKNOWN in url.partition("//")[2].partition("/")[0] or url.startswith(UNKNOWN):
         return UNKNOWN
     try:
-        return urlsplit(url if "://" in url else "http://" + url).hostname or UNKNOWN
+        parts = urlsplit(url if "://" in url else "http://" + url)
+        host, _ = parts.hostname or UNKNOWN, parts.port
     except ValueError:
         return UNKNOWN
+    # Programs do not agree on where the host ends in these: a backslash, several `@`, what is not printable.
+    before = re.split(r"[/?#]", url.partition("://")[2] or url, maxsplit=1)[0]
+    if before.count("@") > 1 or re.search(r"[^!-~]|[\\{}<>^|`\"%]", before):
+        return UNKNOWN
+    return host
 
 
 def _goes_to(urls: tuple[str, ...], call: Call, look: Look) -> bool:
@@ -65,6 +82,8 @@ def _curl(call: Call, look: Look) -> Out:
         look.reads(path, call)
     if files and remote:
         look.report("upload", call)
+    for path in options.values("--output-dir", *_CURL_LOGS):
+        look.writes(path, call, append=True)
     return _fetched(options, ("-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar"), remote, call, look)
 
 
@@ -88,7 +107,8 @@ def _wget(call: Call, look: Look) -> Out:
         long=(
             "--output-document", "--output-file", "--directory-prefix", "--input-file", "--header", "--post-data",
             "--post-file", "--body-file", "--body-data", "--tries", "--timeout", "--user-agent", "--execute",
-            "--user", "--password", "--wait",
+            "--user", "--password", "--wait", "--append-output", "--save-cookies", "--rejected-log", "--warc-file",
+            "--hsts-file",
         ),
     )  # fmt: skip
     remote = _goes_to(options.rest, call, look)
@@ -98,8 +118,11 @@ def _wget(call: Call, look: Look) -> Out:
         look.report("upload", call)
     for path in options.values("--post-file", "--body-file"):
         look.reads(path, call)
-    for folder in options.values("-P", "--directory-prefix"):
-        look.writes(folder, call, append=True)
+    for path in options.values(
+        *("-P", "--directory-prefix", "-o", "--output-file", "-a", "--append-output", "--save-cookies"),
+        *("--rejected-log", "--warc-file", "--hsts-file"),
+    ):
+        look.writes(path, call, append=True)
     out = _fetched(options, ("-O", "--output-document"), remote, call, look)
     if not options.has("-O", "--output-document"):
         for url in options.rest:

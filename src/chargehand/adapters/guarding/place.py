@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import cache, lru_cache
 
 __all__ = ["REMOTE", "UNKNOWN", "Place", "Spot", "is_loopback", "is_secret_file", "is_secret_name"]
@@ -50,6 +51,13 @@ _SECRET_FOLDERS = frozenset(
     }
 )
 _HOME_LIKE = re.compile(r"^(?:/root|/home/[^/]+|/Users/[^/]+|~[^/]*)(?:/|$)")
+_HOMES = re.compile(r"/(?:root|home|Users|home/[^/]+|Users/[^/]+)?")
+# What patterns are tried on: names of files with secrets, as they are usually written.
+_WELL_KNOWN = (
+    ".env", ".env.local", ".envrc", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".git-credentials", ".credentials.json",
+    ".bash_history", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "credentials", "credentials.json", "auth.json",
+    "shadow", "gshadow", "secrets.yml", "secrets.yaml", "secrets.json", "secrets.toml", "master.key",
+)  # fmt: skip
 
 
 class Spot(Enum):
@@ -102,6 +110,15 @@ class Place:
             path = "/home/" + path
         full = posixpath.normpath(posixpath.join(cwd, path))
         return "/" + full.lstrip("/")
+
+    def holds_home(self, path: str, cwd: str) -> bool:
+        """Whether a folder is somebody's HOME, the private one included, or holds such."""
+        if UNKNOWN in path or (UNKNOWN in cwd and not path.startswith(("/", "~"))):
+            return False
+        full = self.full(path.rstrip("*") or path, cwd)
+        if full in self.inside:
+            return False
+        return bool(_HOMES.fullmatch(full)) or (bool(self.home) and f"{self.home}/".startswith(full.rstrip("/") + "/"))
 
     def is_untracked(self, path: str, cwds: Iterable[str]) -> bool:
         """Whether an existing file that git does not know stands there."""
@@ -164,7 +181,7 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 @lru_cache(maxsize=4096)
 def is_secret_file(path: str) -> bool:
-    """Whether a file of this path probably holds secrets; samples and public keys do not."""
+    """Whether a file of this path, or one that this pattern finds, probably holds secrets; samples do not."""
     parts = [part for part in path.rstrip("/").split("/") if part]
     if not parts:
         return False
@@ -173,16 +190,41 @@ def is_secret_file(path: str) -> bool:
         return False
     if _any_of(_SECRET_FILES).match(name):
         return True
-    if name == "environ" and parts[0] == "proc":
+    if parts[0] == "proc" and len(parts) > 2 and fnmatchcase("environ", name):
+        return True
+    if _finds_secret(name, parts[:-1]):
         return True
     if any(part in _SECRET_FOLDERS for part in parts[:-1]) and name not in {"known_hosts", "config.d"}:
         return not (parts[-2] == "gh" and "." not in path)
     return name in _SECRET_FOLDERS and (name.startswith(".") or bool(_HOME_LIKE.match(path)))
 
 
+def _finds_secret(name: str, folders: list[str]) -> bool:
+    """Whether a pattern is made for a file with secrets: `.en*`, `id_*`, `.s?h/x`; not `*` or `*.json`."""
+    if any(_GLOB.search(part) and _finds_secret_folder(part) for part in (*folders, name)):
+        return True
+    if not _GLOB.search(name):
+        return False
+    literal = re.sub(r"\[[^\]]*\]|[*?]", "", posixpath.splitext(name)[0] if not name.startswith(".") else name)
+    told = len(literal) >= 3 or "*" not in name
+    return any(
+        fnmatchcase(one, name) and (one.startswith(".") == name.startswith((".", "[.]"))) and (told or one[0] == ".")
+        for one in _WELL_KNOWN
+    )
+
+
+def _finds_secret_folder(name: str) -> bool:
+    return name.startswith((".", "[.]")) and any(
+        one.startswith(".") and fnmatchcase(one, name) for one in _SECRET_FOLDERS
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine; unusual spellings of an address are not believed."""
-    host = host.strip("[]").lower().rstrip(".")
+    host = host.strip("[]").lower().removesuffix(".")
     if host in {"localhost", "::1", "0.0.0.0"} or host.endswith(".localhost"):  # noqa: S104
         return True
-    return bool(re.fullmatch(r"127\.\d{1,3}\.\d{1,3}\.\d{1,3}", host))
+    try:
+        return ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False
