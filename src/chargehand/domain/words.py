@@ -59,6 +59,7 @@ class Reason(StrEnum):
     BASE_LOST = "base_lost"
     PLACEHOLDER = "placeholder"
     SECRET_ADDED = "secret_added"
+    TESTS_BENT = "tests_bent"
     SEAL_FAILED = "seal_failed"
     CONFIG_CHANGED = "config_changed"
     # the agent
