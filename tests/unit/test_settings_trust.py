@@ -171,6 +171,12 @@ def test_variables_that_lead_a_key_elsewhere(ground: Ground, text: str, problem:
         assert ground.load("", f"{own}[env]\n{text}").agents
 
 
+@pytest.mark.parametrize("table", ["agents.a", "defaults"])
+def test_a_model_is_no_option_of_a_program(ground: Ground, table: str) -> None:
+    problem = ground.refused(f"[{table}]\nmodel = '--settings=own.json'")
+    assert (problem.line, "begins with '-'" in problem.message) == (2, True)
+
+
 @pytest.mark.parametrize("inside", [".", "state", "../project/state", "link/x"])
 def test_no_runs_come_with_a_repository(ground: Ground, inside: str) -> None:
     """`resume` would take up what a stranger wrote, with the sandbox that is in there."""

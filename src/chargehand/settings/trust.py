@@ -82,6 +82,8 @@ def _why(found: Gathered, key: str) -> str:
         return f"{_YOURS[pattern]}, {no}"
     if pattern in {"agents.*.command", "agents.*.kind"}:
         return _why_no_program(found, path[1], path[2])
+    if pattern in {"agents.*.model", "defaults.model"} and value.startswith("-"):
+        return "begins with '-', which a program would take for one of its options"
     if key in _NARROWER and (_NARROWER[key].index(value) < _NARROWER[key].index(_before(found, key))):
         return f"can be made narrower by a project's file, not wider: {_before(found, key)} is what you have"
     if path[:2] == ("env", "set") and _LEADING.search(path[2]):
