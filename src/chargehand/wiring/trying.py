@@ -82,7 +82,7 @@ async def try_agent(settings: Settings, environ: Mapping[str, str], cwd: Path, n
     if definition is None:
         known = ", ".join(each.name for each in settings.agents) or "none"
         text = f"There is no agent called {name}; there are: {known}."
-        raise UserError(text, code="unknown_agent", hint="Define it under [agents.NAME] in chargehand.toml.")
+        raise UserError(text, code="unknown_agent", hint="Define it under [agents.NAME] in your settings file.")
     trial = Trial(agent=name, kind=definition.kind)
     try:
         why = make_agent(definition).missing()
