@@ -29,10 +29,9 @@ _SETTINGS = """\
 
 # Gates for every plan; a plan's own gate of the same id goes before.
 {gates}
-# [sandbox]
-# kind = "auto"                    # auto | bwrap | landlock | none
-# read = []                        # more paths that agents may read
-# network = "open"                 # open | meter (their model, nothing else) | none
+# [sandbox]                        # here it can only be made narrower; what opens it stands in your own settings file
+# kind = "bwrap"                   # instead of auto, which takes the first that works
+# network = "meter"                # meter (their model, nothing else) | none; instead of open
 
 # [caps]
 # attempt_wall = "30m"

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["agents"]
 
 _EXAMPLES = """
-chargehand agents                the agents of chargehand.toml, and what else could be one
+chargehand agents                the agents of the settings, and what else could be one
 chargehand doctor --agent claude   have one of them answer
 """
 _HOW = """\
 No agent is defined. An agent is any program that reads its brief from standard input, works in the current
-folder, and writes {"status": "DONE"} to the file named by CHARGEHAND_RESULT. Define one in chargehand.toml:
+folder, and writes {"status": "DONE"} to the file named by CHARGEHAND_RESULT. Define one in your own settings file,
+~/.config/chargehand/config.toml:
 
   [agents.claude]
   kind = "claude"
