@@ -1,4 +1,4 @@
-"""From claim and evidence to a failure, or to none (SPEC 3.7, items 1 to 3; I6)."""
+"""From claim and evidence to a failure, or to none (SPEC 3.7, items 1 to 4; I6)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from chargehand.domain.outcome import (
     Sealed,
 )
 from chargehand.domain.plan import Files, Plan, Scope, Task
+from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import Reason
 
 TASK = Task(id="a", title="A", files=Files(create=("new.py",), modify=("src/*.py",), test=("tests/t.py",)))
@@ -237,3 +238,44 @@ def test_a_signature_is_of_its_parts():
     assert signature("a", "b") == signature("a", "b")
     assert signature("a", "b") != signature("ab")
     assert signature("a", "\udcff") != signature("a")
+
+
+# -- tests --------------------------------------------------------------------------------------------
+
+
+def touched(kind: TestChangeKind, path: str = "tests/t.py", line: int = 3) -> TestChange:
+    return TestChange(path=path, kind=kind, detail="test_a", line=line)
+
+
+STRONGER = frozenset({TestChangeKind.MODIFIED})
+
+
+@pytest.mark.parametrize("kind", TestChangeKind)
+def test_no_task_may_take_force_from_a_test_but_one_that_is_allowed_to(kind):
+    """I6: that the tests pass is evidence only as long as they are the tests that were there."""
+    seal = sealed("tests/t.py", "new.py", test_changes=(touched(kind),))
+    for task in (TASK, LOOSE):
+        assert (reason(task, seal) is Reason.TESTS_BENT) is (kind not in STRONGER)
+        assert reason(replace(task, allow_test_changes=True), seal) is None
+
+
+def test_a_test_that_is_another_counts_where_the_task_has_files_and_does_not_list_it():
+    seal = sealed("src/test_b.py", test_changes=(touched(TestChangeKind.MODIFIED, "src/test_b.py"),))
+    assert reason(TASK, seal) is Reason.TESTS_BENT
+    assert reason(LOOSE, seal) is None
+    assert reason(replace(TASK, files=Files(modify=("**",))), seal) is Reason.TESTS_BENT
+    assert reason(replace(TASK, files=Files(test=("src/test_*.py",))), seal) is None
+
+
+def test_what_is_bent_is_named_with_its_place():
+    bent = (touched(TestChangeKind.SKIPPED), touched(TestChangeKind.DELETED, "tests/u.py", 0))
+    found = failure(LOOSE, sealed("tests/t.py", test_changes=bent))
+    assert found.facts[:2] == ("tests/t.py:3 skipped test_a", "tests/u.py deleted test_a")
+    assert "tests/t.py:3 skipped test_a; tests/u.py deleted test_a" in found.summary
+    assert str(TestChange(path="a", kind=TestChangeKind.EXITS)) == "a exits"
+
+
+def test_the_same_bending_has_the_same_signature_wherever_the_lines_are():
+    one, two = (sealed("t", test_changes=(touched(TestChangeKind.SKIPPED, line=line),)) for line in (3, 9))
+    other = sealed("t", test_changes=(touched(TestChangeKind.WEAKENED),))
+    assert failure(LOOSE, one).signature == failure(LOOSE, two).signature != failure(LOOSE, other).signature

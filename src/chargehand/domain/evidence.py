@@ -1,4 +1,4 @@
-"""From claim and evidence of one attempt to a failure, or to none (SPEC 3.7, items 1 to 3)."""
+"""From claim and evidence of one attempt to a failure, or to none (SPEC 3.7, items 1 to 4)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import re
 from chargehand.domain import scope
 from chargehand.domain.outcome import AttemptResult, Change, ChangeKind, ClaimCheck, ExitKind, Sealed
 from chargehand.domain.plan import Plan, Scope, Task
+from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import Failure, Reason
 
-__all__ = ["UNGATED", "crash_of", "find_failure", "signature", "stray_changes"]
+__all__ = ["UNGATED", "bent_tests", "crash_of", "find_failure", "signature", "stray_changes"]
 
 UNGATED = 500
 """The severity of a change whose evidence was good and that no gate has judged: nearer to the branch than none."""
@@ -47,6 +48,22 @@ def stray_changes(task: Task, plan: Plan, sealed: Sealed) -> tuple[Change, ...]:
     return tuple(stray)
 
 
+def bent_tests(task: Task, sealed: Sealed) -> tuple[TestChange, ...]:
+    """The changes that take force from the tests that judge this one, or touch a test that is not the task's to touch.
+
+    A test that is merely another than before counts where the task declares files and does not list it under `test`;
+    a test deleted, skipped or weakened counts wherever it is. None counts with `allow_test_changes`.
+    """
+    if task.allow_test_changes:
+        return ()
+    own = None if task.files is None else task.files.test
+    return tuple(
+        change
+        for change in sealed.test_changes
+        if change.kind is not TestChangeKind.MODIFIED or (own is not None and not scope.matches(own, change.path))
+    )
+
+
 def crash_of(result: AttemptResult) -> Failure | None:
     """The failure that an ending without a report is, with the last words of the program."""
     end, tail = result.exit, "\n".join(result.output.splitlines()[-50:])
@@ -72,6 +89,7 @@ def find_failure(task: Task, plan: Plan, result: AttemptResult, *, reviewed: boo
         or _added_secret(sealed)
         or _no_change(task, sealed, result)
         or _out_of_scope(task, plan, sealed)
+        or _bent(task, sealed)
         or _missing_file(task, sealed)
         or (None if reviewed else _placeholders(task, sealed))
     )
@@ -130,6 +148,23 @@ def _out_of_scope(task: Task, plan: Plan, sealed: Sealed) -> Failure | None:
         summary="Changed outside the scope of the task: " + ", ".join(paths) + ".",
         signature=signature(Reason.OUT_OF_SCOPE, *paths),
         facts=facts,
+    )
+
+
+def _bent(task: Task, sealed: Sealed) -> Failure | None:
+    bent = bent_tests(task, sealed)
+    if not bent:
+        return None
+    lines = tuple(str(change) for change in bent)
+    advice = (
+        "Leave existing tests as strong as they were: make the code pass them. A test that has to change belongs under "
+        "`test` in the files of the task; one that has to go needs `allow_test_changes`."
+    )
+    return Failure(
+        reason=Reason.TESTS_BENT,
+        summary="The change bends the tests that judge it: " + "; ".join(lines[:5]) + ".",
+        signature=signature(Reason.TESTS_BENT, *sorted({f"{change.path} {change.kind}" for change in bent})),
+        facts=(*lines, advice),
     )
 
 
