@@ -10,7 +10,9 @@ from chargehand.cli.endings import Accepting, conclude
 from chargehand.cli.render.lines import under_way
 from chargehand.cli.render.pen import hang
 from chargehand.cli.render.units import count, short
+from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
+from chargehand.domain.events import EffectIntended
 from chargehand.domain.evolve import fold
 from chargehand.domain.words import RunVerdict
 
@@ -38,7 +40,7 @@ async def carry_on(
     held = workshop.service.take_up(name)
     try:
         call.out.tell(f"run {name}")
-        _say_what_is_left(call, state)
+        await _say_what_is_left(call, workshop, state)
     except BaseException:
         held.release()
         raise
@@ -76,13 +78,34 @@ async def carry(
     return conclude(call, end, await _accept(call, workshop, end), folder=folder)
 
 
-def _say_what_is_left(call: Call, state: RunState) -> None:
+async def _say_what_is_left(call: Call, workshop: Workshop, state: RunState) -> None:
     """Resuming shows what it will do first (SPEC 8)."""
     pen = call.side_pen
     over = sum(1 for record in state.tasks.values() if record.is_over)
     call.out.note(f"going on after event {state.seq}: {over} of {count(len(state.tasks), 'task')} over")
     for effect in state.inflight.values():
         call.out.note(*hang("  ", under_way(effect), pen))
+    for text in await _kept_meanwhile(workshop, state):
+        call.out.note(*hang("found: ", text, pen))
+
+
+async def _kept_meanwhile(workshop: Workshop, state: RunState) -> list[str]:
+    """What the attempts under way left and somebody rescued already: another run took their workspace, or `clean`."""
+    live = {effect.key: effect for effect in state.inflight.values() if isinstance(effect, StartAttempt)}
+    if not live:
+        return []
+    began = {
+        recorded.event.effect.task: recorded.at
+        for recorded in workshop.service.events(state.run)
+        if isinstance(recorded.event, EffectIntended) and isinstance(recorded.event.effect, StartAttempt)
+    }
+    numbers = {effect.task: effect.attempt for effect in live.values()}
+    return [
+        f"Task {kept.task}, attempt {numbers[kept.task]}: what it had done is kept in {kept.ref} already; "
+        "its workspace was needed meanwhile."
+        for kept in await workshop.rescues(state.run)
+        if kept.task in numbers and kept.at >= int(began[kept.task])
+    ]
 
 
 async def _accept(call: Call, workshop: Workshop, state: RunState) -> Accepting:

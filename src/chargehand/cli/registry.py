@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "answer": Entry(target=f"{_HERE}.answer:answer", help="Answer a question.", section=_ANSWERS),
     "approve": Entry(target=f"{_HERE}.answer:approve", help="Answer a question with approve.", section=_ANSWERS),
+    "deny": Entry(target=f"{_HERE}.answer:deny", help="Answer a question with deny.", section=_ANSWERS),
     "reject": Entry(target=f"{_HERE}.answer:reject", help="Answer a question with reject.", section=_ANSWERS),
     "accept": Entry(target=f"{_HERE}.accept:accept", help="Land a run on your branch.", section=_RESULTS),
     "rescue": Entry(target=f"{_HERE}.rescue:rescue", help="Find work that was kept from being lost.", section=_RESULTS),

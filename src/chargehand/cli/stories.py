@@ -9,8 +9,12 @@ from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import (
     AttemptFinished,
+    CommandDropped,
+    DecisionAnswered,
+    DecisionAsked,
     EffectIntended,
     EffectLost,
+    Event,
     GatesFinished,
     Recorded,
     TaskRequeued,
@@ -19,7 +23,22 @@ from chargehand.domain.outcome import AttemptResult, GateResult
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.words import Failure
 
-__all__ = ["Story", "pick", "tell_stories"]
+__all__ = ["AskedCall", "Story", "pick", "tell_stories"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedCall:
+    """A command of an agent that needed a yes: `choice` is the answer, `by` whom; both are empty while it waits.
+
+    `dropped` says why nobody is asked any more; `ahead`: it was answered before the attempt, for one that was ended.
+    """
+
+    decision: str
+    command: str
+    choice: str = ""
+    by: str = ""
+    dropped: str = ""
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +54,7 @@ class Story:
     gates: tuple[tuple[GatePoint, GateResult], ...] = field(default=())
     sent_back: str = ""
     failure: Failure | None = None
+    calls: tuple[AskedCall, ...] = ()
 
     @property
     def number(self) -> int:
@@ -45,7 +65,9 @@ class Story:
 def tell_stories(events: Iterable[Recorded], task: str) -> list[Story]:
     """The attempts of a task in order; one that was lost and begun again under its number counts as the later one."""
     stories: dict[int, Story] = {}
+    calls = _Calls(task)
     for recorded in events:
+        calls.take(recorded.event)
         match recorded.event:
             case EffectIntended(effect=StartAttempt() as effect) if effect.task == task:
                 stories[effect.attempt] = Story(effect=effect, seq=recorded.seq, started_at=recorded.at)
@@ -62,7 +84,49 @@ def tell_stories(events: Iterable[Recorded], task: str) -> list[Story]:
                 _update(stories, max(stories), sent_back=event.why.value, failure=event.failure)
             case _:
                 pass
-    return [stories[number] for number in sorted(stories)]
+    return [replace(stories[number], calls=calls.of(number)) for number in sorted(stories)]
+
+
+class _Calls:
+    """The commands of a task's attempts that were asked about, by the number of the attempt."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._number = 0
+        self._names: dict[str, str] = {}
+        self._found: dict[str, tuple[int, AskedCall]] = {}
+
+    def of(self, number: int) -> tuple[AskedCall, ...]:
+        """Those of one attempt, oldest first."""
+        return tuple(call for of, call in self._found.values() if of == number)
+
+    def take(self, event: Event) -> None:
+        match event:
+            case EffectIntended(effect=StartAttempt() as effect) if effect.task == self._task:
+                self._begin(effect.attempt)
+            case DecisionAsked(decision=asked) if asked.task == self._task and (asked.call or asked.again):
+                self._names[asked.call] = asked.id
+                call = AskedCall(decision=asked.id, command=asked.command, ahead=asked.again)
+                self._found[asked.id] = (self._number, call)
+            case DecisionAnswered() if event.id in self._found:
+                self._update(event.id, choice=event.choice, by=event.by)
+            case CommandDropped() if event.call in self._names:
+                self._update(self._names[event.call], dropped=event.detail or "nobody answered in time: denied")
+            case _:
+                pass
+
+    def _begin(self, number: int) -> None:
+        """What was asked in an earlier start of that number is gone with it, but for an answer to be followed now."""
+        self._number = number
+        for name, (of, call) in list(self._found.items()):
+            if call.ahead and call.choice:
+                self._found[name] = (number, replace(call, ahead=False, choice=f"{call.choice} before it began"))
+            elif of == number:
+                del self._found[name]
+
+    def _update(self, name: str, **values: str) -> None:
+        of, call = self._found[name]
+        self._found[name] = (of, replace(call, **values))  # type: ignore[arg-type]
 
 
 def _update(stories: dict[int, Story], number: int, **values: object) -> None:

@@ -29,6 +29,7 @@ from chargehand.domain.words import Decision, DecisionKind, Failure, Questioned,
 
 __all__ = [
     "UNATTENDED",
+    "UNLISTED",
     "ask",
     "ask_about_call",
     "ask_about_command",
@@ -57,6 +58,9 @@ _EFFECTS = {
     "continue": "continue: go on as things are",
     "block": "block: the task is blocked",
 }
+
+UNLISTED = {"fail": "the task is failed, and the run goes on with the others"}
+"""Answers that only `--unattended` gives, and what they do: to a person, `skip` and `stop` say it better."""
 
 _STOPS = {DecisionKind.KICKBACK: StopReason.KICKBACK, DecisionKind.BRANCH_MOVED: StopReason.BRANCH_MOVED}
 

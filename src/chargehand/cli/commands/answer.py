@@ -1,4 +1,4 @@
-"""`chargehand answer`, `approve` and `reject`: answer a question of a run (SPEC 9)."""
+"""`chargehand answer`, `approve`, `deny` and `reject`: answer a question of a run (SPEC 9)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import click
 
 from chargehand.cli.call import Call, choice_argument, command, decision_argument, run_option
 
-__all__ = ["answer", "approve", "reject"]
+__all__ = ["answer", "approve", "deny", "reject"]
 
 _EXAMPLES = """
 chargehand decisions           what is asked, and what each answer does
 chargehand answer d1 retry     answer it
 chargehand answer d1 retry --note 'the port is 8081 now'
 chargehand approve d2          the same as `answer d2 approve`
+chargehand deny d3             an agent's command: it is told no, and goes on
 """
 
 
@@ -37,6 +38,14 @@ async def approve(call: Call, decision: str, run: str | None) -> None:
     await _answer(call, decision, "approve", run)
 
 
+@command("deny", examples=_EXAMPLES)
+@decision_argument
+@run_option
+async def deny(call: Call, decision: str, run: str | None) -> None:
+    """Answer the question ID, which is about a command of an agent, with deny."""
+    await _answer(call, decision, "deny", run)
+
+
 @command("reject", examples=_EXAMPLES)
 @decision_argument
 @run_option
@@ -48,12 +57,17 @@ async def reject(call: Call, decision: str, run: str | None) -> None:
 async def _answer(call: Call, decision: str, choice: str, run: str | None, note: str = "") -> None:
     from chargehand.cli.requesting import named, new_request, next_lines, send
     from chargehand.domain.commands import RequestKind
+    from chargehand.domain.errors import UserError
+    from chargehand.domain.view import lapsed
 
     workshop = await call.open()
     name = workshop.service.newest(run)
     request = new_request(RequestKind.ANSWER, decision=decision, choice=choice, note=note)
     sent = await send(workshop, name, request)
     held = sent.holder is not None
+    asked = sent.state.decisions.get(decision)
+    if asked is not None and asked.call and not (sent.taken or held):  # it died before it heard this
+        raise UserError(lapsed(sent.state, asked), code="call_gone", hint=f"Go on with `chargehand resume {name}`.")
     if call.out.json:
         row = {"run": name, "decision": decision, "choice": choice, "by": request.by, "held": held, "taken": sent.taken}
         call.out.document(row)

@@ -19,10 +19,12 @@ async def decisions(call: Call, run: str | None) -> None:
     from chargehand.cli.asked import facts_of
     from chargehand.cli.render.summary import decision_lines
     from chargehand.cli.render.units import ago, iso
+    from chargehand.domain.view import open_decisions
 
     workshop = await call.open()
     name = workshop.service.newest(run)
-    state = workshop.service.look(name).state
+    summary = workshop.service.look(name)
+    state = summary.state
     facts = facts_of(state, workshop.service.events(name)) if state.decisions else {}
     if call.out.json:
         rows = [
@@ -39,7 +41,7 @@ async def decisions(call: Call, run: str | None) -> None:
                 "since": iso(facts[asked.id].since),
                 "tried": list(facts[asked.id].tried),
             }
-            for asked in state.decisions.values()
+            for asked in open_decisions(state, held=summary.held)
         ]
         call.out.document({"run": name, "decisions": rows})
     elif state.decisions:
@@ -48,6 +50,6 @@ async def decisions(call: Call, run: str | None) -> None:
             name: [f"asked {ago(fact.since, now)}", *(f"tried: {text}" for text in fact.tried)]
             for name, fact in facts.items()
         }
-        call.out.say(*decision_lines(state, call.pen, before=before))
+        call.out.say(*decision_lines(state, call.pen, before=before, held=summary.held))
     else:
         call.out.note(f"Run {name} asks nothing.")

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import assert_never
 
 from chargehand.cli.render.units import count, short
+from chargehand.domain.asking import UNATTENDED, UNLISTED
 from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
 from chargehand.domain.events import (
     AttemptAccepted,
@@ -127,7 +128,8 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
         case CommandAsked():
             return Line(what="asked", task=event.task, detail=f"may it run `{event.command}`? {event.why}")
         case CommandDropped():
-            return Line(what="dropped", detail=f"nobody answered in time: call {event.call} was refused")
+            detail = event.detail or f"nobody answered in time: call {event.call} was refused"
+            return Line(what="dropped", detail=detail, rank=Rank.NOTABLE if event.detail else Rank.CHANGE)
         case CircuitOpened():
             return Line(what="waiting", detail=f"the provider of {event.agent} asked to wait: {event.detail}")
         case GateMadeRequired():
@@ -214,7 +216,9 @@ def _of_run(
 
 def _decision(event: DecisionAsked | DecisionAnswered) -> Line:
     if isinstance(event, DecisionAnswered):
-        return Line(what="answered", detail=f"{event.id}: {event.choice}, by {event.by}", rank=Rank.NOTABLE)
+        unlisted = UNLISTED.get(event.choice) if event.by == UNATTENDED else None
+        meant = f" ({unlisted})" if unlisted else ""
+        return Line(what="answered", detail=f"{event.id}: {event.choice}{meant}, by {event.by}", rank=Rank.NOTABLE)
     asked = event.decision
     detail = f"{asked.id}: {asked.question} [{' | '.join(asked.choices)}]"
     return Line(task=asked.task, what="awaiting_decision", reason=asked.reason.value, detail=detail, rank=Rank.NOTABLE)

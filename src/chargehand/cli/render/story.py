@@ -11,7 +11,8 @@ from chargehand.cli.render.pen import Pen, block
 from chargehand.cli.render.summary import was_at_work, what_it_does
 from chargehand.cli.render.units import count, duration, iso, short
 from chargehand.cli.render.usage import used_by_attempt
-from chargehand.cli.stories import Story
+from chargehand.cli.stories import AskedCall, Story
+from chargehand.domain.asking import UNATTENDED
 from chargehand.domain.outcome import GateResult, GateStatus
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import document, why
@@ -46,6 +47,15 @@ def _attempt_document(story: Story) -> dict[str, Any]:
         "lost": story.lost or None,
         "result": plain(result) if result else None,
         "gates": [{"point": point.value, **plain(gate)} for point, gate in story.gates],
+        "calls": [
+            {
+                "decision": asked.decision,
+                "command": asked.command,
+                "choice": asked.choice or None,
+                "by": asked.by or None,
+            }
+            for asked in story.calls
+        ],
         "sent_back": story.sent_back or None,
         "failure": plain(story.failure) if story.failure else None,
     }
@@ -85,6 +95,8 @@ def _attempt_lines(state: RunState, story: Story, pen: Pen, now: float, *, gone:
     by = f", {who}" if who else ""
     head = f"attempt {story.number}, {story.effect.role.value}{by}, from {short(story.effect.base)}{took}"
     lines = [pen.draw(head, "strong")]
+    for asked in story.calls:
+        lines += block(f"asked: {_answer_to(asked)}: {asked.command}", pen, indent=2)
     if story.lost:
         return [*lines, *block(f"lost: {story.lost}", pen, indent=2)]
     if story.result is None:
@@ -97,6 +109,21 @@ def _attempt_lines(state: RunState, story: Story, pen: Pen, now: float, *, gone:
         for fact in story.failure.facts:
             lines += block(f"- {fact}", pen, indent=4)
     return lines
+
+
+_ANSWERS = {"approve": "approved", "deny": "denied", "reject": "rejected, and the task is blocked"}
+
+
+def _answer_to(asked: AskedCall) -> str:
+    """What became of a question about a command."""
+    if asked.dropped:
+        return asked.dropped
+    if not asked.choice:
+        return f"waits for your answer to {asked.decision}"
+    choice, _, when = asked.choice.partition(" ")
+    if asked.by == UNATTENDED:
+        return f"{_ANSWERS[choice]}, because nobody is asked"
+    return " ".join(filter(None, (_ANSWERS[choice], f"by {asked.by}", when)))
 
 
 def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:

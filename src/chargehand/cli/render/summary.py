@@ -11,8 +11,9 @@ from chargehand.cli.render.lines import STYLES
 from chargehand.cli.render.pen import Cell, Pen, block, hang, table
 from chargehand.cli.render.units import amount, count, duration, short
 from chargehand.cli.render.usage import UNMETERED, uncounted, work_of
+from chargehand.domain.asking import UNLISTED
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.view import run_state, why
+from chargehand.domain.view import lapsed, open_decisions, run_state, why
 from chargehand.domain.words import Decision, TaskStatus
 
 __all__ = ["decision_lines", "endings", "status_lines", "summary_lines", "task_rows", "was_at_work", "what_it_does"]
@@ -70,7 +71,7 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool, folder: P
     lines += [*about, ""] if about else []
     lines += _explanations(state, pen, over=True)
     lines += stop_lines(state, pen, folder)
-    lines += decision_lines(state, pen)
+    lines += decision_lines(state, pen, held=held)
     lines += _warnings(state, pen)
     lines += hang("", _totals(state), pen)
     return lines + (endings(state, pen, word, held=held) if word != "running" else [])
@@ -130,16 +131,25 @@ def _task_row(record: TaskRecord, *, gone: bool) -> tuple[Cell | str, ...]:
 
 
 def decision_lines(
-    state: RunState, pen: Pen, *, only: str = "", before: Mapping[str, Sequence[str]] | None = None
+    state: RunState,
+    pen: Pen,
+    *,
+    only: str = "",
+    before: Mapping[str, Sequence[str]] | None = None,
+    held: bool = True,
 ) -> list[str]:
     """Each open question (or `only` that): what happened, what each answer does, how to answer.
 
-    `before` says of a decision since when it waits and what was tried, line by line.
+    `before` says of a decision since when it waits and what was tried, line by line; `held`: a process drives the run.
     """
     lines: list[str] = []
+    heard = open_decisions(state, held=held)
     for decision in state.decisions.values():
         gone = decision.task and state.tasks[decision.task].ending is not None  # its task is to end whatever is said
-        if only in {"", decision.id} and not gone:
+        if decision not in heard:
+            step = pen.step(f"resume {state.run}")
+            lines += [*hang("", f"{lapsed(state, decision)} Go on with `{step}`.", pen, indent=2), ""]
+        elif only in {"", decision.id} and not gone:
             lines += _decision(state, decision, pen, (before or {}).get(decision.id, ()))
     return lines
 
@@ -152,6 +162,7 @@ def _decision(state: RunState, decision: Decision, pen: Pen, before: Sequence[st
     lines += block(f"command: {decision.command}", pen) if decision.command else []
     for effect in decision.effects or decision.choices:
         lines += hang("    - ", effect, pen)
+    lines += block(f"unattended: {UNLISTED[decision.default]}", pen) if decision.default in UNLISTED else []
     step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)} --run {state.run}")
     lines.append(f"  answer with: {step}")
     if decision.task and state.tasks[decision.task].attempts:

@@ -10,7 +10,7 @@ from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
 from chargehand.domain.ids import integration_branch
-from chargehand.domain.view import run_state
+from chargehand.domain.view import open_decisions, run_state
 from chargehand.ports import Workspace
 from chargehand.wiring.doctor.case import Case
 from chargehand.wiring.doctor.finding import Finding
@@ -30,7 +30,7 @@ async def look_at_standing(case: Case, *, asked: bool) -> list[Finding]:
     if case.is_over:
         return [*look_at_inbox(case), *([_ended(case)] if asked else [])]
     found = [_where(case), *look_at_inbox(case)]
-    found += [_question(case, decision) for decision in state.decisions]
+    found += [_question(case, asked.id) for asked in open_decisions(state, held=case.holder is not None)]
     if case.holder is None:
         left = await abandoned_of(case.shop, case.run)
         found += [await _under_way(case, effect, left) for effect in list(state.inflight.values())[:_MOST]]
