@@ -258,7 +258,8 @@ _RSYNC_LONG = (
 
 
 def _rsync(call: Call, look: Look) -> None:
-    options = read_options(call.args, short="efMT", long=_RSYNC_LONG)
+    words = [word for word in call.args if word != "--backup"]
+    options = read_options(words, short="efMT", long=_RSYNC_LONG)
     for text in options.values("-e", "--rsh", "--rsync-path"):
         look.shell(text, call)
     for path in options.rest:

@@ -140,7 +140,11 @@ class Look:
         """A file is read: a question where it holds secrets."""
         fulls = [self.place.full(path, cwd) for cwd in call.scope.cwds]
         if any(map(is_secret_file, (path, *fulls))):
-            self.report("secret_file", call, inside=self.spot(path, call) in {Spot.INSIDE, Spot.GIT, Spot.ROOT})
+            inside = {Spot.INSIDE, Spot.GIT} | ({Spot.ROOT} if all(map(self._is_workspace, fulls)) else set())
+            self.report("secret_file", call, inside=self.spot(path, call) in inside)
+
+    def _is_workspace(self, full: str) -> bool:
+        return any(full == root or full.startswith(root + "/") for root in self.place.inside)
 
     def reads_below(self, path: str, call: Call) -> None:
         """A folder is read with everything in it: a question where it holds secrets, or is a HOME or above one."""

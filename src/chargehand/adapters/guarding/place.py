@@ -157,7 +157,7 @@ class Place:
         for roots, spot in ((self.inside, Spot.INSIDE), (self.private, Spot.PRIVATE)):
             for root in roots:
                 if fixed == root:
-                    return Spot.ROOT if not wild or _all_wild(full) else spot
+                    return Spot.ROOT if not wild or _all_wild(full[len(fixed) :]) else spot
                 if fixed.startswith(root + "/"):
                     rest = fixed[len(root) + 1 :].split("/")
                     return Spot.GIT if rest[0] == ".git" and spot is Spot.INSIDE else spot
@@ -166,7 +166,7 @@ class Place:
 
 def _all_wild(path: str) -> bool:
     """Whether the pattern is one for everything (`*`, `.*`, `?*`), and no more than that."""
-    return not posixpath.basename(path).strip("*?.[]!^{},")
+    return not path.strip("/*?.[]!^{},")
 
 
 def is_secret_name(name: str) -> bool:

@@ -8,8 +8,10 @@ import warnings
 from collections.abc import Iterator
 
 from chargehand.adapters.guarding.look import Call, Look
+from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names
 from chargehand.adapters.guarding.place import UNKNOWN, Spot, is_secret_name
+from chargehand.adapters.guarding.python_reach import Connections, Names, environment_uses
 
 __all__ = ["look_into_python"]
 
@@ -100,8 +102,6 @@ class _Reader:
             self._called(node)
         elif isinstance(node, ast.Attribute) and node.attr == "environ":
             return
-        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "environ":
-            self._variable(node.slice)
         elif isinstance(node, ast.Attribute) and node not in self._plain and self._is_dangerous(node):
             self._report("hidden_code", "Its Python hands a function that removes or runs things to another.")
         elif (
@@ -271,32 +271,28 @@ class _Reader:
         return None
 
     def _conclude(self, nodes: list[ast.AST]) -> None:
+        known = Names(known=self._names, text=self._text, function=self._function)
         if self._network:
-            if not self._hosts:
+            calls = Connections(known)
+            calls.look(nodes, self._plain)
+            if calls.indirect or not (self._hosts or calls.told):
                 self._report("network", "Its Python connects to a host that cannot be told.")
-            from chargehand.adapters.guarding.network import host_of
-
-            for url in self._hosts:
-                self._look.host(host_of(url), self._call)
+            for host in (*map(host_of, self._hosts), *calls.hosts):
+                self._look.host(host, self._call)
         if self._writes:
             for text in self._strings(nodes):
                 if re.match(r"/\w|~|\.\./", text) and self._look.spot(text, self._call) is Spot.OUTSIDE:
                     self._report("overwrite_outside")
-        if any(self._whole_environment(node) for node in nodes):
-            self._look.report("environment", self._call, inside=True)
+        for name in environment_uses(nodes, known):
+            if name is None:
+                self._look.report("environment", self._call, inside=True)
+            elif is_secret_name(name):
+                self._look.report("secret_variable", self._call, inside=True)
 
     def _strings(self, nodes: list[ast.AST]) -> Iterator[str]:
         for node in nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and not re.search(r"\s", node.value):
                 yield node.value
-
-    def _whole_environment(self, node: ast.AST) -> bool:
-        if not isinstance(node, ast.Call):
-            return False
-        given = [*node.args, *(word.value for word in node.keywords if word.arg != "env")]
-        if isinstance(node.func, ast.Attribute) and node.func.attr in {"items", "values", "copy"}:
-            given.append(node.func.value)
-        return any(isinstance(one, ast.Attribute) and one.attr == "environ" for one in given)
 
     def _report(self, rule: str, why: str = "") -> None:
         self._look.report(rule, self._call, why=why)
