@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from chargehand.adapters.agents import make_agent
+from chargehand.adapters.answers import read_object
 from chargehand.adapters.lock import start_ticks
-from chargehand.adapters.reports import read_object, read_report
+from chargehand.adapters.reports import read_report
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import Report, ReportStatus, Role
 from chargehand.ports import AttemptSpec, Places

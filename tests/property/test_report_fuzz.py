@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chargehand.adapters import reports
-from chargehand.adapters.reports import MAX_BYTES, REPORT_TAG, last_fence, read_report
+from chargehand.adapters import answers
+from chargehand.adapters.answers import MAX_BYTES, last_fence
+from chargehand.adapters.reports import REPORT_TAG, read_report
 from chargehand.domain.outcome import ConcernKind, KickbackSignal, Report, ReportStatus
 
 KEYS = [*Report.__dataclass_fields__, "text", "kind", "signal", "details", "suggested_split", "", "\ud800"]
@@ -103,14 +104,14 @@ def test_never_more_than_the_bound_is_read(tmp_path, monkeypatch, size):
     path = tmp_path / "result"
     path.write_bytes(b" " * size)
     asked = []
-    read_up_to = reports._read_up_to
+    read_up_to = answers._read_up_to
 
     def counted(read, limit):
         raw = read_up_to(read, limit)
         asked.append((limit, len(raw)))
         return raw
 
-    monkeypatch.setattr(reports, "_read_up_to", counted)
+    monkeypatch.setattr(answers, "_read_up_to", counted)
     check(read_report(path))
     check(read_report(tmp_path / "none", path))
     assert asked == [(MAX_BYTES + 1, min(size, MAX_BYTES + 1)), (MAX_BYTES, min(size, MAX_BYTES))]

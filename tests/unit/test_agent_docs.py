@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.adapters.reports import MAX_BYTES, last_fence, read_report
+from chargehand.adapters.answers import MAX_BYTES, last_fence
+from chargehand.adapters.reports import read_report
 from chargehand.domain.outcome import BlockerKind, ConcernKind, KickbackSignal, Report, ReportStatus, Role
 from chargehand.testing.scripted.scenario import problems
 from chargehand.testing.scripted.table import CONDITIONS, STEPS

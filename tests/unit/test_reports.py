@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.adapters.reports import (
-    MAX_BYTES,
-    NO_REPORT,
-    REPORT_TAG,
-    VERDICT_TAG,
-    last_fence,
-    read_object,
-    read_report,
-)
+from chargehand.adapters.answers import MAX_BYTES, last_fence, read_object
+from chargehand.adapters.reports import NO_REPORT, REPORT_TAG, read_report
+from chargehand.adapters.verdicts import VERDICT_TAG
 from chargehand.domain.outcome import (
     Blocker,
     BlockerKind,

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from chargehand.adapters.answers import read_object
 from chargehand.adapters.confined import LINE_PAUSE_S
 from chargehand.adapters.folders import write_below
 from chargehand.adapters.output import Redactor
 from chargehand.adapters.process import EndKind, ProcessEnd, Running
-from chargehand.adapters.reports import REPORT_TAG, read_object
+from chargehand.adapters.reports import REPORT_TAG
 from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import UserError
 from chargehand.domain.outcome import AgentExit, ExitKind

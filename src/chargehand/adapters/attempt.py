@@ -26,6 +26,7 @@ from chargehand.adapters.agent_run import (
     is_beaten,
     notice_report,
 )
+from chargehand.adapters.answers import MAX_BYTES
 from chargehand.adapters.attempt_note import AttemptNote, Stage, write_note
 from chargehand.adapters.checkout_watch import Snapshot
 from chargehand.adapters.confined import Call, mark_of, tell_lines
@@ -33,7 +34,7 @@ from chargehand.adapters.fleet_parts import FleetParts
 from chargehand.adapters.folders import Room, read_regular, safe_name, write_below
 from chargehand.adapters.output import Redactor, last_state, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd, Running
-from chargehand.adapters.reports import MAX_BYTES, read_report
+from chargehand.adapters.reports import read_report
 from chargehand.adapters.scrubbing import scrubbed
 from chargehand.adapters.secret_formats import without_secrets
 from chargehand.adapters.setup import SetupCall, keep_patterns

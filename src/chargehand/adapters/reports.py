@@ -1,23 +1,28 @@
-"""Reading what an agent says came of its attempt: the report of SPEC 3.6, safely, from files the agent controls.
+"""The report of SPEC 3.6: what an agent says came of its attempt, a claim.
 
-The file named by `CHARGEHAND_RESULT` counts alone when it exists. Where it does not, the last complete block fenced
-with the tag in the final message counts. Nothing here blocks, follows a link, reads more than 1 MiB or raises for
-what an agent wrote: the answer is the value, or one sentence that says what is wrong with it.
+How it is read from files that the agent controls stands in `answers`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chargehand.adapters.text import clean_text
+from chargehand.adapters.answers import (
+    Malformed,
+    Object,
+    a_text,
+    any_text,
+    choice,
+    listed,
+    one_of,
+    read_object,
+    shown,
+    texts,
+    to_json,
+)
 from chargehand.domain.outcome import (
     Blocker,
     BlockerKind,
@@ -29,20 +34,12 @@ from chargehand.domain.outcome import (
     ReportStatus,
 )
 
-__all__ = ["MAX_BYTES", "NO_REPORT", "REPORT_TAG", "VERDICT_TAG", "last_fence", "read_object", "read_report"]
+__all__ = ["NO_REPORT", "REPORT_TAG", "read_report"]
 
-MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 64
 REPORT_TAG = "chargehand-report"
-VERDICT_TAG = "chargehand-verdict"
 NO_REPORT = "The agent wrote no report."
 
 E = TypeVar("E", bound=StrEnum)
-Object = dict[str, Any]
-
-
-class _Malformed(Exception):
-    """What is wrong, as a sentence."""
 
 
 def read_report(result: Path, output: Path | None = None) -> Report | str:
@@ -52,184 +49,8 @@ def read_report(result: Path, output: Path | None = None) -> Report | str:
         return found
     try:
         return _report(found)
-    except _Malformed as problem:
+    except Malformed as problem:
         return f"The report is malformed: {problem}"
-
-
-def read_object(result: Path, output: Path | None, tag: str) -> Object | str:
-    """The JSON object in `result`, else in the last block of `output` fenced with `tag`; else what is wrong."""
-    try:
-        raw = _read_result(result)
-        if raw is not None:
-            return _object(_utf8(raw))
-        block = last_fence(_read_end(output), tag) if output else None
-        return NO_REPORT if block is None else _object(block)
-    except _Malformed as problem:
-        return f"The report is malformed: {problem}"
-
-
-# -- files ----------------------------------------------------------------------------------------
-
-
-def _read_result(path: Path) -> bytes | None:
-    """The bytes of a regular file of at most MAX_BYTES in a real folder; None when there is no such name."""
-    try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _Malformed(f"its folder cannot be opened ({error.strerror}).") from None
-    try:
-        return _read_regular(path.name, folder)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _Malformed(f"the file cannot be read ({error.strerror}).") from None
-    finally:
-        os.close(folder)
-
-
-def _read_regular(name: str, folder: int) -> bytes:
-    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-        raise _Malformed("it must be a regular file; links, folders, pipes and devices are not read.")
-    # looked at twice: between stat and open the agent may have put something else there
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, dir_fd=folder), "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _Malformed("it must be a regular file; links, folders, pipes and devices are not read.")
-        raw = _read_up_to(file.read, MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise _Malformed(f"it is larger than {MAX_BYTES} bytes.")
-    return raw
-
-
-def _read_up_to(read: Callable[[int], bytes | None], limit: int) -> bytes:
-    parts: list[bytes] = []
-    while limit > 0 and (part := read(limit)):
-        parts.append(part)
-        limit -= len(part)
-    return b"".join(parts)
-
-
-def _read_end(path: Path) -> str:
-    """The last MAX_BYTES of a file of ours, as text; empty where there is none."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_BYTES))
-            return _read_up_to(file.read, MAX_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _utf8(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _Malformed(f"it is not UTF-8 (byte {error.start}).") from None
-
-
-# -- fences ---------------------------------------------------------------------------------------
-
-_FENCE = re.compile(r" {0,3}(?P<run>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$")
-
-
-def last_fence(message: str, tag: str) -> str | None:
-    """The text of the last complete block fenced with ``` or ~~~ and tagged `tag`, or None.
-
-    A block inside a longer fence, or one of the other kind, is quoted text and does not count; a fence that is
-    never closed opens nothing.
-    """
-    lines = clean_text(message).split("\n")
-    marks = {number: match for number, line in enumerate(lines) if (match := _FENCE.match(line))}
-    closable = _longest_ends(marks)
-    found: str | None = None
-    start, run, wanted = 0, "", False
-    for number, match in marks.items():
-        mark, words = match["run"], match["info"].split()
-        if run and not words and mark[0] == run[0] and len(mark) >= len(run):
-            if wanted:
-                found = "\n".join(lines[start:number])
-            run = ""
-        elif len(mark) <= closable[number] and (
-            not run or (tag in words and mark[0] == run[0] and len(mark) >= len(run))
-        ):
-            # a tagged fence inside one that is no longer: the outer was never meant to hold it
-            start, run, wanted = number + 1, mark, tag in words
-    return found
-
-
-def _longest_ends(marks: dict[int, re.Match[str]]) -> dict[int, int]:
-    """For each fence: the length of the longest line after it that could close it."""
-    longest = {"`": 0, "~": 0}
-    after: dict[int, int] = {}
-    for number in reversed(marks):
-        mark = marks[number]["run"]
-        after[number] = longest[mark[0]]
-        if not marks[number]["info"].strip():
-            longest[mark[0]] = max(longest[mark[0]], len(mark))
-    return after
-
-
-# -- JSON -----------------------------------------------------------------------------------------
-
-
-def _object(text: str) -> Object:
-    """A JSON object, strictly: no NaN, no number out of range, no key twice, no deep nesting."""
-    try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
-    except RecursionError:
-        raise _Malformed(_TOO_DEEP) from None
-    except ValueError as error:
-        raise _Malformed(f"it is not JSON ({str(error)[:200]}).") from None
-    if not isinstance(value, dict):
-        raise _Malformed("it must be a JSON object.")
-    tame: Object = _tame(value, MAX_DEPTH)
-    return tame
-
-
-_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep."
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Object:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _Malformed(f"the key `{_name(twice)}` stands twice.")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise _Malformed(f"it is not JSON ({name} is no number there).")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise _Malformed(f"the number {text[:40]} is out of range.")
-    return number
-
-
-def _tame(value: Any, depth: int) -> Any:
-    """The same value with text that can be written as UTF-8; refuses deep nesting."""
-    if isinstance(value, str):
-        return _HALF_PAIR.sub("\ufffd", value)
-    if isinstance(value, dict | list) and depth == 0:
-        raise _Malformed(_TOO_DEEP)
-    if isinstance(value, dict):
-        return {_HALF_PAIR.sub("\ufffd", key): _tame(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_tame(item, depth - 1) for item in value]
-    return value
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _name(key: str) -> str:
-    return clean_text(key)[:60]
 
 
 # -- the report -----------------------------------------------------------------------------------
@@ -242,24 +63,24 @@ def _report(data: Object) -> Report:
         if _says_more(data.get(key), inner):
             extra[key] = data[key]
     if "status" not in data:
-        raise _Malformed(f"`status` is missing; it is one of {_words(ReportStatus)}.")
+        raise Malformed(f"`status` is missing; it is one of {one_of(ReportStatus)}.")
     return Report(
-        status=_choice(ReportStatus, data["status"], "status"),
-        summary=_text(data, "summary"),
-        files_changed=_texts(data, "files_changed"),
-        tests_added=_texts(data, "tests_added"),
-        tests_modified=_texts(data, "tests_modified"),
-        coverage=_loose_text(data, "coverage"),
-        validation=_loose_text(data, "validation"),
-        commit=_text(data, "commit").strip() or None,
-        interfaces=_texts(data, "interfaces", loose=True),
-        decisions=_texts(data, "decisions", loose=True),
-        deviations=_texts(data, "deviations", loose=True),
-        concerns=tuple(_concern(item, f"concerns[{index}]") for index, item in enumerate(_listed(data, "concerns"))),
-        missing_context=_texts(data, "missing_context", loose=True),
+        status=choice(ReportStatus, data["status"], "status"),
+        summary=a_text(data, "summary"),
+        files_changed=texts(data, "files_changed"),
+        tests_added=texts(data, "tests_added"),
+        tests_modified=texts(data, "tests_modified"),
+        coverage=any_text(data, "coverage"),
+        validation=any_text(data, "validation"),
+        commit=a_text(data, "commit").strip() or None,
+        interfaces=texts(data, "interfaces", loose=True),
+        decisions=texts(data, "decisions", loose=True),
+        deviations=texts(data, "deviations", loose=True),
+        concerns=tuple(_concern(item, f"concerns[{index}]") for index, item in enumerate(listed(data, "concerns"))),
+        missing_context=texts(data, "missing_context", loose=True),
         blocker=_blocker(data.get("blocker")),
         kickback=_kickback(data.get("kickback")),
-        extra=_json(extra),
+        extra=to_json(extra),
     )
 
 
@@ -272,68 +93,19 @@ def _says_more(value: Any, known: set[str]) -> bool:
     return any(isinstance(item, dict) and item.keys() - known for item in items)
 
 
-def _words(kind: type[StrEnum]) -> str:
-    return ", ".join(member.value for member in kind)
-
-
-def _choice(kind: type[E], value: Any, key: str) -> E:
-    if isinstance(value, str) and value in kind.__members__.values():
-        return kind(value)
-    raise _Malformed(f"`{key}` must be one of {_words(kind)}; found {_shown(value)}.")
-
-
-def _shown(value: Any) -> str:
-    text = clean_text(_json(value)).replace("\n", " ")  # a next-line character is a line end, too
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _text(data: Mapping[str, Any], key: str, path: str = "") -> str:
-    value = data.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _Malformed(f"`{path}{key}` must be text; found {_shown(value)}.")
-    return value
-
-
-def _loose_text(data: Mapping[str, Any], key: str) -> str:
-    """Text; anything else stands as JSON, since the format leaves open what it looks like."""
-    value = data.get(key)
-    return "" if value is None else value if isinstance(value, str) else _json(value)
-
-
-def _listed(data: Mapping[str, Any], key: str) -> list[Any]:
-    """A list; a single value that is no list is a list of one, nothing is none."""
-    value = data.get(key)
-    return [] if value is None else value if isinstance(value, list) else [value]
-
-
-def _texts(data: Mapping[str, Any], key: str, *, loose: bool = False) -> tuple[str, ...]:
-    """A list of texts; with `loose` an object in it stands as JSON."""
-    items = []
-    for item in _listed(data, key):
-        if loose and isinstance(item, dict):
-            items.append(_json(item))
-        elif isinstance(item, str):
-            items.append(item)
-        else:
-            raise _Malformed(f"`{key}` must be a list of texts; found {_shown(item)}.")
-    return tuple(items)
-
-
 def _kind(kind: type[E], value: Mapping[str, Any], path: str, default: E) -> E:
-    return default if value.get("kind") is None else _choice(kind, value["kind"], f"{path}.kind")
+    return default if value.get("kind") is None else choice(kind, value["kind"], f"{path}.kind")
 
 
 def _concern(value: Any, path: str) -> Concern:
     if isinstance(value, str):
         return Concern(text=value)
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise _Malformed(f"`{path}` must be a text, or an object with `kind` and `text`; found {_shown(value)}.")
+        raise Malformed(f"`{path}` must be a text, or an object with `kind` and `text`; found {shown(value)}.")
     kinds = [kind for kind in ConcernKind if kind is not ConcernKind.UNSTATED]
     if value.get("kind") not in (None, *kinds):
         words = ", ".join(kinds)
-        raise _Malformed(f"`{path}.kind` must be one of {words}; found {_shown(value['kind'])}.")
+        raise Malformed(f"`{path}.kind` must be one of {words}; found {shown(value['kind'])}.")
     return Concern(text=value["text"], kind=_kind(ConcernKind, value, path, ConcernKind.UNSTATED))
 
 
@@ -343,7 +115,7 @@ def _blocker(value: Any) -> Blocker | None:
     if isinstance(value, str):
         return Blocker(text=value)
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise _Malformed(f"`blocker` must be a text, or an object with `kind` and `text`; found {_shown(value)}.")
+        raise Malformed(f"`blocker` must be a text, or an object with `kind` and `text`; found {shown(value)}.")
     return Blocker(text=value["text"], kind=_kind(BlockerKind, value, "blocker", BlockerKind.EXTERNAL))
 
 
@@ -351,10 +123,10 @@ def _kickback(value: Any) -> Kickback | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise _Malformed(f"`kickback` must be an object with `signal`; found {_shown(value)}.")
+        raise Malformed(f"`kickback` must be an object with `signal`; found {shown(value)}.")
     return Kickback(
-        signal=_choice(KickbackSignal, value.get("signal"), "kickback.signal"),
-        details=_text(value, "details", "kickback."),
-        recommendation=_text(value, "recommendation", "kickback."),
-        suggested_split=_loose_text(value, "suggested_split"),
+        signal=choice(KickbackSignal, value.get("signal"), "kickback.signal"),
+        details=a_text(value, "details", "kickback."),
+        recommendation=a_text(value, "recommendation", "kickback."),
+        suggested_split=any_text(value, "suggested_split"),
     )
