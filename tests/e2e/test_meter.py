@@ -878,9 +878,10 @@ def test_many_at_once_overshoot_by_one_answer(run: Any, speech: Speech) -> None:
     """I10: what is under way is reserved; the others wait until it is known, and are then passed or refused."""
 
     async def play() -> None:
-        numbers, most = {"input": 200, "output": 1000}, {"max_tokens": 1000}
-        wordings = {Dialect.RESPONSES: {"max_output_tokens": 1000}, Dialect.CHAT: {"max_completion_tokens": 1000}}
-        wordings |= {Dialect.GEMINI: {"generationConfig": {"maxOutputTokens": 1000}}, Dialect.ANTHROPIC: most}
+        numbers = {"input": 200, "output": 1000}
+        wordings: dict[Dialect, Any] = {Dialect.ANTHROPIC: {"max_tokens": 1000}}
+        wordings |= {Dialect.RESPONSES: {"max_output_tokens": 1000}, Dialect.CHAT: {"max_completion_tokens": 1000}}
+        wordings |= {Dialect.GEMINI: {"generationConfig": {"maxOutputTokens": 1000}}}
         step = {"say": "x" * 20, "pause_s": 0.01, "times": "forever"}
         for streams in (True, False):
             async with metered(scenario(step, usage=numbers)) as (server, meter):

@@ -58,6 +58,8 @@ class Metered:
     ) -> None:
         self._meter = meter
         self._key = spec.key
+        self._run = spec.run
+        self._is_bounded = spec.usd is not None
         self._now = now
         self._failing_since: float | None = None
         self._failures_before = 0
@@ -108,7 +110,7 @@ class Metered:
             return AgentExit(kind=ExitKind.OVER_BUDGET, detail=record.over_budget)
         now, before = self._now(), self._record
         self._record = record
-        if record.output_tokens > before.output_tokens:
+        if _heard(record) > _heard(before):
             self._failing_since, self._failures_before = None, record.failures
         elif record.failures > self._failures_before and self._failing_since is None:
             self._failing_since = now
@@ -130,16 +132,29 @@ class Metered:
     def corrected(self, result: AttemptResult) -> AttemptResult:
         """The result with what was counted; a wait of which the program told no end gets the one that was stated."""
         record = self._meter.close(self._key)
-        usage = Usage(tokens=record.tokens, usd=record.usd, wall_s=result.usage.wall_s)
+        usage = Usage(
+            tokens=record.tokens,
+            usd=record.usd,
+            estimated=record.estimated,
+            held_usd=record.held_usd,
+            wall_s=result.usage.wall_s,
+        )
         warnings = result.warnings
         warnings += tuple(other_model(record.model_asked, record.model_used))
-        for model in record.unpriced:
-            text = f"The model {model} has no price, so that nobody knows what it cost; `meter.prices` can give one."
-            warnings += (text,)
-        if record.unread:
-            warnings += (f"The tokens of {record.unread} answers were told by nobody: what is counted is too little.",)
+        warnings += tuple(self._unpriced(record))
         ending = _completed(result.exit, record) if result.report is None else result.exit
         return replace(result, exit=ending, usage=usage, warnings=warnings, model=record.model_used or result.model)
+
+    def _unpriced(self, record: MeterRecord) -> Iterator[str]:
+        """What a model without a price means, once in a run."""
+        for model in record.unpriced:
+            if self._meter.is_news(f"{self._run}/{model}"):
+                counts = ""
+                if self._is_bounded:
+                    counts = (
+                        " Limits of money count it as the dearest model they know; `meter.prices` can give a price."
+                    )
+                yield f"The cost of {model} is unknown.{counts}"
 
 
 def _completed(ending: AgentExit, record: MeterRecord) -> AgentExit:
@@ -154,6 +169,11 @@ def _completed(ending: AgentExit, record: MeterRecord) -> AgentExit:
         text = f"{ending.detail} The last that its provider refused: {last.status} {last.text.rstrip('.')}."
         return replace(ending, detail=text.strip())
     return ending
+
+
+def _heard(record: MeterRecord) -> int:
+    """Output that a provider told of: what is guessed of broken answers is no sign of health."""
+    return record.output_tokens - record.estimated_output
 
 
 def _ending(problem: Problem) -> AgentExit:

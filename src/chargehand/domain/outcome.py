@@ -189,10 +189,16 @@ class AgentExit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What an attempt consumed; None where nobody measured."""
+    """What an attempt consumed; None where nobody measured.
+
+    `estimated` is how many of the tokens are guessed. `held_usd` is what counts against caps in place of `usd` where
+    that is unknown, such as for a model without a price.
+    """
 
     tokens: int | None = None
     usd: float | None = None
+    estimated: int = 0
+    held_usd: float | None = None
     wall_s: float = 0.0
 
 

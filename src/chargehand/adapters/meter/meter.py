@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Meter"]
 
 _LONGEST_HEADER = 65536
+_MOST_TOLD = 10_000
 _READ_AT_ONCE = 256 * 1024
 
 
@@ -60,6 +61,7 @@ class Meter:
         self._now = now
         self._accounts: dict[str, Account] = {}  # by key
         self._tokens: dict[str, str] = {}  # token to key
+        self._told: set[str] = set()
         self._proxies: dict[str, str | None] = {}  # by base_url
         self._sockets: dict[Path, web.SockSite] = {}
         self._runner: web.ServerRunner | None = None
@@ -164,6 +166,13 @@ class Meter:
         """What an attempt used so far; an empty record for an unknown one."""
         account = self._accounts.get(key)
         return account.record() if account else MeterRecord()
+
+    def is_news(self, text: str) -> bool:
+        """Whether this is said for the first time; what is true of many attempts is told once."""
+        is_new = text not in self._told
+        if len(self._told) < _MOST_TOLD:
+            self._told.add(text)
+        return is_new
 
     def close(self, key: str) -> MeterRecord:
         """The token is worth nothing any more; requests under way are ended, and counted as far as they got."""
