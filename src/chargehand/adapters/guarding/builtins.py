@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from chargehand.adapters.guarding.look import Call, Handler, Look
+from chargehand.adapters.guarding.code import run_file
+from chargehand.adapters.guarding.evaluated import arithmetic, expand, look_at_name
+from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.options import read_options
 from chargehand.adapters.guarding.place import UNKNOWN
 from chargehand.adapters.guarding.scope import NOTHING, SOMETHING, Out
+from chargehand.adapters.guarding.variables import look_at_variable
 from chargehand.adapters.guarding.words import escapes
 
-__all__ = ["BUILTINS"]
+__all__ = ["BUILTINS", "declare", "refer"]
 
 _DIRECTIVE = re.compile(r"%(?:%|-?\d*(?:\.\d+)?[sbqdiu])")
 
@@ -24,8 +28,7 @@ def _source(call: Call, look: Look) -> Out | None:
         return None
     path = call.args[0]
     look.reads(path, call)
-    known = look.script(path, call)
-    look.runs(known, call, lambda text: look.shell(text, call, call.args[1:] or None))
+    run_file(path, call, look, lambda text: look.shell(text, call, call.args[1:] or None))
     return None
 
 
@@ -50,15 +53,21 @@ def _unalias(call: Call, _look: Look) -> Out | None:
     return None
 
 
-def _read(call: Call, _look: Look) -> Out | None:
+def _read(call: Call, look: Look) -> Out | None:
     options = read_options(call.args, short="adiNnptu")
     names = [*options.rest, *options.values("-a")]
     text = call.feed.text if call.feed is not None else None
     for name in names:
+        look_at_name(name, call, look)
         known = text.strip() if text is not None and len(names) == 1 and "\n" not in text.strip() else UNKNOWN
-        call.scope.variables[name] = (known,)
+        _assigned(name, known, call, look)
         call.scope.arrays[name] = (UNKNOWN,)
     return None
+
+
+def _assigned(name: str, value: str, call: Call, look: Look) -> None:
+    call.scope.assign(name, (value,))
+    look_at_variable(name, value, call, look)
 
 
 def _set(call: Call, look: Look) -> Out | None:
@@ -97,16 +106,17 @@ def _echo(call: Call, _look: Look) -> Out:
     return Out(text=(escapes(text) if interpret or (call.feed is None and "\\0" in text) else text) + end)
 
 
-def _printf(call: Call, _look: Look) -> Out:
+def _printf(call: Call, look: Look) -> Out:
     words = list(call.args)
     name = ""
-    if len(words) > 1 and words[0] == "-v":
-        name, words = words[1], words[2:]
+    if words and (match := re.fullmatch(r"-v(.*)", words[0], re.DOTALL)):
+        name, words = (match[1], words[1:]) if match[1] else ("".join(words[1:2]), words[2:])
     if words and words[0] == "--":
         words = words[1:]
     text = _formatted(words)
     if name:
-        call.scope.variables[name] = (UNKNOWN if text is None else text,)
+        look_at_name(name, call, look)
+        _assigned(name, UNKNOWN if text is None else text, call, look)
         return NOTHING
     return Out(text=text)
 
@@ -143,7 +153,81 @@ def _pwd(call: Call, _look: Look) -> Out:
     return Out(text=call.scope.cwds[0] + "\n") if len(call.scope.cwds) == 1 else SOMETHING
 
 
-def _test(_call: Call, _look: Look) -> Out:
+def _takes_names(call: Call, look: Look) -> Out:
+    """`test -v`, `unset`, `wait -p`, `getopts`: a name may have a subscript, which is evaluated."""
+    for word in call.args:
+        look_at_name(word, call, look)
+    return NOTHING
+
+
+def _let(call: Call, look: Look) -> Out:
+    for word in call.args:
+        arithmetic(word, call, look)
+    return NOTHING
+
+
+def _declare(call: Call, look: Look) -> Out:
+    """`declare`, `local`, `export` and their like where they are called by way of `command` or `builtin`."""
+    declared = [word for word in call.args if not word.startswith(("-", "+"))]
+    refers = any(re.fullmatch(r"-\w*n\w*", word) for word in call.args)
+    declare(declared, call, look, refers=refers)
+    if not declared and program(call.argv[0]) != "local":
+        look.report("environment", call, inside=True)
+    return NOTHING
+
+
+def declare(words: Sequence[str], call: Call, look: Look, *, refers: bool) -> None:
+    """Variables are declared; `refers`: what is assigned is the name of another one (`declare -n`)."""
+    for word in words:
+        look_at_name(word, call, look)
+        name, equals, value = word.partition("=")
+        if equals and refers:
+            refer(name, (value,), call, look)
+        elif equals:
+            _assigned(name.rstrip("+"), value, call, look)
+
+
+def refer(name: str, values: Sequence[str], call: Call, look: Look) -> None:
+    """`name` becomes another name for what `values` name."""
+    if any(UNKNOWN in value for value in values):
+        look.report("hidden_code", call, why="It gives a variable another name that cannot be told.")
+    call.scope.variables[f"&{name}"] = tuple(value for value in values if value != name)
+
+
+def _hash(call: Call, look: Look) -> Out:
+    """`hash -p PATH NAME`: from now on NAME is that program."""
+    options = read_options(call.args, short="p")
+    for path in options.values("-p"):
+        for name in options.rest:
+            call.scope.aliases[name] = path
+        if UNKNOWN in path or UNKNOWN in "".join(options.rest):
+            look.report("unknown_command", call)
+    return NOTHING
+
+
+def _enable(call: Call, look: Look) -> Out:
+    if read_options(call.args, short="f").has("-f"):
+        look.report("hidden_code", call, why="It loads a library into the shell.")
+    return NOTHING
+
+
+def _complete(call: Call, look: Look) -> Out:
+    """`compgen -C command` runs it, `-W words` expands them; `complete` and `bind -x` do so later."""
+    options = read_options(call.args, short="oAGWFCXPSxmq")
+    for text in options.values("-C", "-F"):
+        look.shell(text, call)
+    for text in options.values("-W", "-X"):
+        expand(text, call, look)
+    for text in options.values("-x"):
+        look.shell(text.partition(":")[2].strip().strip("\"'"), call)
+    return NOTHING
+
+
+def _fc(call: Call, look: Look) -> Out:
+    for text in read_options(call.args, short="e").values("-e"):
+        look.shell(text, call)
+    if read_options(call.args, short="e").has("-s"):
+        look.report("unknown_command", call)
     return NOTHING
 
 
@@ -178,9 +262,14 @@ BUILTINS: dict[str, Handler] = {
     "echo": _echo,
     "printf": _printf,
     "pwd": _pwd,
-    "[": _test,
-    "[[": _test,
-    "test": _test,
-    **dict.fromkeys((":", "true", "false", "return", "exit", "break", "continue", "wait", "jobs", "let"), _nothing),
-    **dict.fromkeys(("type", "hash", "umask", "ulimit", "shopt", "getopts", "fg", "bg", "disown"), _nothing),
+    **dict.fromkeys(("[", "[[", "test", "unset", "wait", "getopts"), _takes_names),
+    "let": _let,
+    **dict.fromkeys(("declare", "typeset", "local", "export", "readonly", "integer", "nameref"), _declare),
+    "hash": _hash,
+    "enable": _enable,
+    **dict.fromkeys(("complete", "compgen", "compopt", "bind"), _complete),
+    "fc": _fc,
+    **dict.fromkeys((":", "true", "false", "return", "exit", "break", "continue", "jobs"), _nothing),
+    **dict.fromkeys(("type", "umask", "ulimit", "shopt", "fg", "bg", "disown", "times", "caller"), _nothing),
+    **dict.fromkeys(("dirs", "help", "history", "logout", "suspend", "setopt", "unsetopt", "autoload"), _nothing),
 }

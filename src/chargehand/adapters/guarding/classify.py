@@ -30,30 +30,34 @@ def unreadable(text: str) -> str:
     return ""
 
 
-def classify(command: str, place: Place) -> Verdict:
-    """The verdict on a text for a shell. Total: nothing raises, whatever the text."""
+def classify(command: str, place: Place, *, strangers: bool = True) -> Verdict:
+    """The verdict on a text for a shell. Total: nothing raises, whatever the text.
+
+    `strangers`: programs nobody knows are a question (no sandbox holds an agent), else only what is recognised.
+    """
 
     def follow(shell: Shell) -> None:
-        shell.text(command, Call(argv=("sh",), exact=command, scope=_scope(place)), None)
+        shell.text(command, Call(argv=("sh",), exact=command, scope=_scope(place, strangers)), None)
 
     return _verdict(command, place, follow)
 
 
-def classify_argv(argv: Sequence[str], place: Place) -> Verdict:
+def classify_argv(argv: Sequence[str], place: Place, *, strangers: bool = True) -> Verdict:
     """The verdict on a program with its arguments, run without a shell. Total."""
     if not argv:
         return HARMLESS
     text = " ".join(argv)
 
     def follow(shell: Shell) -> None:
-        shell.call(Call(argv=tuple(argv), exact=text, scope=_scope(place)))
+        shell.call(Call(argv=tuple(argv), exact=text, scope=_scope(place, strangers)))
 
     return _verdict(text, place, follow)
 
 
-def _scope(place: Place) -> Scope:
+def _scope(place: Place, strangers: bool) -> Scope:
     known = {"IFS": " ", "HOME": place.home or "~", "TMPDIR": place.tmp} | dict(place.variables)
-    return Scope(cwds=(place.cwd,), variables={name: (value,) for name, value in known.items() if value})
+    variables: dict[str, tuple[str, ...]] = {name: (value,) for name, value in known.items() if value}
+    return Scope(cwds=(place.cwd,), variables=variables, strangers=strangers)
 
 
 def _verdict(text: str, place: Place, follow: Callable[[Shell], None]) -> Verdict:

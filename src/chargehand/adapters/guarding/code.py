@@ -7,24 +7,30 @@ something that removes, runs, fetches or hides, whether or not it would get ther
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+from chargehand.adapters.guarding.known import is_standard_folder
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
-from chargehand.adapters.guarding.options import read_options
+from chargehand.adapters.guarding.options import names, read_options
 from chargehand.adapters.guarding.packages import PYTHON_MODULES
 from chargehand.adapters.guarding.place import UNKNOWN, Spot
 from chargehand.adapters.guarding.python_code import look_into_python
 from chargehand.adapters.guarding.scope import SOMETHING, Out
 
-__all__ = ["CODE", "look_into"]
+__all__ = ["CODE", "look_into", "run_file"]
 
 _REMOVES = re.compile(
     r"\brm\s*[(:,}=]|\.rm\b|\b(?:rmSync|rmdir|rmdirSync|unlink|unlinkSync|rmtree|rm_rf|rm_r|remove_entry|remove_dir|remove_entry_secure|delete_files"
     r"|truncate|truncateSync|remove_tree|removeSync|emptyDir|emptyDirSync|deltree|chmodSync|chownSync|renameSync)\b|\bFile\.delete\b"
-    r"|\bFileUtils\b|\bfile\.remove\b|\bos\.remove\b"
+    r"|\bFileUtils\b|\bfile\.remove\b|\bos\.remove\b|\bfile\s+delete\b|\bdelete-file\b|\bRemove-Item\b|\bDelTree\b"
+    r"|\bSys\.remove\b|\bfile:del\w*|\bFile\.rm\w*|\bremoveDirectory\w*|\bos\.rename\b|\brename\s*\("
 )
 _RUNS = re.compile(
     r"\b(?:child_process|exec|execSync|execFile|execFileSync|execvp|spawn|spawnSync|fork|system|popen|open3|IO\.popen|qx|shell_exec"
-    r"|passthru|proc_open|pcntl_exec|syscall|os\.execute|io\.popen|Process\.spawn|Kernel|Deno\.(?:run|Command)|Bun\.spawn|doShellScript)\b"
+    r"|passthru|proc_open|pcntl_exec|syscall|os\.execute|io\.popen|Process\.spawn|Kernel|Deno\.(?:run|Command)|Bun\.spawn|doShellScript"
+    r"|system2|run-external|Invoke-Expression|iex|Start-Process|esyscmd|syscmd|os:cmd|Sys\.command|Unix\.\w+|Runtime|ProcessBuilder"
+    r"|open_process|createProcess|System\.cmd|run_process|processx|ffi|dlopen)\b|do shell script"
     r"|`|%x|\bopen\s*\(?[^)]*\|"
 )
 _FETCHES = re.compile(
@@ -65,6 +71,26 @@ def look_into(text: str, call: Call, look: Look) -> None:
             look.report("overwrite_outside", call)
 
 
+def run_file(path: str, call: Call, look: Look, code: Callable[[str], object]) -> None:
+    """An interpreter is given a file: followed where it is known, a question where it lies outside."""
+    known = look.script(path, call)
+    if (
+        known is None
+        and call.scope.strangers
+        and not is_standard_folder(path)
+        and look.spot(path, call) is Spot.OUTSIDE
+    ):
+        look.report("unknown_program", call, inside=True, why="It runs a file that is not part of the workspace.")
+    look.runs(known, call, code)
+
+
+def _file_or_input(paths: Sequence[str], call: Call, look: Look, code: Callable[[str], object]) -> None:
+    if paths:
+        run_file(paths[0], call, look, code)
+    else:
+        look.runs(call.feed, call, code)
+
+
 def _shell(call: Call, look: Look) -> Out | None:
     words = list(call.args)
     from_input, at = False, 0
@@ -74,7 +100,7 @@ def _shell(call: Call, look: Look) -> Out | None:
             at += 1
             break
         if word in {"--rcfile", "--init-file"} and at + 1 < len(words):
-            look.runs(look.script(words[at + 1], call), call, lambda text: look.shell(text, call))
+            run_file(words[at + 1], call, look, lambda text: look.shell(text, call))
             at += 1
         elif not word.startswith("--"):
             if "c" in word and word[0] == "-":
@@ -87,7 +113,7 @@ def _shell(call: Call, look: Look) -> Out | None:
     rest = words[at:]
     code = lambda text: look.shell(text, call.of(call.argv), rest[1:])  # noqa: E731
     if rest and not from_input:
-        look.runs(look.script(rest[0], call), call, code)
+        run_file(rest[0], call, look, code)
     else:
         look.runs(call.feed, call, code)
     return SOMETHING
@@ -131,7 +157,7 @@ def _python(call: Call, look: Look) -> Out | None:
             return _python_module(value, rest, call, look)
         at += 1 if cluster[2] else 2
     if at < len(words):
-        look.runs(look.script(words[at], call), call, code)
+        run_file(words[at], call, look, code)
     else:
         look.runs(call.feed, call, code)
     return SOMETHING
@@ -165,17 +191,17 @@ def _runner(name: str, rest: list[str], call: Call, look: Look) -> None:
         _python_module(rest[at + 1] if at + 1 < len(rest) else "", rest[at + 2 :], call, look)
 
 
-def _by_options(short: str, names: tuple[str, ...], long: tuple[str, ...] = (), script: bool = True) -> Handler:
-    """Interpreters that take code behind the options `names`."""
+def _by_options(short: str, wanted: tuple[str, ...], long: tuple[str, ...] = (), script: bool = True) -> Handler:
+    """Interpreters that take code behind the options `wanted`."""
 
     def handler(call: Call, look: Look) -> None:
         options = read_options(call.args, short=short, long=long, stop=True)
-        texts = [*options.values(*names)]
+        texts = [*options.values(*wanted)]
         for text in texts:
             look_into(text, call, look)
         if not texts and script:
             code = lambda text: look_into(text, call, look)  # noqa: E731
-            look.runs(look.script(options.rest[0], call) if options.rest else call.feed, call, code)
+            _file_or_input(options.rest[:1], call, look, code)
 
     return handler
 
@@ -198,7 +224,7 @@ def _node(call: Call, look: Look) -> Out | None:
         look_into(text, call, look)
     if not texts:
         code = lambda text: look_into(text, call, look)  # noqa: E731
-        look.runs(look.script(options.rest[0], call) if options.rest else call.feed, call, code)
+        _file_or_input(options.rest[:1], call, look, code)
     return SOMETHING
 
 
@@ -216,121 +242,54 @@ def _perl(call: Call, look: Look) -> None:
         look_into(text, call, look)
     if not texts:
         code = lambda text: look_into(text, call, look)  # noqa: E731
-        look.runs(look.script(words[at], call) if at < len(words) else call.feed, call, code)
+        _file_or_input(words[at : at + 1], call, look, code)
 
 
-def _awk(call: Call, look: Look) -> None:
-    options = read_options(call.args, short="Fvfe", long=("--file", "--source", "--assign", "--field-separator"))
-    texts = [*options.values("-e", "--source")]
-    if not texts and not options.has("-f", "--file"):
-        texts = list(options.rest[:1])
-    for text in texts:
-        for command in re.findall(r'system\s*\(\s*"((?:[^"\\]|\\.)*)"\s*\)', text):
-            look.shell(command.replace('\\"', '"'), call)
-        for pattern in (r'\|\s*"((?:[^"\\]|\\.)*)"', r'"((?:[^"\\]|\\.)*)"\s*\|\s*getline'):
-            for command in re.findall(pattern, text):
-                look.shell(command.replace('\\"', '"'), call)
-        rest = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
-        if (
-            re.search(
-                r'system\s*\((?!\s*""\s*\))|\|\s*(?!\|)(?:&\s*)?(?!getline|"")[\w($]|[\w)]\s*\|\s*getline|@load|/inet',
-                rest.replace("||", ""),
-            )
-            or UNKNOWN in text
-        ):
-            look.report("hidden_code", call)
-        for path in re.findall(r'>>?\s*"([^"]+)"', text):
-            look.writes(path, call)
-    for path in options.values("-f", "--file"):
-        look.runs(look.script(path, call), call, lambda text: look_into(text, call, look))
+_FOREIGN = names(
+    "tclsh wish expect osascript erl escript ghc runghc runhaskell groovy groovysh scala jshell kotlin kotlinc-jvm swift-repl "
+    "clojure clj bb babashka racket raku guile sbcl clisp ecl ccl chicken csi gosh mit-scheme scheme ocaml utop ghci iex "
+    "pwsh powershell nu xonsh elvish rc es osh ysh oil murex ion m4 dc gnuplot octave matlab sage gp maxima scilab "
+    "forth gforth swipl prolog yap janet fennel luajit moon wren hy coffee livescript rhino jjs qjs d8 jq-repl cling root "
+    "picolisp newlisp arturo icon factor pike rexx gawk-repl bsh beanshell jython jruby rakudo apl"
+)
+_CODE_OPTIONS = (
+    *(
+        "-e",
+        "-E",
+        "-c",
+        "-C",
+        "-r",
+        "-x",
+        "-p",
+        "-g",
+        "-eval",
+        "--eval",
+        "--exec",
+        "--execute",
+        "--command",
+        "-command",
+    ),
+    *("-Command", "-EncodedCommand", "-enc", "--print", "-noshell-eval", "--expr", "--code", "-run", "--commands"),
+)
 
 
-def _sed(call: Call, look: Look) -> None:
-    options = read_options(call.args, short="efl", long=("--expression", "--file", "--line-length"))
-    texts = [*options.values("-e", "--expression")]
-    files = options.rest if texts or options.has("-f", "--file") else options.rest[1:]
-    if not texts and not options.has("-f", "--file"):
-        texts = list(options.rest[:1])
-    for text in texts:
-        for command in re.findall(r"(?:^|[;{}\n]|[0-9$/])[ \t]*e[ \t]+([^\n]+)", text):
-            look.shell(command, call)
-        if re.search(r"(?:^|[;{}\n]|[0-9$/])[ \t]*e[ \t]*(?:$|[;}\n])", text) or re.search(
-            r"s(.)(?:\\.|(?!\1).)*\1(?:\\.|(?!\1).)*\1[gpiImM0-9]*e", text, re.DOTALL
-        ):
-            look.report("hidden_code", call, why="It runs lines of its input as commands.")
-        for path in re.findall(r"(?:^|[;{}\n/0-9$])[ \t]*[wW][ \t]+([^\n;}]+)", text):
-            look.writes(path.strip(), call)
-    if options.has("-i", "--in-place"):
-        for path in files:
-            look.writes(path, call)
-    for path in options.values("-f", "--file"):
-        look.runs(look.script(path, call), call, lambda _: look.report("piped_code", call))
-
-
-def _editor(call: Call, look: Look) -> None:
+def _foreign(call: Call, look: Look) -> None:
+    """A language that nobody reads here: its code is a question, a file of the workspace is simply run."""
     words = list(call.args)
-    texts = [
-        words[at + 1] for at, word in enumerate(words[:-1]) if re.fullmatch(r"-\w*c|-S|--(?:cmd|eval|execute)", word)
-    ]
-    texts += [word[1:] for word in words if word.startswith("+")]
-    texts += [word.partition("=")[2] for word in words if word.startswith("--eval=")]
-    if call.feed is not None and program(call.argv[0]) in {"ed", "ex", "vi", "vim", "nvim"}:
-        look.runs(call.feed, call, texts.append)
+    texts = [after for word, after in pairwise(words) if word in _CODE_OPTIONS]
+    texts += [word.partition("=")[2] for word in words if word.partition("=")[0] in _CODE_OPTIONS and "=" in word]
+    texts += [word[2:] for word in words if re.match(r"-[eEc][^\w-]", word)]
     for text in texts:
-        for command in re.findall(r"(?:^|[|:\n][ \t]*|silent!?[ \t]+|\dr?[ \t]*)(?:r[ \t]*)?![ \t]*([^\n]+)", text):
-            look.shell(command, call)
-        if re.search(
-            r"system\(|shell-command|call-process|delete-(?:file|directory)|delete\(|\bpy(?:thon)?3?\b|\blua\b|\bexec\w*\b|:?terminal",
-            text,
-        ):
-            look.report("hidden_code", call)
-
-
-def _make(call: Call, look: Look) -> None:
-    options = read_options(
-        call.args, short="fCIjoWl", long=("--file", "--makefile", "--directory", "--eval", "--include-dir")
-    )
-    texts: list[str] = [*options.values("--eval")]
-    for path in options.values("-f", "--file", "--makefile"):
-        known = look.script(path, call)
-        look.runs(known, call, texts.append)
-    for text in texts:
-        for line in re.findall(r"(?:^\t|;)\s*[@+-]*([^\n]+)", text, re.MULTILINE):
-            look.shell(line.replace("$$", "$"), call)
-        for line in re.findall(r"\$\(shell ([^)\n]+)\)", text):
-            look.shell(line, call)
-    for word in options.rest:
-        name, equals, value = word.partition("=")
-        if equals and ("$(shell" in value or name == "SHELL"):
-            look.report("hidden_code", call)
-
-
-def _cmake(call: Call, look: Look) -> None:
-    words = list(call.args)
-    if words[:1] == ["-E"] and words[1:2]:
-        names = {"rm": "rm", "remove": "rm", "remove_directory": "rm", "copy": "cp", "env": "env", "time": "time"}
-        name = names.get(words[1])
-        if name is not None:
-            look.again([name, *(["-r"] if words[1] == "remove_directory" else []), *words[2:]], call)
-
-
-def _sqlite(call: Call, look: Look) -> None:
-    for text in call.args:
-        for command in re.findall(r"\.(?:shell|system)\s+([^\n]+)", text):
-            look.shell(command, call)
-    if call.feed is not None and call.feed.text is not None:
-        for command in re.findall(r"^\.(?:shell|system)\s+([^\n]+)", call.feed.text, re.MULTILINE):
-            look.shell(command, call)
-
-
-def _debugger(call: Call, look: Look) -> None:
-    words = list(call.args)
-    for at, word in enumerate(words[:-1]):
-        if word in {"-ex", "-iex", "--eval-command", "-o", "--one-line"}:
-            for command in re.findall(
-                r"(?:shell|!|platform shell|call\s+\(?\w*\)?\s*system\(\"?)\s*([^\n\"]+)", words[at + 1]
-            ):
-                look.shell(command, call)
+        look_into(text, call, look)
+        look.report("hidden_code", call, why="It runs code in a language that is not read here.")
+    rest = [word for word in words if not word.startswith("-")]
+    if not texts and not rest:
+        look.runs(call.feed, call, lambda text: look_into(text, call, look))
+        if call.feed is not None and call.feed.text:
+            look.report("hidden_code", call, why="It runs code in a language that is not read here.")
+    elif not texts:
+        code = lambda text: look_into(text, call, look)  # noqa: E731
+        run_file(rest[0], call, look, code)
 
 
 CODE: dict[str, Handler] = {
@@ -344,14 +303,8 @@ CODE: dict[str, Handler] = {
     "php": _by_options("rBREdcfFzSt", ("-r", "-B", "-R", "-E", "--run", "--process-code"), ("--run", "--process-code")),
     "lua": _by_options("el", ("-e",)),
     **dict.fromkeys(
-        ("Rscript", "R", "julia", "elixir", "erl", "ghc", "groovy", "scala", "tclsh", "osascript", "expect"),
+        ("Rscript", "R", "julia", "elixir"),
         _by_options("eEc", ("-e", "-E", "-c", "-eval", "--eval"), ("--eval",)),
     ),
-    "awk": _awk,
-    "sed": _sed,
-    **dict.fromkeys(("vi", "vim", "nvim", "view", "ex", "ed", "emacs", "nano", "gvim"), _editor),
-    **dict.fromkeys(("make", "gmake"), _make),
-    "cmake": _cmake,
-    **dict.fromkeys(("sqlite3", "duckdb"), _sqlite),
-    **dict.fromkeys(("gdb", "lldb"), _debugger),
+    **dict.fromkeys(_FOREIGN, _foreign),
 }

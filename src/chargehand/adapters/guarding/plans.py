@@ -45,15 +45,16 @@ def plan_dangers(plan: Plan, place: Place) -> list[tuple[str, str, Verdict]]:
 
     A list is written with quotes, so that no two commands have one text.
 
-    Whether a sandbox will hold them makes no difference: these are agreed before anything runs.
+    Whether a sandbox will hold them makes no difference: these are agreed before anything runs. A program that nobody
+    knows is no question here, as long as nothing else is.
     """
     found = []
     place = replace(place, sandboxed=False)
     for owner, command in plan_commands(plan):
         if command.shell:
-            verdict = classify(command.argv[0], place)
+            verdict = classify(command.argv[0], place, strangers=False)
         else:
-            verdict = classify_argv([_substituted(word, place) for word in command.argv], place)
+            verdict = classify_argv([_substituted(word, place) for word in command.argv], place, strangers=False)
         if verdict.kind is not Kind.HARMLESS:
             found.append((owner, command.argv[0] if command.shell else shlex.join(command.argv), verdict))
     return found

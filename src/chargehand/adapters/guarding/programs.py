@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 import re
+from dataclasses import replace
 from functools import cache
 
 from chargehand.adapters.guarding.arguments import look_at_arguments
+from chargehand.adapters.guarding.builtins import BUILTINS
 from chargehand.adapters.guarding.code import CODE
 from chargehand.adapters.guarding.files import FILES
+from chargehand.adapters.guarding.known import is_known, is_standard_folder
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.network import NETWORK
 from chargehand.adapters.guarding.options import names, read_options
 from chargehand.adapters.guarding.packages import PACKAGES
-from chargehand.adapters.guarding.place import UNKNOWN
+from chargehand.adapters.guarding.place import UNKNOWN, Spot
 from chargehand.adapters.guarding.scope import SOMETHING, Out
+from chargehand.adapters.guarding.scripts import SCRIPTS
+from chargehand.adapters.guarding.starters import RUNNERS, RUNS, STARTERS, STARTING, SURE, look_at_options
 from chargehand.adapters.guarding.system import SYSTEM
 from chargehand.adapters.guarding.vcs import VCS
 from chargehand.adapters.guarding.wrappers import WRAPPERS
@@ -33,6 +39,12 @@ _SAME = {
     "gfind": "find",
     "gxargs": "xargs",
 }
+_MOST_WORDS = 16
+_ASKING = {("--version",), ("--help",), ("-V",), ("-h",), ("version",)}
+_PLAIN = names(
+    "rm sh bash dash zsh ksh sudo doas su shred unlink dd mkfs python python3 perl node ruby git find xargs env eval "
+    "busybox curl wget ssh scp chmod chown mv docker kubectl"
+)
 # Programs whose words are texts, patterns or names, not files that are read.
 _NAMES_ONLY = names(
     "ls stat rm mv touch mkdir rmdir ln chmod chown git gh find fd cp install which echo printf basename dirname"
@@ -42,7 +54,7 @@ _PATTERN_FIRST = frozenset({"grep", "egrep", "fgrep", "rg", "ag", "ack", "sed", 
 
 @cache
 def _table() -> dict[str, Handler]:
-    return {**SYSTEM, **NETWORK, **PACKAGES, **VCS, **FILES, **WRAPPERS, **CODE}
+    return {**SYSTEM, **NETWORK, **PACKAGES, **VCS, **FILES, **WRAPPERS, **CODE, **SCRIPTS, **STARTING}
 
 
 def _canonical(word: str) -> str:
@@ -64,8 +76,64 @@ def follow_program(call: Call, look: Look) -> Out:
     _secrets(name, call, look)
     handler = _table().get(name)
     look_at_arguments(name, call, look, known=handler is not None)
+    look_at_options(name, call, look)
     out = handler(call, look) if handler is not None else None
+    _strangers(name, call, look)
     return out or _printed(name, call, look)
+
+
+def _is_known(name: str) -> bool:
+    return name in _table() or name in BUILTINS or is_known(name)
+
+
+def _strangers(name: str, call: Call, look: Look) -> None:
+    """A program nobody knows is a question, and what its words would start is followed in any case."""
+    known = name in _table() or is_known(name)
+    if name in STARTERS:
+        told = _started(call, look, everything=True) or call.args in _ASKING
+    elif name in RUNNERS and RUNS.intersection(call.args):
+        verb = {word for word in call.args if word.startswith("-")}
+        verb.update([word for word in call.args if not word.startswith("-")][:1])
+        told = _started(call, look, everything=True) or (known and not SURE.intersection(verb))
+    elif not known:
+        told = call.args in _ASKING
+        _started(call, look, everything=False)
+    else:
+        told = True
+    path = call.argv[0]
+    if "/" in path:
+        spot = look.spot(path, call)
+        told = spot in {Spot.INSIDE, Spot.PRIVATE} or (told and _is_toolchain(look.place.full(path, "/")))
+    if not told and call.scope.strangers:
+        look.report("unknown_program", call, inside=True)
+
+
+def _is_toolchain(path: str) -> bool:
+    return is_standard_folder(path) or program(posixpath.dirname(path)) in {"bin", "sbin", "shims", "libexec"}
+
+
+def _started(call: Call, look: Look, *, everything: bool) -> bool:
+    """Follow what another program is perhaps told to start: any word that is the name of a program, and the rest.
+
+    `everything`: all names that are known count, else those that are hardly ever another word. Whether anything was.
+    """
+    guess = call.scope.copy()
+    guess.strangers = False
+    inner = replace(call, scope=guess)
+    found = False
+    for at, word in enumerate(call.args[:_MOST_WORDS]):
+        head = _canonical(word)
+        if " " in word.strip() and not word.startswith("-"):
+            first = _canonical(word.split()[0])
+            if _is_known(first) if everything else first in _PLAIN:
+                look.shell(word, inner)
+                found = True
+        elif _is_known(head) if everything else (head in _PLAIN and at + 1 < len(call.args)):
+            look.again(call.args[at:], inner)
+            found = found or head not in RUNS | BUILTINS.keys()
+        elif everything and "/" in word and look.spot(word, call) in {Spot.INSIDE, Spot.PRIVATE}:
+            found = True
+    return found
 
 
 def _secrets(name: str, call: Call, look: Look) -> None:

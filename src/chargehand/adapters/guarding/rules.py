@@ -30,6 +30,8 @@ RULES = {
     "piped_code": "It hands a text to an interpreter that cannot be told from the command.",
     "remote_code": "It runs what it fetched from the network.",
     "unknown_command": "What it runs cannot be told from the command.",
+    "unknown_program": "It runs a program that nobody here knows, so what it does cannot be told.",
+    "loaded_code": "It makes programs load code from outside the workspace.",
     "hidden_code": "It runs code that is put together so that it cannot be told from the command.",
     # packages
     "install_untrusted": "It installs from a source that is not the usual index or the project itself.",

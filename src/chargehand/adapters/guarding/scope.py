@@ -46,7 +46,9 @@ def some(values: tuple[str, ...] | list[str]) -> tuple[str, ...]:
 class Scope:
     """The state of a shell. Each variable has every value it may have; `positional` None: not known.
 
-    `files` is shared by all shells of a text: what one of them has written, the others can run.
+    `files` is shared by all shells of a text: what one of them has written, the others can run. `strangers`: programs
+    nobody knows are reported; not so where a text is only perhaps one for a shell. A variable `&name` holds the names
+    that `name` stands for.
     """
 
     cwds: tuple[str, ...]
@@ -56,6 +58,13 @@ class Scope:
     aliases: dict[str, str] = field(default_factory=dict)
     files: dict[str, Out] = field(default_factory=dict)
     positional: tuple[str, ...] | None = None
+    strangers: bool = True
+
+    def assign(self, name: str, values: tuple[str, ...]) -> None:
+        """Set a variable, and with it what it is another name of (`declare -n`)."""
+        for target in self.variables.get(f"&{name}", ()):
+            self.variables[target] = values
+        self.variables[name] = values
 
     def copy(self) -> Scope:
         """Another shell that knows the same, as in a subshell."""

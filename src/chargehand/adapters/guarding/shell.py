@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 
 from tree_sitter import Language, Node, Parser
 
-from chargehand.adapters.guarding.builtins import BUILTINS
+from chargehand.adapters.guarding.builtins import BUILTINS, declare, refer
+from chargehand.adapters.guarding.evaluated import arithmetic, look_at_name, look_at_prompt
 from chargehand.adapters.guarding.look import Call, Look
 from chargehand.adapters.guarding.options import names
 from chargehand.adapters.guarding.place import UNKNOWN, is_secret_name
 from chargehand.adapters.guarding.programs import follow_program
 from chargehand.adapters.guarding.scope import NOTHING, SOMETHING, Out, Scope, some
+from chargehand.adapters.guarding.variables import look_at_variable
 from chargehand.adapters.guarding.words import Words, text_of
-from chargehand.adapters.guarding.wrappers import look_at_variable
 
 __all__ = ["Shell"]
 
@@ -47,7 +49,7 @@ class Shell:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self._words = Words(self._substituted, self._secret, self._process, self._strange)
+        self._words = Words(self._substituted, self._secret, self._process, self._strange, self._evaluate)
         self._exact = ""
         self._tests = 0
         look.follow = self
@@ -129,12 +131,16 @@ class Shell:
             return self._assignments(node, scope)
         if kind == "unset_command":
             self._words.inside(node, scope)
+            call = Call(argv=("unset",), exact=text_of(node), scope=scope)
+            for word in (word for child in node.named_children for word in self._flat(child, scope)):
+                look_at_name(word, call, self._look)
             for name in _NAME.findall(text_of(node))[1:]:
                 scope.variables[name] = ("",)
             return NOTHING
         if not _statements(node):
             self._words.inside(node, scope)
             if text_of(node).startswith("(("):
+                self._evaluate(text_of(node), scope, False)
                 return self._not_arithmetic(node, scope, feed)
         return self._sequence(_statements(node), scope, feed)
 
@@ -142,7 +148,9 @@ class Shell:
         """`((rm x) )` looks like arithmetic to the grammar, and is two subshells to a shell."""
         inner = text_of(node)[1:-1]
         tree = _parser().parse(self._look.read(inner))
-        return self._sequence(_statements(tree.root_node), scope.copy(), feed)
+        guess = scope.copy()
+        guess.strangers = False
+        return self._sequence(_statements(tree.root_node), guess, feed)
 
     def _sequence(self, nodes: Iterable[Node], scope: Scope, feed: Out | None) -> Out:
         out = NOTHING
@@ -221,8 +229,10 @@ class Shell:
             if not node.children_by_field_name("value"):
                 given = list(scope.positional or (UNKNOWN,))
             if name is not None:
-                scope.variables[text_of(name)] = some(given)
+                self._set(text_of(name), some(given), Call(argv=("for",), exact=text_of(node)[:200], scope=scope))
         elif node.type == "c_style_for_statement":
+            head = "".join(text_of(child) + ";" for child in node.named_children if child.type != "do_group")
+            self._evaluate(head, scope, False)
             for name in _NAME.findall(text_of(node).partition(";")[0])[1:]:
                 scope.variables[name] = ("1",)
         out = SOMETHING
@@ -246,12 +256,15 @@ class Shell:
         return out
 
     def _assignments(self, node: Node, scope: Scope) -> Out:
+        declared = node.type == "declaration_command"
+        refers = declared and any(re.fullmatch(r"-\w*n\w*", text_of(child)) for child in node.named_children)
+        call = Call(argv=("declare",), exact=text_of(node), scope=scope)
         for child in [node] if node.type == "variable_assignment" else node.named_children:
             if child.type == "variable_assignment":
                 name, values = self._assignment(child, scope)
-                scope.variables[name] = values
-            elif child.type not in {"variable_name", "word"}:
-                self._words.fields(child, scope)
+                refer(name, values, call, self._look) if refers else scope.assign(name, values)
+            elif child.type != "variable_name":
+                declare(self._flat(child, scope), call, self._look, refers=refers)
         if node.type == "declaration_command" and len(node.children) == 1:
             exact = text_of(node)
             if exact in {"export", "declare", "typeset"}:
@@ -263,9 +276,12 @@ class Shell:
     def _assignment(self, node: Node, scope: Scope) -> tuple[str, tuple[str, ...]]:
         target, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         name = text_of(target) if target is not None else ""
+        call = Call(argv=(name,), exact=text_of(node), scope=scope)
+        index = ""
         if target is not None and target.type == "subscript":
             self._words.inside(target, scope)
-            name = name.partition("[")[0]
+            self._evaluate(text_of(target), scope, False)
+            name, _, index = name.partition("[")
             scope.arrays[name] = (UNKNOWN,)
         if value is None:
             return name, ("",)
@@ -273,14 +289,26 @@ class Shell:
             held = scope.arrays.get(name, ()) if "+=" in text_of(node)[: len(name) + 2] else ()
             given = (field for child in value.named_children for field in self._flat(child, scope))
             scope.arrays[name] = (*held, *given)
+            for text in scope.arrays[name][:20]:
+                look_at_variable(name, text, call, self._look)
             return name, some(list(scope.arrays[name])[:1])
         values = self._words.values(value, scope)
         if text_of(node)[len(name) :].startswith("+="):
             values = some([one + other for one in scope.variables.get(name, (UNKNOWN,)) for other in values])
-        call = Call(argv=(name,), exact=text_of(node), scope=scope.copy())
+        for text in values:
+            look_at_variable(name, text, replace(call, scope=scope.copy()), self._look)
+            if name in {"BASH_ALIASES", "BASH_CMDS", "aliases", "commands"} and index:
+                scope.aliases[index.rstrip("]").strip("\"'")] = text
+        return name, values
+
+    def _set(self, name: str, values: tuple[str, ...], call: Call) -> None:
+        call.scope.assign(name, values)
         for text in values:
             look_at_variable(name, text, call, self._look)
-        return name, values
+
+    def _evaluate(self, text: str, scope: Scope, prompt: bool) -> None:
+        call = Call(argv=("((",), exact=self._exact or text, scope=scope)
+        (look_at_prompt if prompt else arithmetic)(text, call, self._look)
 
     # -- commands -------------------------------------------------------------------------------------
 
@@ -288,6 +316,7 @@ class Shell:
         if node.type == "test_command":
             self._tests += 1
             self._words.inside(node, scope)
+            self._tested(node, scope)
             self._tests -= 1
             return NOTHING
         exact = text_of(node)
@@ -322,6 +351,18 @@ class Shell:
         if shell is not scope:
             scope.cwds = some([*scope.cwds, *shell.cwds])
         return self._printed(out or NOTHING, target, scope)
+
+    def _tested(self, node: Node, scope: Scope) -> None:
+        """`[[ x -eq 1 ]]`, `[[ -v x ]]`: words that are evaluated."""
+        call = Call(argv=("[[",), exact=text_of(node), scope=scope)
+        waiting = list(node.named_children)
+        while waiting:
+            child = waiting.pop()
+            if child.type in {"concatenation", "string", "simple_expansion", "expansion", "word", "raw_string"}:
+                for text in self._words.values(child, scope):
+                    look_at_name(text, call, self._look)
+            else:
+                waiting += child.named_children
 
     def _argv(self, call: Call) -> Out:
         alias = call.scope.aliases.get(call.argv[0])

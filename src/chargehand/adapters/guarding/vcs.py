@@ -15,14 +15,21 @@ from chargehand.adapters.guarding.scope import SOMETHING, Out
 __all__ = ["VCS"]
 
 _PROGRAM_KEYS = re.compile(
-    r"^(?:core\.(?:pager|editor|sshcommand|fsmonitor|hookspath|askpass|gitproxy)|pager\..*|diff\..*\.(?:textconv|command)"
+    r"^(?:core\.(?:pager|editor|sshcommand|fsmonitor|hookspath|askpass|gitproxy|alternaterefscommand)|pager\..*|diff\..*\.(?:textconv|command)"
     r"|diff\.external|filter\..*\.(?:clean|smudge|process)|merge\..*\.driver|credential\.helper|sequence\.editor"
-    r"|gpg\.program|uploadpack\.packobjectshook|interactive\.difffilter|(?:diff|merge)tool\..*\.cmd|credential\..*\.helper)$",
+    r"|gpg\.program|gpg\..*\.program|gpg\.ssh\.defaultkeycommand|uploadpack\.packobjectshook|interactive\.difffilter"
+    r"|(?:diff|merge|gui)tool\..*\.(?:cmd|path)|credential\..*\.helper|(?:browser|man)\..*\.(?:cmd|path)|trailer\..*\.(?:command|cmd)"
+    r"|submodule\..*\.update|remote\..*\.(?:uploadpack|receivepack|vcs)|sendemail\..*(?:cmd|smtpserver)|imap\.tunnel"
+    r"|instaweb\.(?:httpd|browser)|web\.browser|rebase\.instructionformat\.cmd|blame\..*\.cmd|tar\..*\.command|filter\.lfs\..*)$",
     re.IGNORECASE,
 )
 _RUNS_TEXT = re.compile(
-    r"(?:pager|editor|sshcommand|fsmonitor|command|textconv|external|clean|smudge|process|driver|cmd|helper|askpass)$",
+    r"(?:pager|editor|sshcommand|fsmonitor|command|textconv|external|clean|smudge|process|driver|cmd|helper|askpass|program"
+    r"|gitproxy|packobjectshook|difffilter|path|update|pack|smtpserver|tunnel|httpd|browser)$",
     re.IGNORECASE,
+)
+_LEADS_ELSEWHERE = re.compile(
+    r"include\.path|includeif\b|init\.templatedir|core\.(?:worktree|attributesfile)|protocol\..*allow|url\..*insteadof|remote\..*\.(?:url|pushurl|proxy)"
 )
 _NETWORK = frozenset({"fetch", "pull", "ls-remote", "fetch-pack", "send-pack"})
 
@@ -41,9 +48,12 @@ def _git(call: Call, look: Look) -> Out | None:
     for setting in options.values("-c"):
         name, _, value = setting.partition("=")
         _setting(name, value, inner, look)
-    if options.has("--config-env", "--exec-path") and any(
-        v is not None for n, v in options.given if n == "--exec-path"
-    ):
+    for setting in options.values("--config-env"):
+        name, _, variable = setting.rpartition("=")
+        for value in scope.variables.get(variable, (UNKNOWN,)):
+            _setting(name, value, inner, look)
+    _from_environment(inner, look)
+    if options.has("--exec-path") and any(v is not None for n, v in options.given if n == "--exec-path"):
         look.report("git_configuration", call)
     words = options.rest
     if not words:
@@ -51,7 +61,8 @@ def _git(call: Call, look: Look) -> Out | None:
     if UNKNOWN in words[0]:
         look.report("unknown_command", call)
         return None
-    for folder in options.values("-C", "--git-dir", "--work-tree"):
+    known = [value for name in ("GIT_DIR", "GIT_WORK_TREE") for value in scope.variables.get(name, ()) if value]
+    for folder in (*options.values("-C", "--git-dir", "--work-tree"), *known):
         if look.spot(folder, call) is Spot.OUTSIDE and words[0] not in _READING:
             look.report("overwrite_outside", call, why="It changes a repository outside the workspace.")
     alias = scope.variables.get(f"git alias {words[0]}")
@@ -80,10 +91,34 @@ def _setting(name: str, value: str, call: Call, look: Look) -> None:
     elif _PROGRAM_KEYS.match(name) and value not in {"", "cat", "less", "true", "false", "store", "/dev/null"}:
         if name.lower().endswith("hookspath"):
             look.report("git_configuration", call, inside=True)
-        elif _RUNS_TEXT.search(name):
+        elif _RUNS_TEXT.search(name) and not _names_helper(name.lower(), value):
             look.shell(value.removeprefix("!"), call)
-    elif name.lower() in {"include.path", "includeif"} or UNKNOWN in name:
+    elif _LEADS_ELSEWHERE.match(name.lower()) or UNKNOWN in name:
         look.report("git_configuration", call, inside=True)
+
+
+def _names_helper(name: str, value: str) -> bool:
+    """`credential.helper=manager` is a program of git, `submodule.x.update=rebase` none at all."""
+    plain = re.fullmatch(r"[\w-]+(?: --[\w=-]+)*", value) is not None
+    return plain and name.endswith((".helper", ".update", ".vcs"))
+
+
+def _from_environment(call: Call, look: Look) -> None:
+    """The configuration that variables hold: `GIT_CONFIG_COUNT` with its keys, `GIT_CONFIG_PARAMETERS`."""
+    variables = call.scope.variables
+    for key in [key for key in variables if re.fullmatch(r"GIT_CONFIG_KEY_\d+", key)]:
+        for name in variables[key]:
+            for value in variables.get(key.replace("KEY", "VALUE"), (UNKNOWN,)):
+                _setting(name, value, call, look)
+    for text in variables.get("GIT_CONFIG_PARAMETERS", ()):
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            look.report("git_configuration", call, inside=True)
+            continue
+        for word in words:
+            name, _, value = word.partition("=")
+            _setting(name, value, call, look)
 
 
 def _alias(text: str, rest: Sequence[str], call: Call, look: Look) -> None:
@@ -344,6 +379,27 @@ def _apply(words: Sequence[str], call: Call, look: Look) -> None:
         look.report("overwrite_unknown", call)
 
 
+def _ext(words: Sequence[str], call: Call, look: Look) -> None:
+    look.shell(" ".join(words[1:]), call)
+
+
+def _remote_listing(words: Sequence[str], call: Call, look: Look) -> None:
+    for text in read_options(words, long=("--upload-pack", "--exec")).values("--upload-pack", "--exec"):
+        look.shell(text, call)
+    _remote(words, call, look)
+
+
+def _maintenance(words: Sequence[str], call: Call, look: Look) -> None:
+    if words[:1] in (("start",), ("register",)):
+        look.report("system", call)
+
+
+def _init(words: Sequence[str], call: Call, look: Look) -> None:
+    options = read_options(words, short="b", long=("--template", "--initial-branch", "--object-format"))
+    if any(options.values("--template")):
+        look.report("git_configuration", call, inside=True, why="It takes hooks from elsewhere.")
+
+
 _READING = names(
     "status log diff show rev-parse ls-files ls-tree cat-file describe blame shortlog rev-list merge-base grep "
     "help version name-rev for-each-ref show-ref count-objects diff-tree diff-files diff-index whatchanged cherry "
@@ -397,6 +453,10 @@ _VERBS: dict[str, Callable[[Sequence[str], Call, Look], None]] = {
     "svn": _always("network"),
     "p4": _always("network"),
     "daemon": _always("upload"),
+    "remote-ext": _ext,
+    "ls-remote": _remote_listing,
+    "maintenance": _maintenance,
+    "init": _init,
 }
 
 

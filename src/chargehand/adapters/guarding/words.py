@@ -49,7 +49,7 @@ class Words:
     """Expands words. `run` follows a substituted command and tells what it prints.
 
     `secret` is told of variables that look like secrets, `feed` gives a process substitution its path, `strange` is
-    told of words in which a shell sees more than the grammar.
+    told of words in which a shell sees more than the grammar, `evaluate` of arithmetic, and of what is expanded again.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class Words:
         secret: Callable[[str], None],
         feed: Callable[[Node, Scope], str],
         strange: Callable[[str], None],
+        evaluate: Callable[[str, Scope, bool], None],
     ) -> None:
         self._run = run
         self._secret = secret
         self._feed = feed
         self._strange = strange
+        self._evaluate = evaluate
 
     def command(self, nodes: Iterable[Node], scope: Scope) -> list[list[str]]:
         """Every list of words that the nodes of a command may become."""
@@ -145,6 +147,7 @@ class Words:
             return some([out.text.rstrip("\n")])
         if node.type == "arithmetic_expansion":
             self._inside(node, scope)
+            self._evaluate(text_of(node), scope, False)
             return ("1",)
         if node.type == "simple_expansion":
             return self.variable(text_of(node)[1:], scope)
@@ -155,6 +158,9 @@ class Words:
 
     def variable(self, name: str, scope: Scope) -> tuple[str, ...]:
         """Every value a variable may have."""
+        if f"&{name}" in scope.variables:
+            targets = scope.variables[f"&{name}"]
+            return some([value for one in targets if one != name for value in scope.variables.get(one, (UNKNOWN,))])
         if name in scope.variables:
             return scope.variables[name]
         if name in _NUMBERS or name == "!":
@@ -172,10 +178,20 @@ class Words:
 
     def _braced(self, node: Node, scope: Scope) -> tuple[str, ...]:
         self._inside(node, scope)
+        indirect = re.fullmatch(r"\$\{!(\w+)\}", text_of(node))
+        if indirect is not None:
+            return self._indirect(self.variable(indirect[1], scope), scope)
         match = re.fullmatch(r"\$\{(\w+|[@*#?!$-])(\[[^]]*\])?(.*)\}", text_of(node), re.DOTALL)
         if match is None:
+            self._evaluate(text_of(node), scope, False)
             return (UNKNOWN,)
         name, index, rest = match[1], match[2], match[3]
+        if index or re.match(r":[^-=+?]", rest):
+            self._evaluate(f"a{index or ''}{rest}", scope, False)
+        if rest == "@P":
+            for value in self.variable(name, scope):
+                self._evaluate(value, scope, True)
+            return (UNKNOWN,)
         if index:
             return _indexed(scope.arrays.get(name), index[1:-1]) if not rest else (UNKNOWN,)
         if not rest:
@@ -193,8 +209,20 @@ class Words:
         else:
             found = some([*(value for value in held if value or ":" not in operator[0]), *default])
         if operator[0].endswith("="):
-            scope.variables[name] = found
+            scope.assign(name, found)
         return found
+
+    def _indirect(self, names: tuple[str, ...], scope: Scope) -> tuple[str, ...]:
+        """`${!x}`: the value of what `x` names, whose subscript is evaluated."""
+        found: list[str] = []
+        for name in names:
+            self._evaluate(name, scope, False)
+            listed = re.fullmatch(r"(\w+)\[(\d+)\]", name)
+            if listed is not None:
+                found += _indexed(scope.arrays.get(listed[1]), listed[2])
+            else:
+                found += self.variable(name, scope) if re.fullmatch(r"\w+", name) else (UNKNOWN,)
+        return some(found)
 
     def _default(self, node: Node, scope: Scope, text: str) -> tuple[str, ...]:
         """The value behind `:-`: the named children behind the variable, or nothing."""

@@ -7,36 +7,16 @@ import shlex
 from dataclasses import dataclass, replace
 
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
-from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import Options, read_options
-from chargehand.adapters.guarding.place import UNKNOWN, is_loopback, is_secret_name
+from chargehand.adapters.guarding.place import UNKNOWN, is_secret_name
 from chargehand.adapters.guarding.scope import SOMETHING, Out
+from chargehand.adapters.guarding.variables import look_at_variable
 
-__all__ = ["WRAPPERS", "look_at_variable"]
+__all__ = ["WRAPPERS"]
 
-RUN_BY_OTHERS = re.compile(
-    r"^(?:GIT_(?:SSH_COMMAND|SSH|EDITOR|SEQUENCE_EDITOR|PAGER|EXTERNAL_DIFF|ASKPASS|PROXY_COMMAND)|SSH_ASKPASS|EDITOR|VISUAL"
-    r"|PAGER|MANPAGER|BROWSER|PROMPT_COMMAND|LESSOPEN|SUDO_ASKPASS|RSYNC_RSH|CVS_RSH)$"
-)
-"""Variables whose value other programs run as a command."""
-_INDEX = re.compile(
-    r"^(?:PIP_(?:EXTRA_)?INDEX_URL|PIP_FIND_LINKS|UV_(?:DEFAULT_|EXTRA_)?INDEX(?:_URL)?|UV_FIND_LINKS|NPM_CONFIG_REGISTRY"
-    r"|YARN_NPM_REGISTRY_SERVER|YARN_REGISTRY|GOPROXY|CARGO_REGISTRIES_\w+|BUNDLE_MIRROR\w*|GEM_SOURCE)$",
-    re.IGNORECASE,
-)
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-
-
-def look_at_variable(name: str, value: str, call: Call, look: Look) -> None:
-    """A variable is set that makes other programs run something, or fetch from elsewhere."""
-    if RUN_BY_OTHERS.match(name):
-        look.shell(value, call)
-    elif _INDEX.match(name) and "://" in value:
-        host = host_of(value)
-        if not is_loopback(host) and host not in look.place.hosts:
-            look.report("install_untrusted", call)
-    elif name.lower() in {"http_proxy", "https_proxy", "all_proxy"} and value:
-        look.host(host_of(value), call)
+_ANY_ASSIGNMENT = re.compile(r"([^=/]+)=(.*)", re.DOTALL)
+"""What `env` takes for one: `BASH_FUNC_x%%=() { …; }` as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +111,7 @@ def _env(call: Call, look: Look) -> Out | None:
     inner = replace(call, scope=scope)
     for text in options.values("-S", "--split-string"):
         return look.shell(" ".join([text, *words]), inner)
-    while words and (match := _ASSIGNMENT.fullmatch(words[0])):
+    while words and (match := _ANY_ASSIGNMENT.fullmatch(words[0])):
         words.pop(0)
         scope.variables[match[1]] = (match[2],)
         look_at_variable(match[1], match[2], inner, look)

@@ -1,0 +1,188 @@
+"""Programs that start others, with so many ways to call them that no table of options holds.
+
+Every word of theirs that is the name of a program may be the one (`programs.py`). What is not a list here is a
+program nobody knows, and treated with more suspicion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from chargehand.adapters.guarding.look import Call, Handler, Look, program
+from chargehand.adapters.guarding.options import names, read_options
+from chargehand.adapters.guarding.place import UNKNOWN
+
+__all__ = ["RUNNERS", "RUNS", "STARTERS", "STARTING", "SURE", "look_at_options"]
+
+STARTERS = names(
+    "perf valgrind rr uftrace heaptrack memusage catchsegv sprof ltrace strace dtruss gdbserver rlwrap unbuffer setarch "
+    "linux32 linux64 i386 x86_64 arch numactl prlimit chrt taskset cpulimit cgexec systemd-inhibit systemd-cat caffeinate "
+    "unshare firejail bwrap nsjail minijail0 sandbox-exec proot fakeroot fakechroot pseudo schroot arch-chroot toolbox "
+    "flatpak-spawn distrobox distrobox-enter distrobox-host-exec host-spawn capsh setpriv runcon sg newgrp start-stop-daemon "
+    "daemonize daemon chpst setuidgid envuidgid envdir softlimit tini dumb-init s6-setsid s6-svscan runsv eatmydata torsocks "
+    "torify proxychains proxychains4 tsocks ssh-agent dbus-launch dbus-run-session xvfb-run xinit startx faketime datefudge "
+    "watchexec entr reflex nodemon onchange chokidar viddy pueue nq tsp sem pee mispipe chronic ifne zrun "
+    "cross-env cross-env-shell dotenv dotenvx env-cmd envchain direnv devbox devenv guix nix-shell concurrently "
+    "npm-run-all npm-run-all2 wireit foreman honcho overmind hivemind goreman multirun tmux screen zellij byobu dtach "
+    "abduco wine qemu-x86_64 qemu-aarch64 qemu-arm qemu-i386 box64 hyperfine bench poop timelimit "
+    "autoexpect sshpass parallel rush xe xapply gxargs vgdb mpirun mpiexec orterun srun torchrun "
+    "accelerate deepspeed aws-vault sops envconsul consul-template summon teller infisical winpty "
+    "coverage py-spy scalene memray kernprof austin debugpy viztracer clinic 0x wait-for-it "
+    "wait-for-it.sh dockerize waitforit run-parts run-one run-one-constantly retry flock lockf setlock chaperone"
+)
+"""They exist to start others: with nothing known in their words, they are as unknown as what they start."""
+RUNNERS = names(
+    "mise rtx asdf rbenv pyenv nodenv goenv jenv nvm fnm volta n rvm chruby-exec opam stack cabal rustup dune mix "
+    "pixi micromamba tox nox task doit invoke lerna nx turbo rush git-lfs heroku sbt lein swift xcrun spack module "
+    "pants bazel wp drush dbt skaffold tilt earthly ionic ng hatch just nix"
+)
+"""They may start others, behind one of the words `RUNS`; `run` alone mostly means a task of the project."""
+RUNS = names("exec x run do shell with -c --command --exec --")
+SURE = names("exec x do with -c --command --exec")
+
+_OPTIONS = {
+    "man": ("-P", "--pager", "-H", "--html"),
+    "rg": ("--pre", "--hostname-bin"),
+    "ag": ("--pager",),
+    "ack": ("--pager",),
+    "bat": ("--pager",),
+    "batcat": ("--pager",),
+    "delta": ("--pager",),
+    "psql": ("--pager",),
+    "mysql": ("--pager",),
+    "sort": ("--compress-program",),
+    "split": ("--filter",),
+    "go": ("-exec", "--exec", "-toolexec", "--toolexec", "-vettool", "--vettool"),
+    **dict.fromkeys(("npm", "pnpm", "yarn", "npx"), ("--script-shell", "--editor", "--viewer", "--git", "--shell")),
+    "fzf": ("--preview", "--with-shell"),
+    "ctest": ("--build-makeprogram", "--test-command"),
+    "tcpdump": ("-z",),
+    "tshark": ("-z",),
+    "cloc": ("--diff-cmd",),
+    "nodemon": ("--exec", "-x"),
+    "tig": ("--pager",),
+    "git": ("--upload-pack", "--receive-pack"),
+    "gpg": ("--pinentry-program", "--agent-program", "--photo-viewer"),
+    "zip": ("-TT", "--unzip-command"),
+    "lftp": ("-e", "-c"),
+    "tox": ("-x", "--override"),
+    "svn": ("--editor-cmd", "--diff-cmd", "--diff3-cmd"),
+    "hg": ("--ssh", "--remotecmd"),
+    "gs": ("-sOutputFile",),
+    "rsync": ("--rsync-path",),
+}
+"""Options of programs that are followed by a command."""
+_SHELLS = names("npm pnpm yarn npx fzf")
+_GCC = frozenset({"gcc", "g++", "cc", "c++", "clang", "clang++", "gfortran"})
+
+
+def _values(call: Call, options: tuple[str, ...]) -> Iterator[str]:
+    words = call.args
+    for at, word in enumerate(words):
+        for option in options:
+            if word == option and at + 1 < len(words):
+                yield words[at + 1]
+            elif word.startswith(option + "="):
+                yield word[len(option) + 1 :]
+            elif len(option) == 2 and word.startswith(option) and len(word) > 2:
+                yield word[2:]
+
+
+def look_at_options(name: str, call: Call, look: Look) -> None:
+    """Options that make a program run another one, whatever else it does."""
+    for text in _values(call, _OPTIONS.get(name, ())):
+        if text and (" " in text or name in _SHELLS):
+            look.shell(text, call)
+        elif text:  # the name of a program, which is given words of its own
+            look.again((text, UNKNOWN), call)
+    if name in _GCC:
+        for text in _values(call, ("-wrapper",)):
+            look.again(text.split(","), call)
+        _loads(call, look, r"-fplugin=|-Xclang$|-specs=|-B/")
+    elif name == "fzf":
+        _loads(call, look, r".*(?:execute|become|reload|transform|preview)(?:-silent|-multi)?[(\[{:]")
+    elif name == "cargo":
+        _loads(call, look, r".*\b(?:runner|linker|rustc-wrapper|rustc-workspace-wrapper|rustc|credential-provider)\s*=")
+    elif name in {"rake", "gulp"}:
+        for text in _values(call, ("-e", "-E", "-p", "--execute", "--execute-print", "--execute-continue")):
+            look.again(("ruby", "-e", text), call)
+    elif name in {"ts-node", "tsx", "babel-node", "esno", "jiti"}:
+        for text in _values(call, ("-e", "-p", "--eval", "--print")):
+            look.again(("node", "-e", text), call)
+    elif name == "openssl":
+        _loads(call, look, r"-engine$|-provider(?:-path)?$")
+    elif name in {"ssh-keygen", "ssh-add"}:
+        _loads(call, look, r"-D$|-s$")
+
+
+def _loads(call: Call, look: Look, pattern: str) -> None:
+    if any(re.match(pattern, word) for word in call.args):
+        look.report("hidden_code", call, why="One of its options runs or loads something.")
+
+
+def _just(call: Call, look: Look) -> None:
+    words = list(call.args)
+    for at, word in enumerate(words):
+        if word in {"--command", "-c"}:
+            look.again(words[at + 1 :], call)
+            return
+        if word in {"-f", "--justfile"} and words[at + 1 : at + 2] and look.script(words[at + 1], call) is not None:
+            look.runs(look.script(words[at + 1], call), call, lambda _: look.report("hidden_code", call))
+        if word in {"--shell", "--chooser"}:
+            look.shell(" ".join(words[at + 1 : at + 2]), call)
+
+
+def _nix(call: Call, look: Look) -> None:
+    words = list(call.args)
+    for at, word in enumerate(words):
+        if word in {"-c", "--command"}:
+            look.again(words[at + 1 :], call)
+            break
+        if word in {"--expr", "-E"}:
+            look.report("hidden_code", call)
+    verb = next((word for word in words if not word.startswith("-")), "")
+    if verb in {"run", "shell", "profile"}:
+        for word in read_options(words, stop=False).rest[1:]:
+            if UNKNOWN in word or re.match(r"(?:nixpkgs|flake:|github:|git\+|https?:)", word):
+                bare = word.partition("#")[2].lower()
+                if bare not in look.place.packages:
+                    look.report("run_unnamed", call)
+
+
+def _capsh(call: Call, look: Look) -> None:
+    words = list(call.args)
+    for mark in ("--", "=="):
+        if mark in words:
+            look.again(("bash", *words[words.index(mark) + 1 :]), call)
+
+
+def _expect(call: Call, look: Look) -> None:
+    """Code of Tcl that starts programs by `spawn`."""
+    texts = list(_values(call, ("-c",)))
+    if call.feed is not None and call.feed.text:
+        texts.append(call.feed.text)
+    for text in texts:
+        look.report("hidden_code", call, why="It runs code in a language that is not read here.")
+        for command in re.findall(r"(?:^|[;{\[\n])\s*(?:spawn|exec|system)\s+(?:-\w+\s+)*([^;\n\]}]+)", text):
+            look.shell(command, call)
+    rest = [word for word in call.args if not word.startswith("-")]
+    if not texts:
+        look.runs(look.script(rest[0], call) if rest else call.feed, call, lambda _: look.report("hidden_code", call))
+
+
+def _nothing_known(call: Call, look: Look) -> None:
+    """The words are followed where all starters are."""
+    if program(call.argv[0]) == "start-stop-daemon":
+        for text in _values(call, ("--exec", "-x", "--startas", "-a")):
+            words = call.args[call.args.index("--") + 1 :] if "--" in call.args else ()
+            look.again((text, *words), call)
+
+
+STARTING: dict[str, Handler] = {
+    "just": _just,
+    **dict.fromkeys(("nix", "nix-build"), _nix),
+    "capsh": _capsh,
+    "expect": _expect,
+    "start-stop-daemon": _nothing_known,
+}
