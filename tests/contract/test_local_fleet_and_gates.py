@@ -2,7 +2,6 @@
 
 import json
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from chargehand.adapters.confined import Confined
 from chargehand.adapters.environment import Environment, Identity, Ports
 from chargehand.adapters.fleet_local import LocalFleet
 from chargehand.adapters.folders import PrivateFolders
-from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
+from chargehand.adapters.gates import CommandGates, GateParts
 from chargehand.adapters.git import Repository
 from chargehand.adapters.sandbox import choose
 from chargehand.adapters.setup import Setup
@@ -108,6 +107,6 @@ class TestCommandGates(GatesContract):
         @asynccontextmanager
         async def opened():
             repository, parts = await common(repo, tmp_path)
-            yield CommandGates(GateParts(**parts, changed=partial(changed_paths, repository)))
+            yield CommandGates(GateParts(**parts, repository=repository))
 
         return opened

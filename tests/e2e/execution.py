@@ -20,7 +20,7 @@ from chargehand.adapters.confined import Confined
 from chargehand.adapters.environment import Environment, Identity, Ports
 from chargehand.adapters.fleet_local import FleetParts, LocalFleet
 from chargehand.adapters.folders import PrivateFolders
-from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
+from chargehand.adapters.gates import CommandGates, GateParts
 from chargehand.adapters.git import Repository
 from chargehand.adapters.sandbox import SandboxChoice, choose
 from chargehand.adapters.setup import Setup
@@ -127,7 +127,7 @@ class Execution:
             folders=PrivateFolders(self.state / "y", self.short),
             ports=self.ports,
             setup=Setup(confined=confined, state=self.gates_setup),
-            changed=lambda base, commit: changed_paths(self.repository, base, commit),
+            repository=self.repository,
             folder=self.folder,
             on_output=lambda key, line: self.lines.append((key, line)),
         )

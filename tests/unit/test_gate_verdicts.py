@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chargehand.adapters.confined import substitute
-from chargehand.adapters.gates import _judge
+from chargehand.adapters.gating.judging import judge
 from chargehand.adapters.process import EndKind, ProcessEnd
 from chargehand.domain.outcome import FaultKind, GateStatus
 from chargehand.domain.plan import Command
@@ -61,12 +61,12 @@ def exited(code: int | None = None, signal: int | None = None) -> ProcessEnd:
     ],
 )
 def test_what_an_end_means(command, end, output, status, fault):
-    assert _judge(command, end, output)[:2] == (status, fault)
+    assert judge(command, end, output)[:2] == (status, fault)
 
 
 def test_a_program_stopped_with_the_runtime_is_no_result():
     with pytest.raises(asyncio.CancelledError):
-        _judge(LIST, ProcessEnd(kind=EndKind.CANCELLED), "")
+        judge(LIST, ProcessEnd(kind=EndKind.CANCELLED), "")
 
 
 def test_five_names_are_substituted_and_only_in_lists():

@@ -16,7 +16,7 @@ from chargehand.adapters.environment import Environment, Identity
 from chargehand.adapters.environment import Ports as PortBlocks
 from chargehand.adapters.fleet_local import FleetParts, LocalFleet
 from chargehand.adapters.folders import PrivateFolders
-from chargehand.adapters.gates import CommandGates, GateParts, changed_paths
+from chargehand.adapters.gates import CommandGates, GateParts
 from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.process import allow_enough
 from chargehand.adapters.sandbox import Sandbox
@@ -184,7 +184,7 @@ def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:
         folders=site.folders,
         ports=site.blocks,
         setup=Setup(confined=preparing, state=shop.places.gates / "setup"),
-        changed=lambda base, commit: changed_paths(repository, base, commit),
+        repository=repository,
         folder=site.folder,
         setup_wall_s=state.options.caps.setup_wall_s,
         on_output=shop.on_output,
