@@ -29,20 +29,7 @@ from chargehand.ports import Agent, AgentEvent, EventKind, Launch, ModelUsage, S
 if TYPE_CHECKING:
     from chargehand.ports import EventReader
 
-__all__ = ["ASK_AGAIN", "AgentHome", "AgentRun", "as_stream", "exit_of", "furnish", "how", "is_beaten", "notice_report"]
-
-ASK_AGAIN = """\
-Your work is over, but its report cannot be used: {why}
-
-Change nothing more. Answer with the report alone: a block fenced with three backticks and tagged `chargehand-report`
-that holds one JSON object, such as
-
-```chargehand-report
-{{"status": "DONE", "summary": "What was done, in one sentence."}}
-```
-
-`status` is DONE, DONE_WITH_CONCERNS, NEEDS_CONTEXT, BLOCKED or FAILED. Say what is true.
-"""
+__all__ = ["AgentHome", "AgentRun", "as_stream", "exit_of", "furnish", "how", "is_beaten", "notice_report"]
 
 REPORT_LOOK_S = 0.5
 LINE_BYTES = 16 * 1024 * 1024
