@@ -39,7 +39,7 @@ def test_nothing_runs_before_the_yes(cli: CliWorld):
     (asked,) = done.document["decisions"]
     assert (done.code, asked["kind"], asked["command"], asked["task"]) == (4, "command", CLEAN, "")
     assert done.document["tasks"][0]["attempts"] == 0
-    assert not [row for row in cli.call("log", "--json").lines if row["type"] == "CanaryFinished"]
+    assert not [row for row in cli.call("log", "--json").lines if row["type"] == "canary_finished"]
     assert cli.call("approve", asked["id"]).code == 0
     assert cli.call("resume", "--json").document["state"] == "finished"
 
