@@ -9,8 +9,9 @@ from chargehand.cli.output import Output, may_colour
 from chargehand.cli.render.lines import STYLES, Line, Rank, say
 from chargehand.cli.render.pen import Pen, one_line, shorten
 from chargehand.cli.render.units import clock
+from chargehand.cli.render.waits import stand_in
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.events import EffectIntended, Event, GatesPassed, Recorded
+from chargehand.domain.events import CircuitOpened, EffectIntended, Event, GatesPassed, Recorded
 from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import GateResult
 from chargehand.domain.state import RunState
@@ -51,6 +52,8 @@ def spoken(recorded: Recorded, state: RunState) -> Line:
     event = recorded.event
     if isinstance(event, EffectIntended) and isinstance(event.effect, StartAttempt):
         return say(event, agent=agent_of(state, state.tasks[event.effect.task]))
+    if isinstance(event, CircuitOpened):
+        return say(event, agent=stand_in(state, event.agent, recorded.at), at=recorded.at)
     return say(event, base=_base_of(event, state))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chargehand.cli.render.lines import STYLES, Rank, say
 from chargehand.cli.render.pen import Cell, Pen, hang, one_line, shorten, table
-from chargehand.cli.render.units import amount, duration
+from chargehand.cli.render.units import amount, duration, moment
 from chargehand.domain.effects import RunCanary, RunGates
 from chargehand.domain.events import Recorded
 from chargehand.domain.moves import agent_of
@@ -101,7 +101,9 @@ def _clock(state: RunState, record: TaskRecord, now: float) -> str:
         return ""
     agent = agent_of(state, record)
     until = max(record.not_before or 0.0, state.circuits.get(agent, 0.0))
-    return f"the provider of {agent} asked to wait: {duration(until - now)} more" if until > now else ""
+    if until <= now:
+        return ""
+    return f"the provider of {agent} asked to wait until {moment(until, now)}, {duration(until - now)} more"
 
 
 def _remark(board: Board, record: TaskRecord) -> str:

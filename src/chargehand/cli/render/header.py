@@ -24,14 +24,14 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 
     source = f" ({options.plan_file})" if options.plan_file else ""
     used = {task.agent or options.agent for task in plan.tasks}
     working = [definition for definition in options.agents if definition.name in used]
-    agents = [f"{definition.name} ({shorten(definition.command or definition.kind, 60)})" for definition in working]
+    agents = [_agent(definition) for definition in working]
     rows = [
         ("plan", f"{plan.plan}{source}: {count(len(plan.tasks), 'task')} in {count(waves, 'wave')}"),
         ("base", f"{short(state.base)}, {_target(options)}"),
         ("branch", state.branch),
         ("agents", f"{', '.join(agents) or options.agent}; {count(options.jobs, 'slot')}"),
         ("sandbox", sandbox.removeprefix("Sandbox: ")),
-        ("caps", _caps(options, working)),
+        ("caps", _caps(options, [*working, *_fallbacks(options, used)])),
         ("questions", "get their safe default" if state.unattended else "wait for you"),
     ]
     rows += [("network", _NETWORKS[options.network])] if options.network in _NETWORKS else []
@@ -42,6 +42,26 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 
     for label, text in rows:
         lines += hang(f"  {label.ljust(_LABEL)}", text, pen, indent=_LABEL + 2)
     return lines
+
+
+def _agent(definition: AgentDef) -> str:
+    """Its name, what it is, and who takes its tasks while its provider asks to wait."""
+    other = f", falls back to {definition.fallback}" if definition.fallback else ""
+    return f"{definition.name} ({shorten(definition.command or definition.kind, 60)}{other})"
+
+
+def _fallbacks(options: RunOptions, used: set[str]) -> list[AgentDef]:
+    """The agents that work only while the provider of another asks to wait."""
+    known = {definition.name: definition for definition in options.agents}
+    found, waiting = [], [known[name].fallback for name in sorted(used) if name in known]
+    seen = set(used)
+    while waiting:
+        name = waiting.pop()
+        if name in known and name not in seen:
+            seen.add(name)
+            found.append(known[name])
+            waiting.append(known[name].fallback)
+    return found
 
 
 def _target(options: RunOptions) -> str:

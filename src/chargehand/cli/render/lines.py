@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import assert_never
 
-from chargehand.cli.render.units import count, short
+from chargehand.cli.render.units import count, moment, short
 from chargehand.domain.asking import UNATTENDED, UNLISTED
 from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
 from chargehand.domain.events import (
@@ -100,10 +100,12 @@ class Line:
     rank: Rank = Rank.CHANGE
 
 
-def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None = None) -> Line:
-    """The line of an event; `agent` names the agent of an attempt that starts, where that is known.
+def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None = None, at: float = 0.0) -> Line:
+    """The line of an event of the time `at`.
 
-    `base` are the results of the gates that are red since before anybody changed anything.
+    `agent` names the agent of an attempt that starts, or the one that works in place of another whose provider asked
+    to wait, where that is known. `base` are the results of the gates that are red since before anybody changed
+    anything.
     """
     known = base or {}
     match event:
@@ -131,13 +133,20 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
             detail = event.detail or f"nobody answered in time: call {event.call} was refused"
             return Line(what="dropped", detail=detail, rank=Rank.NOTABLE if event.detail else Rank.CHANGE)
         case CircuitOpened():
-            return Line(what="waiting", detail=f"the provider of {event.agent} asked to wait: {event.detail}")
+            return _circuit(event, agent, at)
         case GateMadeRequired():
             return Line(what="required", detail=f"gate {event.gate} is green now and required from here on")
         case WaveEnded():
             return Line(what="wave", detail=f"wave {event.wave} has ended")
         case _:
             return _of_task(event, known)
+
+
+def _circuit(event: CircuitOpened, instead: str, at: float) -> Line:
+    other = f"; {instead} takes its tasks" if instead else ""
+    said = f": {event.detail}" if event.detail else ""
+    detail = f"the provider of {event.agent} asked to wait until {moment(event.until, at)}{other}{said}"
+    return Line(what="waiting", detail=detail)
 
 
 # -- people, and what a repair found --------------------------------------------------------------

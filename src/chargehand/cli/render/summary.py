@@ -11,6 +11,7 @@ from chargehand.cli.render.lines import STYLES
 from chargehand.cli.render.pen import Cell, Pen, block, hang, table
 from chargehand.cli.render.units import amount, count, duration, short
 from chargehand.cli.render.usage import UNMETERED, uncounted, work_of
+from chargehand.cli.render.waits import wait_lines
 from chargehand.domain.asking import UNLISTED
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import lapsed, open_decisions, run_state, why
@@ -69,6 +70,7 @@ def status_lines(state: RunState, pen: Pen, now: float, *, held: bool, folder: P
     for record in unfinished[:_MOST_EXPLAINED]:
         about += hang(f"{record.id}: ", what_it_does(state, record, pen, now, held=held), pen)
     lines += [*about, ""] if about else []
+    lines += wait_lines(state, pen, now)
     lines += _explanations(state, pen, over=True)
     lines += stop_lines(state, pen, folder)
     lines += decision_lines(state, pen, held=held)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["ago", "amount", "clock", "count", "duration", "iso", "short"]
+__all__ = ["ago", "amount", "clock", "count", "duration", "iso", "moment", "short"]
 
 
 def duration(seconds: float) -> str:
@@ -25,6 +25,15 @@ def duration(seconds: float) -> str:
 def clock(at: float) -> str:
     """The local time of day, hh:mm:ss."""
     return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+
+
+def moment(at: float, now: float) -> str:
+    """The local time of day, with the day where it is another one than `now`."""
+    try:
+        then, today = (datetime.fromtimestamp(each).astimezone() for each in (at, now))
+    except (ValueError, OverflowError, OSError):
+        return "a time that no calendar has"
+    return clock(at) if then.date() == today.date() else f"{clock(at)} on {then.day} {then:%b}"
 
 
 def iso(at: float) -> str:
