@@ -13,15 +13,21 @@ __all__ = ["dangers_ahead", "questioned"]
 
 def questioned(plan: Plan, approved: Sequence[str] = ()) -> tuple[Questioned, ...]:
     """The dangerous and the unreadable commands of a plan, but for those whose exact text was approved before."""
-    from chargehand.adapters.guarding.plans import SETUP, plan_dangers, plan_place
+    from chargehand.adapters.guarding.plans import ENVIRONMENT, SETUP, plan_dangers, plan_place
 
     gates = {gate.id for gate in plan.gates}
     found = []
     for owner, command, verdict in plan_dangers(plan, plan_place(plan)):
         if command in approved:
             continue
-        of_run = owner in gates or (owner == SETUP and plan.setup is not None)
-        where = "Setup" if owner == SETUP and owner not in gates else f"Gate {owner}" if of_run else f"Task {owner}"
+        if owner in gates:
+            of_run, where = True, f"Gate {owner}"
+        elif owner == ENVIRONMENT:
+            of_run, where = True, "Environment"
+        elif owner == SETUP and plan.setup is not None:
+            of_run, where = True, "Setup"
+        else:
+            of_run, where = False, f"Task {owner}"
         why = " ".join(dict.fromkeys(danger.why for danger in verdict.reasons))
         found.append(Questioned(task="" if of_run else owner, where=where, command=command, why=why))
     return tuple(found)

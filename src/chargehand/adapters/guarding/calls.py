@@ -15,6 +15,8 @@ from enum import StrEnum
 from typing import Any
 
 from chargehand.adapters.guarding.classify import classify, unreadable
+from chargehand.adapters.guarding.fields import commands, folders, patch_problem, patches, paths, urls
+from chargehand.adapters.guarding.files import patched
 from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names
 from chargehand.adapters.guarding.place import Place, Spot, is_loopback, is_secret_file
@@ -40,7 +42,7 @@ class ToolCall:
     """One call of a tool, before it happens: all of it untrusted.
 
     `command` is the text for a shell (None: not told), `paths` what is written or read, `urls` what is fetched; `cwd`
-    is where the agent says that it stands; `raw` the call as it came, as JSON.
+    is where the agent says that it stands; `raw` the call as it came, as JSON; `problem` why it cannot be judged.
     """
 
     agent: str
@@ -52,6 +54,7 @@ class ToolCall:
     urls: tuple[str, ...] = ()
     cwd: str = ""
     raw: str = "{}"
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,26 +80,35 @@ class Question:
 
 _KINDS = {
     **dict.fromkeys(
-        names("bash shell run_shell_command exec_command local_shell unified_exec execute"), ToolKind.COMMAND
+        names("bash shell run_shell_command exec_command local_shell unified_exec execute shell_command write_stdin"),
+        ToolKind.COMMAND,
     ),
     **dict.fromkeys(
-        names("write edit multiedit notebookedit write_file replace apply_patch str_replace_editor"), ToolKind.WRITE
+        names(
+            "write edit multiedit multi_edit notebookedit notebook_edit edit_notebook write_file replace apply_patch "
+            "str_replace_editor create_file edit_file"
+        ),
+        ToolKind.WRITE,
     ),
     **dict.fromkeys(
-        names("read read_file read_many_files grep search_file_content grep_search view_image"), ToolKind.READ
+        names(
+            "read read_file read_many_files grep search_file_content grep_search grep_files search_files view_image "
+            "notebookread notebook_read read_notebook"
+        ),
+        ToolKind.READ,
     ),
     **dict.fromkeys(names("webfetch web_fetch fetch"), ToolKind.FETCH),
     **dict.fromkeys(
         names(
-            "glob ls list_directory todowrite todoread write_todos update_plan task agent exitplanmode enterplanmode "
-            "bashoutput taskoutput killshell killbash taskstop skill toolsearch structuredoutput complete_task"
+            "glob ls list_directory list_dir todowrite todoread write_todos update_plan task agent exitplanmode "
+            "enterplanmode bashoutput taskoutput killshell killbash taskstop skill toolsearch structuredoutput "
+            "complete_task"
         ),
         ToolKind.NOTHING,
     ),
 }
-_PATH_KEYS = ("file_path", "notebook_path", "absolute_path", "path", "paths", "filePath", "include")
-_PATCHED = re.compile(r"^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+)$", re.MULTILINE)
-_URL = re.compile(r"https?://[^\s\"'<>)\]]+")
+_MANY = frozenset({"read_many_files"})
+_MOST_PATHS = 200
 
 
 def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
@@ -104,24 +116,27 @@ def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
     given = document if isinstance(document, Mapping) else {}
     tool = _text(given, "tool_name") or _text(given, "tool")
     put = given.get("tool_input", given.get("input"))
-    fields: Mapping[str, Any] = put if isinstance(put, Mapping) else {}
-    kind = _KINDS.get(tool.lower(), ToolKind.UNKNOWN)
-    command = _command(fields)
-    paths = _paths(fields)
-    if tool == "apply_patch" or (kind is ToolKind.WRITE and not paths):
-        patch = command or _text(fields, "input") or _text(fields, "patch")
-        paths = tuple(_PATCHED.findall(patch))
-    where = _text(given, "cwd") or cwd
+    fields: Mapping[str, Any] = put if isinstance(put, Mapping) else {"input": put} if isinstance(put, str) else {}
+    kind = _kind(tool, fields)
+    command, problem = commands(fields, certain=kind is not ToolKind.UNKNOWN)
+    folder, doubt = folders(fields) if kind is ToolKind.COMMAND else ("", "")
+    problem = (problem or doubt) if kind in {ToolKind.COMMAND, ToolKind.UNKNOWN} else ""
+    found = paths(fields)
+    if _plain(tool) == "apply_patch":
+        text = patches(fields)
+        written, deleted = patched(text)
+        found, problem = (*found, *written, *deleted), patch_problem(text)
     return ToolCall(
         agent=agent,
         session=_text(given, "session_id"),
         tool=tool,
         kind=kind,
         command=command,
-        paths=paths,
-        urls=_urls(fields) if kind is ToolKind.FETCH else (),
-        cwd=(_text(fields, "directory") or _text(fields, "workdir") or where) if kind is ToolKind.COMMAND else where,
+        paths=found,
+        urls=urls(fields) if kind in {ToolKind.FETCH, ToolKind.READ, ToolKind.UNKNOWN} else (),
+        cwd=folder or _text(given, "cwd") or cwd,
         raw=json.dumps(document),
+        problem=_two_names(given) or problem,
     )
 
 
@@ -130,35 +145,29 @@ def _text(fields: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _command(fields: Mapping[str, Any]) -> str | None:
-    for key in ("command", "cmd"):
-        value = fields.get(key)
-        if isinstance(value, str):
-            return value
-        if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-            import shlex
-
-            return shlex.join(value)
-    return None
+def _plain(tool: str) -> str:
+    return re.sub(r"^(?:functions|default_api)[.:]", "", tool.strip().lower())
 
 
-def _paths(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    found: list[str] = []
-    for key in _PATH_KEYS:
-        value = fields.get(key)
-        found += [value] if isinstance(value, str) else []
-        found += [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
-    return tuple(found)
+def _kind(tool: str, fields: Mapping[str, Any]) -> ToolKind:
+    plain = _plain(tool)
+    if plain == "write_stdin" and not _text(fields, "chars").strip("\x00\x03\x04\x1a\x1c\r\n "):
+        return ToolKind.NOTHING
+    return _KINDS.get(plain, ToolKind.UNKNOWN)
 
 
-def _urls(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    url = _text(fields, "url")
-    return (url,) if url else tuple(_URL.findall(_text(fields, "prompt")))
+def _two_names(given: Mapping[str, Any]) -> str:
+    for one, other in (("tool_name", "tool"), ("tool_input", "input")):
+        if one in given and other in given and given[one] != given[other]:
+            return f"Its {one} and its {other} are not the same."
+    return ""
 
 
 def rule(call: ToolCall, place: Place) -> Ruling | Question:
     """What the rules say of a call: yes, no with the reason, or a question for a person."""
     here = replace(place, cwd=place.full(call.cwd, place.cwd)) if call.cwd else place
+    if call.problem:
+        return Ruling(allow=False, reason=f"{call.problem} Nobody can judge it, so it is denied.")
     match call.kind:
         case ToolKind.COMMAND:
             return _rule_command(call, here)
@@ -199,18 +208,35 @@ def _rule_write(call: ToolCall, place: Place) -> Ruling:
 
 
 def _rule_read(call: ToolCall, place: Place) -> Ruling | Question:
-    dangers = []
-    for path in call.paths:
-        own = place.spot(path, (place.cwd,)) in {Spot.INSIDE, Spot.GIT, Spot.ROOT}
-        if is_secret_file(path) and not (own and place.sandboxed):
-            dangers.append(Danger(rule="secret_file", exact=path, why=RULES["secret_file"]))
+    unread = next((problem for path in call.paths if (problem := unreadable(path))), "")
+    if unread or len(call.paths) > _MOST_PATHS:
+        return Ruling(allow=False, reason=unread or f"It names more than {_MOST_PATHS} files; do it in smaller steps.")
+    dangers = [
+        Danger(rule="secret_file", exact=path, why=RULES["secret_file"])
+        for path in call.paths
+        if not path.startswith("!") and _is_secret(path, call, place)
+    ]
     if dangers:
         return Question(command=f"{call.tool} {' '.join(call.paths)}", dangers=tuple(dangers))
-    return Ruling(allow=True)
+    return _rule_fetch(call, place) if call.urls else Ruling(allow=True)
+
+
+def _is_secret(path: str, call: ToolCall, place: Place) -> bool:
+    """Whether something with secrets is read that neither the workspace nor its sandbox makes the agent's own."""
+    spots = [(path, place.cwd)]
+    spots += [(path, place.full(folder, place.cwd)) for folder in call.paths if folder != path]
+    for name, cwd in spots:
+        spot = place.spot(name, (cwd,))
+        own = spot in {Spot.INSIDE, Spot.GIT} or (spot is Spot.ROOT and not place.holds_home(name, cwd))
+        everything = _plain(call.tool) in _MANY and not name.strip("*?./")
+        secret = everything or place.holds_home(name, cwd) or any(map(is_secret_file, place.names(name, cwd)))
+        if secret and not (own and place.sandboxed):
+            return True
+    return False
 
 
 def _rule_fetch(call: ToolCall, place: Place) -> Ruling | Question:
-    hosts = [host_of(url).lower() for url in call.urls]
+    hosts = [host_of(url).lower().rstrip(".") for url in call.urls]
     strange = [
         url for url, host in zip(call.urls, hosts, strict=True) if not is_loopback(host) and host not in place.hosts
     ]
@@ -223,8 +249,13 @@ def _rule_fetch(call: ToolCall, place: Place) -> Ruling | Question:
     )
 
 
-def _rule_unknown(call: ToolCall, place: Place) -> Ruling:
-    if place.sandboxed and call.tool:
-        return Ruling(allow=True)
-    name = call.tool or "without a name"
-    return Ruling(allow=False, reason=f"The tool {name} is not known here, and no sandbox holds the agent: denied.")
+def _rule_unknown(call: ToolCall, place: Place) -> Ruling | Question:
+    """In a sandbox such a tool may do what a command may: what it names is judged all the same."""
+    if not (place.sandboxed and call.tool.strip()):
+        name = call.tool.strip() or "without a name"
+        return Ruling(allow=False, reason=f"The tool {name} is not known here, and no sandbox holds the agent: denied.")
+    if call.command is not None:
+        told = _rule_command(call, place)
+        if told != Ruling(allow=True):
+            return told
+    return _rule_read(call, place)

@@ -139,7 +139,7 @@ class Look:
     def reads(self, path: str, call: Call) -> None:
         """A file is read: a question where it holds secrets."""
         fulls = [self.place.full(path, cwd) for cwd in call.scope.cwds]
-        if any(map(is_secret_file, (path, *fulls))):
+        if any(is_secret_file(name) for cwd in call.scope.cwds for name in self.place.names(path, cwd)):
             inside = {Spot.INSIDE, Spot.GIT} | ({Spot.ROOT} if all(map(self._is_workspace, fulls)) else set())
             self.report("secret_file", call, inside=self.spot(path, call) in inside)
 

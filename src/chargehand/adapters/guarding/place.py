@@ -111,6 +111,12 @@ class Place:
         full = posixpath.normpath(posixpath.join(cwd, path))
         return "/" + full.lstrip("/")
 
+    def names(self, path: str, cwd: str) -> tuple[str, ...]:
+        """What the path is called: as given, as an absolute one, and behind its links where those are here."""
+        full = self.full(path, cwd)
+        real = self.real and UNKNOWN not in full and not _GLOB.search(full)
+        return (path, full, os.path.realpath(full)) if real and "\0" not in full else (path, full)
+
     def holds_home(self, path: str, cwd: str) -> bool:
         """Whether a folder is somebody's HOME, the private one included, or holds such."""
         if UNKNOWN in path or (UNKNOWN in cwd and not path.startswith(("/", "~"))):

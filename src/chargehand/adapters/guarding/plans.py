@@ -9,11 +9,21 @@ from dataclasses import replace
 
 from chargehand.adapters.guarding.classify import classify, classify_argv
 from chargehand.adapters.guarding.place import Place
+from chargehand.adapters.guarding.plan_environment import ENVIRONMENT, environment_dangers
 from chargehand.adapters.guarding.verdict import Kind, Verdict
 from chargehand.domain.plan import Command, Plan
 from chargehand.ports import Places
 
-__all__ = ["SETUP", "attempt_place", "named_hosts", "named_packages", "plan_commands", "plan_dangers", "plan_place"]
+__all__ = [
+    "ENVIRONMENT",
+    "SETUP",
+    "attempt_place",
+    "named_hosts",
+    "named_packages",
+    "plan_commands",
+    "plan_dangers",
+    "plan_place",
+]
 
 SETUP = "setup"
 """Stands for the id where the command is the plan's `setup`."""
@@ -41,15 +51,17 @@ def plan_commands(plan: Plan) -> Iterator[tuple[str, Command]]:
 
 
 def plan_dangers(plan: Plan, place: Place) -> list[tuple[str, str, Verdict]]:
-    """The commands that are asked about: (task or gate id, exact command, verdict), in the order of the plan.
+    """What is asked about: (task or gate id, exact command, verdict), in the order of the plan.
+
+    The variables of `env.set` come first, as `NAME=value` with `ENVIRONMENT` for the id.
 
     A list is written with quotes, so that no two commands have one text.
 
     Whether a sandbox will hold them makes no difference: these are agreed before anything runs. A program that nobody
     knows is no question here, as long as nothing else is.
     """
-    found = []
     place = replace(place, sandboxed=False)
+    found = [*environment_dangers(plan.env.values, place)]
     for owner, command in plan_commands(plan):
         if command.shell:
             verdict = classify(command.argv[0], place, strangers=False)

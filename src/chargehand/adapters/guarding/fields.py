@@ -1,0 +1,127 @@
+"""The fields of a tool call, whatever an agent's program names them: commands, paths, addresses, folders.
+
+All of it is untrusted. A field that names the same thing twice in two ways is not resolved but told: nobody knows
+which of them the program will take.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chargehand.adapters.guarding.files import patched
+from chargehand.adapters.guarding.options import names
+
+__all__ = ["commands", "folders", "patch_problem", "patches", "paths", "urls"]
+
+_COMMANDS = names(
+    "command cmd commands cmdline command_line commandline shell_command script argv args arguments bash exec code "
+    "chars stdin"
+)
+_CERTAIN = names("command cmd cmdline command_line commandline shell_command")
+_FOLDERS = ("directory", "workdir", "dir_path", "cwd", "working_directory", "working_dir", "workingdirectory")
+_PATHS = re.compile(
+    r"path|file|dir(?:ectory|ectories|s)?(?:$|_)|folder|root|dest|source|target|uri|^glob$|include|cwd|notebook$|workspace|^to$|^from$",
+    re.IGNORECASE,
+)
+_NOT_PATHS = re.compile(
+    r"^new_source$|exclude|ignore|content|text|prompt|description|pattern|types?$|mode|limit|lines?$|filter|_id$|string|message|query",
+    re.IGNORECASE,
+)
+_URLS = names("url urls uri uris link links href endpoint address")
+_URL = re.compile(r"https?://[^\s\"'<>)\]]+", re.IGNORECASE)
+_HEADER = re.compile(
+    r"^\s*\*\*\*(?!\s*(?:begin\s*patch|end\s*patch|end\s*of\s*file)\s*$)(.*)$", re.MULTILINE | re.IGNORECASE
+)
+_SHELLS = names("sh bash zsh dash ksh ash fish pwsh powershell cmd cmd.exe true false")
+
+
+def commands(fields: Mapping[str, Any], *, certain: bool) -> tuple[str | None, str]:
+    """The command of a call for a shell (None: not told), and what is wrong with how it is given.
+
+    `certain`: the tool runs commands; of others only fields that can hardly mean anything else are taken for one.
+    """
+    keys = _COMMANDS if certain else _CERTAIN
+    given = [_command(value) for key, value in fields.items() if key.lower() in keys and value not in (None, "", [])]
+    told = dict.fromkeys(given)
+    if len(told) > 1:
+        return None, "It names its command more than once, and not in the same words."
+    command = next(iter(told), None)
+    shell = fields.get("shell")
+    if isinstance(shell, str) and shell.rpartition("/")[2] not in _SHELLS:
+        return command, "The shell that it asks for is none that is known here."
+    if command is not None:
+        command = "".join(f"export {line}\n" for line in _environment(fields)) + command
+    return command, ""
+
+
+def _command(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+        return shlex.join(value)
+    return None
+
+
+def _environment(fields: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("env", "environment"):
+        given = fields.get(key)
+        if isinstance(given, Mapping):
+            for name, value in given.items():
+                yield f"{name}={shlex.quote(str(value))}"
+
+
+def folders(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a command is to run (empty: not told), and what is wrong with how it is given."""
+    told = dict.fromkeys(
+        value for key in _FOLDERS if isinstance(value := fields.get(key), str) and value not in ("", ".")
+    )
+    return next(iter(told), ""), "It names two folders to run in." if len(told) > 1 else ""
+
+
+def paths(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The paths in the fields, also in lists and in parts, by the names of the fields; patterns included."""
+    found = [text for key, text in _texts(fields) if _PATHS.search(key) and not _NOT_PATHS.search(key)]
+    return tuple(dict.fromkeys(text.removeprefix("file://") for text in found if text and not _is_url(text)))
+
+
+def urls(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses that a call names; those in its prompt where no field holds one."""
+    named = [
+        text
+        for key, text in _texts(fields)
+        if text and (key.lower() in _URLS or (_is_url(text) and not re.search(r"\s", text)))
+    ]
+    prompt = fields.get("prompt")
+    return tuple(dict.fromkeys(named or (_URL.findall(prompt) if isinstance(prompt, str) else [])))
+
+
+def patches(fields: Mapping[str, Any]) -> str:
+    """Every text of a call that may be a patch in the form of Codex."""
+    return "\n".join(text for _, text in _texts(fields))
+
+
+def patch_problem(text: str) -> str:
+    """What is wrong with the headers of a patch, or an empty string."""
+    headers = _HEADER.findall(text)
+    written, deleted = patched(text)
+    return "" if len(headers) == len(written) + len(deleted) else "It has headers that nobody can read here."
+
+
+def _is_url(text: str) -> bool:
+    return bool(re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*:/", text))
+
+
+def _texts(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every text with the name of its field, in lists and parts as well."""
+    waiting: list[tuple[str, object]] = [(str(key), value) for key, value in fields.items()][::-1]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, list):
+            waiting += [(key, one) for one in reversed(value)]
+        elif isinstance(value, Mapping):
+            waiting += [(str(inner), one) for inner, one in value.items()]
