@@ -8,19 +8,26 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chargehand.adapters.meter import Meter, PriceTable, Recorder, Upstream
+from chargehand.adapters.metering import Metered
+from chargehand.dialects import Dialect
 from chargehand.domain.errors import UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import AttemptResult, ExitKind
 from chargehand.ports import MeterAccess
+from chargehand.testing.fakes import attempt_result
 from chargehand.testing.model import ModelServer, Scenario
 from tests.e2e.execution import OUTER, Execution
 from tests.e2e.world import World
+from tests.talking import SPEECHES, ask, no_proxies
+
+__all__ = ["no_proxies"]
 
 KEY = "made-up-real-key-0123456789"
 MODEL = "claude-sonnet-4-5"
@@ -217,3 +224,55 @@ def test_the_address_of_an_attempt_is_printed_nowhere():
     """It holds the token."""
     access = MeterAccess(base_url="http://127.0.0.1:1/t/chm-secret", token="chm-secret")
     assert "chm-secret" not in repr(access)
+
+
+# -- what nobody told, and what nobody knows the price of -----------------------------------------
+
+
+def corrected(
+    each: Execution, *limits: Mapping[str, Any], model: str = MODEL, told: bool = True
+) -> list[AttemptResult]:
+    """Attempts of one run, one with each of these limits, that ask a model once; it tells its usage, or none."""
+
+    async def play() -> list[AttemptResult]:
+        step = {"say": "Some words of an answer.", "model": model, "times": "forever"}
+        given = {"plays": [{"sides": True, "steps": [step]}], "usage": {"input": 1000, "output": 50}}
+        async with ModelServer(Scenario.of(given), key=KEY) as server:
+            upstream = Upstream(base_url=server.url, key=KEY, asks_usage=told)
+            meter = Meter({"fake": upstream}, PriceTable.packaged())
+            await meter.start()
+            results = []
+            for number, limit in enumerate(limits):
+                asked = replace(each.spec(**limit), key=f"a/{number}", agent="fake")
+                attempt = Metered(meter, asked)
+                await ask(attempt.access.base_url, SPEECHES[Dialect.CHAT], token=attempt.access.token)
+                results.append(attempt.corrected(attempt_result(asked)))
+            await meter.stop()
+            return results
+
+    return asyncio.run(play())
+
+
+def test_usage_that_nobody_told_is_marked_as_a_guess(each, no_proxies):
+    """I10: it counts, in tokens and in money, and the attempt says how much of it is guessed."""
+    (result,) = corrected(each, {}, model="gpt-5.5", told=False)
+    assert result.usage.tokens == result.usage.estimated > 50
+    assert result.usage.usd is not None
+    assert result.usage.usd == result.usage.held_usd > 0
+    assert result.warnings == ()
+    (result,) = corrected(each, {}, model="gpt-5.5")
+    assert (result.usage.tokens, result.usage.estimated) == (1050, 0)
+
+
+def test_a_model_without_a_price_is_told_of_once(each, no_proxies):
+    """I10: its money is unknown, and held at the dearest price; where no money is bounded the note is short."""
+    limit = {"usd": 5.0}
+    bounded = corrected(each, limit, limit, limit, model="unheard-of")
+    notes = [[text for text in result.warnings if "cost" in text] for result in bounded]
+    assert [len(texts) for texts in notes] == [1, 0, 0]
+    assert "count it as the dearest model they know" in notes[0][0]
+    assert [result.usage.usd for result in bounded] == [None] * 3
+    assert all((result.usage.held_usd or 0.0) > 0.01 for result in bounded)
+    free = corrected(each, {"usd": None}, {"usd": None}, model="unheard-of")
+    notes = [[text for text in result.warnings if "cost" in text] for result in free]
+    assert notes == [["The cost of unheard-of is unknown."], []]
