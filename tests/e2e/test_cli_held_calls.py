@@ -26,7 +26,7 @@ class Guarded:
         program = cli.folder / "program.py"
         program.write_text(f"COMMANDS = {(COMMAND,)!r}\nTOLD = {(COMMAND,)!r}\nREFUSED = ()\n{PROGRAM}")
         command = shlex.join([sys.executable, "-I", "-S", str(program)])
-        self.flags = ("--agent", "fake", "--sandbox", "none")
+        self.flags: tuple[str, ...] = ("--agent", "fake", "--sandbox", "none")
         for name, value in {"kind": "claude", "command": command, "meter": "false"}.items():
             self.flags += ("--set", f"agents.fake.{name}={value}")
 

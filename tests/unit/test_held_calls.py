@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from chargehand.adapters.held_calls import HeldCalls, Ruling
+from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.events import CommandAsked, CommandDropped, DecisionAnswered
+from chargehand.domain.evolve import fold
 from chargehand.domain.view import exit_code
 from chargehand.domain.words import RunVerdict
+from chargehand.ports import AttemptSpec
 from chargehand.testing.fakes import FakeFleet
-from tests.engines import World, until
+from chargehand.testing.faults import Crash, Faults
+from tests.engines import World, steady, until
 from tests.play import a_plan, a_task
 
 ASK: dict[str, Any] = {"key": "a/1/attempt", "task": "a", "attempt": 1, "command": "rm -rf /", "why": "deletes"}
@@ -66,8 +71,6 @@ def test_the_engine_asks_records_and_answers():
         await until(lambda: world.fleet.live)
         world.fleet.hold_at("a/1/attempt", "c1", "rm -rf /")
         await until(lambda: world.notifier.sent)
-        from chargehand.domain.commands import Request, RequestKind
-
         world.inbox.put(Request(id="1", kind=RequestKind.ANSWER, decision="d1", choice="approve", by="me", note="once"))
         await until(lambda: world.fleet.ruled)
         assert world.events(DecisionAnswered)[0].call == "c1"
@@ -85,8 +88,6 @@ def test_the_engine_asks_records_and_answers():
 
 
 def ask_of(world: World, choice: str) -> None:
-    from chargehand.domain.commands import Request, RequestKind
-
     world.inbox.put(Request(id=choice, kind=RequestKind.ANSWER, decision="d1", choice=choice, by="me"))
 
 
@@ -135,3 +136,43 @@ def test_a_question_of_a_dead_process_lapses_when_the_run_is_taken_up():
     (dropped,) = world.events(CommandDropped)
     assert "d1 has lapsed" in dropped.detail
     assert world.events(DecisionAnswered) == []
+
+
+class Asking(FakeFleet):
+    """Every attempt wants to run one dangerous command; with a yes it ends well, without it waits."""
+
+    async def submit(self, spec: AttemptSpec) -> None:
+        await super().submit(spec)
+        if (ASK["command"], True) in spec.ruled:
+            self.finish(spec.key)
+        else:
+            asyncio.get_running_loop().call_soon(self.hold_at, spec.key, f"{spec.key}/call-1", ASK["command"])
+
+
+def set_aside_with(faults: Faults) -> World:
+    """A run that nobody waits for dies at one call, is taken up until only the question is left, and gets a yes."""
+    world = World(a_plan(a_task("a")), fleet=Asking({"a": steady}, hold=True))
+    with suppress(Crash):
+        asyncio.run(world.drive(world.ports(faults)))
+    state = asyncio.run(world.drive())
+    assert exit_code(state) == 4
+    (asked,) = state.decisions.values()
+    assert (asked.call, asked.command) == ("", ASK["command"])
+    assert not any(spec.ruled for spec in world.fleet.submitted)
+    answer = Request(id="yes", kind=RequestKind.ANSWER, decision=asked.id, choice="approve", by="me")
+    world.inbox.put(answer)
+    return world
+
+
+def test_dying_anywhere_while_an_attempt_is_set_aside():
+    """I2, I9: at every call of every port, before and after it; the question stands in the end, and the yes counts."""
+    whole = Faults()
+    set_aside_with(whole)
+    assert "Asking.cancel" in whole.calls
+    for at in range(1, len(whole.calls) + 1):
+        for when in ("before", "after"):
+            world = set_aside_with(Faults(at, when=when))
+            state = asyncio.run(world.drive())
+            assert (state.finished.verdict, world.landed()) == (RunVerdict.FINISHED, ["a"]), (at, when)
+            assert sum(bool(spec.ruled) for spec in world.fleet.submitted) == 1
+            assert fold(list(world.journal.read())) == state

@@ -15,18 +15,19 @@ from chargehand.cli.prompts import chosen
 from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.checked import check_lines
 from chargehand.cli.render.header import header_lines
-from chargehand.cli.render.lines import Rank
+from chargehand.cli.render.lines import Rank, say
 from chargehand.cli.render.pen import PLAIN, Pen
 from chargehand.cli.render.story import story_document, story_lines
 from chargehand.cli.render.summary import decision_lines, status_lines, summary_lines
 from chargehand.cli.stories import pick, tell_stories
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
-from chargehand.domain.events import EffectIntended
+from chargehand.domain.events import CommandDropped, DecisionAnswered, DecisionAsked, EffectIntended
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import GateStatus, ReportStatus
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Task
 from chargehand.domain.policy import HOUSE
+from chargehand.domain.words import Decision, DecisionKind, Reason
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.native import parse_plan
 from chargehand.testing.fakes import attempt_result
@@ -222,6 +223,36 @@ def test_the_story_of_a_task():
     assert "gate tests (task): fail" in text
     document = story_document(state, state.tasks["a"], stories, 1000.0)
     assert [attempt["attempt"] for attempt in document["attempts"]] == [1, 2]
+
+
+def test_what_nobody_answered_in_time_stands_with_its_attempt():
+    _, events = play(plain_task("a"))
+    start = next(n for n, e in enumerate(events) if isinstance(getattr(e.event, "effect", None), StartAttempt))
+    asked = Decision(
+        id="d9",
+        task="a",
+        kind=DecisionKind.COMMAND,
+        reason=Reason.COMMAND_REJECTED,
+        question="May it?",
+        choices=("approve", "deny", "reject"),
+        default="deny",
+        command="rm -rf /srv",
+        call="c9",
+    )
+    at = events[start]
+    told = [replace(at, event=event) for event in (DecisionAsked(decision=asked), CommandDropped(call="c9"))]
+    for number, expected in ((1, ("", "")), (2, ("", "nobody answered in time: denied"))):
+        (story,) = tell_stories([*events[: start + 1], *told[:number], *events[start + 1 :]], "a")
+        (call,) = story.calls
+        assert (call.command, (call.choice, call.dropped)) == ("rm -rf /srv", expected)
+
+
+def test_what_only_unattended_answers_is_said():
+    """The choices of an escalation have no `fail`: it is said with the question, and with the answer."""
+    state, _ = play(plain_task("a"), outcomes={"a": FAILS})
+    assert "unattended: the task is failed, and the run goes on" in "\n".join(decision_lines(state, PLAIN))
+    answered = DecisionAnswered(id="d1", choice="fail", by="unattended")
+    assert "d1: fail (the task is failed, and the run goes on with the others), by unattended" in say(answered).detail
 
 
 def test_picking_an_attempt():

@@ -222,7 +222,7 @@ class Engine:
                 await self._ports.fleet.cancel(effect.key, now=now)
             else:
                 await self._ports.gates.cancel(effect.key)
-        except Exception as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
+        except BaseException as error:  # noqa: BLE001  raised again by the loop, in the loop's own context
             self._put(error)
 
     async def _end_everything(self) -> None:
