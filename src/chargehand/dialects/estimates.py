@@ -16,7 +16,7 @@ USUAL_OUTPUT = 8192
 
 _MOST_OUTPUT = 1_000_000
 _BIG_BODY = 32 * 1024
-_INLINE = re.compile(r"(?:data:[^,]{0,100},)?[A-Za-z0-9+/=_-]{512,}")
+_INLINE = re.compile(r"(?:data:[^,]{0,100},)?[A-Za-z0-9+/=_-]{512}")
 _INLINE_BYTES_A_TOKEN = 100  # an image of 200 kB is some two thousand tokens, whatever its bytes
 _BOUNDS = {
     Dialect.ANTHROPIC: ("max_tokens",),

@@ -83,7 +83,6 @@ _STATUSES = {
     "server_is_overloaded": 503,
     "unavailable": 503,
 }
-_PIECES = (b'"delta"', b'"parts"')
 _MARKS = (b'"usage"', b'"usageMetadata"', b'"error"', b'"modelVersion"')
 
 
@@ -108,7 +107,8 @@ class AnswerReader:
         self._bytes = 0
         self._pieces = 0
         self._piece_bytes = 0
-        self._least_bytes = 0
+        self._least_bytes = MOST_BYTES
+        self._piece_mark = b'"parts"' if dialect is Dialect.GEMINI else b'"delta"'
 
     @property
     def guessed(self) -> int:
@@ -149,10 +149,11 @@ class AnswerReader:
             self.is_told = self.usage is not None
 
     def _event(self, data: bytes) -> None:
-        if _PIECES[0] in data or _PIECES[1] in data:
+        if self._piece_mark in data:
+            size = len(data)
             self._pieces += 1
-            self._piece_bytes += len(data)
-            self._least_bytes = min(self._least_bytes, len(data)) if self._pieces > 1 else len(data)
+            self._piece_bytes += size
+            self._least_bytes = min(self._least_bytes, size)
         # Most events are pieces of text: they are not parsed, once the model is known.
         if self.model and not any(mark in data for mark in _MARKS):
             return
