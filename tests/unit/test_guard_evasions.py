@@ -5,6 +5,7 @@ Nothing in the table is ever executed; it is read, and classified.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ def read_rows() -> list[tuple[str, str]]:
     for line in Path(__file__).with_name("guard_evasions.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith(("#", "==")):
             letters, _, command = line.partition(" | ")
-            rows.append((letters, command))
+            text = re.sub(r"(?<!\\)\\([nt])", lambda match: {"n": "\n", "t": "\t"}[match[1]], command)
+            rows.append((letters, text.replace("\\\\n", "\\n").replace("\\\\t", "\\t")))
     return rows
 
 

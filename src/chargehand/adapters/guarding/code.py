@@ -74,6 +74,8 @@ def look_into(text: str, call: Call, look: Look) -> None:
 def run_file(path: str, call: Call, look: Look, code: Callable[[str], object]) -> None:
     """An interpreter is given a file: followed where it is known, a question where it lies outside."""
     known = look.script(path, call)
+    if known is None and re.match(r"/(?:dev|proc/[^/]+)/fd/", path):
+        known = SOMETHING
     if (
         known is None
         and call.scope.strangers
@@ -172,6 +174,8 @@ def _python_module(name: str, rest: list[str], call: Call, look: Look) -> Out | 
         look.report("network", call)
     elif name in {"timeit", "trace", "cProfile", "profile", "pdb", "runpy", "coverage", "doctest"}:
         _runner(name, rest, call, look)
+    elif (known := look.script(name.replace(".", "/") + ".py", call)) is not None:
+        look.runs(known, call, lambda text: look_into_python(text, call, look))
     elif name == "base64" and call.feed is not None and call.feed.text is not None and "-d" in rest:
         return look.again(("base64", "-d"), call)
     return SOMETHING
@@ -246,11 +250,12 @@ def _perl(call: Call, look: Look) -> None:
 
 
 _FOREIGN = names(
-    "tclsh wish expect osascript erl escript ghc runghc runhaskell groovy groovysh scala jshell kotlin kotlinc-jvm swift-repl "
-    "clojure clj bb babashka racket raku guile sbcl clisp ecl ccl chicken csi gosh mit-scheme scheme ocaml utop ghci iex "
-    "pwsh powershell nu xonsh elvish rc es osh ysh oil murex ion m4 dc gnuplot octave matlab sage gp maxima scilab "
-    "forth gforth swipl prolog yap janet fennel luajit moon wren hy coffee livescript rhino jjs qjs d8 jq-repl cling root "
-    "picolisp newlisp arturo icon factor pike rexx gawk-repl bsh beanshell jython jruby rakudo apl"
+    "tclsh wish expect osascript erl escript ghc runghc runhaskell groovy groovysh scala jshell kotlin "
+    "kotlinc-jvm swift-repl clojure clj bb babashka racket raku guile sbcl clisp ecl ccl chicken csi gosh "
+    "mit-scheme scheme ocaml utop ghci iex pwsh powershell nu xonsh elvish rc es osh ysh oil murex ion m4 dc "
+    "gnuplot octave matlab sage gp maxima scilab forth gforth swipl prolog yap janet fennel luajit moon wren hy "
+    "coffee livescript rhino jjs qjs d8 jq-repl cling root picolisp newlisp arturo icon factor pike rexx "
+    "gawk-repl bsh beanshell jython jruby rakudo apl"
 )
 _CODE_OPTIONS = (
     *(

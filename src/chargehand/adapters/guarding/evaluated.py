@@ -16,9 +16,9 @@ from chargehand.adapters.guarding.scope import MOST_VALUES, Scope
 __all__ = ["arithmetic", "expand", "look_at_name", "look_at_prompt"]
 
 _END = "CHARGEHAND_END_OF_TEXT"
-_RUNS = ("$(", "`", "${", "<(", ">(")
+_RUNS = ("$(", "`", "${")
 _SUBSCRIPT = re.compile(r"\w\[")
-_EXPANDED = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_EXPANDED = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*|\d))")
 
 
 def _hides(text: str) -> bool:
@@ -61,7 +61,8 @@ def arithmetic(text: str, call: Call, look: Look) -> None:
 
 
 def _filled(text: str, variables: tuple[str, ...], scope: Scope) -> list[str]:
-    values = [scope.variables.get(name, ("",)) for name in variables]
+    given = {str(at): (value,) for at, value in enumerate(scope.positional or (), 1)}
+    values = [scope.variables.get(name, given.get(name, ("",))) for name in variables]
     ways = itertools.islice(itertools.product(*values), MOST_VALUES * 2)
 
     def fill(way: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ from chargehand.adapters.guarding.network import NETWORK
 from chargehand.adapters.guarding.options import names, read_options
 from chargehand.adapters.guarding.packages import PACKAGES
 from chargehand.adapters.guarding.place import UNKNOWN, Spot
+from chargehand.adapters.guarding.python_code import look_into_python
 from chargehand.adapters.guarding.scope import SOMETHING, Out
 from chargehand.adapters.guarding.scripts import SCRIPTS
 from chargehand.adapters.guarding.starters import RUNNERS, RUNS, STARTERS, STARTING, SURE, look_at_options
@@ -39,6 +40,7 @@ _SAME = {
     "gfind": "find",
     "gxargs": "xargs",
 }
+_FILE = re.compile(r"/|\.(?:[cm]?[jt]sx?|py|rb|sh|pl|lua|jar)$")
 _MOST_WORDS = 16
 _ASKING = {("--version",), ("--help",), ("-V",), ("-h",), ("version",)}
 _PLAIN = names(
@@ -78,8 +80,22 @@ def follow_program(call: Call, look: Look) -> Out:
     look_at_arguments(name, call, look, known=handler is not None)
     look_at_options(name, call, look)
     out = handler(call, look) if handler is not None else None
+    if name in {"cp", "ln", "link", "install", "mv"}:
+        _copied(call, look)
+    if name in {"pytest", "py.test"} and (known := look.script("conftest.py", call)) is not None:
+        look.runs(known, call, lambda text: look_into_python(text, call, look))
     _strangers(name, call, look)
     return out or _printed(name, call, look)
+
+
+def _copied(call: Call, look: Look) -> None:
+    """`cp /bin/rm x`: from now on `./x` is another name of it."""
+    words = read_options(call.args, short="tSgmo").rest
+    for source in words[:-1] if len(words) > 1 else ():
+        if is_standard_folder(look.place.full(source, "/")) and source.startswith("/"):
+            for cwd in call.scope.cwds:
+                at = look.place.full(words[-1], cwd)
+                look.links[at] = look.links[f"{at}/{program(source)}"] = source
 
 
 def _is_known(name: str) -> bool:
@@ -131,7 +147,7 @@ def _started(call: Call, look: Look, *, everything: bool) -> bool:
         elif _is_known(head) if everything else (head in _PLAIN and at + 1 < len(call.args)):
             look.again(call.args[at:], inner)
             found = found or head not in RUNS | BUILTINS.keys()
-        elif everything and "/" in word and look.spot(word, call) in {Spot.INSIDE, Spot.PRIVATE}:
+        elif everything and _FILE.search(word) and look.spot(word, call) in {Spot.INSIDE, Spot.PRIVATE}:
             found = True
     return found
 
@@ -173,6 +189,8 @@ def _cat(call: Call, look: Look) -> Out:
     paths = [word for word in call.args if not word.startswith("-") or word == "-"]
     if not paths:
         return call.feed or SOMETHING
+    if any(look.spot(path, call) is Spot.OUTSIDE for path in paths):
+        return SOMETHING
     known = [look.script(path, call) for path in paths]
     if all(one is None for one in known):
         return Out(files=True)

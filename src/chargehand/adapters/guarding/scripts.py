@@ -144,7 +144,7 @@ def _make(call: Call, look: Look) -> None:
         call.args, short="fCIjoWlE", long=("--file", "--makefile", "--directory", "--eval", "--include-dir")
     )
     texts: list[str] = [*options.values("--eval", "-E")]
-    for path in options.values("-f", "--file", "--makefile"):
+    for path in (*options.values("-f", "--file", "--makefile"), "GNUmakefile", "makefile", "Makefile"):
         known = look.script(path, call)
         look.runs(known, call, texts.append)
     for text in texts:

@@ -33,6 +33,7 @@ _STATEMENTS = names(
 _REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
 _RESERVED = frozenset({"then", "do", "done", "else", "elif", "fi", "esac", "}", ")", "{"})
 # `rm` written over two lines: the grammar takes it for two words, a shell for one
+_CALLED_BY_THE_SHELL = names("command_not_found_handle command_not_found_handler precmd preexec chpwd")
 _BROKEN_WORD = re.compile(r"""[^\s#;&|()<>]\\\n[^\s#;&|()<>]""")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -98,6 +99,9 @@ class Shell:
         if script is not None:
             look.runs(script, call, lambda text: look.shell(text, call, call.args))
             return SOMETHING
+        for link in [look.links.get(look.place.full(name, cwd)) for cwd in call.scope.cwds if "/" in name]:
+            if link is not None and link != name:
+                return self.call(call.of((link, *call.args)))
         return follow_program(call, look)
 
     # -- statements -----------------------------------------------------------------------------------
@@ -246,6 +250,8 @@ class Shell:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
             scope.functions[text_of(name)] = body
+            if text_of(name) in _CALLED_BY_THE_SHELL:
+                self._function(Call(argv=(text_of(name), UNKNOWN), exact=text_of(node)[:200], scope=scope.copy()))
         return NOTHING
 
     def _function(self, call: Call) -> Out:
@@ -440,6 +446,7 @@ class Shell:
     def _redirect(self, node: Node, call: Call, feed: Out | None, target: str) -> tuple[Out | None, str]:
         if node.type == "herestring_redirect":
             values = self._words.values(node.named_children[-1], call.scope)
+            self._remember(node, Out(text=values[0] + "\n") if len(values) == 1 else SOMETHING, call)
             return Out(text=values[0] + "\n") if len(values) == 1 else SOMETHING, target
         if node.type == "heredoc_redirect":
             start = next((c for c in node.named_children if c.type == "heredoc_start"), None)
@@ -448,12 +455,21 @@ class Shell:
                 feed, target = self._redirect(child, call, feed, target)
             literal = start is not None and any(mark in text_of(start) for mark in "'\"\\")
             text = self._words.body(body, call.scope, literal=literal) if body is not None else ""
+            self._remember(node, Out(text=text), call)
             return Out(text=text), target
         operator = next((c.type for c in node.children if not c.is_named), ">")
         for destination in node.children_by_field_name("destination"):
             for path in self._words.values(destination, call.scope):
                 feed, target = self._redirect_to(operator, path, call, feed, target)
+                if operator == "<" and feed is not None:
+                    self._remember(node, feed, call)
         return feed, target
+
+    def _remember(self, node: Node, out: Out, call: Call) -> None:
+        """What a descriptor of another number than 0 is opened for: `exec 3<<< text; sh <&3`."""
+        number = next((text_of(child) for child in node.children if child.type == "file_descriptor"), "")
+        if number.isdigit() and number != "0":
+            call.scope.wrote(f"/dev/fd/{number}", out)
 
     def _redirect_to(
         self, operator: str, path: str, call: Call, feed: Out | None, target: str
@@ -465,7 +481,7 @@ class Shell:
             return (Out(remote=True) if "<" in operator else feed), target
         if operator.startswith("<") and operator != "<>":
             if operator == "<&":
-                return feed, target
+                return (feed if path == "0" else call.scope.files.get(f"/dev/fd/{path}", SOMETHING)), target
             look.reads(path, call)
             if path in look.feeds:
                 return look.feeds[path], target

@@ -6,36 +6,39 @@ program nobody knows, and treated with more suspicion.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
+from chargehand.adapters.guarding.known import is_standard_folder
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.options import names, read_options
-from chargehand.adapters.guarding.place import UNKNOWN
+from chargehand.adapters.guarding.place import UNKNOWN, Spot
 
 __all__ = ["RUNNERS", "RUNS", "STARTERS", "STARTING", "SURE", "look_at_options"]
 
 STARTERS = names(
-    "perf valgrind rr uftrace heaptrack memusage catchsegv sprof ltrace strace dtruss gdbserver rlwrap unbuffer setarch "
-    "linux32 linux64 i386 x86_64 arch numactl prlimit chrt taskset cpulimit cgexec systemd-inhibit systemd-cat caffeinate "
-    "unshare firejail bwrap nsjail minijail0 sandbox-exec proot fakeroot fakechroot pseudo schroot arch-chroot toolbox "
-    "flatpak-spawn distrobox distrobox-enter distrobox-host-exec host-spawn capsh setpriv runcon sg newgrp start-stop-daemon "
-    "daemonize daemon chpst setuidgid envuidgid envdir softlimit tini dumb-init s6-setsid s6-svscan runsv eatmydata torsocks "
-    "torify proxychains proxychains4 tsocks ssh-agent dbus-launch dbus-run-session xvfb-run xinit startx faketime datefudge "
-    "watchexec entr reflex nodemon onchange chokidar viddy pueue nq tsp sem pee mispipe chronic ifne zrun "
-    "cross-env cross-env-shell dotenv dotenvx env-cmd envchain direnv devbox devenv guix nix-shell concurrently "
-    "npm-run-all npm-run-all2 wireit foreman honcho overmind hivemind goreman multirun tmux screen zellij byobu dtach "
-    "abduco wine qemu-x86_64 qemu-aarch64 qemu-arm qemu-i386 box64 hyperfine bench poop timelimit "
-    "autoexpect sshpass parallel rush xe xapply gxargs vgdb mpirun mpiexec orterun srun torchrun "
-    "accelerate deepspeed aws-vault sops envconsul consul-template summon teller infisical winpty "
-    "coverage py-spy scalene memray kernprof austin debugpy viztracer clinic 0x wait-for-it "
-    "wait-for-it.sh dockerize waitforit run-parts run-one run-one-constantly retry flock lockf setlock chaperone"
+    "perf valgrind rr uftrace heaptrack memusage catchsegv sprof ltrace strace dtruss gdbserver rlwrap unbuffer "
+    "setarch linux32 linux64 i386 x86_64 arch numactl prlimit chrt taskset cpulimit cgexec systemd-inhibit "
+    "systemd-cat caffeinate unshare firejail bwrap nsjail minijail0 sandbox-exec proot fakeroot fakechroot pseudo "
+    "schroot arch-chroot toolbox flatpak-spawn distrobox distrobox-enter distrobox-host-exec host-spawn capsh "
+    "setpriv runcon sg newgrp start-stop-daemon daemonize daemon chpst setuidgid envuidgid envdir softlimit tini "
+    "dumb-init s6-setsid s6-svscan runsv eatmydata torsocks torify proxychains proxychains4 tsocks ssh-agent "
+    "dbus-launch dbus-run-session xvfb-run xinit startx faketime datefudge watchexec entr reflex nodemon onchange "
+    "chokidar viddy pueue nq tsp sem pee mispipe chronic ifne zrun cross-env cross-env-shell dotenv dotenvx "
+    "env-cmd envchain direnv devbox devenv guix nix-shell concurrently npm-run-all npm-run-all2 wireit foreman "
+    "honcho overmind hivemind goreman multirun tmux screen zellij byobu dtach abduco wine qemu-x86_64 "
+    "qemu-aarch64 qemu-arm qemu-i386 box64 hyperfine bench poop timelimit autoexpect sshpass parallel rush xe "
+    "xapply gxargs vgdb mpirun mpiexec orterun srun torchrun accelerate deepspeed aws-vault sops envconsul "
+    "consul-template summon teller infisical winpty py-spy scalene memray kernprof austin debugpy "
+    "viztracer clinic 0x wait-for-it wait-for-it.sh dockerize waitforit run-parts run-one run-one-constantly "
+    "retry flock lockf setlock chaperone"
 )
 """They exist to start others: with nothing known in their words, they are as unknown as what they start."""
 RUNNERS = names(
     "mise rtx asdf rbenv pyenv nodenv goenv jenv nvm fnm volta n rvm chruby-exec opam stack cabal rustup dune mix "
-    "pixi micromamba tox nox task doit invoke lerna nx turbo rush git-lfs heroku sbt lein swift xcrun spack module "
-    "pants bazel wp drush dbt skaffold tilt earthly ionic ng hatch just nix"
+    "pixi micromamba tox nox task doit invoke lerna nx turbo rush git-lfs heroku sbt lein swift xcrun spack "
+    "module pants bazel wp drush dbt skaffold tilt earthly ionic ng hatch just nix"
 )
 """They may start others, behind one of the words `RUNS`; `run` alone mostly means a task of the project."""
 RUNS = names("exec x run do shell with -c --command --exec --")
@@ -110,10 +113,50 @@ def look_at_options(name: str, call: Call, look: Look) -> None:
     elif name in {"ts-node", "tsx", "babel-node", "esno", "jiti"}:
         for text in _values(call, ("-e", "-p", "--eval", "--print")):
             look.again(("node", "-e", text), call)
+    elif name in {"node", "deno", "bun", "ruby", "perl", "java", "php", "luajit"}:
+        _outside(call, look)
     elif name == "openssl":
         _loads(call, look, r"-engine$|-provider(?:-path)?$")
+    elif name in {"npm", "pnpm", "yarn"}:
+        _package(call, look)
     elif name in {"ssh-keygen", "ssh-add"}:
         _loads(call, look, r"-D$|-s$")
+
+
+def _package(call: Call, look: Look) -> None:
+    """Scripts of `package.json` that the command itself has put there."""
+    for word in call.args:
+        if re.match(r"scripts\.[\w:.-]+=", word):
+            look.shell(word.partition("=")[2], call)
+    if call.args[:1] == ("set-script",):
+        look.shell(" ".join(call.args[2:]), call)
+
+    def scripts(text: str) -> None:
+        try:
+            given = json.loads(text).get("scripts", {})
+        except (ValueError, AttributeError):
+            return
+        for script in given.values() if isinstance(given, dict) else ():
+            look.shell(str(script), call)
+
+    known = look.script("package.json", call)
+    if known is not None and known.text is not None:
+        scripts(known.text)
+
+
+def _outside(call: Call, look: Look) -> None:
+    """Interpreters that are told to load something first."""
+    words = call.args
+    for at, word in enumerate(words):
+        match = re.match(
+            r"(?:-[rICMd]|--(?:require|import|loader|experimental-loader|preload)=?|-javaagent:|-agentpath:|-cp=?)(.*)",
+            word,
+        )
+        if match is None:
+            continue
+        for path in (match[1] or (words[at + 1] if at + 1 < len(words) else "")).split(":"):
+            if "/" in path and not is_standard_folder(path) and look.spot(path, call) is Spot.OUTSIDE:
+                look.report("loaded_code", call, inside=True)
 
 
 def _loads(call: Call, look: Look, pattern: str) -> None:

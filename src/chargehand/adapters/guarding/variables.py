@@ -41,7 +41,7 @@ _WORDS = re.compile(
 )
 _OPTIONS_OF = {
     "TAR_OPTIONS": "tar", "ZIPOPT": "zip", "MAKEFLAGS": "make", "MFLAGS": "make", "GNUMAKEFLAGS": "make",
-    "RSYNC_OPTIONS": "rsync", "NODE_OPTIONS": "node", "FZF_DEFAULT_OPTS": "fzf", "GREP_OPTIONS": "grep", "UNZIP": "unzip",
+    "RSYNC_OPTIONS": "rsync", "NODE_OPTIONS": "node", "FZF_DEFAULT_OPTS": "fzf", "GREP_OPTIONS": "grep",
 }  # fmt: skip
 _INDEX = re.compile(
     r"^(?:PIP_(?:EXTRA_)?INDEX_URL|PIP_FIND_LINKS|UV_(?:DEFAULT_|EXTRA_)?INDEX(?:_URL)?|UV_FIND_LINKS|NPM_CONFIG_REGISTRY"
