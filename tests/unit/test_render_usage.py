@@ -18,6 +18,7 @@ from chargehand.cli.stories import tell_stories
 from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.outcome import AttemptResult, Usage
 from chargehand.domain.plan import Task
+from chargehand.domain.view import document
 from chargehand.testing.fakes import attempt_result
 from tests.unit.played import play
 
@@ -26,9 +27,9 @@ LOGIN = AgentDef(name="codex", kind="codex", login="/home/me")
 DIRECT = replace(METERED, meter=False)
 
 
-def used(tokens: int | None, usd: float | None, model: str = "", warning: str = "") -> Any:
+def used(tokens: int | None, usd: float | None, model: str = "", warning: str = "", estimated: int = 0) -> Any:
     def made(*given: Any) -> AttemptResult:
-        usage, warnings = Usage(tokens=tokens, usd=usd), (warning,) if warning else ()
+        usage, warnings = Usage(tokens=tokens, usd=usd, estimated=estimated), (warning,) if warning else ()
         return replace(attempt_result(*given), usage=usage, model=model, warnings=warnings)
 
     return made
@@ -59,7 +60,7 @@ def test_one_agent_is_not_named_in_every_line():
     state, _ = a_run(METERED, outcomes={"a": used(10, None), "b": used(20, None)})
     rows = [line for line in told(state).splitlines() if line.strip().startswith("✓")]
     assert ["claude" in row for row in rows] == [False, False]
-    assert ["  10 tokens  " in rows[0], "  20 tokens  " in rows[1]] == [True, True]
+    assert ["  10 tokens, cost unknown  " in rows[0], "  20 tokens, cost unknown  " in rows[1]] == [True, True]
 
 
 def test_of_programs_that_may_ask_no_model_nothing_is_said():
@@ -72,7 +73,9 @@ def test_of_programs_that_may_ask_no_model_nothing_is_said():
     ("agent", "outcome", "line"),
     [
         (METERED, used(2100, 0.014), "used: 2,100 tokens, $0.01, counted by the meter"),
-        (LOGIN, used(2100, None), "used: 2,100 tokens, without the meter"),
+        (LOGIN, used(2100, None), "used: 2,100 tokens, cost unknown, without the meter"),
+        (METERED, used(40, None, estimated=30), "used: 40 tokens (30 estimated), cost unknown, counted by the meter"),
+        (METERED, used(40, 0.001), "used: 40 tokens, less than $0.01, counted by the meter"),
         (DIRECT, used(None, None), "used: not told, without the meter"),
     ],
 )
@@ -80,6 +83,13 @@ def test_an_attempt_says_who_counted(agent: AgentDef, outcome: Any, line: str):
     state, events = a_run(agent, outcomes={"a": outcome, "b": outcome})
     stories = tell_stories(events, "a")
     assert f"  {line}" in story_lines(state, state.tasks["a"], stories, PLAIN, 2000.0)
+
+
+def test_an_unknown_cost_is_not_shown_as_none():
+    state, _ = a_run(METERED, outcomes={"a": used(2100, None), "b": used(40, None)})
+    assert "2,140 tokens, cost unknown" in told(state)
+    assert "$0" not in told(state)
+    assert document(state, held=False)["usage"]["usd"] is None
 
 
 def test_an_attempt_names_its_agent_and_the_model_that_answered():

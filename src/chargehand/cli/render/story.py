@@ -144,7 +144,7 @@ def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
     lines += block(f"not sealed: {result.seal_problem}", pen, indent=2) if result.seal_problem else []
     for warning in result.warnings:
         lines += block(f"warning: {warning}", pen, indent=2)
-    used = used_by_attempt(state, story.effect.agent, result.usage.tokens, result.usage.usd)
+    used = used_by_attempt(state, story.effect.agent, result.usage)
     return [*lines, f"  used: {used}"] if used else lines
 
 

@@ -56,8 +56,19 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def amount(tokens: int | None, usd: float | None) -> str:
-    """What a run used, as far as it is known; empty when nothing is."""
-    known = [f"{tokens:,} tokens"] if tokens is not None else []
-    known += [f"${usd:,.2f}"] if usd is not None else []
+def amount(tokens: int | None, usd: float | None, *, estimated: int = 0, is_least: bool = False) -> str:
+    """What was used, as far as it is known; empty when nothing is.
+
+    `estimated` of the tokens are guessed; with `is_least` there is more that cost nobody knows what.
+    """
+    guessed = f" ({estimated:,} estimated)" if estimated else ""
+    known = [f"{tokens:,} tokens{guessed}"] if tokens is not None else []
+    if usd is not None:
+        known.append(f"{'at least ' if is_least else ''}{_money(usd)}")
+    elif tokens:
+        known.append("cost unknown")
     return ", ".join(known)
+
+
+def _money(usd: float) -> str:
+    return "less than $0.01" if 0 < usd < 0.005 else f"${usd:,.2f}"

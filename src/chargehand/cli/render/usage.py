@@ -5,6 +5,7 @@ from __future__ import annotations
 from chargehand.cli.render.units import amount
 from chargehand.domain.moves import agent_of
 from chargehand.domain.options import AgentDef
+from chargehand.domain.outcome import Usage
 from chargehand.domain.state import RunState, TaskRecord
 
 __all__ = ["METERED", "UNMETERED", "told_by", "uncounted", "used_by_attempt", "used_by_task", "work_of"]
@@ -23,10 +24,11 @@ def told_by(definition: AgentDef | None) -> str:
     return METERED if definition.key and definition.meter else UNMETERED
 
 
-def used_by_attempt(state: RunState, agent: str, tokens: int | None, usd: float | None) -> str:
+def used_by_attempt(state: RunState, agent: str, usage: Usage) -> str:
     """What one attempt used and who says so; empty where there is nothing to say."""
     how = told_by(_definition(state, agent))
-    return ", ".join(filter(None, (amount(tokens, usd) or ("not told" if how else ""), how)))
+    used = amount(usage.tokens, usage.usd, estimated=usage.estimated)
+    return ", ".join(filter(None, (used or ("not told" if how else ""), how)))
 
 
 def used_by_task(state: RunState, record: TaskRecord) -> str:
