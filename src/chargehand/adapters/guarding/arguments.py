@@ -23,7 +23,8 @@ class _Form:
     """Which words of a program name what it writes.
 
     `outputs` are the options, `valued` the letters of all options with a value; `words`: which of the words that are
-    no options (`all`, `first`, `second`, `last` of several); `unless`: with one of these it only reads.
+    no options (`all`, `first`, `second`, `later` than the first, `last` of several); `unless`: with one of these it
+    only reads; `stop`: the first word that is no option belongs to another program.
     """
 
     outputs: tuple[str, ...] = ()
@@ -56,8 +57,8 @@ _PACKERS = names(
 _FORMS = {
     "sort": _Form(("-o", "--output"), "kStTo"),
     "shuf": _Form(("-o", "--output"), "ino"),
-    "uniq": _Form((), "fsw", "second"),
-    "split": _Form((), "abClnt", "second"),
+    "uniq": _Form((), "fsw", "later"),
+    "split": _Form((), "abClnt", "later"),
     "csplit": _Form(("-f", "--prefix"), "fbn"),
     "tree": _Form(("-o",), "LPIo"),
     **dict.fromkeys(_COMPILERS, _Form(("-o", "-MF", "--out-dir", "--output"), "o")),
@@ -160,6 +161,7 @@ def _formed(form: _Form, call: Call, look: Look) -> None:
         "all": rest,
         "first": rest[:1],
         "second": rest[1:2],
+        "later": rest[1:],
         "last": rest[-1:] if len(rest) > 1 else (),
     }.get(form.words, ())
     for path in chosen:
@@ -215,6 +217,9 @@ def _git(call: Call, look: Look) -> None:
     for path in _values(words, (*_GIT_OUTPUTS.get(verb, ()), "--output")):
         look.writes(path, call)
     rest = read_options(words, short="bBomcuj").rest
+    if verb in {"hash-object", "show", "cat-file", "grep"} or "--no-index" in words:
+        for word in rest:
+            look.reads(word.rpartition(":")[2], call)
     if verb == "bundle" and rest[:1] == ("create",):
         targets = rest[1:2]
     elif verb == "worktree" and rest[:1] in {("add",), ("move",)}:

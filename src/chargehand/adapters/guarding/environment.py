@@ -36,12 +36,12 @@ _NAMED = re.compile(
     r"(?:\benv\s*(?:\?\.|\.)\s*|\benv\s*\[\s*['\"`]|\bENV\s*\[\s*['\":]|\bENV\s*\.\s*fetch\s*\(?\s*['\"]|\$ENV\s*\{\s*['\"]?"
     r"|getenv\s*\(\s*['\"]|\bENVIRON\s*\[\s*\"|\$_(?:ENV|SERVER)\s*\[\s*['\"]|get_env\s*\(\s*['\"])(\w+)"
 )
-_JQ = re.compile(r"(?:\$ENV|(?<![\w.$\"'/-])env)\b(?!\s*:)(?:\s*\.\s*(\w+)|\s*\[\s*\"(\w+)\"\s*\])?")
+_JQ = re.compile(r"(?:\$ENV|(?<![\w.$\"'/-])env)\b(?!\s*:)(?:\s*\.\s*(\w+)|\s*\[\s*\"(\w+)\"\s*\]|\s*\(\s*(\w+)\s*\))?")
 
 
 def look_at_environment(name: str, call: Call, look: Look) -> None:
     """Report code on the command line, or from a known input, that reads the environment: all of it, or a secret."""
-    if name in {"jq", "gojq", "jaq"}:
+    if name in {"jq", "gojq", "jaq", "yq"}:
         _jq(call, look)
         return
     whole = _WHOLE.get(name)
@@ -61,7 +61,7 @@ def _jq(call: Call, look: Look) -> None:
         takes = {"--arg": 2, "--argjson": 2, "--slurpfile": 2, "--rawfile": 2, "--indent": 1, "-L": 1, "-f": 1}
         del words[: 1 + takes.get(words[0], 0)]
     for found in _JQ.finditer(words[0]) if words else ():
-        variable = found[1] or found[2]
+        variable = found[1] or found[2] or found[3]
         if variable is None:
             look.report("environment", call, inside=True)
         elif is_secret_name(variable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.options import Options, read_options
@@ -44,6 +45,7 @@ def _mv(call: Call, look: Look) -> None:
     options = read_options(call.args, short="tS", long=("--target-directory", "--suffix"))
     taken, put = _targets(options)
     for path in taken:
+        look.reads(path, call)
         spot = look.spot(path, call)
         if spot is Spot.OUTSIDE:
             look.report("delete_outside", call)
@@ -154,38 +156,46 @@ def _find(call: Call, look: Look) -> Out | None:
             look.writes(words[at], call)
         elif word in _EXEC:
             end = next((i for i in range(at, len(words)) if words[i] in {";", "+"}), len(words))
-            _find_exec(words[at:end], roots, call, look)
-            for path in found:
-                look.again([word.replace("{}", path) for word in words[at:end]], call)
+            _find_exec(words[at:end], roots, call, look, found)
             at = end + 1
-    return Out(text="".join(f"{path}\n" for path in found)) if found else None
+    secrets = [path for path in found if is_secret_file(path)]
+    return Out(text="".join(f"{path}\n" for path in secrets)) if secrets else None
 
 
 def _found_secrets(roots: list[str], words: list[str], call: Call, look: Look) -> list[str]:
-    """The files with secrets that `-name` asks for: what is done with them is judged; in a HOME asking is enough."""
+    """What `-name` asks for, where it is one name, or names secrets; in a HOME asking for those is enough."""
     asked = {"-name", "-iname", "-path", "-ipath", "-wholename", "-iwholename"}
     named = [words[at + 1] for at, word in enumerate(words[:-1]) if word in asked]
-    found = [f"{root.rstrip('/')}/**/{name.lstrip('*/')}" for root in roots for name in named if is_secret_file(name)]
+    secrets = [name for name in named if is_secret_file(name)]
+    found = [f"{root.rstrip('/')}/**/{name.lstrip('*/')}" for root in roots for name in secrets]
+    if not found and len(named) == 1 and not {"-o", "-or", "!", "-not", ","} & set(words):
+        return [f"{root.rstrip('/')}/**/{named[0].lstrip('/')}" for root in roots]
     if found and any(look.place.holds_home(root, cwd) for root in roots for cwd in call.scope.cwds):
         look.report("secret_file", call, why="It looks for files with secrets in a HOME.")
     return found
 
 
-def _find_exec(inner: list[str], roots: list[str], call: Call, look: Look) -> None:
+def _find_exec(inner: list[str], roots: list[str], call: Call, look: Look, found: Sequence[str] = ()) -> None:
     if not inner:
         return
     if program(inner[0]) in _REMOVERS:
         look.deletes(roots, call, whole=True)
-    for root in roots:
-        look.again([word.replace("{}", f"{root.rstrip('/')}/**") for word in inner], call)
+    for path in found or [f"{root.rstrip('/')}/**" for root in roots]:
+        look.again([word.replace("{}", path) for word in inner], call)
 
 
 def _fd(call: Call, look: Look) -> None:
     for name in ("-x", "-X", "--exec", "--exec-batch"):
         if name in call.args:
-            inner = [word for word in call.args[call.args.index(name) + 1 :] if word != ";"]
+            at = call.args.index(name)
+            inner = [word for word in call.args[at + 1 :] if word != ";"]
             inner = inner if any("{" in word for word in inner) else [*inner, "{}"]
-            _find_exec(inner, ["."], call, look)
+            asked = read_options(call.args[:at], short="deEtSgj").rest
+            roots = [*asked[1:]] or ["."]
+            secrets = (
+                [f"{root.rstrip('/')}/**/{asked[0]}" for root in roots if is_secret_file(asked[0])] if asked else []
+            )
+            _find_exec(inner, roots, call, look, secrets)
 
 
 def _tar(call: Call, look: Look) -> None:
@@ -215,10 +225,8 @@ def _tar(call: Call, look: Look) -> None:
         for archive in options.values("-f", "--file"):
             look.writes(archive, call) if archive != "-" else None
         for path in options.rest:
-            look.reads_below(path, call)
-        if "." in options.rest:
-            for folder in options.values("-C", "--directory"):
-                look.reads_below(folder, call)
+            for folder in (".", *options.values("-C", "--directory")):
+                look.reads_below(path if path.startswith(("/", "~")) else f"{folder}/{path}", call)
 
 
 def _tar_words(args: tuple[str, ...]) -> list[str]:

@@ -137,7 +137,10 @@ class Look:
             self.report("network", call)
 
     def reads(self, path: str, call: Call) -> None:
-        """A file is read: a question where it holds secrets."""
+        """A file is read (`…/**`: all that is below): a question where it holds secrets."""
+        if path.endswith("/**") and path.count("*") == 2:
+            self.reads_below(path[:-2], call)
+            return
         fulls = [self.place.full(path, cwd) for cwd in call.scope.cwds]
         if any(is_secret_file(name) for cwd in call.scope.cwds for name in self.place.names(path, cwd)):
             inside = {Spot.INSIDE, Spot.GIT} | ({Spot.ROOT} if all(map(self._is_workspace, fulls)) else set())

@@ -56,8 +56,9 @@ def _goes_to(urls: tuple[str, ...], call: Call, look: Look) -> bool:
     """Ask about every host; whether any of it is another machine."""
     remote = False
     for url in urls:
-        if url.startswith("file://"):
-            look.reads(url[7:], call)
+        local = re.match(r"file:(?://[^/]*)?(/.*)", url, re.IGNORECASE | re.DOTALL)
+        if local is not None:
+            look.reads(local[1], call)
             continue
         host = host_of(url)
         look.host(host, call)

@@ -188,6 +188,7 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 @lru_cache(maxsize=4096)
 def is_secret_file(path: str) -> bool:
     """Whether a file of this path, or one that this pattern finds, probably holds secrets; samples do not."""
+    path = re.sub(r"^file:/+(?:localhost/)?", "/", path, flags=re.IGNORECASE)
     parts = [part for part in path.rstrip("/").split("/") if part]
     if not parts:
         return False

@@ -160,7 +160,7 @@ class _Reader:
             "symlink",
         } or (name == "open" and self._opens_to_write(node)):
             self._writes = True
-        elif name in {"create_connection", "urlopen", "urlretrieve"}:
+        elif name in {"create_connection", "open_connection", "urlopen", "urlretrieve"}:
             self._network = True
 
     def _variable(self, node: ast.expr) -> None:
