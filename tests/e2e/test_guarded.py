@@ -162,6 +162,20 @@ def test_what_cannot_be_shown_is_not_asked_about(each: Execution):
     ((verdict, why),) = found(each, result)
     assert (verdict, told) == ("deny", [])
     assert "nobody sees" in why
+    (told_of,) = [warning for warning in result.warnings if "without a question" in warning]
+    assert told_of.startswith("1 tool call was denied without a question: a command: git push origin main")
+
+
+def test_calls_that_are_denied_at_once_are_told_of(each: Execution):
+    """They stand with the attempt in `show`: a few of them, and that there were others."""
+    long = "echo " + "x" * 9000
+    calls = [f"{long}{number}" for number in range(4)]
+    agent = program(each, *calls, calls[0])
+    result, told = play(each, agent, lambda event: (True, "yes"))
+    assert [verdict for verdict, _ in found(each, result)] == ["deny"] * 5
+    assert told == []
+    (told_of,) = [warning for warning in result.warnings if "without a question" in warning]
+    assert told_of.startswith("5 tool calls were denied without a question: Bash: echo xxx")
 
 
 def test_what_was_said_before_the_attempt_counts_once_and_to_the_letter(each: Execution):

@@ -28,14 +28,14 @@ from chargehand.adapters.setup import keep_patterns
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import AttemptFinished
 from chargehand.domain.ids import integration_branch, rescue_prefix
-from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Usage
+from chargehand.domain.outcome import LOOKERS, AgentExit, AttemptResult, ExitKind, Role, Usage
 from chargehand.ports import Agent, AttemptSpec, StreamEnd, Workspace
 
 __all__ = ["Attempt", "FleetParts"]
 
 _KEPT_FILES = (
     *("attempt.json", "brief.md", "stdout.log", "stderr.log", "setup.log", "report.json", "previous.patch"),
-    *("stream.jsonl", "again.jsonl", "again.log", "final.md"),
+    *("stream.jsonl", "again.jsonl", "again.log", "final.md", "change.patch", "verdict.json", "restoration.json"),
 )
 LEAST_AGAIN_S = 5.0
 
@@ -47,8 +47,9 @@ class Attempt:
         self._parts = parts
         self._spec = spec
         self._ground = Ground.of(parts, spec)
-        self._work: Work = Making(self._ground)
+        self._work = _work_of(self._ground)
         self._preparing: asyncio.Future[Ready | str] | None = None
+        self._rescues: tuple[str, ...] = ()
 
     # -- control
 
@@ -98,9 +99,8 @@ class Attempt:
             room = self._at_home(parts.folders.make())
             port_base = parts.ports.take()
             result = await self._carried_out(Site(workspace=workspace, room=room, port_base=port_base), agent)
-            safe = (await self._rescued(workspace) if self._work.to_rescue(result) else True) or (
-                not self._work.is_unkept(result)
-            )
+            safe = await self._kept(workspace, result)
+            result = replace(result, warnings=(*result.warnings, *self._rescues))
             await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
             return result
         except BaseException:
@@ -129,19 +129,34 @@ class Attempt:
     def _note(self, workspace: Workspace, stage: Stage, result: AttemptResult | None = None) -> None:
         """Write down how far it has come; without the note, the attempt would merely be done again after a crash."""
         spec, ref = self._spec, self._ground.ref
-        note = AttemptNote(key=spec.key, run=spec.run, base=spec.base, ref=ref, slot=workspace.slot, stage=stage)
+        note = AttemptNote(
+            key=spec.key,
+            run=spec.run,
+            base=spec.base,
+            ref=ref,
+            slot=workspace.slot,
+            stage=stage,
+            looks=spec.role in LOOKERS,
+        )
         if result is not None:
             note = note.ended(AttemptFinished(key=spec.key, task=spec.task, attempt=spec.attempt, result=result))
         with suppress(OSError):
             write_note(self._parts.folder, note)
 
+    async def _kept(self, workspace: Workspace, result: AttemptResult) -> bool:
+        """Whether the workspace may be given back, once what has to be rescued is."""
+        kept = await self._rescued(workspace) if self._work.to_rescue(result) else True
+        return kept or not self._work.is_unkept(result)
+
     async def _rescued(self, workspace: Workspace) -> bool:
         """Keep what was not sealed; False when even that failed, and the workspace has to stay as it is."""
         prefix = rescue_prefix(self._spec.run, self._spec.task)
         try:
-            await self._parts.workspaces.rescue(workspace, prefix, self._ground.message)
+            ref = await self._parts.workspaces.rescue(workspace, prefix, self._ground.message)
         except (AdapterError, OSError):
             return False
+        if ref is not None and self._spec.role in LOOKERS:
+            self._rescues = (f"What the {self._spec.role} changed is kept in {ref}.",)
         return True
 
     async def _carried_out(self, site: Site, agent: Agent) -> AttemptResult:
@@ -294,7 +309,7 @@ class Attempt:
             yield from ready.run.warnings
             yield from self._other_model(ready.run.end.model)
         if self._ground.guarded is not None:
-            yield from self._ground.guarded.in_vain
+            yield from (*self._ground.guarded.in_vain, *self._ground.guarded.denied)
 
     def _other_model(self, told: str) -> Iterator[str]:
         """What the program tells of its model, where no meter knows better."""
@@ -320,6 +335,22 @@ class Attempt:
 
     def _never_began(self) -> AttemptResult:
         return self._not_started(ExitKind.CANCELLED, "It was cancelled before the agent started.")
+
+
+def _work_of(ground: Ground) -> Work:
+    """What the role of an attempt is asked for."""
+    role = ground.spec.role
+    if role not in LOOKERS:
+        return Making(ground)
+    from chargehand.adapters.looking import Fitting, Researching, Reviewing
+
+    return (
+        Fitting(ground)
+        if role is Role.FITTER
+        else Researching(ground)
+        if role is Role.RESEARCHER
+        else Reviewing(ground)
+    )
 
 
 def _reported(site: Site) -> Path:

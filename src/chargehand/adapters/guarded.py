@@ -28,6 +28,8 @@ STIR_S = 1.0
 _QUOTING = re.compile(r"[\s'\"\\]+")
 _COMPARED_CHARS = 60
 _MOST_TOLD = 10_000
+_MOST_SHOWN = 3
+_SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Guarded:
         self._approved: list[str] = []
         self._called: list[str] = []
         self._refused: list[str] = []
+        self._denied: list[str] = []
         self._waiting = 0
         self._stirred = asyncio.Event()
         socket = folder / "calls"
@@ -92,6 +95,16 @@ class Guarded:
                 )
         return tuple(told)
 
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """A sentence about the tool calls that were denied without asking anybody; none when there were none."""
+        if not self._denied:
+            return ()
+        number, shown = len(self._denied), list(dict.fromkeys(self._denied))[:_MOST_SHOWN]
+        head = "1 tool call was denied" if number == 1 else f"{number} tool calls were denied"
+        more = ", and others" if len(set(self._denied)) > len(shown) else ""
+        return (f"{head} without a question: {'; '.join(shown)}{more}.",)
+
     async def attend(self, running: Running) -> None:
         """Tell the silence budget that an agent which waits for an answer is alive."""
         while True:
@@ -105,13 +118,16 @@ class Guarded:
         if self._place is None:
             return Ruling(allow=False, reason="Nobody decided about it, so it is denied.")
         found = await asyncio.to_thread(rule, call, self._place)
-        return await self._ask(found) if isinstance(found, Question) else found
+        if isinstance(found, Question):
+            return await self._ask(found)
+        return found if found.allow else self._denied_at_once(call.tool, _object_of(call), found.reason)
 
     async def _ask(self, question: Question) -> Ruling:
         """Ask, and wait. What cannot be shown as it would run cannot be answered: a yes is for what was read [I9]."""
         spec, redact = self._spec, self._redactor().text
         if clean_text(question.command) != question.command:
-            return Ruling(allow=False, reason="It holds characters that nobody sees; write it without them.")
+            reason = "It holds characters that nobody sees; write it without them."
+            return self._denied_at_once("a command", question.command, reason)
         shown = redact(question.command)
         if (before := self._said_before(question.command, shown)) is not None:
             return before
@@ -129,6 +145,10 @@ class Guarded:
             self._waiting -= 1
         return self._noted(shown, Ruling(allow=ruling.allow, reason=ruling.text))
 
+    def _denied_at_once(self, tool: str, what: str, reason: str) -> Ruling:
+        self._denied.append(f"{tool}: {what[:_SHOWN_CHARS]} ({reason.rstrip('.')})")
+        return Ruling(allow=False, reason=reason)
+
     def _said_before(self, command: str, shown: str) -> Ruling | None:
         """What people said of this command before the attempt: a yes is for one run of what was read, to the letter."""
         if (shown, False) in self._ruled:
@@ -142,6 +162,11 @@ class Guarded:
         if ruling.allow:
             self._approved.append(shown)
         return ruling
+
+
+def _object_of(call: ToolCall) -> str:
+    """What a call is about, in a few words."""
+    return call.command or ", ".join((*call.paths, *call.urls)) or "nothing that was told"
 
 
 def _bare(text: str) -> str:
