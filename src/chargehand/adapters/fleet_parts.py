@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from chargehand.adapters.agent_run import AgentHome
 from chargehand.adapters.checkout_watch import CheckoutWatch
 from chargehand.adapters.confined import Confined
+from chargehand.adapters.copies import Copy
 from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.held_calls import HeldCalls
@@ -24,7 +25,11 @@ __all__ = ["FleetParts", "Pooled"]
 
 
 class Pooled(Workspaces, Protocol):
-    """Workspaces that can be found again when their holder has died."""
+    """Workspaces that can be found again when their holder has died, and compared with what they were."""
+
+    def copy(self, workspace: Workspace) -> Copy:
+        """The workspace as one that is only to be looked at."""
+        ...
 
     def abandoned(self) -> list[Workspace]:
         """Those whose holder died before it gave them back."""

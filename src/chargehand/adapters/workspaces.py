@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chargehand.adapters.checkout import Checkout
+from chargehand.adapters.copies import Copy
 from chargehand.adapters.git.command import GIB, MIB
 from chargehand.adapters.git.layout import Layout, layout_of, planted, tags_as_packed_refs
 from chargehand.adapters.git.partial import complete
@@ -171,6 +172,10 @@ class GitWorkspaces:
             return await self._rescuer(self._checkout(slot), declared).rescue(commit, prefix, message)
         except OSError as error:
             raise AdapterError("workspaces", f"{slot.work} could not be rescued: {error}.", retryable=True) from error
+
+    def copy(self, workspace: Workspace) -> Copy:
+        """The workspace as one that is only to be looked at; AdapterError when it is not held, or gone."""
+        return Copy(checkout=self._checkout(self._slot(workspace)), commit=workspace.commit)
 
     # -- reading commits
 
