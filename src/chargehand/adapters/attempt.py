@@ -101,7 +101,8 @@ class Attempt:
             result = await self._carried_out(Site(workspace=workspace, room=room, port_base=port_base), agent)
             safe = await self._kept(workspace, result)
             result = replace(result, warnings=(*result.warnings, *self._rescues))
-            await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
+            if safe or self._spec.role not in LOOKERS:  # who takes the run up rescues what could not be rescued here
+                await asyncio.to_thread(self._note, workspace, Stage.ENDED, result)
             return result
         except BaseException:
             safe = await self._rescued(workspace)

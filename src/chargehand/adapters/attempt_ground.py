@@ -98,6 +98,11 @@ class Ground:
         if self.is_cancelled:
             await running.stop(now=self.at_once)
 
+    async def attend(self, running: Running) -> None:
+        """Both `hold` and `tell`."""
+        await self.hold(running)
+        await self.tell(running)
+
     # -- words
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -36,7 +36,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptNote:
-    """`slot` is the workspace it works in, `ref` where it is sealed; `event` holds the result of one that has ended."""
+    """`slot` is the workspace it works in, `ref` where it is sealed; `event` holds the result of one that has ended.
+
+    `looks`: nothing is sealed, and the result is all there is of it.
+    """
 
     key: str
     run: str
@@ -45,18 +48,11 @@ class AttemptNote:
     slot: str
     stage: Stage
     event: str = ""
+    looks: bool = False
 
     def ended(self, finished: AttemptFinished) -> AttemptNote:
         """The note once the attempt has come to its end."""
-        return AttemptNote(
-            key=self.key,
-            run=self.run,
-            base=self.base,
-            ref=self.ref,
-            slot=self.slot,
-            stage=Stage.ENDED,
-            event=EVENTS.encode(finished),
-        )
+        return replace(self, stage=Stage.ENDED, event=EVENTS.encode(finished))
 
 
 def attempt_folder(key: str) -> str:
@@ -106,7 +102,10 @@ def read_note(run_folder: Path, key: str) -> AttemptNote | None:
 
 
 def result_of(note: AttemptNote) -> AttemptResult | None:
-    """The result that a note holds; None for an attempt that did not end by itself, or of which nothing was sealed."""
+    """The result that a note holds; None for an attempt that did not end by itself, or of which nothing was sealed.
+
+    Of one that only looked nothing ever is: its whole result is in the note.
+    """
     if note.stage is not Stage.ENDED:
         return None
     try:
@@ -116,7 +115,7 @@ def result_of(note: AttemptNote) -> AttemptResult | None:
     if not isinstance(finished, AttemptFinished) or finished.key != note.key:
         return None
     result = finished.result
-    is_whole = result.sealed is not None and result.sealed.base == note.base
+    is_whole = note.looks or (result.sealed is not None and result.sealed.base == note.base)
     return result if is_whole and ended_by_itself(result) else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,40 @@ from chargehand.adapters.attempt_ground import PATCH_BYTES, Ground, Ready, Site
 from chargehand.adapters.confined import Call
 from chargehand.adapters.folders import Room, write_below
 from chargehand.adapters.output import Redactor
-from chargehand.adapters.process import EndKind
+from chargehand.adapters.process import EndKind, Running
 from chargehand.adapters.secret_formats import without_secrets
 from chargehand.adapters.setup import SetupCall
 from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.outcome import LOOKERS
 from chargehand.ports import Agent, Launch, Places
 
-__all__ = ["Preparation"]
+__all__ = ["Preparation", "set_up"]
+
+
+async def set_up(ground: Ground, site: Site, log_name: str, attend: Callable[[Running], Awaitable[None]]) -> str:
+    """Run `setup` in a workspace, if there is one; what went wrong with it, or an empty string."""
+    spec, parts = ground.spec, ground.parts
+    if spec.setup is None:
+        return ""
+    log = ground.files / log_name
+    call = Call(
+        argv=(),
+        env=parts.environment.of_setup(spec, site.room, site.port_base),
+        workspace=site.workspace.path,
+        room=site.room,
+        stdout=log,
+        wall_s=parts.setup_wall_s,
+        marker=ground.marker,
+        attend=attend,
+        vault=ground.redactor.vault,
+    )
+    asked = SetupCall(spec=spec.setup, env=spec.env, workspace=site.workspace, call=call)
+    end = (await parts.setup.prepare(asked)).end
+    if end is None or (end.kind is EndKind.EXITED and end.code == 0):
+        return ""
+    await asyncio.to_thread(ground.redactor.file, log)
+    text = end.detail or f"It ended with {how(end)}."
+    return f"setup could not prepare the workspace. {text}\n{ground.end_of(log, 1_000)}".strip()
 
 
 class Preparation:
@@ -31,7 +59,7 @@ class Preparation:
     async def run(self, site: Site) -> Ready | str:
         """Set the workspace up and lay everything ready; a text says why there is nothing to start."""
         ground, room = self._ground, site.room
-        problem = await self._set_up(site)
+        problem = await set_up(ground, site, "setup.log", ground.tell)
         if problem:
             return problem
         for path, text in ground.spec.inputs:
@@ -47,6 +75,7 @@ class Preparation:
             brief=room.given / "brief.md",
             result=room.out / "result.json",
             previous=await self._previous(room),
+            diff=await self._diff(room),
             port_base=site.port_base,
         )
         places = await self._meter(places, room)
@@ -120,36 +149,17 @@ class Preparation:
             heard=None if ground.guarded is None else ground.guarded.heard,
         )
 
-    async def _set_up(self, site: Site) -> str:
-        """Run `setup`; what went wrong with it, or an empty string."""
-        ground, parts = self._ground, self._ground.parts
-        spec = ground.spec
-        if spec.setup is None:
-            return ""
-        log = ground.files / "setup.log"
-        call = Call(
-            argv=(),
-            env=parts.environment.of_setup(spec, site.room, site.port_base),
-            workspace=site.workspace.path,
-            room=site.room,
-            stdout=log,
-            wall_s=parts.setup_wall_s,
-            marker=ground.marker,
-            attend=ground.tell,
-            vault=ground.redactor.vault,
-        )
-        asked = SetupCall(spec=spec.setup, env=spec.env, workspace=site.workspace, call=call)
-        end = (await parts.setup.prepare(asked)).end
-        if end is None or (end.kind is EndKind.EXITED and end.code == 0):
-            return ""
-        await asyncio.to_thread(ground.redactor.file, log)
-        text = end.detail or f"It ended with {how(end)}."
-        return f"setup could not prepare the workspace. {text}\n{ground.end_of(log, 1_000)}".strip()
-
     async def _previous(self, room: Room) -> Path | None:
         if self._ground.spec.previous is None:
             return None
         return await self._patch(*self._ground.spec.previous, room.given / "previous.patch")
+
+    async def _diff(self, room: Room) -> Path | None:
+        """What is under review, for those who only look."""
+        spec = self._ground.spec
+        if spec.role not in LOOKERS:
+            return None
+        return await self._patch(spec.since or spec.base, spec.commit or spec.base, room.given / "change.patch")
 
     async def _patch(self, base: str, commit: str, target: Path) -> Path:
         await self._ground.parts.workspaces.patch(base, commit, target, PATCH_BYTES)

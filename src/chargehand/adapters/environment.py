@@ -18,6 +18,7 @@ from chargehand.adapters.folders import Room
 from chargehand.adapters.sandbox import home_variables
 from chargehand.adapters.text import secret_values
 from chargehand.domain.errors import AdapterError
+from chargehand.domain.outcome import LOOKERS
 from chargehand.domain.plan import EnvSpec
 from chargehand.domain.secrecy import Vault
 from chargehand.ports import AttemptSpec, GateJob, Places
@@ -85,11 +86,20 @@ class Environment:
         }
         if places.previous is not None:
             facts["PREVIOUS"] = str(places.previous)
+        if places.diff is not None:
+            facts["DIFF"] = str(places.diff)
+        if spec.role in LOOKERS and spec.tree:
+            facts["TREE"] = spec.tree
         return self._build(spec.env, places.home, places.tmp, facts, extra)
 
     def of_setup(self, spec: AttemptSpec, room: Room, port_base: int) -> dict[str, str]:
-        """What `setup` finds before an attempt; a commit stands for its tree."""
-        facts = _check_facts(spec.base, spec.base, room, port_base, room.out / "setup.xml")
+        """What `setup` finds before an attempt; where no tree is named, a commit stands for it."""
+        facts = _check_facts(spec.tree or spec.base, spec.base, room, port_base, room.out / "setup.xml")
+        return self._build(spec.env, room.home, room.tmp, facts, {})
+
+    def of_probe(self, spec: AttemptSpec, room: Room, port_base: int) -> dict[str, str]:
+        """What an evidence command finds."""
+        facts = _check_facts(spec.tree or spec.base, spec.base, room, port_base, room.out / "junit.xml")
         return self._build(spec.env, room.home, room.tmp, facts, {})
 
     def of_gate_setup(self, job: GateJob, room: Room, port_base: int) -> dict[str, str]:

@@ -63,6 +63,8 @@ async def take_over(
 async def _sealed(parts: FleetParts, note: AttemptNote) -> AttemptResult | None:
     """The result of an attempt that ended unseen, if the repository has what it speaks of."""
     result = result_of(note)
+    if note.looks:
+        return result
     if result is None or result.sealed is None:
         return None
     try:
@@ -116,7 +118,9 @@ def _of_attempt(key: str, note: AttemptNote | None, left: Sequence[_Left], *, ju
     name = f"Task {task}, attempt {rest.partition('/')[0]}"
     problems = [found.problem for found in left if found.problem]
     refs = " and ".join(found.ref for found in left if found.ref)
-    if judged:
+    if judged and note is not None and note.looks:
+        text = "had ended, and its answer is there: it counts, and is not asked for again."
+    elif judged:
         text = "had ended and was sealed, but not judged: it is judged now, and not run again."
     elif refs:
         text = f"was cut short: what it had done is kept in {refs}, and it is done again."
@@ -128,6 +132,8 @@ def _of_attempt(key: str, note: AttemptNote | None, left: Sequence[_Left], *, ju
         text = "was being prepared and had no agent yet: it is started again."
     elif left:
         text = "was cut short before it had changed anything: it is done again."
+    elif note.stage is Stage.ENDED and note.looks:
+        text = "had ended without an answer that counts: it is done again."
     elif note.stage is Stage.ENDED:
         text = f"had ended, but its result does not count (see {note.ref}): it is done again."
     else:
