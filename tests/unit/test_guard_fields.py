@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -149,6 +150,29 @@ CALLS: list[tuple[str, Any, str, str]] = [
 def test_what_the_answer_is(tool: str, given: Any, free: str, held: str) -> None:
     """I8, I9: whatever a field is called, what it reaches decides; what is contradictory is denied."""
     assert (told(tool, given, sandboxed=False), told(tool, given, sandboxed=True)) == (free, held)
+
+
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("apply_patch", {"input": "\n" * 200_000}),
+        ("apply_patch", {"input": "*** \n" * 100_000}),
+        ("apply_patch", {"input": "*** Add File: a" + " " * 200_000 + "b\n"}),
+        ("apply_patch", {"input": "*** Add" + " " * 200_000}),
+        ("Write", {"file_path": "a", "content": "x" * 2_000_000}),
+        ("Read", {"file_path": "*?" * 4_000 + "id_rsa"}),
+        ("read_many_files", {"paths": [f"a{n}" for n in range(200)]}),
+        ("Bash", {"command": "cat " + "/".join(["*?"] * 1_500)}),
+        ("Bash", {"command": "python3 -c '" + "os.environ|" * 700 + "1'"}),
+        ("Bash", {"command": "node -e '" + "{env" * 1_500 + "'"}),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_long_calls_are_answered_soon(tool: str, given: Any) -> None:
+    """Whoever judges tool calls also drives everything else: no call may hold it up."""
+    started = time.perf_counter()
+    told(tool, given, sandboxed=False)
+    assert time.perf_counter() - started < 5
 
 
 def test_two_names_for_one_call_are_denied() -> None:

@@ -109,6 +109,8 @@ _KINDS = {
 }
 _MANY = frozenset({"read_many_files"})
 _MOST_PATHS = 200
+_MOST_TOGETHER = 20
+"""A pattern may count from a folder in another field, as in tools that search; lists of files are longer."""
 
 
 def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
@@ -224,7 +226,8 @@ def _rule_read(call: ToolCall, place: Place) -> Ruling | Question:
 def _is_secret(path: str, call: ToolCall, place: Place) -> bool:
     """Whether something with secrets is read that neither the workspace nor its sandbox makes the agent's own."""
     spots = [(path, place.cwd)]
-    spots += [(path, place.full(folder, place.cwd)) for folder in call.paths if folder != path]
+    if len(call.paths) <= _MOST_TOGETHER:
+        spots += [(path, place.full(folder, place.cwd)) for folder in call.paths if folder != path]
     for name, cwd in spots:
         spot = place.spot(name, (cwd,))
         own = spot in {Spot.INSIDE, Spot.GIT} or (spot is Spot.ROOT and not place.holds_home(name, cwd))

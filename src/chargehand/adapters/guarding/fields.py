@@ -32,9 +32,8 @@ _NOT_PATHS = re.compile(
 )
 _URLS = names("url urls uri uris link links href endpoint address")
 _URL = re.compile(r"https?://[^\s\"'<>)\]]+", re.IGNORECASE)
-_HEADER = re.compile(
-    r"^\s*\*\*\*(?!\s*(?:begin\s*patch|end\s*patch|end\s*of\s*file)\s*$)(.*)$", re.MULTILINE | re.IGNORECASE
-)
+_HEADER = re.compile(r"^[^\S\n]*\*\*\*(.*)$", re.MULTILINE)
+_FRAME = re.compile(r"\s*(?:begin\s*patch|end\s*patch|end\s*of\s*file)\s*", re.IGNORECASE)
 _SHELLS = names("sh bash zsh dash ksh ash fish pwsh powershell cmd cmd.exe true false")
 
 
@@ -105,7 +104,7 @@ def patches(fields: Mapping[str, Any]) -> str:
 
 def patch_problem(text: str) -> str:
     """What is wrong with the headers of a patch, or an empty string."""
-    headers = _HEADER.findall(text)
+    headers = [header for header in _HEADER.findall(text) if not _FRAME.fullmatch(header)]
     written, deleted = patched(text)
     return "" if len(headers) == len(written) + len(deleted) else "It has headers that nobody can read here."
 

@@ -307,13 +307,14 @@ def _apply_patch(call: Call, look: Look) -> None:
 
 
 _PATCHED = re.compile(
-    r"^\s*\*\*\*\s*(add\s*file|update\s*file|delete\s*file|move\s*to)\s*:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE
+    r"^[^\S\n]*\*\*\*[^\S\n]*(add[^\S\n]*file|update[^\S\n]*file|delete[^\S\n]*file|move[^\S\n]*to)[^\S\n]*:(.*)$",
+    re.MULTILINE | re.IGNORECASE,
 )
 
 
 def patched(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The paths that a patch in the form of Codex writes, and those it deletes; spaces and case are taken loosely."""
-    found = [(verb.lower().startswith("delete"), path) for verb, path in _PATCHED.findall(text)]
+    found = [(verb.lower().startswith("delete"), path.strip()) for verb, path in _PATCHED.findall(text)]
     return tuple(path for gone, path in found if not gone), tuple(path for gone, path in found if gone)
 
 
