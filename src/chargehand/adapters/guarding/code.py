@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from chargehand.adapters.guarding.known import is_standard_folder
@@ -278,6 +279,9 @@ _CODE_OPTIONS = (
 )
 
 
+_LIKE_A_SHELL = re.compile(r"(?:^|[;|&(\[{!^\n])\s*((?:rm|sudo|dd|git|curl|wget|sh|bash|mv|shred)\s[^;|&\n\]})'\"`]*)")
+
+
 def _foreign(call: Call, look: Look) -> None:
     """A language that nobody reads here: its code is a question, a file of the workspace is simply run."""
     words = list(call.args)
@@ -287,6 +291,10 @@ def _foreign(call: Call, look: Look) -> None:
     for text in texts:
         look_into(text, call, look)
         look.report("hidden_code", call, why="It runs code in a language that is not read here.")
+        guess = call.scope.copy()
+        guess.strangers = False
+        for command in _LIKE_A_SHELL.findall(text)[:8]:
+            look.shell(command, replace(call, scope=guess))
     rest = [word for word in words if not word.startswith("-")]
     if not texts and not rest:
         look.runs(call.feed, call, lambda text: look_into(text, call, look))

@@ -31,7 +31,7 @@ _MACHINE = names(
     "date cal ncal uptime hostname uname arch nproc free vmstat iostat lscpu lsblk lsusb lspci lsof lsmod id "
     "whoami who w groups users logname tty stty tput clear reset sleep usleep getconf locale getent ps top htop "
     "pgrep pstree pidof jobs ipcs history ss netstat ip ifconfig ulimit umask sw_vers system_profiler dmesg bc "
-    "factor expr true false tsc time times uuidgen pwgen figlet cowsay lolcat ldd nm objdump readelf size strip "
+    "factor expr true false tsc time times uuidgen ssh-keygen pwgen figlet cowsay lolcat ldd nm objdump readelf size strip "
     "objcopy addr2line c++filt ranlib pldd"
 )
 _BUILDS = names(

@@ -106,7 +106,7 @@ def _strangers(name: str, call: Call, look: Look) -> None:
     """A program nobody knows is a question, and what its words would start is followed in any case."""
     known = name in _table() or is_known(name)
     if name in STARTERS:
-        told = _started(call, look, everything=True) or call.args in _ASKING
+        told = _started(call, look, everything=True) or all(word.startswith("-") for word in call.args)
     elif name in RUNNERS and RUNS.intersection(call.args):
         verb = {word for word in call.args if word.startswith("-")}
         verb.update([word for word in call.args if not word.startswith("-")][:1])
@@ -137,14 +137,17 @@ def _started(call: Call, look: Look, *, everything: bool) -> bool:
     guess.strangers = False
     inner = replace(call, scope=guess)
     found = False
-    for at, word in enumerate(call.args[:_MOST_WORDS]):
+    for at, word in enumerate(call.args[: _MOST_WORDS if everything else 10 * _MOST_WORDS]):
         head = _canonical(word)
+        value = re.match(r"--?[\w-]+?(?:=|(?<=^-[A-Za-z]))(\S.*\s.*)", word, re.DOTALL)
+        if value is not None and _canonical(value[1].split()[0]) in _PLAIN:
+            look.shell(value[1], inner)
         if " " in word.strip() and not word.startswith("-"):
             first = _canonical(word.split()[0])
             if _is_known(first) if everything else first in _PLAIN:
                 look.shell(word, inner)
                 found = True
-        elif _is_known(head) if everything else (head in _PLAIN and at + 1 < len(call.args)):
+        elif _is_known(head) if everything else (head in _PLAIN and (at + 1 < len(call.args) or call.feed is not None)):
             look.again(call.args[at:], inner)
             found = found or head not in RUNS | BUILTINS.keys()
         elif everything and _FILE.search(word) and look.spot(word, call) in {Spot.INSIDE, Spot.PRIVATE}:

@@ -50,7 +50,7 @@ class Shell:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self._words = Words(self._substituted, self._secret, self._process, self._strange, self._evaluate)
+        self._words = Words(self._substituted, self._secret, self._process, self._strange, self._evaluate, self._assign)
         self._exact = ""
         self._tests = 0
         look.follow = self
@@ -312,6 +312,9 @@ class Shell:
         for text in values:
             look_at_variable(name, text, call, self._look)
 
+    def _assign(self, name: str, values: tuple[str, ...], scope: Scope) -> None:
+        self._set(name, values, Call(argv=(name,), exact=self._exact or name, scope=scope))
+
     def _evaluate(self, text: str, scope: Scope, prompt: bool) -> None:
         call = Call(argv=("((",), exact=self._exact or text, scope=scope)
         (look_at_prompt if prompt else arithmetic)(text, call, self._look)
@@ -331,6 +334,8 @@ class Shell:
         for child in prefix:
             name, values = self._assignment(child, scope)
             shell.variables[name] = values
+        if prefix and any(child.start_byte == prefix[-1].end_byte for child in node.named_children):
+            self._look.report("unparseable", exact, why="The grammar sees two words where a shell sees one.")
         held = Call(argv=("",), exact=exact, scope=scope, feed=feed)
         words: list[Node] = []
         target = ""

@@ -49,7 +49,8 @@ class Words:
     """Expands words. `run` follows a substituted command and tells what it prints.
 
     `secret` is told of variables that look like secrets, `feed` gives a process substitution its path, `strange` is
-    told of words in which a shell sees more than the grammar, `evaluate` of arithmetic, and of what is expanded again.
+    told of words in which a shell sees more than the grammar, `evaluate` of arithmetic, and of what is expanded again;
+    `assign` sets a variable.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class Words:
         feed: Callable[[Node, Scope], str],
         strange: Callable[[str], None],
         evaluate: Callable[[str, Scope, bool], None],
+        assign: Callable[[str, tuple[str, ...], Scope], None],
     ) -> None:
         self._run = run
         self._secret = secret
         self._feed = feed
         self._strange = strange
         self._evaluate = evaluate
+        self._assign = assign
 
     def command(self, nodes: Iterable[Node], scope: Scope) -> list[list[str]]:
         """Every list of words that the nodes of a command may become."""
@@ -209,7 +212,7 @@ class Words:
         else:
             found = some([*(value for value in held if value or ":" not in operator[0]), *default])
         if operator[0].endswith("="):
-            scope.assign(name, found)
+            self._assign(name, found, scope)
         return found
 
     def _indirect(self, names: tuple[str, ...], scope: Scope) -> tuple[str, ...]:

@@ -207,6 +207,8 @@ def _script(call: Call, look: Look) -> None:
     options = read_options(call.args, short="cEIOBTmo", long=("--command",))
     for text in options.values("-c", "--command"):
         look.shell(text, call)
+    if "--" in call.args:
+        look.again(call.args[call.args.index("--") + 1 :], call)
 
 
 def _hyperfine(call: Call, look: Look) -> None:
