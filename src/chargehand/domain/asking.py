@@ -17,6 +17,7 @@ from chargehand.domain.events import (
     GatesPassed,
     LandFinished,
     RequeueWhy,
+    ReviewPassed,
     TaskEnded,
     TaskRequeued,
     WarningRaised,
@@ -24,6 +25,7 @@ from chargehand.domain.events import (
 from chargehand.domain.evidence import signature
 from chargehand.domain.outcome import Landed
 from chargehand.domain.plan import GatePoint
+from chargehand.domain.review import Parked, Ruling
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, DecisionKind, Failure, Questioned, Reason, StopReason, TaskStatus
 
@@ -64,7 +66,7 @@ UNLISTED = {"fail": "the task is failed, and the run goes on with the others"}
 
 _STOPS = {DecisionKind.KICKBACK: StopReason.KICKBACK, DecisionKind.BRANCH_MOVED: StopReason.BRANCH_MOVED}
 
-_STANDING = frozenset({Reason.LINE_FAULT, Reason.BRANCH_MOVED})
+_STANDING = frozenset({Reason.LINE_FAULT, Reason.BRANCH_MOVED, Reason.REVIEW_VOID})
 """Questions about the world, not about the change: `retry` tries the world again and keeps the change."""
 
 
@@ -190,6 +192,8 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str =
             return (TaskRequeued(task=record.id, why=RequeueWhy.LOST),)
         case "approve" if starts:
             return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
+        case "approve" if decision.kind is DecisionKind.REVIEW:
+            return (_let_pass(record),)
         case "approve":
             return (_take_on(record),)
         case "retry" if decision.reason in _STANDING:
@@ -242,6 +246,22 @@ def _take_on(record: TaskRecord) -> Event:
     if record.candidate is None:
         return AttemptAccepted(task=record.id, attempt=record.attempts)
     return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK)
+
+
+def _let_pass(record: TaskRecord) -> Event:
+    """A person takes the change as it is: what was open is told in the report as their ruling."""
+    sealed, reviews = record.sealed, record.reviews
+    assert sealed is not None
+    parked = [Parked(stage=reviews.stage, finding=finding, ruling=Ruling.HUMAN) for finding in reviews.open]
+    return ReviewPassed(
+        task=record.id,
+        attempt=record.attempts,
+        stage=reviews.stage,
+        tree=sealed.tree,
+        commit=sealed.commit,
+        parked=tuple(parked),
+        done=True,
+    )
 
 
 def _lesson(decision: Decision) -> Failure:

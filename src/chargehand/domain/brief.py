@@ -14,7 +14,7 @@ from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Command, Task, TaskType, Weight
 from chargehand.domain.state import RunState, TaskRecord
 
-__all__ = ["Brief", "compose"]
+__all__ = ["Brief", "Section", "compose", "fit", "listed", "task_text"]
 
 _CHARS_PER_TOKEN = 4
 _LEAST_CHARS = 200
@@ -60,10 +60,12 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
+class Section:
+    """A part of a brief. The highest `rank` is shortened first, 0 never; `data` is fenced: it is no instruction."""
+
     title: str
     body: str
-    rank: int  # the highest rank is shortened first
+    rank: int
     data: bool = True
 
 
@@ -71,34 +73,35 @@ def compose(state: RunState, effect: StartAttempt) -> Brief:
     """The brief of the attempt that `effect` starts."""
     record = state.tasks[effect.task]
     sections = [s for s in _sections(state, record, effect) if s.body.strip()]
-    return _fit(record.task, sections, state.options.caps.brief_tokens)
+    return fit(f"Task {record.id}", sections, state.options.caps.brief_tokens)
 
 
-def _sections(state: RunState, record: TaskRecord, effect: StartAttempt) -> Iterable[_Section]:
+def _sections(state: RunState, record: TaskRecord, effect: StartAttempt) -> Iterable[Section]:
     task = record.task
     light = (state.weight or task.weight) is Weight.LIGHT
-    yield _Section(title="Your role", body=f"{_ROLES[effect.role]}\n\n{_LIMITS}", rank=0, data=False)
-    yield _Section(title="Task", body=_task_text(task), rank=1)
-    yield _Section(title="Files", body=_files_text(task, state.plan.allowlist), rank=1)
-    yield _Section(title="What failed before", body=_failure_text(record), rank=2)
-    yield _Section(title="Context you asked for", body=_context_text(record), rank=5)
+    yield Section(title="Your role", body=f"{_ROLES[effect.role]}\n\n{_LIMITS}", rank=0, data=False)
+    yield Section(title="Task", body=task_text(task), rank=1)
+    yield Section(title="Files", body=_files_text(task, state.plan.allowlist), rank=1)
+    yield Section(title="What failed before", body=_failure_text(record), rank=2)
+    yield Section(title="Context you asked for", body=_context_text(record), rank=5)
     if not light:
-        yield _Section(title="Agreed approach", body=task.approach, rank=3)
-        yield _Section(title="What it builds on", body=_dependencies_text(state, task), rank=4)
-        yield _Section(title="Known risks", body=_risks_text(state), rank=6)
-        yield _Section(title="Conventions", body=_conventions_text(state), rank=6, data=False)
+        yield Section(title="Agreed approach", body=task.approach, rank=3)
+        yield Section(title="What it builds on", body=_dependencies_text(state, task), rank=4)
+        yield Section(title="Known risks", body=_risks_text(state), rank=6)
+        yield Section(title="Conventions", body=_conventions_text(state), rank=6, data=False)
         if task.type is TaskType.TDD:
-            yield _Section(title="Tests first", body=_TDD, rank=1, data=False)
-    yield _Section(title="Report", body=_REPORT, rank=0, data=False)
+            yield Section(title="Tests first", body=_TDD, rank=1, data=False)
+    yield Section(title="Report", body=_REPORT, rank=0, data=False)
 
 
-def _task_text(task: Task) -> str:
+def task_text(task: Task) -> str:
+    """What a task asks for: title, description, acceptance, verify commands, interfaces, mandates."""
     parts = [f"{task.id}: {task.title}", task.description]
-    parts += _list("Done when", task.acceptance)
-    parts += _list("Verified by the runtime with", [_show(command) for command in task.verify])
-    parts += _list("Interfaces you can rely on", task.interfaces.consumes)
-    parts += _list("Interfaces you must provide", task.interfaces.produces)
-    parts += _list("Mandates", task.mandates)
+    parts += listed("Done when", task.acceptance)
+    parts += listed("Verified by the runtime with", [_show(command) for command in task.verify])
+    parts += listed("Interfaces you can rely on", task.interfaces.consumes)
+    parts += listed("Interfaces you must provide", task.interfaces.produces)
+    parts += listed("Mandates", task.mandates)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -106,7 +109,8 @@ def _show(command: Command) -> str:
     return f"`{command.text}`"
 
 
-def _list(title: str, items: Iterable[str]) -> list[str]:
+def listed(title: str, items: Iterable[str]) -> list[str]:
+    """A list under a title, as one text; none where there is nothing."""
     lines = [f"- {item}" for item in items]
     return ["\n".join((f"{title}:", *lines))] if lines else []
 
@@ -114,11 +118,11 @@ def _list(title: str, items: Iterable[str]) -> list[str]:
 def _files_text(task: Task, allowlist: tuple[str, ...]) -> str:
     if task.files is None:
         return "No files are declared: change what the task needs, and nothing else."
-    parts = _list("Create", task.files.create)
-    parts += _list("Modify", task.files.modify)
-    parts += _list("Tests", task.files.test)
-    parts += _list("Read", task.files.read)
-    parts += _list("Also allowed", allowlist)
+    parts = listed("Create", task.files.create)
+    parts += listed("Modify", task.files.modify)
+    parts += listed("Tests", task.files.test)
+    parts += listed("Read", task.files.read)
+    parts += listed("Also allowed", allowlist)
     return "\n".join(parts)
 
 
@@ -169,10 +173,10 @@ def _conventions_text(state: RunState) -> str:
 # -- fitting --------------------------------------------------------------------------------------
 
 
-def _fit(task: Task, sections: list[_Section], cap: int) -> Brief:
-    """Shorten the least important sections first, until the brief fits; role and report are never cut."""
+def fit(title: str, sections: list[Section], cap: int) -> Brief:
+    """Shorten the least important sections first, until the brief fits `cap` tokens; those of rank 0 are never cut."""
     shortened: dict[str, str] = {}
-    text = _render(task, sections, shortened)
+    text = _render(title, sections, shortened)
     for section in sorted((s for s in sections if s.rank), key=lambda s: -s.rank):
         over = len(text) - cap * _CHARS_PER_TOKEN
         if over <= 0:
@@ -180,12 +184,12 @@ def _fit(task: Task, sections: list[_Section], cap: int) -> Brief:
         keep = max(_LEAST_CHARS, len(section.body) - over - len(_CUT) - len(section.title) - 40)
         if keep < len(section.body):
             shortened[section.title] = section.body[:keep] + _CUT
-            text = _render(task, sections, shortened)
+            text = _render(title, sections, shortened)
     return Brief(text=text, tokens=len(text) // _CHARS_PER_TOKEN, cut=tuple(shortened))
 
 
-def _render(task: Task, sections: list[_Section], shortened: dict[str, str]) -> str:
-    lines = [f"# Task {task.id}", ""]
+def _render(title: str, sections: list[Section], shortened: dict[str, str]) -> str:
+    lines = [f"# {title}", ""]
     if shortened:
         lines += [f"Cut to fit the size limit: {', '.join(shortened)}.", ""]
     for section in sections:

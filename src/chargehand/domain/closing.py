@@ -13,11 +13,15 @@ from chargehand.domain.events import (
     GateMadeRequired,
     RunFinished,
     TaskAdded,
+    WarningRaised,
     WaveEnded,
 )
 from chargehand.domain.gating import GateVerdict, due_checks, gate_failure, judge_gates
-from chargehand.domain.outcome import GateResult
+from chargehand.domain.holistic import close_holistic
+from chargehand.domain.outcome import GateResult, Role
 from chargehand.domain.plan import GatePoint, Task
+from chargehand.domain.restoring import respond, restored
+from chargehand.domain.reviewing import start_over
 from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
@@ -36,6 +40,7 @@ _STOP_REASONS = {
     StopReason.HUMAN: Reason.RUN_STOPPED,
     StopReason.CANARY: Reason.RUN_STOPPED,
     StopReason.BRANCH_MOVED: Reason.BRANCH_MOVED,
+    StopReason.LINE_FAULT: Reason.RUN_STOPPED,
 }
 
 
@@ -48,7 +53,7 @@ _WAVE = {
 # -- waves ----------------------------------------------------------------------------------------
 
 
-def close_wave(state: RunState) -> Events:
+def close_wave(state: RunState, now: float) -> Events:
     """With `barrier: wave`: gates and interfaces of a wave whose tasks are all terminal, fixes, or a question."""
     wave = state.wave
     if wave is None or state.stopped or state.inflight or state.decisions or state.wave_open.get(wave, 1):
@@ -60,6 +65,8 @@ def close_wave(state: RunState) -> Events:
     verdict = _verdict(state, GatePoint.WAVE)
     if verdict.green:
         return tuple(GateMadeRequired(gate=gate) for gate in verdict.green)
+    if (events := _restore(state, verdict, now)) is not None:
+        return events
     problems = interface_mismatches(state, wave)
     if verdict.is_green and not problems:
         return (WaveEnded(wave=wave),)
@@ -120,8 +127,8 @@ def close_cancelled(state: RunState) -> Events:
     return (RunFinished(verdict=RunVerdict.CANCELLED, detail=text),)
 
 
-def close_run(state: RunState) -> Events:
-    """All tasks are terminal: run gates on the final tree, at most some fix tasks, then the verdict."""
+def close_run(state: RunState, now: float) -> Events:
+    """All tasks are terminal: run gates on the final tree, fixes, a look at the whole run, then the verdict."""
     if state.open_tasks or state.inflight or state.decisions:
         return ()
     if state.stopped is not None:
@@ -131,8 +138,12 @@ def close_run(state: RunState) -> Events:
     verdict = _verdict(state, GatePoint.RUN)
     if verdict.green:
         return tuple(GateMadeRequired(gate=gate) for gate in verdict.green)
+    if (events := _restore(state, verdict, now)) is not None:
+        return events
     lost = [r.id for r in state.tasks.values() if r.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED}]
     red = _red_at_the_end(state, verdict)
+    if not red and (events := close_holistic(state, now, complete=not lost)) is not None:
+        return events
     if not red and not lost:
         return (RunFinished(verdict=RunVerdict.FINISHED),)
     if not lost and any(result in verdict.red for result in red) and _may_fix(state, GatePoint.RUN, _RUN_WAVE):
@@ -153,15 +164,30 @@ def _red_at_the_end(state: RunState, verdict: GateVerdict) -> list[GateResult]:
     return [r for r in results if r.gate not in state.plan.allow_red]
 
 
+def _restore(state: RunState, verdict: GateVerdict, now: float) -> Events | None:
+    """What is done about a gate of the run that could not judge; None when nothing is left to do."""
+    if not verdict.faults:
+        return None
+    outcome, look = state.whole.unjudged, state.whole.look
+    if outcome is not None and look is not None and look.role is Role.FITTER:
+        if void := start_over(state, "", look, outcome.result, now):
+            return void
+        events, why = restored(state, "", outcome, look.gate)
+        told = any(warning.text == why for warning in state.warnings)
+        return events or (None if told else (WarningRaised(code="line_fault", text=why),))
+    return respond(state, None, verdict.faults[0], now)
+
+
 # -- shared ---------------------------------------------------------------------------------------
 
 
 def _run_gates(state: RunState, point: GatePoint) -> EffectIntended:
     assert state.head is not None
     attempt = state.rounds[point]
+    again = sum(fit.raised + fit.rerun + len(fit.fits) for fit in state.fits.values())
     return EffectIntended(
         effect=RunGates(
-            key=f"{point}-{state.wave or 0}/{attempt}/gates",
+            key=f"{point}-{state.wave or 0}/{attempt}/gates" + (f"-{again + 1}" if again else ""),
             task="",
             attempt=attempt,
             point=point,

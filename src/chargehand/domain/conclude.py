@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from chargehand.domain.advancing import is_premature
 from chargehand.domain.asking import ask, ask_again, end, escalate
-from chargehand.domain.circuits import chain
+from chargehand.domain.circuits import agent_for, chain
+from chargehand.domain.effects import RunFix, StartAttempt
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
     CircuitOpened,
+    DispatchStopped,
+    EffectIntended,
     Event,
+    FixFinished,
     GateMadeRequired,
     GatesFinished,
     GatesPassed,
@@ -22,12 +27,24 @@ from chargehand.domain.events import (
     WarningRaised,
 )
 from chargehand.domain.evidence import UNGATED, crash_of, find_failure, signature, stray_changes
-from chargehand.domain.gating import due_checks, gate_failure, judge_gates, tree_to_judge, verifies
+from chargehand.domain.gating import (
+    FINDINGS,
+    GateVerdict,
+    due_checks,
+    gate_failure,
+    judge_gates,
+    tree_to_judge,
+    verifies,
+)
+from chargehand.domain.ids import effect_key
+from chargehand.domain.line import RestorationOutcome
 from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import (
+    REVIEWERS,
     AttemptResult,
     BlockerKind,
     Candidate,
+    ChangeKind,
     ConcernKind,
     Conflict,
     ExitKind,
@@ -39,13 +56,19 @@ from chargehand.domain.outcome import (
     ReportStatus,
     Role,
 )
+from chargehand.domain.plan import GatePoint
+from chargehand.domain.restoring import first_fault, respond, restored
+from chargehand.domain.reviewing import conclude_review, is_reviewed, start_over
+from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import DecisionKind, Failure, Reason, TaskStatus
+from chargehand.domain.words import DecisionKind, Failure, Reason, StopReason, TaskStatus
 
 __all__ = ["conclude"]
 
 Events = tuple[Event, ...]
 
+_FAULT_EFFECTS = {"retry": "retry: the gates run again; what the attempt left is kept"}
+_MENDABLE = frozenset({ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.MODE})
 _KICKBACK_CHOICES = {KickbackSignal.SCOPE_CREEP: ("full",), KickbackSignal.MISSING_CONTEXT: ("retry",)}
 
 
@@ -55,16 +78,56 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
     match outcome:
         case None:
             return ()
+        case AttemptFinished() if record.look is not None and record.look.key == outcome.key:
+            return _look(state, record, record.look, outcome, now)
         case AttemptFinished(result=result):
             return _attempt(state, record, result, now)
         case GatesFinished():
-            return _gates(state, record, outcome)
+            return _gates(state, record, outcome, now)
+        case FixFinished():
+            return (AttemptAccepted(task=record.id, attempt=record.attempts),)
         case MergeFinished(result=result):
             return _merge(state, record, result)
         case LandFinished(result=result):
             return _land(state, record, result)
         case _:  # pragma: no cover
             assert_never(outcome)
+
+
+# -- those who only look --------------------------------------------------------------------------
+
+
+def _look(state: RunState, record: TaskRecord, look: StartAttempt, outcome: AttemptFinished, now: float) -> Events:
+    if look.role in REVIEWERS:
+        return conclude_review(state, record, outcome, now)
+    if void := start_over(state, record.id, look, outcome.result, now):
+        return void
+    if look.role is Role.FITTER:
+        return _fitted(state, record, look, outcome)
+    return _researched(state, record, outcome)
+
+
+def _fitted(state: RunState, record: TaskRecord, look: StartAttempt, outcome: AttemptFinished) -> Events:
+    """The gate runs as the fitter says, which is the retry; else a person is asked, or the line stops (SPEC 5)."""
+    events, why = restored(state, record.id, outcome, look.gate)
+    if events:
+        return events
+    fault = first_fault(record.aside) if isinstance(record.aside, GatesFinished) else None
+    text = f"Gate {look.gate} could not judge ({fault.fault if fault else 'fault'}). {why}"
+    restoration = outcome.result.restoration
+    if restoration is not None and restoration.outcome is RestorationOutcome.RED:
+        ended = end(record, TaskStatus.FAILED, Reason.LINE_FAULT, text)
+        return (ended, DispatchStopped(reason=StopReason.LINE_FAULT, detail=text, tasks=(record.id,)))
+    return escalate(state, record, Reason.LINE_FAULT, text, effects=_FAULT_EFFECTS)
+
+
+def _researched(state: RunState, record: TaskRecord, outcome: AttemptFinished) -> Events:
+    """What was found goes with the question about the plan that was returned."""
+    returned = record.aside.result.report if isinstance(record.aside, AttemptFinished) else None
+    assert returned is not None
+    report = outcome.result.report
+    found = report.summary if report is not None and report.summary else "nothing that could be used"
+    return _ask_about_plan(state, record, returned, f" Research found: {found}")
 
 
 # -- attempts -------------------------------------------------------------------------------------
@@ -86,7 +149,7 @@ def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: flo
     if kind in {ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN}:
         return _wait(state, record, result, now)
     if result.report is not None:
-        return _reported(state, record, result, result.report)
+        return _reported(state, record, result, result.report, now)
     match kind:
         case ExitKind.ENV_MISSING:
             return escalate(state, record, Reason.ENV_MISSING, f"The agent could not be run: {detail}")
@@ -116,7 +179,7 @@ def _config_changed(state: RunState, record: TaskRecord, names: tuple[str, ...])
     return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop")
 
 
-def _reported(state: RunState, record: TaskRecord, result: AttemptResult, report: Report) -> Events:
+def _reported(state: RunState, record: TaskRecord, result: AttemptResult, report: Report, now: float) -> Events:
     match report.status:
         case ReportStatus.DONE | ReportStatus.DONE_WITH_CONCERNS:
             return _judge(state, record, result)
@@ -125,7 +188,7 @@ def _reported(state: RunState, record: TaskRecord, result: AttemptResult, report
         case ReportStatus.BLOCKED:
             return _blocked(state, record, report)
         case ReportStatus.KICKBACK:
-            return _kickback(state, record, report)
+            return _kickback(state, record, report, now)
         case ReportStatus.FAILED:
             text = f"The agent reports failure: {report.summary or 'no reason given'}"
             failure = Failure(reason=Reason.AGENT_FAILED, summary=text, signature=signature("failed", report.summary))
@@ -141,12 +204,13 @@ def _judge(state: RunState, record: TaskRecord, result: AttemptResult) -> Events
         assert before is not None  # a tree is remembered together with what was wrong with it
         text = f"Two attempts left the identical tree. {before.summary}"
         return escalate(state, record, before.reason, text, failure=before)
-    failure = find_failure(record.task, state.plan, result, reviewed=False)
+    reviewed = is_reviewed(state, record)
+    failure = find_failure(record.task, state.plan, result, reviewed=reviewed)
     if failure is not None:
         return _failed(state, record, failure)
     sealed = result.sealed
     assert sealed is not None
-    stray = stray_changes(record.task, state.plan, sealed)
+    stray = () if reviewed else stray_changes(record.task, state.plan, sealed)
     if stray:
         paths = ", ".join(change.path for change in stray)
         text = f"A reviewer would have to judge changes outside the declared files: {paths}."
@@ -237,34 +301,101 @@ def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
     return (end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
 
 
-def _kickback(state: RunState, record: TaskRecord, report: Report) -> Events:
+def _kickback(state: RunState, record: TaskRecord, report: Report, now: float) -> Events:
+    """A plan that wants research is looked into once, before anybody is asked; nothing starts meanwhile (SPEC 3.8)."""
+    kickback = report.kickback
+    wants = kickback is not None and kickback.signal is KickbackSignal.NEEDS_RESEARCH
+    if wants and record.tries.researches < state.options.policy.researches and not used_up(state, record):
+        agent = agent_for(state, record, now)
+        if agent is None or obstacle_to_looking(state, agent):
+            return ()
+        return (_research(state, record, agent),)
+    return _ask_about_plan(state, record, report)
+
+
+def _research(state: RunState, record: TaskRecord, agent: str) -> EffectIntended:
+    assert state.head is not None
+    attempt = record.attempts + 1
+    launch = attempt + record.lost
+    return EffectIntended(
+        effect=StartAttempt(
+            key=effect_key(record.id, attempt, f"attempt-{launch}" if record.lost else "attempt"),
+            task=record.id,
+            attempt=attempt,
+            role=Role.RESEARCHER,
+            base=state.head,
+            launch=launch,
+            agent=agent,
+            commit=state.head,
+            tree=state.head_tree,
+        )
+    )
+
+
+def _ask_about_plan(state: RunState, record: TaskRecord, report: Report, found: str = "") -> Events:
     kickback = report.kickback or Kickback(signal=KickbackSignal.SPEC_INCOMPLETE, details=report.summary)
     text = f"The agent returns the plan ({kickback.signal}): {kickback.details}"
     if kickback.recommendation:
         text += f" It recommends: {kickback.recommendation}"
     choices = (*_KICKBACK_CHOICES.get(kickback.signal, ()), "skip", "stop")
-    return ask(state, record.id, DecisionKind.KICKBACK, Reason.KICKBACK, text, choices, "stop")
+    return ask(state, record.id, DecisionKind.KICKBACK, Reason.KICKBACK, text + found, choices, "stop")
 
 
 # -- gates and integration ------------------------------------------------------------------------
 
 
-def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished) -> Events:
+def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: float) -> Events:
     point = outcome.point
     due = due_checks(state.plan, point, record.task if verifies(record, point) else None)
-    verdict = judge_gates(outcome.results, state.baseline_red, due, tree_to_judge(record, point))
+    told = FINDINGS if is_reviewed(state, record) else frozenset()
+    verdict = judge_gates(outcome.results, state.baseline_red, due, tree_to_judge(record, point), told)
+    if not verdict.is_green and is_premature(state, record, outcome):
+        return ()
     if verdict.faults:
         fault = verdict.faults[0]
+        events = respond(state, record, fault, now)
+        if events is not None:
+            return events
         text = f"Gate {fault.gate} could not judge ({fault.fault}): {fault.detail}"
-        effects = {"retry": "retry: the gates run again; what the attempt left is kept"}
-        return escalate(state, record, Reason.LINE_FAULT, text, effects=effects)
+        return escalate(state, record, Reason.LINE_FAULT, text, effects=_FAULT_EFFECTS)
     if verdict.red:
-        return _failed(state, record, gate_failure(verdict, state.baseline_red, point, due))
-    return (GatesPassed(task=record.id, attempt=record.attempts, point=point, green=verdict.green),)
+        mending = _mend(state, record, verdict)
+        return mending or _failed(state, record, gate_failure(verdict, state.baseline_red, point, due))
+    flakes = tuple(
+        WarningRaised(
+            code="flake", task=record.id, text=f"{r.gate} failed and then passed unchanged: {_named(r.flaky)}"
+        )
+        for r in outcome.results
+        if r.flaky
+    )
+    review = point is GatePoint.TASK and is_reviewed(state, record)
+    passed = GatesPassed(task=record.id, attempt=record.attempts, point=point, green=verdict.green, review=review)
+    return (*flakes, passed)
+
+
+def _named(tests: tuple[str, ...]) -> str:
+    more = f" and {len(tests) - 5} more" if len(tests) > 5 else ""
+    return ", ".join(tests[:5]) + more
+
+
+def _mend(state: RunState, record: TaskRecord, verdict: GateVerdict) -> Events:
+    """The `fix` commands of the red gates, once for a change, before an agent is asked."""
+    sealed = record.sealed
+    assert sealed is not None
+    red = {result.gate for result in verdict.red}
+    gates = tuple(g.id for g in state.plan.gates if g.id in red and g.fix is not None and g.id not in record.mended)
+    paths = tuple(dict.fromkeys(c.path for c in sealed.changes if c.kind in _MENDABLE))
+    if not gates or not paths:
+        return ()
+    key = effect_key(record.id, record.attempts, f"fix-{len(record.mended) + 1}")
+    effect = RunFix(key=key, task=record.id, attempt=record.attempts, commit=sealed.commit, gates=gates, paths=paths)
+    return (EffectIntended(effect=effect),)
 
 
 def _merge(state: RunState, record: TaskRecord, result: Candidate | Conflict) -> Events:
     assert isinstance(result, Conflict)  # a candidate leaves nothing to conclude
+    if result.head != state.head:
+        return ()  # it may go well without the one before it
     paths = ", ".join(result.paths)
     failure = Failure(
         reason=Reason.CONFLICT,

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
 
+from chargehand.domain.advancing import advance
 from chargehand.domain.asking import (
     UNATTENDED,
     ask_about_call,
@@ -23,33 +24,24 @@ from chargehand.domain.asking import (
 from chargehand.domain.circuits import next_reset
 from chargehand.domain.closing import cancel_rest, close_cancelled, close_run, close_wave
 from chargehand.domain.conclude import conclude
-from chargehand.domain.effects import Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import OpenBranch, RunCanary, RunFix, RunGates, StartAttempt
 from chargehand.domain.events import (
     DecisionAnswered,
     DispatchStopped,
     EffectIntended,
     Event,
-    GatesPassed,
     TaskEnded,
 )
 from chargehand.domain.evolve import evolve
-from chargehand.domain.gating import due_checks, verifies
 from chargehand.domain.ids import effect_key
-from chargehand.domain.outcome import Candidate, GateStatus
-from chargehand.domain.plan import GatePoint
+from chargehand.domain.outcome import GateStatus
 from chargehand.domain.schedule import dispatch
-from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.state import RunState
 from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 
 __all__ = ["decide", "is_stuck", "settle", "to_end", "wake_at"]
 
 Events = tuple[Event, ...]
-
-SYNTAX_SUFFIXES = (
-    *(".py", ".pyi", ".json", ".yaml", ".yml", ".toml"),
-    *(".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".java"),
-)
-"""Files with one of these endings are parsed before any gate is paid for (SPEC 3.7, item 5)."""
 
 
 def settle(state: RunState, now: float) -> list[Event]:
@@ -83,12 +75,12 @@ def _go_on(state: RunState, now: float) -> Events:
         return _open(state)
     return (
         _stop_on_canary(state)
-        or _advance(state)
+        or advance(state, now)
         or _stop_on_budget(state)
-        or close_wave(state)
+        or close_wave(state, now)
         or (() if state.stopped or state.paused else dispatch(state, now))
         or cancel_rest(state)
-        or close_run(state)
+        or close_run(state, now)
     )
 
 
@@ -102,11 +94,11 @@ def wake_at(state: RunState, now: float) -> float | None:
     return min((at for at in (timer, reset) if at is not None), default=None)
 
 
-def to_end(state: RunState) -> Iterator[StartAttempt | RunGates | RunCanary]:
+def to_end(state: RunState) -> Iterator[StartAttempt | RunGates | RunFix | RunCanary]:
     """The effects under way that people want ended; merging and landing take milliseconds and are waited for."""
     everything = state.halted or state.cancelled is not None
     for effect in state.inflight.values():
-        if isinstance(effect, StartAttempt | RunGates | RunCanary):
+        if isinstance(effect, StartAttempt | RunGates | RunFix | RunCanary):
             task = getattr(effect, "task", "")
             if everything or (task and state.tasks[task].ending is not None):
                 yield effect
@@ -250,89 +242,3 @@ def _stop_on_canary(state: RunState) -> Events:
             text = f"{result.gate} cannot run on the untouched base: {why} ({result.command})"
             return (DispatchStopped(reason=StopReason.CANARY, detail=text),)
     return ()
-
-
-# -- moving tasks on ------------------------------------------------------------------------------
-
-
-def _advance(state: RunState) -> Events:
-    for task in state.attention:
-        record = state.tasks[task]
-        if record.status is TaskStatus.GATING:
-            return (_gate(state, record),)
-        if record.status is TaskStatus.INTEGRATING and state.queue[0] == task:
-            return (_integrate(state, record),)
-    return ()
-
-
-def _gate(state: RunState, record: TaskRecord) -> Event:
-    """Verify and task gates on the sealed tree; where there are none, the syntax check joins the next gates."""
-    sealed = record.sealed
-    assert sealed is not None
-    own = due_checks(state.plan, GatePoint.TASK, record.task)
-    syntax = _has_syntax(record) and bool(own or not state.plan.gates_on(GatePoint.INTEGRATE))
-    if not own and not syntax:
-        return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK)
-    return EffectIntended(
-        effect=RunGates(
-            key=effect_key(record.id, record.attempts, "gates"),
-            task=record.id,
-            attempt=record.attempts,
-            point=GatePoint.TASK,
-            commit=sealed.commit,
-            tree=sealed.tree,
-            base=record.origin or sealed.base,
-            verify=True,
-            syntax=syntax,
-        )
-    )
-
-
-def _has_syntax(record: TaskRecord) -> bool:
-    return any(path.endswith(SYNTAX_SUFFIXES) for path in record.files_changed)
-
-
-def _integrate(state: RunState, record: TaskRecord) -> Event:
-    sealed, candidate = record.sealed, record.candidate
-    assert sealed is not None
-    assert state.head is not None
-    if candidate is None or candidate.head != state.head:
-        effect = MergeCandidate(
-            key=effect_key(record.id, record.attempts, "merge"),
-            task=record.id,
-            attempt=record.attempts,
-            head=state.head,
-            commit=sealed.commit,
-        )
-        return EffectIntended(effect=effect)
-    if not record.candidate_green:
-        return _gate_candidate(state, record, candidate)
-    land = Land(
-        key=effect_key(record.id, record.attempts, "land"),
-        task=record.id,
-        attempt=record.attempts,
-        head=state.head,
-        commit=candidate.commit,
-    )
-    return EffectIntended(effect=land)
-
-
-def _gate_candidate(state: RunState, record: TaskRecord, candidate: Candidate) -> Event:
-    """Integrate gates on the candidate; verify again only when its tree is another one than was verified."""
-    point = GatePoint.INTEGRATE
-    verify = verifies(record, point)
-    if not due_checks(state.plan, point, record.task if verify else None):
-        return GatesPassed(task=record.id, attempt=record.attempts, point=point)
-    return EffectIntended(
-        effect=RunGates(
-            key=effect_key(record.id, record.attempts, "integrate"),
-            task=record.id,
-            attempt=record.attempts,
-            point=point,
-            commit=candidate.commit,
-            tree=candidate.tree,
-            base=candidate.head,
-            verify=verify,
-            syntax=_has_syntax(record) and not due_checks(state.plan, GatePoint.TASK, record.task),
-        )
-    )

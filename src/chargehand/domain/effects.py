@@ -17,6 +17,7 @@ __all__ = [
     "MergeCandidate",
     "OpenBranch",
     "RunCanary",
+    "RunFix",
     "RunGates",
     "StartAttempt",
 ]
@@ -45,6 +46,9 @@ class StartAttempt:
 
     `launch` counts every start of the task, also of attempts that were lost and whose number is used again: no two
     starts share a key or a ref. `agent` is who works on it; empty in old journals: the agent of the task.
+    Those who only look are shown `commit` with its `tree`, `base` is where the change began, and `since` (where it is
+    not empty) the commit they judged before; `gate` is what a fitter is asked about. For a look at the whole run
+    `task` is empty.
     """
 
     key: str
@@ -54,6 +58,10 @@ class StartAttempt:
     base: str
     launch: int = 1
     agent: str = ""
+    commit: str = ""
+    tree: str = ""
+    since: str = ""
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,18 @@ class RunGates:
     base: str
     verify: bool = False
     syntax: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFix:
+    """Run the `fix` commands of red `gates` on the files a change touched, and seal what they mended (SPEC 5)."""
+
+    key: str
+    task: str
+    attempt: int
+    commit: str
+    gates: tuple[str, ...]
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,4 +116,4 @@ class Land:
     commit: str
 
 
-Effect = OpenBranch | RunCanary | StartAttempt | RunGates | MergeCandidate | Land
+Effect = OpenBranch | RunCanary | StartAttempt | RunGates | RunFix | MergeCandidate | Land

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargehand.domain.effects import Effect
+from chargehand.domain.judgements import GateMitigated, ReviewFailed, ReviewPassed, ReviewVoided
 from chargehand.domain.options import RunOptions
 from chargehand.domain.outcome import (
     AttemptResult,
     GateResult,
     LandResult,
     MergeResult,
+    Sealed,
 )
 from chargehand.domain.plan import GatePoint, Plan, Task
 from chargehand.domain.words import Decision, Failure, Questioned, Reason, RunVerdict, StopReason, TaskStatus
@@ -36,7 +38,9 @@ __all__ = [
     "EffectIntended",
     "EffectLost",
     "Event",
+    "FixFinished",
     "GateMadeRequired",
+    "GateMitigated",
     "GatesFinished",
     "GatesPassed",
     "HistoryLost",
@@ -45,6 +49,9 @@ __all__ = [
     "Recorded",
     "RequestTaken",
     "RequeueWhy",
+    "ReviewFailed",
+    "ReviewPassed",
+    "ReviewVoided",
     "RunAccepted",
     "RunCancelled",
     "RunFinished",
@@ -261,6 +268,20 @@ class GatesFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FixFinished:
+    """Outcome of `RunFix`: what the commands made of the change; None when they changed nothing of it.
+
+    With `sealed` the task is gated anew; a verdict for the tree before is carried over, for no agent was at work.
+    """
+
+    key: str
+    task: str
+    attempt: int
+    gates: tuple[str, ...]
+    sealed: Sealed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeFinished:
     """Outcome of `MergeCandidate`. No transition; `decide` concludes."""
 
@@ -288,6 +309,7 @@ class RequeueWhy(StrEnum):
 
     RETRY = "retry"
     FIX = "fix"
+    REVIEW = "review"  # a fix for what a review found
     CONTEXT = "context"
     CONFLICT = "conflict"
     REPORT = "report"
@@ -306,7 +328,7 @@ class AttemptAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatesPassed:
-    """At TASK: gating | awaiting_decision -> integrating (reviewing, where reviews are on).
+    """At TASK: gating | awaiting_decision -> integrating, with `review` -> reviewing.
 
     At INTEGRATE no transition: the candidate may land. `green` are gates that passed though they were red on the base.
     """
@@ -315,6 +337,7 @@ class GatesPassed:
     attempt: int
     point: GatePoint
     green: tuple[str, ...] = ()
+    review: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,11 +450,15 @@ class TaskFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskAdded:
-    """The runtime added a task of its own (a fix for a red wave or run gate); it is waiting."""
+    """The runtime added a task of its own (a fix for a red wave or run gate); it is waiting.
+
+    With `holistic` it mends what the look at the whole run found.
+    """
 
     task: Task
     point: GatePoint
     wave: int
+    holistic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -493,10 +520,15 @@ Event = (
     | CommandDropped
     | AttemptFinished
     | GatesFinished
+    | FixFinished
     | MergeFinished
     | LandFinished
     | AttemptAccepted
     | GatesPassed
+    | GateMitigated
+    | ReviewPassed
+    | ReviewFailed
+    | ReviewVoided
     | TaskRequeued
     | TaskIntegrated
     | TaskEnded

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from chargehand.domain.effects import Effect, StartAttempt
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
@@ -22,7 +21,9 @@ from chargehand.domain.events import (
     EffectIntended,
     EffectLost,
     Event,
+    FixFinished,
     GateMadeRequired,
+    GateMitigated,
     GatesFinished,
     GatesPassed,
     HistoryLost,
@@ -31,6 +32,9 @@ from chargehand.domain.events import (
     Recorded,
     RequestTaken,
     RequeueWhy,
+    ReviewFailed,
+    ReviewPassed,
+    ReviewVoided,
     RunAccepted,
     RunCancelled,
     RunFinished,
@@ -51,22 +55,24 @@ from chargehand.domain.events import (
     WaveEnded,
 )
 from chargehand.domain.evidence import UNGATED
-from chargehand.domain.moves import after_end, agent_of, move, release_dependents
-from chargehand.domain.outcome import AttemptResult, Candidate, ExitKind, GateStatus, Landed, Role
+from chargehand.domain.judged import take_judgement
+from chargehand.domain.moves import after_end, move, release_dependents
+from chargehand.domain.outcome import GateStatus, Role
 from chargehand.domain.plan import GatePoint, Weight
+from chargehand.domain.review import Reviews
 from chargehand.domain.state import Best, IllegalTransition, RunState, TaskRecord, Tries
 from chargehand.domain.steering import order, steer
+from chargehand.domain.under_way import drop_calls, intend, lose, take_outcome
 from chargehand.domain.words import HOLDS, Decision, DecisionKind, Failure, Reason, TaskStatus
 
 __all__ = ["evolve", "fold"]
 
-_NO_ATTEMPT = frozenset({ExitKind.CANCELLED, ExitKind.LOST})
-_WAITS = frozenset({ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN})
 LOST_QUESTIONS = 1000
 """How far the numbers of questions jump after a repair: those lost with the journal are not given again [I9]."""
 _UNHELD = (RunResumed, RequestTaken)
 """What may come first after a time in which nobody held the run: then nothing was under way, whatever was intended."""
 _AS_BEFORE = frozenset({RequeueWhy.WAIT, RequeueWhy.LOST})
+_FIXES = frozenset({RequeueWhy.FIX, RequeueWhy.REVIEW})
 
 
 def fold(recorded: Iterable[Recorded], onto: RunState | None = None) -> RunState:
@@ -117,13 +123,15 @@ def evolve(state: RunState, event: Event, at: float) -> None:
         case CommandAsked():
             state.calls[event.call] = event
         case CommandDropped():
-            _drop_calls(state, [event.call])
+            drop_calls(state, [event.call])
         case EffectIntended() | EffectLost() | BranchOpened() | CanaryFinished():
             _effect(state, event)
-        case AttemptFinished() | GatesFinished() | MergeFinished() | LandFinished():
-            _outcome(state, event)
+        case AttemptFinished() | GatesFinished() | FixFinished() | MergeFinished() | LandFinished():
+            take_outcome(state, event)
         case AttemptAccepted() | GatesPassed() | TaskRequeued() | TaskIntegrated() | TaskEnded():
             _task(state, event)
+        case ReviewPassed() | ReviewFailed() | ReviewVoided() | GateMitigated():
+            take_judgement(state, event)
         case TaskEndAsked() | TaskReopened() | TaskFound():
             order(state, event)
         case _:  # pragma: no cover
@@ -158,10 +166,9 @@ def _note(
 def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened | CanaryFinished) -> None:
     match event:
         case EffectIntended(effect=effect):
-            state.inflight[effect.key] = effect
-            _intend(state, effect)
+            intend(state, effect)
         case EffectLost():
-            _lose(state, state.inflight.pop(event.key))
+            lose(state, event.key)
         case BranchOpened():
             del state.inflight[event.key]
             state.base_tree = state.base_tree or event.tree
@@ -173,113 +180,9 @@ def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened |
             state.canary = event.results
             state.canaries += 1
             state.baseline_red = {r.gate: r for r in event.results if r.status is GateStatus.FAIL}
+            state.tests |= {r.gate: r.tests for r in event.results if r.tests}
         case _:  # pragma: no cover
             assert_never(event)
-
-
-def _intend(state: RunState, effect: Effect) -> None:
-    task = getattr(effect, "task", "")
-    if not task:
-        return
-    record = state.tasks[task]
-    if isinstance(effect, StartAttempt):
-        agent = effect.agent or agent_of(state, record)
-        changes: dict[str, object] = {"attempts": effect.attempt, "base": effect.base, "role": effect.role}
-        if record.fix_base is None:
-            changes["origin"] = effect.base
-        move(state, record, TaskStatus.RUNNING, inflight=effect.key, agent=agent, **changes)
-        state.live[task] = None
-        state.agents_live[agent] = state.agents_live.get(agent, 0) + 1
-        return
-    state.tasks[task] = record.but(inflight=effect.key)
-    state.attention.pop(task, None)
-
-
-def _lose(state: RunState, effect: Effect) -> None:
-    """An effect without outcome: its task is where it was before the effect was intended."""
-    task = getattr(effect, "task", "")
-    if not task:
-        return
-    record = state.tasks[task].but(inflight=None)
-    state.tasks[task] = record
-    if isinstance(effect, StartAttempt):
-        _drop_calls(state, _calls_of(state, effect.key))
-        record = record.but(attempts=record.attempts - 1, lost=record.lost + 1, ruled=())
-        move(state, record, TaskStatus.WAITING)
-        state.offer(task)
-    if not isinstance(effect, StartAttempt) or record.ending is not None:
-        state.attention[task] = None
-
-
-def _outcome(state: RunState, event: AttemptFinished | GatesFinished | MergeFinished | LandFinished) -> None:
-    del state.inflight[event.key]
-    if not event.task:
-        assert isinstance(event, GatesFinished)
-        state.closing = event
-        return
-    changes: dict[str, object] = {"inflight": None, "unjudged": event}
-    record = state.tasks[event.task]
-    match event:
-        case AttemptFinished(result=result):
-            changes |= {"ruled": (), "unheard": _unheard(state, record, event)}
-            _drop_calls(state, _calls_of(state, event.key))
-            changes |= _count_attempt(record, result)
-            _close_circuit(state, record, result)
-            _count_usage(state, result.usage.tokens, result.usage.usd)
-        case MergeFinished(result=Candidate() as candidate):
-            changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None}
-        case LandFinished(result=Landed(commit=commit)):
-            state.head = commit
-            assert record.candidate is not None
-            state.head_tree = record.candidate.tree
-        case _:
-            pass
-    state.tasks[event.task] = record.but(**changes)
-    state.attention[event.task] = None
-
-
-def _unheard(state: RunState, record: TaskRecord, event: AttemptFinished) -> Decision | None:
-    """The question of an attempt that was ended while it waited, and for nothing else: it stands (SPEC 10.1)."""
-    wished = record.ending is not None or state.halted or state.cancelled is not None
-    if event.result.exit.kind is not ExitKind.CANCELLED or wished:
-        return None
-    calls = _calls_of(state, event.key)
-    return next((decision for decision in state.decisions.values() if decision.call in calls), None)
-
-
-def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, object]:
-    """What an ended attempt changes; one that is none leaves claim and evidence of the one before."""
-    tries, kind = record.tries, result.exit.kind
-    counts = kind not in _NO_ATTEMPT and kind not in _WAITS
-    changes: dict[str, object] = {
-        "tries": replace(
-            tries,
-            attempts=tries.attempts + counts,
-            tokens=tries.tokens + (result.usage.tokens or 0),
-            usd=tries.usd + (result.usage.usd or 0.0),
-            waits=0 if counts else tries.waits,
-        )
-    }
-    if counts:
-        changes |= {"report": result.report, "sealed": result.sealed}
-    if kind in _NO_ATTEMPT:
-        changes |= {"attempts": record.attempts - 1, "lost": record.lost + 1}
-    return changes
-
-
-def _close_circuit(state: RunState, record: TaskRecord, result: AttemptResult) -> None:
-    """The first attempt after the wait got through to its provider."""
-    agent = record.agent or ""
-    got_through = result.exit.kind not in _NO_ATTEMPT | _WAITS
-    if got_through and state.circuits.get(agent, state.last_at) <= state.last_at:
-        state.circuits.pop(agent, None)
-
-
-def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None:
-    if tokens is not None:
-        state.tokens = (state.tokens or 0) + tokens
-    if usd is not None:
-        state.usd = (state.usd or 0.0) + usd
 
 
 # -- tasks ----------------------------------------------------------------------------------------
@@ -300,16 +203,21 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
                 commit=record.sealed.commit,
                 files_changed=tuple(changed),
                 trees=tuple(dict.fromkeys((*record.trees, record.sealed.tree))),
+                reviews=replace(record.reviews, malformed=0, violated=0),
             )
         case GatesPassed(point=GatePoint.TASK):
-            move(state, record, TaskStatus.INTEGRATING, candidate=None, candidate_green=False)
+            to = TaskStatus.REVIEWING if event.review else TaskStatus.INTEGRATING
+            move(state, record, to, candidate=None, candidate_green=False)
         case GatesPassed():
-            state.tasks[record.id] = record.but(candidate_green=True, greened=event.green, unjudged=None)
+            state.tasks[record.id] = record.but(
+                candidate_green=True, greened=event.green, merged=_tests_of(record), unjudged=None
+            )
             state.attention[record.id] = None
         case TaskRequeued():
             _requeue(state, record, event)
         case TaskIntegrated():
             said = record.report.summary if record.report else ""
+            state.tests |= dict(record.merged)
             move(state, record, TaskStatus.INTEGRATED, reason=Reason.INTEGRATED, detail=said, landed=event.commit)
             release_dependents(state, record.id)
         case TaskEnded():
@@ -326,6 +234,12 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
             assert_never(event)
 
 
+def _tests_of(record: TaskRecord) -> tuple[tuple[str, str], ...]:
+    """Where the test ids of the candidate are, by gate: what lands next is held against them."""
+    results = record.unjudged.results if isinstance(record.unjudged, GatesFinished) else ()
+    return tuple((result.gate, result.tests) for result in results if result.tests)
+
+
 def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     tries = _count_try(record.tries, event.why, event.failure is not None)
     changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
@@ -334,7 +248,7 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     if record.status is TaskStatus.AWAITING_DECISION:
         changes |= {"reason": None, "detail": ""}
     if event.why not in _AS_BEFORE:
-        to_fix = record.sealed if event.why is RequeueWhy.FIX else None
+        to_fix = record.sealed if event.why in _FIXES else None
         changes |= {
             "why": event.why,
             "failure": event.failure or (record.failure if event.why is RequeueWhy.CONTEXT else None),
@@ -343,6 +257,10 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
             "role": Role.FIXER if to_fix else Role.IMPLEMENTER,
             "fix_base": to_fix.commit if to_fix else None,
             "files_changed": (*record.files_changed, *(c.path for c in to_fix.changes)) if to_fix else (),
+            "reviews": _reviews_after(record.reviews, event.why),
+            "approved": tuple(kind for kind in record.approved if kind is not DecisionKind.REVIEW),
+            "aside": None,
+            "mended": (),
             **_learn(record, event.failure),
         }
     if event.why is RequeueWhy.ANSWERED:
@@ -354,6 +272,15 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
         changes["context"] = (*record.context, *(c for c in record.unjudged.result.context if c[0] not in known))
     move(state, record, TaskStatus.WAITING, **changes)
     state.offer(record.id)
+
+
+def _reviews_after(reviews: Reviews, why: RequeueWhy) -> Reviews:
+    """A fix leaves the reviews where they are; any other change is a new one, reviewed from the start."""
+    if why is RequeueWhy.REVIEW:
+        return replace(reviews, fixes=reviews.fixes + 1)
+    if why is RequeueWhy.FIX:
+        return reviews
+    return Reviews(judged=reviews.judged, parked=reviews.parked)
 
 
 def _learn(record: TaskRecord, failure: Failure | None) -> dict[str, object]:
@@ -388,7 +315,7 @@ def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
             return replace(tries, concern_fixes=tries.concern_fixes + 1)
         case RequeueWhy.WAIT:
             return replace(tries, waits=tries.waits + 1)
-        case RequeueWhy.LOST:
+        case RequeueWhy.LOST | RequeueWhy.REVIEW:
             return tries
         case RequeueWhy.ANSWERED:
             return Tries()
@@ -399,7 +326,10 @@ def _count_try(tries: Tries, why: RequeueWhy, failed: bool) -> Tries:
 def _add_task(state: RunState, event: TaskAdded) -> None:
     state.wave_of[event.task.id] = event.wave
     state.add(TaskRecord(task=event.task, fixes_gates_of=event.point), 1, len(state.tasks))
-    state.rounds[event.point] += 1
+    if event.holistic:
+        state.whole = state.whole.but(fixes=(*state.whole.fixes, event.task.id))
+    else:
+        state.rounds[event.point] += 1
 
 
 def _end_wave(state: RunState, event: WaveEnded) -> None:
@@ -473,15 +403,3 @@ def _answer_call(state: RunState, decision: Decision, event: DecisionAnswered) -
         text = f"The command was refused by {event.by}: {decision.command}"
         status, reason = TaskStatus.BLOCKED, Reason.COMMAND_REJECTED
         order(state, TaskEndAsked(task=decision.task, status=status, reason=reason, by=event.by, detail=text))
-
-
-def _calls_of(state: RunState, key: str) -> list[str]:
-    return [call for call, asked in state.calls.items() if asked.key == key]
-
-
-def _drop_calls(state: RunState, calls: list[str]) -> None:
-    """Nobody waits for these answers any more."""
-    for call in calls:
-        state.calls.pop(call, None)
-    for decision in [each for each in state.decisions.values() if each.call in calls and each.call]:
-        del state.decisions[decision.id]

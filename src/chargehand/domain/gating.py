@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chargehand.domain.evidence import signature
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus
-from chargehand.domain.plan import GatePoint, Plan, Task
+from chargehand.domain.plan import GatePoint, Plan, Task, TaskType
 from chargehand.domain.state import TaskRecord
 from chargehand.domain.words import Failure, Reason
 
-__all__ = ["GateVerdict", "due_checks", "gate_failure", "judge_gates", "tree_to_judge", "verifies", "verify_ids"]
+__all__ = [
+    "FINDINGS",
+    "OVERLAY",
+    "RED_FIRST",
+    "GateVerdict",
+    "due_checks",
+    "gate_failure",
+    "judge_gates",
+    "tree_to_judge",
+    "verifies",
+    "verify_ids",
+]
 
 _STAGE = {GatePoint.TASK: 200, GatePoint.INTEGRATE: 100}
 """Red as merged is nearer to the branch than red on its own tree."""
+
+
+RED_FIRST = "red-first"
+"""The check that the tests of a change failed without it (SPEC 3.7.4)."""
+
+OVERLAY = "overlay"
+"""The check that the tests of the base pass on the change."""
+
+FINDINGS = frozenset({RED_FIRST})
+"""Checks that are a finding where reviews are on: the reviewer is told, and judges."""
 
 
 # -- what is due ----------------------------------------------------------------------------------
@@ -28,6 +49,8 @@ def verify_ids(task: Task) -> tuple[str, ...]:
 def due_checks(plan: Plan, point: GatePoint, task: Task | None = None) -> tuple[str, ...]:
     """The ids of the checks of a point, in order: the verify commands of `task`, if any, then the gates."""
     own = verify_ids(task) if task is not None else ()
+    if task is not None and point is GatePoint.TASK:
+        own = (*own, *((RED_FIRST,) if task.type is TaskType.TDD else ()), *((OVERLAY,) if task.overlay else ()))
     return (*own, *(gate.id for gate in plan.gates_on(point)))
 
 
@@ -65,9 +88,13 @@ class GateVerdict:
 
 
 def judge_gates(
-    results: Sequence[GateResult], baseline: Mapping[str, GateResult], due: Sequence[str], tree: str
+    results: Sequence[GateResult],
+    baseline: Mapping[str, GateResult],
+    due: Sequence[str],
+    tree: str,
+    told: Collection[str] = (),
 ) -> GateVerdict:
-    """Sort results by what they mean, given the gates that were red on the base.
+    """Sort results by what they mean, given those red on the base; checks `told` to reviewers are advisory.
 
     A result counts for its own tree only [I7], and a check that is due is green only by a result: silence is a fault.
     """
@@ -81,7 +108,8 @@ def judge_gates(
         if result.status is GateStatus.FAULT:
             faults.append(result)
         elif result.status is GateStatus.FAIL:
-            (advisory if before is not None and not _is_worse(result, before) else red).append(result)
+            known = before is not None and not _is_worse(result, before)
+            (advisory if known or result.gate in told else red).append(result)
         elif result.status is GateStatus.PASS and before is not None:
             green.append(result.gate)
     if not red and not faults:
@@ -106,6 +134,8 @@ def _silent(due: Sequence[str], judged: Sequence[GateResult], tree: str) -> list
 
 def _is_worse(result: GateResult, before: GateResult) -> bool:
     """With test ids only new failures count; without, a gate red on the base is advisory until first green."""
+    if result.vanished:
+        return True
     if before.failed_tests is None:
         return False
     if not result.failed_tests:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from chargehand.domain.events import RequeueWhy, TaskEnded
 from chargehand.domain.outcome import Role
+from chargehand.domain.review import Reviews
 from chargehand.domain.state import TRANSITIONS, IllegalTransition, RunState, TaskRecord, Tries
-from chargehand.domain.words import TERMINAL, Failure, TaskStatus
+from chargehand.domain.words import TERMINAL, DecisionKind, Failure, TaskStatus
 
 __all__ = ["after_end", "agent_of", "block_again", "move", "release_dependents", "renewed", "reopen", "shift"]
 
@@ -37,7 +38,6 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
     state.tasks[record.id] = moved
     state.attention.pop(record.id, None)
     if to in _FREE and record.id in state.live:
-        state.agents_live[agent_of(state, record)] -= 1
         del state.live[record.id]
     if record.status is TaskStatus.INTEGRATING:
         state.queue.remove(record.id)
@@ -97,6 +97,11 @@ def renewed(record: TaskRecord) -> dict[str, object]:
         "best": None,
         "ending": None,
         "ruled": (),
+        "reviews": Reviews(judged=record.reviews.judged, parked=record.reviews.parked),
+        "approved": tuple(kind for kind in record.approved if kind is not DecisionKind.REVIEW),
+        "aside": None,
+        "checked": (),
+        "mended": (),
     }
 
 

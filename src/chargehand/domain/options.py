@@ -44,13 +44,17 @@ class AgentDef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """Bounds that hold for every run unless set otherwise (SPEC 3.8)."""
+    """Bounds that hold for every run unless set otherwise (SPEC 3.8).
+
+    `gate_wall_cap_s` is how far the time of a gate that could not judge may be raised.
+    """
 
     task_attempts: int = 16
     run_wall_s: float = 12 * 3600.0
     attempt_wall_s: float = 30 * 60.0
     attempt_idle_s: float = 5 * 60.0
     gate_wall_s: float = 15 * 60.0
+    gate_wall_cap_s: float = 3600.0
     setup_wall_s: float = 15 * 60.0
     task_tokens: int | None = 10_000_000
     run_tokens: int | None = 100_000_000
@@ -76,7 +80,7 @@ class RunOptions:
     jobs: int = 4
     unattended: bool = False
     accept: bool = False
-    review: bool = True
+    review: bool = False
     sandbox: str = "auto"
     network: str = "open"
     sandbox_read: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ __all__ = ["HOUSE", "Policy"]
 class Policy:
     """How often each outcome may be answered by another attempt before somebody is asked.
 
+    `review_fixes` count per stage; `fits` are asked for per gate and fault, the second only with another mitigation.
     `breaker` is the number of blocked tasks in a phase that stops the run (None: off). Waits after a rate limit
     without a stated reset double from `backoff_s` up to `backoff_max_s`.
     """
@@ -22,6 +23,10 @@ class Policy:
     concern_fixes: int = 1
     wave_fixes: int = 3
     run_fixes: int = 3
+    review_fixes: int = 2
+    holistic_fixes: int = 3
+    fits: int = 2
+    researches: int = 1
     breaker: int | None = 3
     backoff_s: float = 30.0
     backoff_max_s: float = 900.0

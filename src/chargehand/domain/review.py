@@ -17,6 +17,7 @@ __all__ = [
     "Parked",
     "Probe",
     "Review",
+    "Reviews",
     "Ruling",
     "Severity",
     "Stage",
@@ -146,3 +147,32 @@ class Judged:
     agent: str = ""
     model: str = ""
     carried: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviews:
+    """How far the reviews of a change have come.
+
+    `stage` is the one whose rounds are used up: `rounds` verdicts that counted, `fixes` that were asked for. `open` and
+    `unmet` are frozen after round 1 and shrink. `judged` are all verdicts that counted, `parked` all findings that hold
+    nothing up. `since` is the commit judged last: a later round is about what changed after it. `returned` says why
+    the last answer did not count; `malformed` and `violated` count such answers in a row. `probes` are those of the
+    last verdict.
+    """
+
+    stage: Stage = Stage.SPEC
+    rounds: int = 0
+    fixes: int = 0
+    open: tuple[Finding, ...] = ()
+    unmet: tuple[Criterion, ...] = ()
+    judged: tuple[Judged, ...] = ()
+    parked: tuple[Parked, ...] = ()
+    since: str = ""
+    returned: str = ""
+    malformed: int = 0
+    violated: int = 0
+    probes: tuple[Probe, ...] = ()
+
+    def passed(self, stage: Stage, tree: str) -> bool:
+        """Whether a stage passed for exactly this tree [I7]."""
+        return any(each.passed and each.stage is stage and each.tree == tree for each in self.judged)

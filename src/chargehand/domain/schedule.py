@@ -13,16 +13,17 @@ from chargehand.domain.circuits import agent_for, why_none
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
 from chargehand.domain.ids import effect_key
+from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason
 
-__all__ = ["dispatch", "why_waiting"]
+__all__ = ["dispatch", "obstacle_to_looking", "used_up", "why_waiting"]
 
 
 def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
     """Start the first task that may start: longest remaining critical path first, then plan order."""
-    if len(state.live) >= state.options.jobs:
+    if len(state.live) >= state.options.jobs or _is_researched(state):
         return ()
     for task in _candidates(state, now):
         record = state.tasks[task]
@@ -32,8 +33,8 @@ def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
             return ask(state, task, kind, reason, text, ("approve", "reject"), "reject")
         if questioned := state.wants_yes(task):
             return ask_about_command(state, questioned)
-        if used_up := _used_up(state, record):
-            return escalate(state, record, *used_up, failure=record.failure)
+        if bound := used_up(state, record):
+            return escalate(state, record, *bound, failure=record.failure)
         agent = agent_for(state, record, now)
         if agent is not None and not _obstacle(state, record, agent):
             return (_start(state, record, agent),)
@@ -47,7 +48,7 @@ def _candidates(state: RunState, now: float) -> Iterator[str]:
     return (task for _, _, task in merge(waited, state.ready))
 
 
-def _used_up(state: RunState, record: TaskRecord) -> tuple[Reason, str] | None:
+def used_up(state: RunState, record: TaskRecord) -> tuple[Reason, str] | None:
     """Which cap of the task forbids another attempt, if any [I10]."""
     caps, tries = state.options.caps, record.tries
     if tries.attempts >= caps.task_attempts:
@@ -76,11 +77,33 @@ def _start(state: RunState, record: TaskRecord, agent: str) -> EffectIntended:
     )
 
 
-def _obstacle(state: RunState, record: TaskRecord, agent: str) -> str:
-    """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
+def _is_researched(state: RunState) -> bool:
+    """Whether somebody looks into a plan that was returned: nothing starts meanwhile."""
+    return any(
+        isinstance(effect, StartAttempt) and effect.role is Role.RESEARCHER for effect in state.inflight.values()
+    )
+
+
+def obstacle_to_looking(state: RunState, agent: str) -> str:
+    """What keeps one who only looks from starting: slots and the bound of its agent count processes."""
+    if state.paused is not None:
+        return "the run is paused"
+    if sum(state.agents_live.values()) >= state.options.jobs:
+        return f"all {state.options.jobs} slots are taken"
+    return _no_room(state, agent)
+
+
+def _no_room(state: RunState, agent: str) -> str:
     bound = next((a.jobs for a in state.options.agents if a.name == agent), None)
     if bound is not None and state.agents_live.get(agent, 0) >= bound:
         return f"agent {agent} has no free slot ({bound})"
+    return ""
+
+
+def _obstacle(state: RunState, record: TaskRecord, agent: str) -> str:
+    """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
+    if full := _no_room(state, agent):
+        return full
     for other in state.live:
         if why := _clash(record.task, state.tasks[other].task):
             return f"{why}, and {other} is live"

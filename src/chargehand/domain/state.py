@@ -19,17 +19,18 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
 
 from chargehand.domain import graph
-from chargehand.domain.effects import Effect
+from chargehand.domain.effects import Effect, StartAttempt
 from chargehand.domain.errors import ChargehandError
 from chargehand.domain.events import (
     AttemptFinished,
     CommandAsked,
     DispatchStopped,
+    FixFinished,
     GatesFinished,
     LandFinished,
     MergeFinished,
@@ -42,12 +43,24 @@ from chargehand.domain.events import (
     TaskEndAsked,
     WarningRaised,
 )
+from chargehand.domain.line import Fit
 from chargehand.domain.options import RunOptions
 from chargehand.domain.outcome import Candidate, GateResult, Report, Role, Sealed
 from chargehand.domain.plan import Barrier, GatePoint, Plan, Task, Weight
+from chargehand.domain.review import Reviews, Stage
 from chargehand.domain.words import TERMINAL, Decision, DecisionKind, Failure, Questioned, Reason, TaskStatus
 
-__all__ = ["TRANSITIONS", "Best", "IllegalTransition", "RunState", "TaskRecord", "Tries", "Unjudged"]
+__all__ = [
+    "TRANSITIONS",
+    "Best",
+    "GateFit",
+    "IllegalTransition",
+    "RunState",
+    "TaskRecord",
+    "Tries",
+    "Unjudged",
+    "Whole",
+]
 
 _S = TaskStatus
 _ENDS = frozenset({_S.AWAITING_DECISION, _S.FAILED, _S.BLOCKED, _S.SKIPPED, _S.CANCELLED})
@@ -55,9 +68,9 @@ _ENDS = frozenset({_S.AWAITING_DECISION, _S.FAILED, _S.BLOCKED, _S.SKIPPED, _S.C
 TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _S.WAITING: frozenset({_S.RUNNING}) | _ENDS,
     _S.RUNNING: frozenset({_S.WAITING, _S.GATING}) | _ENDS,
-    _S.GATING: frozenset({_S.WAITING, _S.REVIEWING, _S.INTEGRATING}) | _ENDS,
+    _S.GATING: frozenset({_S.WAITING, _S.GATING, _S.REVIEWING, _S.INTEGRATING}) | _ENDS,
     _S.REVIEWING: frozenset({_S.WAITING, _S.INTEGRATING}) | _ENDS,
-    _S.INTEGRATING: frozenset({_S.WAITING, _S.INTEGRATED}) | _ENDS,
+    _S.INTEGRATING: frozenset({_S.WAITING, _S.GATING, _S.INTEGRATED}) | _ENDS,
     _S.AWAITING_DECISION: frozenset({_S.WAITING, _S.GATING, _S.INTEGRATING}) | (_ENDS - {_S.AWAITING_DECISION}),
     _S.INTEGRATED: frozenset(),
     _S.FAILED: frozenset({_S.WAITING}),
@@ -66,7 +79,7 @@ TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
     _S.CANCELLED: frozenset({_S.WAITING}),
 }
 
-Unjudged = AttemptFinished | GatesFinished | MergeFinished | LandFinished
+Unjudged = AttemptFinished | GatesFinished | FixFinished | MergeFinished | LandFinished
 
 
 class IllegalTransition(ChargehandError):
@@ -88,6 +101,7 @@ class Tries:
     blocked_contexts: int = 0
     conflicts: int = 0
     concern_fixes: int = 0
+    researches: int = 0
     waits: int = 0
 
 
@@ -101,6 +115,40 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateFit:
+    """What was done about a gate that could not judge; `fits` are the signatures of what fitters proposed.
+
+    `raised` lasts as long as the run; `rerun` and `fits` until the gate has judged again.
+    """
+
+    fit: Fit = Fit()
+    raised: bool = False
+    rerun: bool = False
+    fits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """What was looked at of the run as a whole, by reviewers and fitters that belong to no task.
+
+    `attempts` numbers them; `aside` are the gates a fitter was asked about; `fixes` the tasks that mend what was found.
+    """
+
+    attempts: int = 0
+    lost: int = 0
+    inflight: str | None = None
+    look: StartAttempt | None = None
+    unjudged: AttemptFinished | None = None
+    aside: GatesFinished | None = None
+    reviews: Reviews = Reviews(stage=Stage.HOLISTIC)
+    fixes: tuple[str, ...] = ()
+
+    def but(self, **changes: Any) -> Whole:
+        """The same with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
     """Everything known about one task.
 
@@ -109,7 +157,9 @@ class TaskRecord:
     `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
     `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed;
     `unheard` is the question of a held call whose attempt was ended because nobody was waited for, and `ruled` what
-    people said of such commands (text, allowed): it counts in the next attempt.
+    people said of such commands (text, allowed): it counts in the next attempt. `look` is the last attempt of one who
+    only looks, `aside` the outcome that waits for it, `checked` what the gates said of the sealed tree, `mended` the
+    gates whose `fix` was run on it, `merged` the files of test ids of the candidate, `again` counts mitigations.
     """
 
     task: Task
@@ -149,6 +199,13 @@ class TaskRecord:
     ruled: tuple[tuple[str, bool], ...] = ()
     agent: str | None = None
     fixes_gates_of: GatePoint | None = None
+    reviews: Reviews = Reviews()
+    look: StartAttempt | None = None
+    aside: Unjudged | None = None
+    checked: tuple[GateResult, ...] = ()
+    mended: tuple[str, ...] = ()
+    merged: tuple[tuple[str, str], ...] = ()
+    again: int = 0
 
     @property
     def id(self) -> str:
@@ -214,9 +271,12 @@ class RunState:
     canary: tuple[GateResult, ...] | None = None
     canaries: int = 0
     baseline_red: dict[str, GateResult] = field(default_factory=dict)
+    tests: dict[str, str] = field(default_factory=dict)
+    fits: dict[str, GateFit] = field(default_factory=dict)
     wave: int | None = None
     rounds: dict[GatePoint, int] = field(default_factory=lambda: dict.fromkeys(GatePoint, 0))
     closing: GatesFinished | None = None
+    whole: Whole = Whole()
     # people
     decisions: dict[str, Decision] = field(default_factory=dict)
     answers: dict[str, tuple[Decision, str, str]] = field(default_factory=dict)
@@ -349,5 +409,7 @@ class RunState:
     @property
     def waits_for_people(self) -> bool:
         """Only decisions are left: nothing runs, and no timer would start anything."""
-        due = (self.timers or (self.circuits and self.ready)) and not self.holds
+        due = (
+            self.timers or (self.circuits and (self.ready or self.attention or not self.open_tasks))
+        ) and not self.holds
         return bool(self.decisions) and not self.inflight and not due and self.finished is None

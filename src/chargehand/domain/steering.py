@@ -19,6 +19,7 @@ from chargehand.domain.events import (
 from chargehand.domain.moves import after_end, release_dependents, reopen, shift
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.replan import replan
+from chargehand.domain.review import Reviews
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import STOPPED, TERMINAL, Reason, StopReason, TaskStatus
 
@@ -65,6 +66,9 @@ def _reopen_run(state: RunState) -> None:
         state.canary = None
     state.finished, state.stopped, state.cancelled, state.closing = None, None, None, None
     state.rounds = dict.fromkeys(GatePoint, 0)
+    reviews = state.whole.reviews
+    kept = Reviews(stage=reviews.stage, judged=reviews.judged, parked=reviews.parked)
+    state.whole = state.whole.but(unjudged=None, aside=None, fixes=(), reviews=kept)
     state.blocked.clear()
     _forget_questions_of_the_run(state)
     for name, record in state.tasks.items():

@@ -81,6 +81,7 @@ class Reason(StrEnum):
     LINE_FAULT = "line_fault"
     REVIEW_UNRESOLVED = "review_unresolved"
     REVIEW_NEEDED = "review_needed"
+    REVIEW_VOID = "review_void"
     COMMAND_REJECTED = "command_rejected"
     CONFLICT = "conflict"
     BRANCH_MOVED = "branch_moved"
@@ -112,6 +113,7 @@ class StopReason(StrEnum):
     HUMAN = "human"
     CANARY = "canary"
     BRANCH_MOVED = "branch_moved"
+    LINE_FAULT = "line_fault"
 
 
 class RunVerdict(StrEnum):
@@ -135,6 +137,8 @@ class DecisionKind(StrEnum):
     WAVE = "wave"
     RUN_GATE = "run_gate"
     COMMAND = "command"
+    REVIEW = "review"
+    HOLISTIC = "holistic"
 
 
 HOLDS = frozenset({DecisionKind.KICKBACK, DecisionKind.CONFIG_CHANGED, DecisionKind.BRANCH_MOVED})

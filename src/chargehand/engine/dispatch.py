@@ -9,13 +9,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, assert_never
 
-from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import (
+    Effect,
+    Land,
+    MergeCandidate,
+    OpenBranch,
+    RunCanary,
+    RunFix,
+    RunGates,
+    StartAttempt,
+)
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import (
     AttemptFinished,
     BranchOpened,
     CanaryFinished,
     Event,
+    FixFinished,
     GatesFinished,
     LandFinished,
     MergeFinished,
@@ -37,6 +47,7 @@ from chargehand.engine import jobs
 from chargehand.ports import (
     AttemptSpec,
     Clock,
+    FixJob,
     Fleet,
     GateJob,
     Gates,
@@ -84,6 +95,8 @@ def perform(ports: Ports, state: RunState, effect: Effect) -> Coroutine[Any, Any
             return _attempt(ports, effect, jobs.attempt_spec(state, effect))
         case RunGates():
             return _gates(ports, effect, jobs.gate_job(state, effect))
+        case RunFix():
+            return _fix(ports, effect, jobs.fix_job(state, effect))
         case MergeCandidate():
             return _merge(ports, effect, jobs.merge_job(state, effect))
         case Land():
@@ -202,6 +215,15 @@ async def _run_gates(ports: Ports, job: GateJob) -> tuple[GateResult, ...]:
                 detail=str(error),
             ),
         )
+
+
+async def _fix(ports: Ports, effect: RunFix, job: FixJob) -> Event:
+    """A world in which the commands cannot run mends nothing: what was red stays red."""
+    try:
+        sealed = await ports.gates.fix(job)
+    except AdapterError:
+        sealed = None
+    return FixFinished(key=effect.key, task=effect.task, attempt=effect.attempt, gates=effect.gates, sealed=sealed)
 
 
 async def _merge(ports: Ports, effect: MergeCandidate, job: MergeJob) -> Event:

@@ -10,7 +10,7 @@ from typing import Any
 from chargehand.domain.asking import held_attempts
 from chargehand.domain.commands import take
 from chargehand.domain.decide import is_stuck, settle, to_end, wake_at
-from chargehand.domain.effects import Effect, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import Effect, RunCanary, RunFix, RunGates, StartAttempt
 from chargehand.domain.errors import Stuck
 from chargehand.domain.events import (
     DecisionAnswered,
@@ -211,12 +211,12 @@ class Engine:
         """What people want ended is told so; `wait` and `run` of the ports then tell how it ended."""
         self._end_all(to_end(self.state))
 
-    def _end_all(self, effects: Iterable[StartAttempt | RunGates | RunCanary]) -> None:
+    def _end_all(self, effects: Iterable[StartAttempt | RunGates | RunFix | RunCanary]) -> None:
         for effect in effects:
             if (effect.key, self._kills) not in self._ending:
                 self._ending[effect.key, self._kills] = asyncio.create_task(self._end(effect, now=self._kills))
 
-    async def _end(self, effect: StartAttempt | RunGates | RunCanary, *, now: bool) -> None:
+    async def _end(self, effect: StartAttempt | RunGates | RunFix | RunCanary, *, now: bool) -> None:
         try:
             if isinstance(effect, StartAttempt):
                 await self._ports.fleet.cancel(effect.key, now=now)

@@ -1,0 +1,176 @@
+"""Moving live tasks on: gates on their own tree, reviews, the train of candidates, landing (SPEC 3.7, 4, 6).
+
+The train. Tasks that wait to land stand in a queue, and their candidates are built on each other: head+A, head+A+B, …
+Each is gated at once, in the slot its task holds. Only the first may land. A green candidate behind it waits for what
+it was built on; a red one says nothing as long as something before it is open. Where one leaves the queue without
+landing, those behind it are built and gated anew on what stands before them then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chargehand.domain.effects import Land, MergeCandidate, RunGates
+from chargehand.domain.events import EffectIntended, Event, GatesFinished, GatesPassed, MergeFinished
+from chargehand.domain.gating import due_checks, verifies
+from chargehand.domain.ids import effect_key
+from chargehand.domain.outcome import Candidate
+from chargehand.domain.plan import GatePoint
+from chargehand.domain.reviewing import is_reviewed, next_review
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import TaskStatus
+
+__all__ = ["advance", "expected_head", "is_premature"]
+
+Events = tuple[Event, ...]
+
+SYNTAX_SUFFIXES = (
+    *(".py", ".pyi", ".json", ".yaml", ".yml", ".toml"),
+    *(".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".java"),
+)
+"""Files with one of these endings are parsed before any gate is paid for (SPEC 3.7, item 5)."""
+
+
+def advance(state: RunState, now: float) -> Events:
+    """The next step of the first task that can take one."""
+    for task in state.attention:
+        record = state.tasks[task]
+        if record.unjudged is not None and not _is_spent(state, record):
+            continue
+        match record.status:
+            case TaskStatus.GATING:
+                return (_gate(state, record),)
+            case TaskStatus.REVIEWING:
+                events = next_review(state, record, now)
+            case TaskStatus.INTEGRATING:
+                events = tuple(_integrate(state, record))
+            case _:
+                events = ()
+        if events:
+            return events
+    return ()
+
+
+# -- the task's own tree --------------------------------------------------------------------------
+
+
+def _gate(state: RunState, record: TaskRecord) -> Event:
+    """Verify and task gates on the sealed tree; where there are none, the syntax check joins the next gates."""
+    sealed = record.sealed
+    assert sealed is not None
+    own = due_checks(state.plan, GatePoint.TASK, record.task)
+    syntax = _has_syntax(record) and bool(own or not state.plan.gates_on(GatePoint.INTEGRATE))
+    if not own and not syntax:
+        review = is_reviewed(state, record)
+        return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK, review=review)
+    return EffectIntended(
+        effect=RunGates(
+            key=_key(record, "gates"),
+            task=record.id,
+            attempt=record.attempts,
+            point=GatePoint.TASK,
+            commit=sealed.commit,
+            tree=sealed.tree,
+            base=record.origin or sealed.base,
+            verify=True,
+            syntax=syntax,
+        )
+    )
+
+
+def _has_syntax(record: TaskRecord) -> bool:
+    return any(path.endswith(SYNTAX_SUFFIXES) for path in record.files_changed)
+
+
+def _key(record: TaskRecord, step: str) -> str:
+    """Gates that run again for the same attempt, after a mitigation, have logs of their own."""
+    return effect_key(record.id, record.attempts, f"{step}-{record.again + 1}" if record.again else step)
+
+
+# -- the train ------------------------------------------------------------------------------------
+
+
+def expected_head(state: RunState, task: str) -> str | None:
+    """What the candidate of a task is built on: the branch, or the candidate before it; None while there is none."""
+    assert state.head is not None
+    head = state.head
+    for other in state.queue:
+        if other == task:
+            return head
+        candidate = state.tasks[other].candidate
+        if candidate is None or candidate.head != head:
+            return None
+        head = candidate.commit
+    return head
+
+
+def is_premature(state: RunState, record: TaskRecord, outcome: GatesFinished | MergeFinished) -> bool:
+    """Whether a bad outcome of a candidate may be the fault of one before it, which has not landed yet."""
+    if isinstance(outcome, MergeFinished):
+        assert not isinstance(outcome.result, Candidate)
+        return outcome.result.head != state.head
+    return record.candidate is not None and record.candidate.head != state.head
+
+
+def _is_spent(state: RunState, record: TaskRecord) -> bool:
+    """Whether an outcome that was held back is about something that will never land: it is built anew."""
+    if record.status is not TaskStatus.INTEGRATING:
+        return False
+    expected = expected_head(state, record.id)
+    if isinstance(record.unjudged, MergeFinished):
+        assert not isinstance(record.unjudged.result, Candidate)
+        return expected is not None and record.unjudged.result.head not in {expected, state.head}
+    candidate = record.candidate
+    return candidate is not None and expected is not None and candidate.head not in {expected, state.head}
+
+
+def _integrate(state: RunState, record: TaskRecord) -> Iterator[Event]:
+    """Merge, gate as merged, land; at most one of them."""
+    sealed, candidate = record.sealed, record.candidate
+    assert sealed is not None
+    head = expected_head(state, record.id)
+    if head is None:
+        return
+    if candidate is None or candidate.head != head:
+        yield EffectIntended(
+            effect=MergeCandidate(
+                key=effect_key(record.id, record.attempts, "merge"),
+                task=record.id,
+                attempt=record.attempts,
+                head=head,
+                commit=sealed.commit,
+            )
+        )
+    elif not record.candidate_green:
+        yield _gate_candidate(state, record, candidate)
+    elif state.queue[0] == record.id:
+        yield EffectIntended(
+            effect=Land(
+                key=effect_key(record.id, record.attempts, "land"),
+                task=record.id,
+                attempt=record.attempts,
+                head=head,
+                commit=candidate.commit,
+            )
+        )
+
+
+def _gate_candidate(state: RunState, record: TaskRecord, candidate: Candidate) -> Event:
+    """Integrate gates on the candidate; verify again only when its tree is another one than was verified."""
+    point = GatePoint.INTEGRATE
+    verify = verifies(record, point)
+    if not due_checks(state.plan, point, record.task if verify else None):
+        return GatesPassed(task=record.id, attempt=record.attempts, point=point)
+    return EffectIntended(
+        effect=RunGates(
+            key=_key(record, "integrate"),
+            task=record.id,
+            attempt=record.attempts,
+            point=point,
+            commit=candidate.commit,
+            tree=candidate.tree,
+            base=candidate.head,
+            verify=verify,
+            syntax=_has_syntax(record) and not due_checks(state.plan, GatePoint.TASK, record.task),
+        )
+    )
