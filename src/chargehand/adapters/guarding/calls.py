@@ -108,6 +108,7 @@ _KINDS = {
     ),
 }
 _MANY = frozenset({"read_many_files"})
+_SEARCH = names("grep search_file_content grep_search grep_files search_files")
 _MOST_PATHS = 200
 _MOST_TOGETHER = 20
 """A pattern may count from a folder in another field, as in tools that search; lists of files are longer."""
@@ -213,6 +214,8 @@ def _rule_read(call: ToolCall, place: Place) -> Ruling | Question:
     unread = next((problem for path in call.paths if (problem := unreadable(path))), "")
     if unread or len(call.paths) > _MOST_PATHS:
         return Ruling(allow=False, reason=unread or f"It names more than {_MOST_PATHS} files; do it in smaller steps.")
+    if call.kind is ToolKind.READ and not call.paths and _plain(call.tool) not in _SEARCH:
+        return Ruling(allow=False, reason="It does not say what it reads, so it is denied.")
     dangers = [
         Danger(rule="secret_file", exact=path, why=RULES["secret_file"])
         for path in call.paths

@@ -48,7 +48,7 @@ def commands(fields: Mapping[str, Any], *, certain: bool) -> tuple[str | None, s
     if len(told) > 1:
         return None, "It names its command more than once, and not in the same words."
     command = next(iter(told), None)
-    shell = fields.get("shell")
+    shell = _lower(fields).get("shell")
     if isinstance(shell, str) and shell.rpartition("/")[2] not in _SHELLS:
         return command, "The shell that it asks for is none that is known here."
     if command is not None:
@@ -66,16 +66,22 @@ def _command(value: object) -> str | None:
 
 def _environment(fields: Mapping[str, Any]) -> Iterator[str]:
     for key in ("env", "environment"):
-        given = fields.get(key)
+        given = _lower(fields).get(key)
         if isinstance(given, Mapping):
-            for name, value in given.items():
-                yield f"{name}={shlex.quote(str(value))}"
+            yield from (f"{name}={shlex.quote(str(value))}" for name, value in given.items())
+        elif isinstance(given, list):
+            for name, _, value in (one.partition("=") for one in given if isinstance(one, str)):
+                yield f"{name}={shlex.quote(value)}"
+
+
+def _lower(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.lower(): value for key, value in fields.items()}
 
 
 def folders(fields: Mapping[str, Any]) -> tuple[str, str]:
     """Where a command is to run (empty: not told), and what is wrong with how it is given."""
     told = dict.fromkeys(
-        value for key in _FOLDERS if isinstance(value := fields.get(key), str) and value not in ("", ".")
+        value for key in _FOLDERS if isinstance(value := _lower(fields).get(key), str) and value not in ("", ".")
     )
     return next(iter(told), ""), "It names two folders to run in." if len(told) > 1 else ""
 

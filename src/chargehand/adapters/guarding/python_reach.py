@@ -16,6 +16,7 @@ _ENVIRONMENTS = frozenset({"environ", "environb"})
 _ONE = frozenset({"get", "pop", "setdefault", "__getitem__"})
 _QUIET = frozenset({"update", "clear", "keys", "__contains__", "__setitem__", "__delitem__"})
 _COPIES = frozenset({"dict", "copy", "deepcopy", "ChainMap"})
+_STARTS = names("run call check_call check_output Popen create_subprocess_exec create_subprocess_shell Process spawn")
 _CONNECTS = names(
     "connect connect_ex create_connection open_connection create_datagram_endpoint HTTPConnection HTTPSConnection "
     "gethostbyname gethostbyname_ex gethostbyaddr getaddrinfo getnameinfo FTP FTP_TLS SMTP SMTP_SSL IMAP4 IMAP4_SSL "
@@ -87,7 +88,9 @@ def _copied(node: ast.AST, parents: Mapping[ast.AST, ast.AST], known: Names, als
     """Where the whole goes: to another program, into a variable (then its uses count), or out."""
     while (parent := parents.get(node)) is not None:
         if isinstance(parent, ast.keyword) and parent.arg == "env":
-            return ()
+            call = parents.get(parent)
+            if isinstance(call, ast.Call) and known.function(call.func) in _STARTS:
+                return ()
         if isinstance(parent, ast.Assign | ast.AugAssign | ast.AnnAssign):
             targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
             if all(isinstance(target, ast.Name) for target in targets):
