@@ -169,6 +169,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="caps.attempt_wall", type=Duration, default="30m", help="Longest duration of an attempt."),
     Option(key="caps.attempt_idle", type=Duration, default="5m", help="Longest silence of an attempt."),
     Option(key="caps.gate_wall", type=Duration, default="15m", help="Longest duration of a gate."),
+    Option(
+        key="caps.gate_wall_cap",
+        type=Duration,
+        default="1h",
+        help="How far the duration of a gate that could not judge may be raised.",
+    ),
     Option(key="caps.setup_wall", type=Duration, default="15m", help="Longest duration of a setup."),
     Option(key="caps.task_tokens", type=Bound | Count, default=_CAPS.task_tokens, help="Tokens per task."),
     Option(key="caps.run_tokens", type=Bound | Count, default=_CAPS.run_tokens, help="Tokens per run."),
