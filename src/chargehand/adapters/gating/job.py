@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
+from chargehand.adapters.gate_cache import Entry
+from chargehand.adapters.gating.aside import overlay, red_first
+from chargehand.adapters.gating.fingerprint import Fingerprint, TreeFacts, fingerprints, is_verify
 from chargehand.adapters.gating.parts import GateParts, Site, open_site
-from chargehand.adapters.gating.runner import Runner
+from chargehand.adapters.gating.runner import Ran, Runner
 from chargehand.adapters.gating.syntax import Syntax
 from chargehand.domain.outcome import GateResult, GateStatus
 from chargehand.ports import Check, GateJob
@@ -14,41 +20,167 @@ __all__ = ["Job"]
 
 
 class Job:
-    """Runs the checks of a job in the order and the checkouts they are due in."""
+    """Runs the checks of a job in the order and the checkouts they are due in.
 
-    def __init__(self, parts: GateParts, job: GateJob) -> None:
+    A result of the cache stands for a run; where all do, no checkout is made. `aside` is for trees of our own making.
+    """
+
+    def __init__(self, parts: GateParts, job: GateJob, facts: TreeFacts, aside: str = "") -> None:
         self._parts = parts
         self._job = job
-        self._runner = Runner(parts, job)
+        self._facts = facts
+        self._runner = Runner(parts, job, aside)
         self._syntax = Syntax(parts, job, self._runner)
+        self._results: list[GateResult] = []
+        self._known: dict[str, Fingerprint] = {}
+        self._hits: dict[str, GateResult] = {}
+        self._was_set_up = False
+        self._to_parse = self._syntax.is_due
 
     async def run(self) -> tuple[GateResult, ...]:
         """One result per check that was run."""
         self._runner.open()
-        if self._syntax.is_due and not self._job.checks and self._job.setup is None:
-            alone = await self._syntax.alone()
-            if alone is not None:
-                return (alone,)
-        results: list[GateResult] = []
-        for number, checks in enumerate(_turns(self._job)):
-            if any(_broke_off(result) for result in results) or (self._job.stop_early and _stops(results)):
+        self._known = await fingerprints(self._parts, self._facts, self._job) if self._job.checks else {}
+        self._hits = await self._look_up()
+        turns = _turns(self._job)
+        if self._to_parse and not self._job.setup and not self._is_to_run(turns[0]):
+            await self._parse_alone()
+        for checks in turns:
+            if self._is_over():
                 break
-            async with open_site(self._parts, self._job) as site:
-                await self._take_turn(site, checks, results, first=number == 0)
-        return tuple(results)
+            await self._take_turn(checks)
+        await self._go_aside()
+        return tuple(self._results)
 
-    async def _take_turn(self, site: Site, checks: Sequence[Check], results: list[GateResult], *, first: bool) -> None:
-        prepared = await self._runner.prepare(site)
-        if prepared is not None and (first or prepared.status is not GateStatus.PASS):
-            results.append(prepared)
-        if prepared is not None and prepared.status is not GateStatus.PASS:
+    def _is_over(self) -> bool:
+        """Whether nothing more is to be run: setup failed, or one red check was enough."""
+        return any(_broke_off(result) for result in self._results) or (self._job.stop_early and _stops(self._results))
+
+    def _is_to_run(self, checks: Sequence[Check]) -> bool:
+        return any(check.id not in self._hits for check in checks)
+
+    # -- a turn
+
+    async def _take_turn(self, checks: Sequence[Check]) -> None:
+        """Run checks that share a checkout; after a failure that is to be confirmed, go on in a second one."""
+        only_setup = not self._job.checks and self._job.setup is not None
+        if not (self._is_to_run(checks) or self._to_parse or only_setup):
+            await self._run_from(None, checks, 0, None)
             return
-        if first and self._syntax.is_due:
-            results.append(await self._syntax.in_site(site))
-        for check in checks:
-            if self._job.stop_early and _stops(results):
+        place, failed = 0, None
+        while True:
+            async with open_site(self._parts, self._job) as site:
+                if not await self._make_ready(site):
+                    self._results += [failed.result] if failed is not None else []
+                    return
+                if failed is not None and is_verify(checks[place]):
+                    for check in filter(is_verify, checks[:place]):  # they may make what it needs
+                        await self._runner.check(site, check, self._known[check.id], again=True)
+                place, failed = await self._run_from(site, checks, place, failed)
+            if failed is None:
                 return
-            results.append(await self._runner.check(site, check))
+
+    async def _run_from(
+        self, site: Site | None, checks: Sequence[Check], place: int, failed: Ran | None
+    ) -> tuple[int, Ran | None]:
+        """Run the checks from a place on, of which the first has `failed` before.
+
+        Answers where one failed that is to be run once more in a fresh checkout, with that run.
+        """
+        for at, check in enumerate(checks[place:], start=place):
+            if self._is_over():
+                break
+            if check.id in self._hits:
+                self._results.append(await self._runner.told(self._hits[check.id], time.time()))
+                continue
+            assert site is not None
+            before, failed = failed, None
+            ran = await self._runner.check(
+                site,
+                check,
+                self._known[check.id],
+                again=before is not None,
+                failed=before.result if before is not None else None,
+            )
+            if before is None and check.rerun and ran.result.status is GateStatus.FAIL:
+                return at, ran
+            await self._keep(check, ran)
+            self._results.append(ran.result)
+        return len(checks), None
+
+    async def _make_ready(self, site: Site) -> bool:
+        """Set up a checkout, and parse what changed in the first one; whether checks can run there."""
+        prepared = await self._runner.prepare(site)
+        good = prepared is None or prepared.status is GateStatus.PASS
+        if prepared is not None and not self._was_set_up:
+            self._results.insert(0, prepared)
+        elif prepared is not None and not good:
+            self._results.append(prepared)
+        self._was_set_up = True
+        if good and self._to_parse:
+            self._to_parse = False
+            started_at = time.time()
+            self._results.append(await self._runner.told(await self._syntax.in_site(site), started_at))
+        return good
+
+    async def _parse_alone(self) -> None:
+        started_at = time.time()
+        alone = await self._syntax.alone()
+        if alone is not None:
+            self._to_parse = False
+            self._results.append(await self._runner.told(alone, started_at))
+
+    # -- aside
+
+    async def _go_aside(self) -> None:
+        """What the tests of the change say about its base, and those of its base about the change."""
+        if self._job.red_first and not self._is_over():
+            started_at = time.time()
+            result = await red_first(self._parts, self._job, self._results, self._play)
+            self._results.append(await self._runner.told(result, started_at))
+        if self._job.overlay and not self._is_over():
+            started_at = time.time()
+            result = await overlay(self._parts, self._job, self._play)
+            self._results.append(await self._runner.told(result, started_at))
+
+    async def _play(self, job: GateJob, aside: str) -> tuple[GateResult, ...]:
+        return await Job(self._parts, job, self._facts, aside).run()
+
+    # -- the cache
+
+    async def _look_up(self) -> dict[str, GateResult]:
+        """The results that stand for a run; of a task's own commands, which build on each other, all or none."""
+        cache = self._parts.cache
+        if cache is None or not self._job.cache:
+            return {}
+        hits: dict[str, GateResult] = {}
+        for check in self._job.checks:
+            entry = await asyncio.to_thread(cache.get, self._known[check.id].key)
+            result = await self._runner.from_cache(check, entry) if entry is not None else None
+            if result is not None:
+                hits[check.id] = result
+        own = [check.id for check in self._job.checks if is_verify(check)]
+        return hits if all(check in hits for check in own) else {i: hits[i] for i in hits if i not in own}
+
+    async def _keep(self, check: Check, ran: Ran) -> None:
+        """Keep a clean pass, unless what it ran in was another thing at its end than at its beginning."""
+        cache = self._parts.cache
+        if cache is None or not self._job.cache or not ran.is_clean:
+            return
+        alike = tuple(each for each in self._job.checks if each is check or (is_verify(each) and is_verify(check)))
+        now = await fingerprints(self._parts, self._facts, replace(self._job, checks=alike))
+        if now[check.id].key != self._known[check.id].key:
+            return
+        result = ran.result
+        entry = Entry(
+            run=self._job.run,
+            tail=result.tail,
+            wall_s=result.wall_s,
+            output_sha256=result.output_sha256,
+            environment=result.environment,
+            tests=ran.ids,
+        )
+        await asyncio.to_thread(cache.put, self._known[check.id].key, entry)
 
 
 def _turns(job: GateJob) -> list[tuple[Check, ...]]:
@@ -59,7 +191,7 @@ def _turns(job: GateJob) -> list[tuple[Check, ...]]:
     """
     if job.setup is not None and not job.setup.keep:
         return [job.checks]
-    verify = tuple(check for check in job.checks if check.id.startswith("verify-"))
+    verify = tuple(check for check in job.checks if is_verify(check))
     gates: list[tuple[Check, ...]] = [(check,) for check in job.checks if check not in verify]
     return [verify, *gates] if verify or not gates else gates
 

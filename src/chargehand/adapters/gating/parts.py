@@ -10,6 +10,7 @@ from pathlib import Path
 from chargehand.adapters.confined import Confined
 from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders, Room
+from chargehand.adapters.gate_cache import GateCache
 from chargehand.adapters.git import Repository
 from chargehand.adapters.setup import Setup, keep_patterns
 from chargehand.ports import GateJob, OnOutput, Workspace, Workspaces
@@ -19,7 +20,11 @@ __all__ = ["GateParts", "Site", "open_site"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateParts:
-    """What gates are made of. `workspaces` is a pool of their own; `folder` is the run's folder, for the logs."""
+    """What gates are made of.
+
+    `workspaces` is a pool of their own; `folder` is the run's folder, for logs and audit; `cache` (None: there is
+    none) belongs to the repository.
+    """
 
     repository: Repository
     workspaces: Workspaces
@@ -31,6 +36,7 @@ class GateParts:
     folder: Path
     setup_wall_s: float = 900.0
     on_output: OnOutput | None = None
+    cache: GateCache | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
