@@ -7,10 +7,10 @@ lists may write whatever its words name: without a sandbox that is a question wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 from chargehand.adapters.guarding.environment import look_at_environment
+from chargehand.adapters.guarding.forms import FORMS, READERS, Form
 from chargehand.adapters.guarding.look import Call, Look
 from chargehand.adapters.guarding.options import names, read_options
 from chargehand.adapters.guarding.place import UNKNOWN, Spot
@@ -18,87 +18,6 @@ from chargehand.adapters.guarding.place import UNKNOWN, Spot
 __all__ = ["look_at_arguments"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """Which words of a program name what it writes.
-
-    `outputs` are the options, `valued` the letters of all options with a value; `words`: which of the words that are
-    no options (`all`, `first`, `second`, `later` than the first, `last` of several); `unless`: with one of these it
-    only reads; `stop`: the first word that is no option belongs to another program.
-    """
-
-    outputs: tuple[str, ...] = ()
-    valued: str = ""
-    words: str = ""
-    unless: tuple[str, ...] = ()
-    stop: bool = False
-
-
-_READERS = names(
-    "cat tac head tail less more most bat batcat wc nl od hexdump hd strings file stat ls dir vdir ll exa eza lsd du "
-    "df diff sdiff colordiff cmp comm md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum b3sum cksum sum md5 "
-    "grep egrep fgrep zgrep xzgrep rg ag ack ugrep zcat bzcat xzcat zstdcat zless cut paste join fold fmt pr expand "
-    "unexpand column tr rev seq jq yq which whereis whatis apropos man info realpath readlink dirname basename pathchk "
-    "namei lsof id groups who w uptime uname hostname cal nproc free lscpu lsblk lsmod getent locale tput stty clear "
-    "ldd nm objdump readelf size addr2line c++filt expr sleep yes numfmt factor bc dc tsort ptx look locate zipinfo "
-    "lsattr getfacl getfattr findmnt mountpoint pgrep pidof pstree top htop vmstat iostat getconf cloc scc tokei "
-    "shellcheck hadolint yamllint codespell flake8 pylint pyright mypy pytest py.test configure date otool "
-    "dpkg-query pkg-config desktop-file-validate xmllint csvstat tree tig fzf kill history rustup sw_vers arch "
-    "base32 base64 uuencode printf echo test [ whoami logname tty env printenv"
-)
-_COMPILERS = names(
-    "gcc g++ cc c++ c99 clang clang++ tcc gfortran nvcc emcc ld gold lld as nasm yasm rustc swiftc kotlinc scalac dmd "
-    "valac fpc zig ld.bfd ld.gold mold cython protoc flex bison yacc lex"
-)
-_PACKERS = names(
-    "gzip gunzip bzip2 bunzip2 xz unxz lzma unlzma lz4 unlz4 zstd unzstd brotli pigz unpigz pbzip2 lzip "
-    "compress uncompress"
-)
-_FORMS = {
-    "sort": _Form(("-o", "--output"), "kStTo"),
-    "shuf": _Form(("-o", "--output"), "ino"),
-    "uniq": _Form((), "fsw", "later"),
-    "split": _Form((), "abClnt", "later"),
-    "csplit": _Form(("-f", "--prefix"), "fbn"),
-    "tree": _Form(("-o",), "LPIo"),
-    **dict.fromkeys(_COMPILERS, _Form(("-o", "-MF", "--out-dir", "--output"), "o")),
-    "javac": _Form(("-d", "-s", "-h"), "dsh"),
-    "ar": _Form((), "", "second"),
-    "strip": _Form(("-o",), "oRKN", "all"),
-    "objcopy": _Form((), "IOBjR", "last"),
-    "patchelf": _Form(("--output",), "", "all"),
-    "xxd": _Form((), "cglos", "second"),
-    "uudecode": _Form(("-o", "--output-file"), "o"),
-    "iconv": _Form(("-o", "--output"), "fto"),
-    **dict.fromkeys(("dos2unix", "unix2dos", "recode", "rename", "prename", "detox", "setfattr"), _Form(words="all")),
-    "openssl": _Form(("-out", "-keyout", "-writerand", "-outdir", "-sess_out", "-CAserial")),
-    **dict.fromkeys(("7z", "7za", "7zr", "7zz"), _Form(("-o",), "", "second")),
-    **dict.fromkeys(("unrar", "rar"), _Form(("-op",), "", "last")),
-    "cpio": _Form(("-D", "--directory", "-O", "-F", "--file"), "DOFHCEIMR", "all"),
-    "pax": _Form(("-f",), "fbxosT", "last"),
-    **dict.fromkeys(
-        _PACKERS,
-        _Form(("-o", "--output-dir-flat"), "oSTBMD", "all", ("-c", "--stdout", "-t", "--test", "-l", "--list")),
-    ),
-    "zip": _Form(("-O", "--out", "-b", "--temp-path"), "nOtbiPx", "first"),
-    "link": _Form((), "", "last"),
-    "mktemp": _Form(("-p", "--tmpdir"), "p", "all"),
-    "ssh-keygen": _Form(("-f",), "btCNPfEImnOrsVwz", "", ("-y", "-l", "-B", "-F", "-H")),
-    **dict.fromkeys(("gpg", "gpg2"), _Form(("-o", "--output"), "orukb")),
-    "psql": _Form(("-o", "--output", "-L", "--log-file"), "hUpdcfoLvFRT"),
-    "pg_dump": _Form(("-f", "--file"), "hUpdfnNtTFjZE"),
-    "mysqldump": _Form(("-r", "--result-file", "-T", "--tab"), "hurTpPw"),
-    **dict.fromkeys(("sqlite3", "duckdb"), _Form(("-init",), "", "first")),
-    "aria2c": _Form(("-d", "--dir", "-o", "--out", "-l", "--log"), "dolxsj"),
-    "go": _Form(("-o", "-coverprofile", "-cpuprofile", "-memprofile", "-outputdir", "-trace")),
-    "cargo": _Form(("--target-dir", "--out-dir", "--artifact-dir", "--root"), "jpFZC"),
-    "cmake": _Form(("-B", "--install-prefix", "--prefix"), "BSDGTAC"),
-    "time": _Form(("-o", "--output"), "fo", "", (), True),
-    "strace": _Form(("-o", "--output"), "oepsauEPSIOXbn", "", (), True),
-    "ltrace": _Form(("-o", "--output"), "oepsaunxlDFA", "", (), True),
-    "script": _Form(("-O", "-B", "-T", "--log-out", "--log-io", "--log-timing"), "cEITOBmo", "first", (), False),
-    "hyperfine": _Form(("--export-json", "--export-csv", "--export-markdown", "--output"), "wmrpsLno"),
-}
 _OUTPUT = re.compile(
     r"--?(?:out|outfile|outdir|outputs?|(?:out|output|report|log|dump|result|target|dest|build|artifacts?|coverage)[-_]?"
     r"(?:file(?:name)?|dir(?:ectory)?|path|folder|to)|dest|destination|logfile|junit-?xml|basetemp|save(?:-(?:to|as))?"
@@ -106,7 +25,7 @@ _OUTPUT = re.compile(
     re.IGNORECASE,
 )
 _INPUT = re.compile(
-    r"--?(?:I|L|isystem|iquote|include\S*|config(?:-?(?:file|path|dir))?|rcfile|sysroot|input\S*|from|source|src|schema|load|import"
+    r"--?(?:(?-i:I|L)|isystem|iquote|include\S*|config(?:-?(?:file|path|dir))?|rcfile|sysroot|input\S*|from|source|src|schema|load|import"
     r"|require|interpreter|python\S*|ca\S*|cert\S*|ignore-path|exclude\S*|template|theme|plugin\S*|filter\S*|format|prefix)",
     re.IGNORECASE,
 )
@@ -133,18 +52,17 @@ def look_at_arguments(name: str, call: Call, look: Look, *, known: bool) -> None
     """Report what the words would write outside; `known`: a handler of its own looks at the program as well."""
     look_at_environment(name, call, look)
     _searched(name, call, look)
-    form = _FORMS.get(name)
+    form = FORMS.get(name)
+    more = _MORE.get(name)
+    if more is not None:
+        more(call, look)
     if form is not None:
         _formed(form, call, look)
-    elif name == "git":
-        _git(call, look)
-    elif name in {"make", "gmake", "ninja"}:
-        _make(call, look)
     elif not known:
-        _anything(call, look, reader=name in _READERS)
+        _anything(call, look, reader=name in READERS)
 
 
-def _formed(form: _Form, call: Call, look: Look) -> None:
+def _formed(form: Form, call: Call, look: Look) -> None:
     words: Sequence[str] = call.args
     if form.stop:
         rest = read_options(words, short=form.valued, stop=True).rest
@@ -226,6 +144,8 @@ def _git(call: Call, look: Look) -> None:
         targets = tuple(word for word in rest[1:] if _PATH.match(word))
     elif verb == "init":
         targets = rest[:1]
+    elif verb == "mv":
+        targets = rest[-1:]
     elif verb == "submodule" and rest[:1] == ("add",):
         targets = rest[2:3]
     else:
@@ -240,6 +160,62 @@ def _make(call: Call, look: Look) -> None:
         name, equals, value = word.partition("=")
         if equals and _DESTINATION.fullmatch(name) and _PATH.match(value) and look.spot(value, call) is Spot.OUTSIDE:
             look.writes(value, call)
+
+
+def _outside(words: Sequence[str], call: Call, look: Look) -> None:
+    for word in words:
+        if _PATH.match(word) and look.spot(word, call) is Spot.OUTSIDE:
+            look.writes(word, call)
+
+
+def _project(call: Call, look: Look) -> None:
+    """`cargo new`, `uv init`, `uv venv`: what is made stands where a word says."""
+    if set(call.args[:2]) & {"new", "init", "venv"}:
+        _outside(call.args, call, look)
+
+
+def _in_place(call: Call, look: Look) -> None:
+    """`perl -i` and `ruby -i` write the files that they read."""
+    if any(re.match(r"-[pnlaws0-9]*i", word) for word in call.args):
+        _outside(call.args, call, look)
+
+
+def _python(call: Call, look: Look) -> None:
+    """Modules of the standard library that write where their words say."""
+    if "-m" in call.args[:-1]:
+        words = call.args[call.args.index("-m") + 1 :]
+        if words[0] in {"venv", "virtualenv", "zipfile", "tarfile", "compileall"} and not {"-l", "-t"} & set(words):
+            _outside(words[1:], call, look)
+
+
+def _cmake(call: Call, look: Look) -> None:
+    reading = ("cat", "compare", "md5", "sha", "echo", "env", "time", "sleep", "true", "false", "capabilities")
+    if call.args[:1] == ("-E",) and not "".join(call.args[1:2]).startswith(reading):
+        _outside(call.args[2:], call, look)
+
+
+def _database(call: Call, look: Look) -> None:
+    """Statements that write files: `.output x`, `ATTACH 'x'`, `\\o x`, `COPY t TO 'x'`."""
+    for text in (*call.args, *([call.feed.text] if call.feed is not None and call.feed.text else [])):
+        _outside(_WRITING_SQL.findall(text), call, look)
+        for command in re.findall(r"\bPROGRAM\s+'([^']+)'", text, re.IGNORECASE):
+            look.shell(command, call)
+
+
+_WRITING_SQL = re.compile(
+    r"(?:\\[og]\b|\.(?:output|once|backup|save|clone|log)\b|\bATTACH(?:\s+DATABASE)?|\bINTO(?:\s+(?:OUT|DUMP)FILE)?|\bTO)"
+    r"\s*['\"]?((?:/|~|\.\./)[^'\"\s;]*)",
+    re.IGNORECASE,
+)
+_MORE: dict[str, Callable[[Call, Look], None]] = {
+    "git": _git,
+    **dict.fromkeys(("make", "gmake", "ninja"), _make),
+    **dict.fromkeys(("cargo", "uv", "npm", "poetry", "pdm", "hatch", "rye"), _project),
+    **dict.fromkeys(("perl", "ruby"), _in_place),
+    "python": _python,
+    "cmake": _cmake,
+    **dict.fromkeys(("psql", "mysql", "mariadb", "sqlite3", "duckdb"), _database),
+}
 
 
 def _anything(call: Call, look: Look, *, reader: bool) -> None:

@@ -221,7 +221,7 @@ def _tar(call: Call, look: Look) -> None:
             look.writes(folder, call, append=True)
         if options.has("-P", "--absolute-names"):
             look.report("overwrite_unknown", call)
-    elif options.has("-c", "--create", "-r", "-u", "--append"):
+    elif options.has("-c", "--create", "-r", "-u", "--append", "-A", "--catenate", "--concatenate", "--delete"):
         for archive in options.values("-f", "--file"):
             look.writes(archive, call) if archive != "-" else None
         for path in options.rest:

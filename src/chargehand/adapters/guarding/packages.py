@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from chargehand.adapters.guarding.arguments import look_at_arguments
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
 from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names, read_options
@@ -247,6 +248,8 @@ def _npx_words(words: Sequence[str], call: Call, look: Look, prefix: str = "") -
     for text in options.values("-c", "--call"):
         look.shell(text, call)
     _sources([*options.values("--registry")], call, look)
+    if options.rest:
+        look_at_arguments(program(options.rest[0]), call.of(options.rest), look, known=False)
     if options.has("--no-install", "--no", "--offline"):
         return
     names = [*options.values("-p", "--package")] or [prefix + name for name in options.rest[:1]]

@@ -108,6 +108,18 @@ def _process_list(call: Call, look: Look) -> None:
         look.report("environment", call, inside=True)
 
 
+def _clock(call: Call, look: Look) -> None:
+    options = read_options(call.args, short="dsrfI", long=("--date", "--set", "--reference", "--file"))
+    if options.has("-s", "--set") or any(not word.startswith("+") for word in options.rest):
+        look.report("system", call)
+
+
+def _hostname(call: Call, look: Look) -> None:
+    options = read_options(call.args, short="F", long=("--file",))
+    if options.rest or options.has("-F", "--file", "-b", "--boot"):
+        look.report("system", call)
+
+
 SYSTEM: dict[str, Handler] = {
     **dict.fromkeys(_CHANGES, _system),
     **dict.fromkeys(_DISKS, _disk),
@@ -145,4 +157,6 @@ SYSTEM: dict[str, Handler] = {
     "security": _keychain,
     **dict.fromkeys(("pbpaste", "xclip", "xsel", "wl-paste"), _clipboard),
     "ps": _process_list,
+    "date": _clock,
+    **dict.fromkeys(("hostname", "domainname", "nisdomainname"), _hostname),
 }
