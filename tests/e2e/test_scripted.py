@@ -15,9 +15,14 @@ from chargehand.adapters.agents import make_agent
 from chargehand.adapters.answers import read_object
 from chargehand.adapters.lock import start_ticks
 from chargehand.adapters.reports import read_report
+from chargehand.adapters.restorations import read_restoration
+from chargehand.adapters.verdicts import read_verdict
+from chargehand.domain.line import Restoration
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import Report, ReportStatus, Role
+from chargehand.domain.review import Verdict
 from chargehand.ports import AttemptSpec, Places
+from chargehand.testing.scripted.scenario import chosen
 from tests.repos import Repo
 
 BRIEF = "# The task\n\nWrite `a.txt`, é.\n"
@@ -220,6 +225,69 @@ def test_verdicts(stage):
     assert stage.play(entry, role=Role.FIXER).returncode == 8
 
 
+STEPS = [{"exit": 7}]
+
+
+@pytest.mark.parametrize("entry", [STEPS, {"attempts": {"1": STEPS, "2": STEPS}}, {"roles": {"implementer": STEPS}}])
+def test_of_whom_nothing_is_said_all_is_well(stage, entry):
+    """Steps without a role are meant for who implements and fixes; a task that is not named needs no reviewer."""
+    assert stage.play(entry, role=Role.IMPLEMENTER).returncode == 7
+    assert stage.play(entry, role=Role.FIXER).returncode == 7
+    for role in (Role.SPEC_REVIEWER, Role.QUALITY_REVIEWER, Role.HOLISTIC_REVIEWER):
+        stage.good(entry, role=role, attempt=2)
+        assert isinstance(read_verdict(stage.result), Verdict)
+    stage.good(entry, role=Role.RESEARCHER)
+    assert isinstance(read_report(stage.result), Report)
+    stage.good(entry, role=Role.FITTER)
+    assert isinstance(read_restoration(stage.result, None, "tests"), Restoration)
+    assert chosen({"tasks": {}}, "a", 1, "holistic-reviewer") == [{"verdict": "PASS"}]
+
+
+def test_a_reviewer_is_named_by_role_and_by_attempt(stage):
+    fails = [{"verdict": ["major src/a.py:12 It returns nothing."]}]
+    entry = {"attempts": {"1": STEPS, "default": {"roles": {"spec-reviewer": {"attempts": {"2": fails}}}}}}
+    stage.good(entry, role=Role.SPEC_REVIEWER, attempt=2)
+    verdict = read_verdict(stage.result)
+    assert isinstance(verdict, Verdict)
+    (finding,) = verdict.findings
+    assert (verdict.passed, finding.severity, finding.file) == (False, "major", "src/a.py")
+    assert (finding.line, finding.claim) == (12, "It returns nothing.")
+    stage.good(entry, role=Role.SPEC_REVIEWER, attempt=3)
+    assert json.loads(stage.result.read_text()) == {"verdict": "PASS"}
+    stage.good(entry, role=Role.QUALITY_REVIEWER, attempt=2)
+    assert json.loads(stage.result.read_text()) == {"verdict": "PASS"}
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        ([], "PASS"),
+        (["minor a.py Odd."], "PASS"),
+        ({"criteria": [{"criterion": "c", "met": True}]}, "PASS"),
+        ({"criteria": [{"criterion": "c", "met": False}]}, "FAIL"),
+        ({"findings": [{"severity": "critical"}], "summary": "s"}, "FAIL"),
+        ({"verdict": "PASS", "findings": ["critical a.py:1 But."]}, "PASS"),
+    ],
+)
+def test_the_word_of_a_verdict_follows_from_what_it_holds(stage, given, verdict):
+    stage.good([{"verdict": given}], role=Role.IMPLEMENTER)
+    assert json.loads(stage.result.read_text())["verdict"] == verdict
+
+
+def test_a_verdict_that_is_none(stage):
+    stage.good([{"verdict": {"text": "It looks good to me."}}])
+    assert stage.result.read_text() == "It looks good to me."
+
+
+def test_a_restoration(stage, tmp_path):
+    data = {"gate_id": "tests", "outcome": "RED", "mitigation_applied": []}
+    stage.good([{"restoration": data}])
+    assert json.loads(stage.result.read_text()) == data
+    output = tmp_path / "output"
+    output.write_text(stage.good([{"report_fence": data}]))
+    assert read_object(stage.result, output, "chargehand-restoration") == data
+
+
 # -- what was given -------------------------------------------------------------------------------
 
 
@@ -266,6 +334,14 @@ def test_attempts_and_what_went_before(stage, tmp_path):
     assert stage.good(entry, attempt=7) == "again\n7\nthere\n"
     patch.write_text("-line\n")
     assert stage.play(entry, attempt=7).returncode == 65
+
+
+def test_the_change_under_review_is_checked(stage, tmp_path):
+    patch = tmp_path / "change.patch"
+    patch.write_text("+line\n")
+    stage.env["CHARGEHAND_DIFF"] = str(patch)
+    stage.good([{"read_diff_check": "+line"}])
+    assert stage.play([{"read_diff_check": ["+line", "-line"]}]).returncode == 65
 
 
 def test_any_task(stage):

@@ -258,7 +258,7 @@ def test_the_integrators_history():
         ({"tasks": {"a": [{"hang": "loudly"}]}}, "`hang.how` must be one of silent, chatter"),
         ({"tasks": {"a": [{"spawn": {"how": "plain", "pid": 3}}]}}, "`spawn.pid` must be a path"),
         ({"tasks": {"a": [{"report": "DONE"}]}}, "`report.data` must be a mapping"),
-        ({"tasks": {"a": [{"verdict": "MAYBE"}]}}, "`verdict.data` must be PASS, FAIL or a mapping"),
+        ({"tasks": {"a": [{"verdict": "MAYBE"}]}}, "`verdict.data` must be PASS, FAIL, a list"),
         ({"tasks": {"a": [{"read_brief_check": [1]}]}}, "must be a text or a list of texts"),
         ({"tasks": {"a": [{"commit": {"message": "m", "empty": 1}}]}}, "`commit.empty` must be true or false"),
         ({"tasks": {"a": [{"if": {}}]}}, "`if` needs a mapping"),

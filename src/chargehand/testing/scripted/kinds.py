@@ -80,8 +80,9 @@ def mapping(value: Any) -> str:
 
 
 def verdict(value: Any) -> str:
-    """A word, or a whole verdict."""
-    return "" if value in ("PASS", "FAIL") or isinstance(value, dict) else "PASS, FAIL or a mapping"
+    """A word, a list of findings, or a whole verdict."""
+    ok = value in ("PASS", "FAIL") or isinstance(value, dict | list)
+    return "" if ok else "PASS, FAIL, a list of findings or a mapping"
 
 
 def mode(value: Any) -> str:

@@ -39,12 +39,14 @@ __all__ = [
     "lie",
     "mkdir",
     "read_brief_check",
+    "read_diff_check",
     "read_previous_check",
     "rename",
     "replace",
     "report",
     "report_fence",
     "report_text",
+    "restore",
     "say",
     "show",
     "spawn",
@@ -307,8 +309,9 @@ def report_text(
 
 def report_fence(_: Player, data: dict[str, Any]) -> None:
     """Answer in a fenced block on stdout."""
-    tag = "chargehand-verdict" if "verdict" in data else "chargehand-report"
-    say(f"```{tag}\n{json.dumps(data, indent=1)}\n```\n")
+    restores = "gate_id" in data or "mitigation_applied" in data
+    tag = "verdict" if "verdict" in data else "restoration" if restores else "report"
+    say(f"```chargehand-{tag}\n{json.dumps(data, indent=1)}\n```\n")
 
 
 def lie(player: Player, data: dict[str, Any]) -> None:
@@ -316,9 +319,43 @@ def lie(player: Player, data: dict[str, Any]) -> None:
     report(player, {"status": "DONE", "summary": "Everything is done and tested.", **data})
 
 
-def answer(player: Player, data: str | dict[str, Any]) -> None:
-    """Answer as a reviewer."""
-    report(player, data if isinstance(data, dict) else {"verdict": data})
+def answer(player: Player, data: str | list[Any] | dict[str, Any]) -> None:
+    """Answer as a reviewer: a word, findings, a whole verdict, or a text that is none."""
+    if isinstance(data, dict) and "text" in data:
+        _put(_result(), data["text"])
+        return
+    given = {"verdict": data} if isinstance(data, str) else {"findings": data} if isinstance(data, list) else data
+    found = dict(given)
+    if "findings" in found and isinstance(found["findings"], list):
+        found["findings"] = [_finding(item) for item in found["findings"]]
+    if "verdict" not in found:
+        found = {"verdict": "FAIL" if _is_bad(found) else "PASS", **found}
+    report(player, found)
+
+
+def _finding(item: Any) -> Any:
+    """A finding, also from a line such as `major src/a.py:12 It returns nothing.`."""
+    if not isinstance(item, str):
+        return item
+    severity, place, claim = (*item.split(None, 2), "", "")[:3]
+    file, _, line = place.rpartition(":")
+    return {
+        "severity": severity,
+        "file": file or place,
+        "line": int(line) if line.isdecimal() else None,
+        "claim": claim,
+    }
+
+
+def _is_bad(found: dict[str, Any]) -> bool:
+    severities = [item.get("severity") for item in found.get("findings", []) if isinstance(item, dict)]
+    met = [item.get("met") for item in found.get("criteria", []) if isinstance(item, dict)]
+    return "critical" in severities or "major" in severities or False in met
+
+
+def restore(player: Player, data: dict[str, Any]) -> None:
+    """Answer as a fitter."""
+    report(player, data)
 
 
 def dump(player: Player, path: str) -> None:
@@ -341,3 +378,11 @@ def read_previous_check(_: Player, texts: str | list[str]) -> None:
     for text in [texts] if isinstance(texts, str) else texts:
         if text not in patch:
             raise Quit(CHECK_FAILED, f"the patch in CHARGEHAND_PREVIOUS does not hold {text!r}")
+
+
+def read_diff_check(_: Player, texts: str | list[str]) -> None:
+    """Fail unless the change under review holds texts."""
+    patch = file_of("CHARGEHAND_DIFF")
+    for text in [texts] if isinstance(texts, str) else texts:
+        if text not in patch:
+            raise Quit(CHECK_FAILED, f"the change in CHARGEHAND_DIFF does not hold {text!r}")

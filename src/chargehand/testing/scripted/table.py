@@ -84,9 +84,11 @@ STEPS = {
     "report_fence": Step(steps.report_fence, {"data": kinds.mapping}, short="data", whole=True),
     "lie": Step(steps.lie, {"data": kinds.mapping}, short="data", whole=True),
     "verdict": Step(steps.answer, {"data": kinds.verdict}, short="data", whole=True),
+    "restoration": Step(steps.restore, {"data": kinds.mapping}, short="data", whole=True),
     "env": Step(steps.dump, {"path": kinds.anywhere}, short="path"),
     "read_brief_check": Step(steps.read_brief_check, {"texts": kinds.texts}, short="texts"),
     "read_previous_check": Step(steps.read_previous_check, {"texts": kinds.texts}, short="texts"),
+    "read_diff_check": Step(steps.read_diff_check, {"texts": kinds.texts}, short="texts"),
 }
 
 CONDITIONS = {"previous": kinds.flag, "exists": kinds.anywhere, "brief": kinds.text}
