@@ -142,7 +142,7 @@ class Metered:
         warnings = result.warnings
         warnings += tuple(other_model(record.model_asked, record.model_used))
         warnings += tuple(self._unpriced(record))
-        ending = _completed(result.exit, record) if result.report is None else result.exit
+        ending = result.exit if _answered(result) else _completed(result.exit, record)
         return replace(result, exit=ending, usage=usage, warnings=warnings, model=record.model_used or result.model)
 
     def _unpriced(self, record: MeterRecord) -> Iterator[str]:
@@ -155,6 +155,12 @@ class Metered:
                         " Limits of money count it as the dearest model they know; `meter.prices` can give a price."
                     )
                 yield f"The cost of {model} is unknown.{counts}"
+
+
+def _answered(result: AttemptResult) -> bool:
+    """Whether the agent handed in what it was asked for: that goes before how it ended."""
+    has_verdict = result.review is not None and result.review.verdict is not None
+    return has_verdict or result.report is not None or result.restoration is not None
 
 
 def _completed(ending: AgentExit, record: MeterRecord) -> AgentExit:
