@@ -6,6 +6,7 @@ Nothing in the table is ever executed; it is read, and classified.
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from chargehand.adapters.guarding.classify import classify, classify_argv
 from chargehand.adapters.guarding.verdict import HARMLESS, Kind
 from tests.unit.test_guard_cases import PLACE, SANDBOXED
+from tests.unit.test_guard_shapes import UNITS
 
 
 def read_rows() -> list[tuple[str, str]]:
@@ -62,3 +64,38 @@ def test_a_name_that_stands_for_itself_ends() -> None:
         "x=x; echo ${!x}",
     ):
         classify(text, PLACE)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(
+            "x='a[",
+            "PAGER='",
+            "NODE_OPTIONS='",
+            "MAKEFLAGS='",
+            "PERL5OPT='",
+            "let 'x=",
+            "frobnicate -c '",
+            "perf stat '",
+        ),
+        *(
+            "pwsh -c '",
+            "mlr put '",
+            "psql <<< '",
+            "make 'X=",
+            "tclsh <<< '",
+            "expect -c '",
+            "pandoc --filter '",
+            "LESS='",
+        ),
+        *("git -c x.y='", "echo '{' > package.json; npm run '", "env 'BASH_FUNC_x%%=", "cmake '-DX_LAUNCHER="),
+    ],
+)
+def test_ways_round_made_to_be_slow_are_not(head: str) -> None:
+    """Nearly linear time, whatever stands in the value."""
+    for unit in (*UNITS[::3], "a[", "${", "$x", "$(", "`x`", "rm ", ";rm ", "- ", "--a=b ", "x.y=", "/a:", "GIT_"):
+        text = head + unit.replace("'", '"') * ((8100 - len(head)) // len(unit)) + "'"
+        began = time.monotonic()
+        classify(text, PLACE)
+        assert time.monotonic() - began < 3.0, unit
