@@ -45,8 +45,10 @@ _KEYS = {
 @click.option("--profile", metavar="P", help="The profile; this version has house.")
 @click.option("--agent", metavar="NAME", help="The agent of tasks that name none.")
 @click.option("--agent-command", metavar="CMD", help="Run CMD as the agent of all tasks, whatever the plan names.")
-@click.option("--reviewer", metavar="NAME", help="The reviewing agent; this version has no reviews and says so.")
-@click.option("--reviewer-command", metavar="CMD", help="Run CMD as the reviewer; likewise.")
+@click.option("--reviewer", metavar="NAME", help="Another agent for the reviews; default: a fresh process of the same.")
+@click.option(
+    "--reviewer-command", metavar="CMD", help="Run CMD for the reviews; see the agent contract in the documentation."
+)
 @click.option("--jobs", metavar="N", type=click.IntRange(min=1), help="How many attempts run at once.")
 @click.option("--barrier", type=click.Choice(["none", "wave"]), help="What holds tasks back besides dependencies.")
 @click.option("--weight", type=click.Choice(["light", "full"]), help="How much context tasks get.")

@@ -87,10 +87,13 @@ def _brief(workshop: Workshop, state: RunState, story: Story) -> str:
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
     from chargehand.domain.brief import compose
+    from chargehand.domain.brief_looks import compose_look
     from chargehand.domain.evolve import fold
+    from chargehand.domain.outcome import LOOKERS
 
+    put_together = compose_look if story.effect.role in LOOKERS else compose
     before = [recorded for recorded in workshop.service.events(state.run) if recorded.seq <= story.seq]
-    return workshop.redacted(state.plan, compose(fold(before), story.effect).text)
+    return workshop.redacted(state.plan, put_together(fold(before), story.effect).text)
 
 
 def _next_brief(state: RunState, record: TaskRecord) -> str:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import assert_never
 
+from chargehand.cli.render.judged_lines import of_judgement, of_look
+from chargehand.cli.render.line import STYLES, Line, Rank
 from chargehand.cli.render.units import count, moment, short
 from chargehand.domain.asking import UNATTENDED, UNLISTED
-from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import (
+    Effect,
+    Land,
+    MergeCandidate,
+    OpenBranch,
+    RunCanary,
+    RunFix,
+    RunGates,
+    StartAttempt,
+)
 from chargehand.domain.events import (
     AttemptAccepted,
     AttemptFinished,
@@ -25,13 +34,18 @@ from chargehand.domain.events import (
     EffectIntended,
     EffectLost,
     Event,
+    FixFinished,
     GateMadeRequired,
+    GateMitigated,
     GatesFinished,
     GatesPassed,
     HistoryLost,
     LandFinished,
     MergeFinished,
     RequestTaken,
+    ReviewFailed,
+    ReviewPassed,
+    ReviewVoided,
     RunAccepted,
     RunCancelled,
     RunFinished,
@@ -51,53 +65,13 @@ from chargehand.domain.events import (
     WarningRaised,
     WaveEnded,
 )
-from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
+from chargehand.domain.outcome import LOOKERS, Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.words import TaskStatus
 
 __all__ = ["RED_AS_ON_BASE", "STYLES", "Line", "Rank", "is_as_on_base", "say", "under_way"]
 
 RED_AS_ON_BASE = "red as on the base"
-
-STYLES = {
-    "running": "live",
-    "gating": "live",
-    "reviewing": "live",
-    "integrating": "live",
-    "awaiting_decision": "ask",
-    "integrated": "good",
-    "finished": "good",
-    "failed": "bad",
-    "blocked": "bad",
-    "stopped": "bad",
-    "red": "bad",
-    "skipped": "quiet",
-    "cancelled": "quiet",
-    "waiting": "quiet",
-    "interrupted": "ask",
-    "paused": "ask",
-    "warning": "ask",
-}
-"""State or word → style of `Pen.draw`."""
-
-
-class Rank(IntEnum):
-    """How much a line matters: ROUTINE stands in `log` only, NOTABLE also above a live display."""
-
-    ROUTINE = 0
-    CHANGE = 1
-    NOTABLE = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One event as a person reads it; an empty `task` is the run itself, `what` a task state or a word like it."""
-
-    what: str
-    task: str = ""
-    reason: str = ""
-    detail: str = ""
-    rank: Rank = Rank.CHANGE
 
 
 def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None = None, at: float = 0.0) -> Line:
@@ -125,6 +99,8 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
             return Line(what="lost", detail=f"{event.key}: {event.detail}", rank=Rank.ROUTINE)
         case BranchOpened() | CanaryFinished() | AttemptFinished() | GatesFinished() | MergeFinished() | LandFinished():
             return _outcome(event, known)
+        case ReviewPassed() | ReviewFailed() | ReviewVoided() | GateMitigated() | FixFinished():
+            return of_judgement(event)
         case DecisionAsked() | DecisionAnswered():
             return _decision(event)
         case CommandAsked():
@@ -242,6 +218,8 @@ def _intended(effect: Effect, agent: str) -> Line:
             return Line(what="branch", detail=f"{effect.branch} at {short(effect.base)}", rank=Rank.ROUTINE)
         case RunCanary():
             return Line(what="canary", detail="setup and every gate, on the untouched base")
+        case StartAttempt() if effect.role in LOOKERS:
+            return of_look(effect, agent)
         case StartAttempt():
             role = "" if effect.role.value == "implementer" else f", as {effect.role.value}"
             by = f" by {agent}" if agent else ""
@@ -249,6 +227,9 @@ def _intended(effect: Effect, agent: str) -> Line:
             return Line(task=effect.task, what="running", detail=detail)
         case RunGates():
             return _gates_start(effect)
+        case RunFix():
+            detail = f"the fix commands of {', '.join(effect.gates)}, on what changed"
+            return Line(task=effect.task, what="mending", detail=detail)
         case MergeCandidate():
             detail = f"merging {short(effect.commit)} into {short(effect.head)}"
             return Line(task=effect.task, what="merging", detail=detail, rank=Rank.ROUTINE)
@@ -262,6 +243,8 @@ def _intended(effect: Effect, agent: str) -> Line:
 def under_way(effect: Effect) -> str:
     """An effect whose process is gone, and what is done about it when the run is taken up (SPEC 8)."""
     match effect:
+        case StartAttempt() if effect.role in LOOKERS:
+            return f"{effect.task or 'the run'}: a {effect.role.value} was at work; another one is asked"
         case StartAttempt():
             what = f"{effect.task}: attempt {effect.attempt} was under way"
             return f"{what}; if it ended unseen it is judged, else what it left is rescued and it is done again"
@@ -270,6 +253,8 @@ def under_way(effect: Effect) -> str:
         case RunGates():
             whose = f"{effect.task}: its gates" if effect.task else f"the {effect.point} gates"
             return f"{whose} were running; they run again"
+        case RunFix():
+            return f"{effect.task}: commands were mending it; they run again"
         case MergeCandidate():
             return f"{effect.task}: it was being merged; the merge is made again"
         case Land():
@@ -352,7 +337,15 @@ def _attempt(event: AttemptFinished) -> Line:
         parts.append(f"exit {result.exit.code}")
     if result.exit.signal is not None:
         parts.append(f"signal {result.exit.signal}")
-    parts.append(f"claims {result.report.status.value}" if result.report else f"no report: {result.report_problem}")
+    if result.review is not None:
+        verdict = result.review.verdict
+        said = f"no verdict: {result.review.problem}" if verdict is None else "PASS" if verdict.passed else "FAIL"
+        parts.append(f"says {said}" if verdict is not None else said)
+    elif result.restoration is not None:
+        parts.append(f"proposes {'; '.join(result.restoration.mitigation_applied) or 'nothing named'}")
+    else:
+        claim = f"claims {result.report.status.value}" if result.report else f"no report: {result.report_problem}"
+        parts.append(claim)
     if result.sealed is not None:
         parts.append(f"{count(len(result.sealed.changes), 'path')} changed")
     parts += [result.seal_problem] * bool(result.seal_problem)
@@ -386,6 +379,8 @@ def _of_task(
             return Line(task=event.task, what="gating", detail=f"attempt {event.attempt} left good evidence")
         case GatesPassed():
             but = f" or {RED_AS_ON_BASE} ({', '.join(base)})" if base else ""
+            if event.review:
+                return Line(task=event.task, what="reviewing", detail=f"its gates are green{but}")
             if event.point is GatePoint.TASK:
                 return Line(task=event.task, what="integrating", detail=f"its gates are green{but}")
             return Line(task=event.task, what="gates", detail=f"green{but}, as merged", rank=Rank.ROUTINE)

@@ -14,6 +14,7 @@ from chargehand.cli.render.usage import used_by_attempt
 from chargehand.cli.stories import AskedCall, Story
 from chargehand.domain.asking import UNATTENDED
 from chargehand.domain.outcome import GateResult, GateStatus
+from chargehand.domain.review import Review
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import document, why
 
@@ -133,7 +134,11 @@ def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
     how = f"exit {end.code}" if end.code is not None else f"signal {end.signal}" if end.signal is not None else ""
     lines = [f"  process: {end.kind.value}" + (f", {how}" if how else "")]
     lines += block(end.detail, pen, indent=4) if end.detail else []
-    if result.report:
+    if result.review is not None:
+        lines += _review_lines(result.review, pen)
+    elif result.restoration is not None:
+        lines += block("proposes: " + "; ".join(result.restoration.mitigation_applied), pen, indent=2)
+    elif result.report:
         lines += block(f"report: {result.report.status.value} {result.report.summary}".rstrip(), pen, indent=2)
     else:
         lines += block(f"no report: {result.report_problem}", pen, indent=2)
@@ -148,10 +153,32 @@ def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
     return [*lines, f"  used: {used}"] if used else lines
 
 
+def _review_lines(review: Review, pen: Pen) -> list[str]:
+    """The verdict of a reviewer with what it names, and what the runtime saw of it."""
+    verdict = review.verdict
+    lines = [line for text in review.violations for line in block(f"violation: {text}", pen, indent=2)]
+    if verdict is None:
+        return [*lines, *block(f"no verdict: {review.problem}", pen, indent=2)]
+    lines += ["  verdict: " + (pen.draw("PASS", "good") if verdict.passed else pen.draw("FAIL", "bad"))]
+    for finding in verdict.findings:
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        where = "" if finding.id in review.located or not place else ", which is not there"
+        lines += block(f"- {finding.id} {finding.severity.value} {place}{where}: {finding.claim}", pen, indent=4)
+    for mark in verdict.criteria:
+        evidence = f" ({mark.evidence})" if mark.evidence else ""
+        lines += block(f"- {'met' if mark.met else 'not met'}: {mark.criterion}{evidence}", pen, indent=4)
+    for probe in review.probes:
+        came = f"not run: {probe.refused}" if probe.refused else f"exit code {probe.exit_code}"
+        lines += block(f"- evidence of {probe.finding}: `{probe.command}`: {came}", pen, indent=4)
+    return lines
+
+
 def _gate_lines(point: str, gate: GateResult, pen: Pen, base: Mapping[str, GateResult]) -> list[str]:
     style = {GateStatus.PASS: "good", GateStatus.SKIPPED: "quiet"}.get(gate.status, "bad")
     word = RED_AS_ON_BASE if is_as_on_base(gate, base) else gate.status.value
-    head = f"  gate {gate.gate} ({point}): {pen.draw(word, style)}, {gate.wall_s:.1f} s"
+    cached = f", known from run {gate.cached}" if gate.cached else ""
+    flaky = f", flaky: {', '.join(gate.flaky[:3])}" if gate.flaky else ""
+    head = f"  gate {gate.gate} ({point}): {pen.draw(word, style)}, {gate.wall_s:.1f} s{cached}{flaky}"
     if gate.status in {GateStatus.PASS, GateStatus.SKIPPED}:
         return [head]
     lines = [head, *(block(gate.detail, pen, indent=4) if gate.detail else [])]

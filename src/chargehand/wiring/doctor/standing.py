@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from chargehand.adapters.attempt_note import AttemptNote, Stage, read_note, result_of
 from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.workspaces import GitWorkspaces
-from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import (
+    Effect,
+    Land,
+    MergeCandidate,
+    OpenBranch,
+    RunCanary,
+    RunFix,
+    RunGates,
+    StartAttempt,
+)
 from chargehand.domain.ids import integration_branch
 from chargehand.domain.view import open_decisions, run_state
 from chargehand.ports import Workspace
@@ -85,9 +94,11 @@ async def _under_way(case: Case, effect: Effect, left: Mapping[str, Workspace]) 
 def _called(effect: Effect) -> str:
     match effect:
         case StartAttempt():
-            return f"attempt {effect.attempt} of {effect.task}"
+            return f"attempt {effect.attempt} of {effect.task or 'the run'}"
         case RunGates():
             return f"gates of {effect.task}" if effect.task else f"{effect.point.value} gates"
+        case RunFix():
+            return f"fix commands of {effect.task}"
         case MergeCandidate():
             return f"merge of {effect.task}"
         case Land():
@@ -110,7 +121,7 @@ async def _fate(case: Case, effect: Effect, left: Mapping[str, Workspace]) -> st
             return "resume makes the integration branch, if it is not there"
         case MergeCandidate():
             return "resume merges again; the same merge gives the same tree"
-        case RunCanary() | RunGates():
+        case RunCanary() | RunGates() | RunFix():
             return "they were cut short: resume runs them again"
 
 
