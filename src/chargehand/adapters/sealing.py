@@ -1,4 +1,4 @@
-"""Fixes what an agent left in a workspace under a ref, and says what it is (SPEC 3.7, items 1 to 3).
+"""Fixes what an agent left in a workspace under a ref, and says what it is (SPEC 3.7, items 1 to 4).
 
 The agent's commits come first: when they are sound they are brought into the user's repository. Then every
 path that differs from the base, or that a commit touched, is taken from the workspace as it stands into the
@@ -26,7 +26,7 @@ from chargehand.adapters.git.work import FILES, WorkTree
 from chargehand.adapters.ignored import declared_files
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.adapters.rescue import keep_under, other_ends, seal_under, sound_ends
-from chargehand.adapters.seal_findings import placeholders
+from chargehand.adapters.seal_findings import placeholders, test_changes
 from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
@@ -114,6 +114,7 @@ class Sealer:
             claim=await self._claim(job, start, commit),
             placeholders=await placeholders(self.tree, diff),
             secrets=await self._secrets(start, base_tree, diff),
+            test_changes=await test_changes(self.tree, diff),
         )
 
     async def _secrets(self, start: _Start, base_tree: str, diff: Sequence[Raw]) -> tuple[str, ...]:

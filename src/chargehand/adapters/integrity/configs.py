@@ -1,0 +1,126 @@
+"""Whether a change of configuration lets tests, coverage, types or lint pass more easily (SPEC 3.7, item 4).
+
+Every format becomes the same thing: values by their path of keys. What a key means is told by its last words, so that
+one rule serves pytest, coverage, jest, vitest, eslint, TypeScript, ruff, mypy and their like.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from chargehand.adapters.integrity.config_rules import judge, judge_lines
+from chargehand.domain.test_changes import TestChange, TestChangeKind
+
+__all__ = ["is_config", "loosened"]
+
+_TOML = re.compile(r"(?:pyproject|\.?ruff|\.?pytest|\.coveragerc|mypy|\.?clippy)\.toml")
+_INI = re.compile(
+    r"setup\.cfg|tox\.ini|\.?pytest\.ini|\.coveragerc|\.?mypy\.ini|\.flake8|\.pylintrc|pylintrc|\.?bandit"
+)
+_JSON = re.compile(
+    r"package\.json|(?:ts|js)config(?:\.[\w.-]+)?\.json|jest\.config\.json|\.eslintrc(?:\.json)?|\.nycrc(?:\.json)?"
+    r"|\.c8rc(?:\.json)?|biome\.jsonc?|\.mocharc(?:\.json)?|pyrightconfig\.json|\.swcrc|deno\.jsonc?"
+)
+_YAML = re.compile(r"\.eslintrc\.ya?ml|\.mocharc\.ya?ml|\.?codecov\.ya?ml|\.golangci\.ya?ml|\.rubocop\.ya?ml")
+_SCRIPT = re.compile(
+    r"(?:jest|vitest|vite|eslint|playwright|karma|cypress|wdio|ava|\.eslintrc|\.mocharc|nyc|\.nycrc|vitest\.workspace)"
+    r"(?:\.config)?(?:\.[\w-]+)?\.[cm]?[jt]s"
+)
+_LINES = re.compile(
+    r"(?:GNU)?[Mm]akefile|[Jj]ustfile|\.justfile|noxfile\.py|Rakefile|Taskfile\.ya?ml|Jenkinsfile|.*\.mk"
+)
+
+
+def is_config(path: str) -> bool:
+    """Whether a file of this name says how tests, coverage, types or lint are judged."""
+    return _kind(path) != ""
+
+
+def _kind(path: str) -> str:
+    name = PurePosixPath(path).name
+    if re.search(r"(?:^|/)\.(?:github/(?:workflows|actions)|circleci|buildkite)/.*\.ya?ml$", f"/{path}"):
+        return "lines"
+    kinds = (("toml", _TOML), ("ini", _INI), ("json", _JSON), ("yaml", _YAML), ("script", _SCRIPT), ("lines", _LINES))
+    return next((kind for kind, pattern in kinds if pattern.fullmatch(name)), "")
+
+
+def loosened(path: str, old: str | None, new: str | None) -> Iterator[TestChange]:
+    """Where a changed file of configuration demands less than before; a file that is new demands what it likes."""
+    if old is None and new is None:
+        return
+    kind = _kind(path)
+    before, after = _values(kind, path, old or ""), _values(kind, path, new or "")
+    details: list[str] = []
+    if before is not None and after is not None:
+        sections = kind in {"toml", "ini"} or PurePosixPath(path).name == "package.json"
+        if old is not None or PurePosixPath(path).name in {"pytest.ini", ".pytest.ini", "pytest.toml", "setup.cfg"}:
+            details += judge(before, after, sections=sections)
+    if kind in {"lines", "ini"}:
+        details += judge_lines(old or "", new or "", build=kind == "lines")
+    for detail in dict.fromkeys(details):
+        yield TestChange(path=path, kind=TestChangeKind.LOOSENED, detail=detail, line=_line(new or "", detail))
+
+
+def _line(text: str, detail: str) -> int:
+    """Where the last key of what is told stands in the new file, 0 where it does not."""
+    key = detail.partition(":")[0].partition(" ")[0].rpartition(".")[2].partition("[")[0]
+    found = re.search(rf"(?m)^.*(?<![\w-]){re.escape(key)}(?![\w-])", text) if key else None
+    return text.count("\n", 0, found.end()) + 1 if found else 0
+
+
+def _values(kind: str, path: str, text: str) -> dict[str, Any] | None:
+    """Values by their dotted keys; None where the file cannot be read."""
+    try:
+        return dict(_flat(_tree(kind, path, text), ""))
+    except (ValueError, TypeError, AttributeError, RecursionError, MemoryError, configparser.Error, yaml.YAMLError):
+        return None
+
+
+def _tree(kind: str, path: str, text: str) -> Any:
+    if not text.strip():
+        return {}
+    if kind == "toml":
+        return tomllib.loads(text)
+    if kind == "ini":
+        parser = configparser.RawConfigParser(strict=False, allow_no_value=True, interpolation=None)
+        parser.read_string(text)
+        return {section: dict(parser[section]) for section in parser.sections()}
+    if kind == "json":
+        return json.loads(_without_comments(text))
+    if kind == "yaml":
+        return yaml.load(text, Loader=yaml.CSafeLoader) if "&" not in text and len(text) < 200_000 else {}
+    if kind == "script":
+        from chargehand.adapters.integrity.script_configs import script_values
+
+        return script_values(path, text)
+    return {}
+
+
+def _without_comments(text: str) -> str:
+    """JSON as these tools take it: comments and a last comma are no errors."""
+    text = re.sub(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', lambda found: found.group(1) or "", text, flags=re.DOTALL)
+    return re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', lambda found: found.group(1) or "", text)
+
+
+def _flat(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Scalars and lists of scalars by their dotted keys."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for number, item in enumerate(value):
+            name = next(
+                (str(item[key]) for key in ("module", "id", "name") if isinstance(item, Mapping) and key in item),
+                number,
+            )
+            yield from _flat(item, f"{prefix}[{name}]")
+    else:
+        yield prefix, value
