@@ -13,7 +13,7 @@ import pytest
 
 from chargehand.adapters.agent_run import AgentHome
 from chargehand.domain.options import AgentDef
-from chargehand.domain.outcome import ExitKind, ReportStatus
+from chargehand.domain.outcome import ExitKind, ReportStatus, Role
 from tests.e2e.execution import OUTER, Execution
 
 STREAMS = Path(__file__).parents[1] / "golden" / "streams"
@@ -138,6 +138,50 @@ def test_a_missing_report_is_asked_for_in_the_same_session(each):
     assert result.report.summary == "made it"
     assert any("asked for its report once more" in warning for warning in result.warnings)
     assert result.usage.tokens == 540
+
+
+AGAIN = """
+result = pathlib.Path(os.environ['CHARGEHAND_RESULT'])
+if '--resume' in argv:
+    assert not result.exists()
+    time.sleep(PAUSE)
+    ANSWER
+    play('noreport.jsonl')
+else:
+    result.write_text(json.dumps({'status': 'maybe'}))
+    time.sleep(1)
+    play('noreport.jsonl')
+"""
+
+
+def test_the_second_answer_counts_where_the_first_stood(each):
+    """SPEC 3.6: a malformed file does not stand in its way, nor does the sign that there was an answer."""
+    body = WORK + AGAIN.replace("PAUSE", "3").replace("ANSWER", 'result.write_text(\'{"status": "DONE"}\')')
+    result = each.attempt(fake(each, body), grace_s=2.0)
+    assert result.exit.kind is ExitKind.EXITED
+    assert result.report is not None
+    assert result.report.status is ReportStatus.DONE
+    (warning,) = (each for each in result.warnings if "once more" in each)
+    assert warning.startswith("It was asked for its report once more: The report is malformed: `status` must be one of")
+
+
+def test_what_was_wrong_first_is_told_when_nothing_comes_after_it(each):
+    result = each.attempt(fake(each, WORK + AGAIN.replace("PAUSE", "0").replace("ANSWER", "pass")), grace_s=5.0)
+    assert result.report is None
+    assert result.report_problem.startswith("The report is malformed: `status` must be one of")
+
+
+@pytest.mark.parametrize("answer", ['result.write_text(\'{"verdict": "PASS"}\')', "pass"])
+def test_a_reviewer_is_asked_for_its_verdict_once_more(each, answer):
+    """SPEC 4: in its own session, with words of its own."""
+    told = "assert not argv.count('--resume') or 'its verdict cannot be used' in brief\n"
+    spec = each.spec(role=Role.SPEC_REVIEWER, commit=each.repo.head())
+    result = each.attempt(fake(each, told + AGAIN.replace("PAUSE", "0").replace("ANSWER", answer)), spec, grace_s=5.0)
+    assert result.review is not None
+    assert result.review.violations == ()
+    assert (result.review.verdict is not None) == (answer != "pass")
+    assert (result.review.problem.startswith("The verdict is malformed: it is a report;")) == (answer == "pass")
+    assert any("asked for its verdict once more" in warning for warning in result.warnings)
 
 
 def test_it_is_not_asked_for_twice(each):
