@@ -21,6 +21,8 @@ REMOTE = "\ue001"
 
 _SINKS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty", "/dev/zero", "/dev/full"})
 _GLOB = re.compile(r"[*?\[]")
+_LONGEST_PATTERN = 1000
+"""In characters: no honest pattern for a name is longer, and its translation takes quadratic time."""
 
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PGPASSWORD|KEY|APIKEY|CREDENTIALS?|COOKIE|DSN|PAT)(?:_|\d|$)"
@@ -212,6 +214,8 @@ def _finds_secret(name: str, folders: list[str]) -> bool:
         return True
     if not _GLOB.search(name):
         return False
+    if len(name) > _LONGEST_PATTERN:
+        return True
     literal = re.sub(r"\[[^\]]*\]|[*?]", "", posixpath.splitext(name)[0] if not name.startswith(".") else name)
     told = len(literal) >= 3 or "*" not in name
     return any(
