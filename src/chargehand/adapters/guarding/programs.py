@@ -42,6 +42,8 @@ _SAME = {
 }
 _FILE = re.compile(r"/|\.(?:[cm]?[jt]sx?|py|rb|sh|pl|lua|jar)$")
 _MOST_WORDS = 16
+_MOST_OF_ONE = 3
+_MOST_FOLLOWED = 24
 _ASKING = {("--version",), ("--help",), ("-V",), ("-h",), ("version",)}
 _PLAIN = names(
     "rm sh bash dash zsh ksh sudo doas su shred unlink dd mkfs python python3 perl node ruby git find xargs env eval "
@@ -137,6 +139,7 @@ def _started(call: Call, look: Look, *, everything: bool) -> bool:
     guess.strangers = False
     inner = replace(call, scope=guess)
     found = False
+    followed: list[str] = []
     for at, word in enumerate(call.args[: _MOST_WORDS if everything else 10 * _MOST_WORDS]):
         head = _canonical(word)
         value = re.match(r"--?[\w-]+?(?:=|(?<=^-[A-Za-z]))(\S.*\s.*)", word, re.DOTALL)
@@ -148,7 +151,9 @@ def _started(call: Call, look: Look, *, everything: bool) -> bool:
                 look.shell(word, inner)
                 found = True
         elif _is_known(head) if everything else (head in _PLAIN and (at + 1 < len(call.args) or call.feed is not None)):
-            look.again(call.args[at:], inner)
+            if followed.count(head) < _MOST_OF_ONE and len(followed) < _MOST_FOLLOWED:
+                look.again(call.args[at:], inner)
+            followed.append(head)
             found = found or head not in RUNS | BUILTINS.keys()
         elif everything and _FILE.search(word) and look.spot(word, call) in {Spot.INSIDE, Spot.PRIVATE}:
             found = True
