@@ -59,11 +59,6 @@ def test_start_and_drive():
     assert (summary.run, summary.held, summary.state) == ("r", False, state)
 
 
-def test_a_run_says_that_there_are_no_reviews():
-    office = Office(review=True)
-    assert [w.code for w in office.drive().warnings] == ["reviews_unavailable"]
-
-
 def test_a_started_run_can_be_resumed_whatever_happens():
     office = Office()
     office.start().release()

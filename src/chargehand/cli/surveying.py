@@ -108,7 +108,7 @@ def _dangers(plan: Plan, settings: Settings, loaded: LoadedPlan) -> list[Problem
 
 def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Problem]:
     """What `run` would refuse here though the plan itself is sound: a warning, for others may have it."""
-    from chargehand.wiring.starting import settle_agents
+    from chargehand.wiring.casting import cast
 
     found = []
     if plan.profile != "house":
@@ -116,7 +116,7 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
         found.append(Problem(code="profile_unavailable", message=text, severity=Severity.WARNING, file=source))
     try:
         if plan.tasks:
-            settle_agents(plan, settings, cwd)
+            cast(plan, settings, cwd)
     except UserError as error:
         found.append(
             Problem(code=error.code, message=error.message, severity=Severity.WARNING, hint=error.hint, file=source)

@@ -14,7 +14,7 @@ from itertools import chain
 from chargehand import __version__
 from chargehand.domain.commands import RequestKind, obey, take
 from chargehand.domain.errors import AdapterError, ChargehandError, RunLocked, UserError
-from chargehand.domain.events import Event, Recorded, RunAccepted, RunResumed, RunStarted, WarningRaised
+from chargehand.domain.events import Event, Recorded, RunAccepted, RunResumed, RunStarted
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
@@ -66,13 +66,9 @@ class Service:
 
         Its first state is kept beside the journal: where that is lost, the plan and the branch still tell what is done.
         """
-        first: list[Event] = [event]
-        if event.options.review:
-            text = "This version has no reviews: gates alone decide what lands."
-            first.append(WarningRaised(code="reviews_unavailable", text=text))
         now = self._clock.now()
-        held = self._store.create(event.run, first, now)
-        held.snapshots.save(fold(Recorded(seq=seq, at=now, event=each) for seq, each in enumerate(first, start=1)))
+        held = self._store.create(event.run, [event], now)
+        held.snapshots.save(fold([Recorded(seq=1, at=now, event=event)]))
         return held
 
     def take_up(self, run: str) -> OpenRun:

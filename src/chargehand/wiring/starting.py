@@ -6,60 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chargehand.adapters.agents import make_agent
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.reading import read_texts
 from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.events import RunStarted
 from chargehand.domain.ids import REF_ROOT, integration_branch
-from chargehand.domain.options import AgentDef, RunOptions
+from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
 from chargehand.engine.service import Service
 from chargehand.ports import RunStore
-from chargehand.settings import Settings
 
-__all__ = ["begin", "refuse_missing_agents", "refuse_second_run", "renamed", "settle_agents"]
+__all__ = ["begin", "refuse_second_run", "renamed"]
 
 _INPUT_CHARS = 1_000_000
-
-
-def settle_agents(plan: Plan, settings: Settings, cwd: Path) -> tuple[Plan, str, tuple[AgentDef, ...]]:
-    """The plan, its default agent and the agents it may use; `UserError` for an agent nobody defined.
-
-    An agent command given for the run serves every task, whatever agent the plan names.
-    """
-    if settings.agent_command:
-        given = AgentDef(name="command", kind="command", command=settings.agent_command, cwd=str(cwd))
-        tasks = tuple(replace(task, agent=None) for task in plan.tasks)
-        return replace(plan, tasks=tasks), given.name, (given,)
-    agents = settings.agents
-    known = [agent.name for agent in agents]
-    default = settings.agent or plan.defaults.agent or (known[0] if len(known) == 1 else None)
-    hint = "Define it under [agents.NAME] in chargehand.toml, or give --agent-command."
-    for agent in agents:
-        if agent.fallback == agent.name:
-            raise UserError(f"Agent {agent.name} falls back to itself.", code="unknown_agent", hint=hint)
-        if agent.fallback is not None and agent.fallback not in known:
-            text = f"Agent {agent.name} falls back to {agent.fallback!r}, which is not defined."
-            raise UserError(text, code="unknown_agent", hint=hint)
-    for task in plan.tasks:
-        wanted = task.agent or default
-        if wanted is None:
-            raise UserError(f"Task {task.id} names no agent, and there is no default.", code="no_agent", hint=hint)
-        if wanted not in known:
-            there = f"Defined are: {', '.join(known)}." if known else "None is defined."
-            raise UserError(f"Task {task.id} wants agent {wanted!r}. {there}", code="unknown_agent", hint=hint)
-    return plan, default or known[0], agents
-
-
-def refuse_missing_agents(plan: Plan, default: str, agents: Sequence[AgentDef]) -> None:
-    """`UserError` when the program of an agent that a task would use is not there: nothing could start."""
-    used = {task.agent or default for task in plan.tasks}
-    for definition in agents:
-        why = make_agent(definition).missing() if definition.name in used else ""
-        if why:
-            hint = "Install it, or correct its command; `chargehand agents` looks at all of them."
-            raise UserError(f"Agent {definition.name} cannot be run: {why}", code="agent_missing", hint=hint)
 
 
 async def begin(

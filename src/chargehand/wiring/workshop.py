@@ -30,6 +30,7 @@ from chargehand.plans.loaded import LoadedPlan
 from chargehand.ports import OpenRun
 from chargehand.settings import Settings, load_settings, merge_into
 from chargehand.wiring import starting
+from chargehand.wiring.casting import cast, refuse_missing_agents
 from chargehand.wiring.places import Places
 from chargehand.wiring.providers import check_providers
 from chargehand.wiring.questioning import questioned
@@ -116,19 +117,21 @@ class Workshop:
     ) -> RunStarted:
         """The first event of a new run of a checked plan; nothing is changed yet."""
         settings = self.settings
-        plan, agent, agents = starting.settle_agents(plan, settings, self.cwd)
-        starting.refuse_missing_agents(plan, agent, agents)
+        review = review and plan.features.code_review
+        settled = cast(plan, settings, self.cwd)
+        plan = settled.plan
+        refuse_missing_agents(plan, settled, review=review)
         unknown = [task for task in only if task not in {t.id for t in plan.tasks}]
         if unknown:
             raise UserError(f"The plan has no task {unknown[0]}.", code="unknown_task", hint="See `chargehand check`.")
         options = RunOptions(
-            agent=agent,
-            agents=agents,
-            reviewer=settings.reviewer,
+            agent=settled.agent,
+            agents=settled.agents,
+            reviewer=settled.reviewer,
             jobs=jobs or settings.jobs,
             unattended=settings.unattended,
             accept=settings.accept,
-            review=review and plan.features.code_review,
+            review=review,
             sandbox=settings.sandbox.kind,
             network=settings.sandbox.network,
             sandbox_read=settings.sandbox.read,

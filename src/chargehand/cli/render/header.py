@@ -8,11 +8,12 @@ from chargehand.cli.render.pen import Pen, hang, shorten
 from chargehand.cli.render.units import count, duration, short
 from chargehand.cli.render.usage import UNMETERED, told_by
 from chargehand.domain.options import AgentDef, RunOptions
+from chargehand.domain.reviewing import is_reviewed
 from chargehand.domain.state import RunState
 
 __all__ = ["header_lines"]
 
-_REVIEWS = "off: this version has no reviews, so gates and evidence alone decide"
+_NO_REVIEWS = "off: gates and evidence alone decide"
 _NETWORKS = {"none": "none", "meter": "agents reach their model, and nothing else; gates and setup reach nothing"}
 _LABEL = 11
 
@@ -37,11 +38,22 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 
     rows += [("network", _NETWORKS[options.network])] if options.network in _NETWORKS else []
     rows += [("checkout", _left_out(uncommitted))] if uncommitted else []
     rows += [("only", ", ".join(options.only))] if options.only else []
-    rows += [("reviews", _REVIEWS if options.review else "off")]
+    rows += [("reviews", _reviews(state) if options.review else _NO_REVIEWS)]
     lines: list[str] = []
     for label, text in rows:
         lines += hang(f"  {label.ljust(_LABEL)}", text, pen, indent=_LABEL + 2)
     return lines
+
+
+def _reviews(state: RunState) -> str:
+    """Who reviews, how deep, and what is left out."""
+    plan, options = state.plan, state.options
+    named = dict.fromkeys(task.reviewer or options.reviewer or task.agent or options.agent for task in plan.tasks)
+    unseen = [task.id for task in plan.tasks if not is_reviewed(state, state.tasks[task.id])]
+    parts = [f"spec and quality, by a fresh {' or '.join(named)}" if named else "none"]
+    parts += ["then the run as a whole"] if plan.features.holistic else []
+    parts += [f"not {', '.join(unseen)}: trivial and light"] if unseen else []
+    return "; ".join(parts)
 
 
 def _agent(definition: AgentDef) -> str:
