@@ -82,13 +82,6 @@ def test_the_header_tells_what_the_run_does_not_see(cli: CliWorld):
     assert "HEAD is detached: `accept` will need --target BRANCH" in again.stderr
 
 
-def test_reviews_are_said_to_be_missing_once(cli: CliWorld):
-    done = cli.run(cli.plan([task("a")]))
-    assert (done.stdout + done.stderr).count("no reviews") == 1
-    assert "reviews_unavailable" not in done.stdout + done.stderr + cli.call("status").stdout
-    assert [row["code"] for row in cli.call("status", "--json").document["warnings"]] == ["reviews_unavailable"]
-
-
 def test_a_gate_that_is_red_on_the_base_is_explained_once_and_never_called_green(cli: CliWorld):
     gate = {"id": "lint", "run": "echo old sin; exit 1", "on": ["task", "integrate", "run"]}
     done = cli.run(cli.plan([task("a")], gates=[gate]), "--no-wait")
@@ -327,13 +320,6 @@ def test_only_some_tasks(cli: CliWorld):
     done = cli.run(plan, "--only", "b", "d", "--json")
     states = {row["id"]: row["state"] for row in done.document["tasks"]}
     assert (done.code, states) == (0, {"a": "integrated", "b": "integrated", "c": "skipped", "d": "integrated"})
-
-
-def test_reviewers_are_taken_and_said_to_be_missing(cli: CliWorld):
-    done = cli.run(cli.plan([task("a")]), "--reviewer-command", "true", "--json")
-    assert done.code == 0
-    assert "reviews_unavailable" in [warning["code"] for warning in done.document["warnings"]]
-    assert "reviews" in done.stderr
 
 
 def test_without_a_plan_the_one_at_a_known_place_is_taken(cli: CliWorld):

@@ -123,14 +123,14 @@ def test_what_nobody_drives_is_not_running():
 # -- the header -----------------------------------------------------------------------------------
 
 
-def test_the_header_names_caps_sandbox_agents_and_missing_reviews():
+def test_the_header_names_caps_sandbox_agents_and_reviews():
     state, _ = play(plain_task("a"), review=True, target="main", jobs=2, only=("a",))
     text = "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none."))
     for part in (
         *("p: 1 task in 1 wave", "main", "chargehand/r-1", "agent (agent --do); 2 slots", "  sandbox    none."),
         *(
             "30m an attempt (5m of silence), 16 attempts a task, 12h, 100,000,000 tokens, $250 the run",
-            "this version has no reviews",
+            "spec and quality, by a fresh agent; then the run as a whole",
             "only",
         ),
     ):

@@ -20,7 +20,7 @@ _REVIEWER_HINT = "Define it under [agents.NAME] in chargehand.toml, or give --re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The plan as it is run, its default agent and reviewer (None: the agent of the task), and all agents it may use."""
+    """The plan as it is run, its default agent and reviewer (None: the task's agent), and all agents it may use."""
 
     plan: Plan
     agent: str
