@@ -56,6 +56,10 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         tokens=_least(task.limits.tokens, _left(caps.task_tokens, used.tokens), _left(caps.run_tokens, state.tokens)),
         usd=_least(task.limits.usd, _left(caps.task_usd, used.usd), _left(caps.run_usd, state.usd)),
         ruled=record.ruled,
+        commit=effect.commit,
+        tree=effect.tree,
+        since=effect.since,
+        gate=effect.gate,
     )
 
 
