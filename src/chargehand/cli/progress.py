@@ -51,7 +51,8 @@ def spoken(recorded: Recorded, state: RunState) -> Line:
     """The line of an event, with the agent where an attempt starts; `state` is the run after it."""
     event = recorded.event
     if isinstance(event, EffectIntended) and isinstance(event.effect, StartAttempt):
-        return say(event, agent=agent_of(state, state.tasks[event.effect.task]))
+        effect = event.effect
+        return say(event, agent=effect.agent or agent_of(state, state.tasks[effect.task]))
     if isinstance(event, CircuitOpened):
         return say(event, agent=stand_in(state, event.agent, recorded.at), at=recorded.at)
     return say(event, base=_base_of(event, state))

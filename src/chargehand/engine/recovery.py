@@ -32,7 +32,7 @@ async def recover(ports: Ports, state: RunState, tell: Callable[[str], None] | N
 
 async def _settle(ports: Ports, state: RunState, effect: Effect, results: Mapping[str, AttemptResult]) -> Event:
     if isinstance(effect, StartAttempt) and effect.key in results:
-        files = state.tasks[effect.task].task.files
+        files = state.tasks[effect.task].task.files if effect.task else None
         return await attempt_finished(ports, effect, files.read if files else (), results[effect.key])
     if isinstance(effect, Land) and await ports.integrator.contains(state.branch, effect.commit):
         landed = Landed(commit=effect.commit)
