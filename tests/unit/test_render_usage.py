@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chargehand.adapters.metering import other_model
+from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.header import header_lines
 from chargehand.cli.render.pen import PLAIN
 from chargehand.cli.render.story import story_document, story_lines
@@ -90,6 +91,40 @@ def test_an_unknown_cost_is_not_shown_as_none():
     assert "2,140 tokens, cost unknown" in told(state)
     assert "$0" not in told(state)
     assert document(state, held=False)["usage"]["usd"] is None
+
+
+def test_money_that_is_known_in_part_is_the_least_it_can_be():
+    """An unknown cost is never shown as nothing."""
+    state, events = a_run(METERED, outcomes={"a": used(2100, 0.5), "b": used(40, None, estimated=30)})
+    text = told(state)
+    rows = {line.split()[1]: line for line in text.splitlines() if line.strip().startswith("✓")}
+    assert "  2,100 tokens, $0.50  " in rows["a"]
+    assert "  40 tokens (30 estimated), cost unknown  " in rows["b"]
+    assert "2,140 tokens (30 estimated), at least $0.50" in text
+    assert document(state, held=False)["usage"]["usd"] is None
+    assert "used: 40 tokens (30 estimated), cost unknown, counted" in "\n".join(
+        story_lines(state, state.tasks["b"], tell_stories(events, "b"), PLAIN, 2000.0)
+    )
+    assert "at least $0.50 of $250" in "\n".join(board_lines(Board(), state, PLAIN, 2000.0, rows=20))
+
+
+def test_what_has_no_price_counts_against_caps():
+    """I10: across attempts, by what the meter holds it for."""
+
+    def made(*given: Any) -> AttemptResult:
+        return replace(attempt_result(*given), usage=Usage(tokens=10, held_usd=3.0, wall_s=1.0))
+
+    state, _ = a_run(METERED, outcomes={"a": made, "b": made})
+    assert (state.usd, state.held_usd, state.uncosted) == (None, 6.0, 2)
+    tries = state.tasks["a"].tries
+    assert (tries.usd, tries.held_usd, tries.uncosted) == (None, 3.0, 1)
+    stopped, _ = play(
+        *(Task(id=name, title=name, depends_on=("a",) if name == "b" else ()) for name in "ab"),
+        outcomes={"a": made, "b": made},
+        caps=Caps(run_usd=2.5),
+    )
+    assert stopped.stopped is not None
+    assert "money" in stopped.stopped.detail
 
 
 def test_an_attempt_names_its_agent_and_the_model_that_answered():

@@ -62,6 +62,20 @@ def test_status_says_until_when_and_who_takes_over():
     assert "asked to wait until" not in over
 
 
+def test_a_wait_is_no_attempt():
+    """Neither while it lasts nor after it: people see the attempts that count."""
+    play = waiting(named("claude"))
+    row = next(line for line in status_lines(play.state, PLAIN, play.now, held=True) if " a " in line)
+    assert "attempt" not in row
+    play.pass_time(100)
+    row = next(line for line in status_lines(play.state, PLAIN, play.now, held=True) if " a " in line)
+    assert "1 attempt" in row
+    play.attempt("a")
+    row = next(line for line in status_lines(play.state, PLAIN, play.now, held=True) if " a " in line)
+    assert "1 attempt" in row
+    assert (play.task("a").attempts, play.task("a").waited) == (2, 1)
+
+
 def test_who_stands_in_is_one_that_may_be_asked():
     """Also along a chain of fallbacks that ends where it began."""
     play = waiting(named("claude", "codex"), named("codex", "gemini"), named("gemini", "claude"))

@@ -184,7 +184,7 @@ def _stop_on_budget(state: RunState) -> Events:
     for used, bound, name in (
         (state.busy_s, caps.run_wall_s, "wall clock (s)"),
         (state.tokens, caps.run_tokens, "tokens"),
-        (state.usd, caps.run_usd, "money (usd)"),
+        (state.held_usd, caps.run_usd, "money (usd)"),
     ):
         if used is not None and bound is not None and used > bound and state.stopped is None:
             text = f"The budget of the run is used up: {name} {used:.0f} of {bound:.0f}."

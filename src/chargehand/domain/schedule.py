@@ -55,8 +55,8 @@ def used_up(state: RunState, record: TaskRecord) -> tuple[Reason, str] | None:
         return Reason.ATTEMPTS, f"The task used up its {tries.attempts} attempts."
     if caps.task_tokens is not None and tries.tokens > caps.task_tokens:
         return Reason.BUDGET, f"The task used {tries.tokens} of its {caps.task_tokens} tokens."
-    if caps.task_usd is not None and tries.usd > caps.task_usd:
-        return Reason.BUDGET, f"The task used {tries.usd:.2f} of its {caps.task_usd:.2f} USD."
+    if caps.task_usd is not None and tries.held_usd > caps.task_usd:
+        return Reason.BUDGET, f"The task used {tries.held_usd:.2f} of its {caps.task_usd:.2f} USD."
     return None
 
 

@@ -90,12 +90,16 @@ class IllegalTransition(ChargehandError):
 class Tries:
     """What a task has used up since it began, or since a human said retry; each has a bound in policy or caps.
 
-    `attempts` are those that count, in all roles; `waits` are rate limits in a row.
+    `attempts` are those that count, in all roles; `waits` are rate limits in a row. `held_usd` is the money that counts
+    against its cap; `usd` as much of it as is known (None: none), `uncosted` how many attempts cost nobody knows what.
     """
 
     attempts: int = 0
     tokens: int = 0
-    usd: float = 0.0
+    estimated: int = 0
+    held_usd: float = 0.0
+    usd: float | None = None
+    uncosted: int = 0
     retries: int = 0
     contexts: int = 0
     blocked_contexts: int = 0
@@ -152,8 +156,9 @@ class Whole:
 class TaskRecord:
     """Everything known about one task.
 
-    `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `previous` is (base,
-    commit) of the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
+    `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `waited` of
+    them met a provider that asked to wait. `previous` is (base, commit) of the last judged change; `best` the least bad
+    attempt so far; `origin` is the base of the whole change,
     `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
     `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed;
     `unheard` is the question of a held call whose attempt was ended because nobody was waited for, and `ruled` what
@@ -169,6 +174,7 @@ class TaskRecord:
     blocked_on: str | None = None
     attempts: int = 0
     lost: int = 0
+    waited: int = 0
     tries: Tries = Tries()
     role: Role = Role.IMPLEMENTER
     why: RequeueWhy | None = None
@@ -298,7 +304,10 @@ class RunState:
     unattended: bool = False
     # usage
     tokens: int | None = None
+    estimated: int = 0
+    held_usd: float = 0.0
     usd: float | None = None
+    uncosted: int = 0
     busy_s: float = 0.0
     last_at: float = 0.0
     seq: int = 0

@@ -11,7 +11,17 @@ from dataclasses import replace
 from chargehand.domain.effects import Effect, RunFix, StartAttempt
 from chargehand.domain.events import AttemptFinished, FixFinished, GatesFinished, LandFinished, MergeFinished
 from chargehand.domain.moves import agent_of, move
-from chargehand.domain.outcome import LOOKERS, AttemptResult, Candidate, ExitKind, GateStatus, Landed, Role, Sealed
+from chargehand.domain.outcome import (
+    LOOKERS,
+    AttemptResult,
+    Candidate,
+    ExitKind,
+    GateStatus,
+    Landed,
+    Role,
+    Sealed,
+    Usage,
+)
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, TaskStatus
@@ -188,7 +198,7 @@ def _end_attempt(state: RunState, effect: StartAttempt, event: AttemptFinished) 
     agent = _agent(state, effect)
     _count_live(state, agent, -1)
     _close_circuit(state, agent, result)
-    _count_usage(state, result.usage.tokens, result.usage.usd)
+    _count_usage(state, result.usage)
     if not effect.task:
         state.whole = state.whole.but(inflight=None, unjudged=event)
         if result.exit.kind in _NO_ATTEMPT:
@@ -232,10 +242,15 @@ def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, objec
             tries,
             attempts=tries.attempts + counts,
             tokens=tries.tokens + (result.usage.tokens or 0),
-            usd=tries.usd + (result.usage.usd or 0.0),
+            estimated=tries.estimated + result.usage.estimated,
+            held_usd=tries.held_usd + _held(result.usage),
+            usd=_sum(tries.usd, result.usage.usd),
+            uncosted=tries.uncosted + _is_uncosted(result.usage),
             waits=0 if counts else tries.waits,
         )
     }
+    if kind in _WAITS:
+        changes |= {"waited": record.waited + 1}
     if kind in _NO_ATTEMPT:
         changes |= {"attempts": record.attempts - 1, "lost": record.lost + 1}
     return changes
@@ -248,11 +263,27 @@ def _close_circuit(state: RunState, agent: str, result: AttemptResult) -> None:
         state.circuits.pop(agent, None)
 
 
-def _count_usage(state: RunState, tokens: int | None, usd: float | None) -> None:
-    if tokens is not None:
-        state.tokens = (state.tokens or 0) + tokens
-    if usd is not None:
-        state.usd = (state.usd or 0.0) + usd
+def _count_usage(state: RunState, usage: Usage) -> None:
+    if usage.tokens is not None:
+        state.tokens = (state.tokens or 0) + usage.tokens
+    state.estimated += usage.estimated
+    state.held_usd += _held(usage)
+    state.usd = _sum(state.usd, usage.usd)
+    state.uncosted += _is_uncosted(usage)
+
+
+def _held(usage: Usage) -> float:
+    """What counts against caps of money."""
+    return (usage.usd if usage.held_usd is None else usage.held_usd) or 0.0
+
+
+def _is_uncosted(usage: Usage) -> bool:
+    """Whether it used tokens of which nobody knows what they cost."""
+    return usage.usd is None and bool(usage.tokens)
+
+
+def _sum(known: float | None, more: float | None) -> float | None:
+    return known if more is None else (known or 0.0) + more
 
 
 # -- held calls -----------------------------------------------------------------------------------

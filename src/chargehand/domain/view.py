@@ -70,7 +70,11 @@ def document(state: RunState, *, held: bool) -> dict[str, Any]:
             }
             for decision in open_decisions(state, held=held)
         ],
-        "usage": {"tokens": state.tokens, "usd": state.usd, "wall_s": round(state.busy_s, 3)},
+        "usage": {
+            "tokens": state.tokens,
+            "usd": None if state.uncosted else state.usd,
+            "wall_s": round(state.busy_s, 3),
+        },
         "baseline": [
             {"gate": gate, "failed_tests": None if r.failed_tests is None else list(r.failed_tests)}
             for gate, r in state.baseline_red.items()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chargehand.cli.render.lines import STYLES, Rank, say
 from chargehand.cli.render.pen import Cell, Pen, hang, one_line, shorten, table
-from chargehand.cli.render.units import amount, duration, moment
+from chargehand.cli.render.units import duration, moment
+from chargehand.cli.render.usage import used_by_run
 from chargehand.domain.effects import RunCanary, RunGates
 from chargehand.domain.events import Recorded
 from chargehand.domain.moves import agent_of
@@ -185,10 +185,9 @@ def standing(state: RunState) -> str:
 
 
 def _budget(state: RunState) -> list[str]:
-    caps: Mapping[str, float | None] = {"tokens": state.options.caps.run_tokens, "usd": state.options.caps.run_usd}
-    used = amount(state.tokens, state.usd)
-    if state.usd is not None and caps["usd"]:
-        used += f" of ${caps['usd']:,.0f}"
+    used, cap = used_by_run(state), state.options.caps.run_usd
+    if state.usd is not None and cap:
+        used += f" of ${cap:,.0f}"
     return [used] if used else []
 
 

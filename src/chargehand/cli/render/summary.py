@@ -9,8 +9,8 @@ from chargehand.cli.render.board import standing
 from chargehand.cli.render.canary import stop_lines
 from chargehand.cli.render.lines import STYLES
 from chargehand.cli.render.pen import Cell, Pen, block, hang, table
-from chargehand.cli.render.units import amount, count, duration, short
-from chargehand.cli.render.usage import UNMETERED, uncounted, work_of
+from chargehand.cli.render.units import count, duration, short
+from chargehand.cli.render.usage import UNMETERED, uncounted, used_by_run, work_of
 from chargehand.cli.render.waits import wait_lines
 from chargehand.domain.asking import UNLISTED
 from chargehand.domain.state import RunState, TaskRecord
@@ -126,7 +126,7 @@ def _task_row(record: TaskRecord, *, gone: bool) -> tuple[Cell | str, ...]:
         Cell(text=_MARKS.get(record.status, _LIVE_MARK), style=style),
         record.id,
         Cell(text=f"was {record.status.value}" if gone else record.status.value, style=style),
-        count(record.attempts, "attempt") if record.attempts else "",
+        count(tried, "attempt") if (tried := record.attempts - record.waited) else "",
         short(record.landed) or reason,
         Cell(text=record.task.title, style="quiet"),
     )
@@ -260,7 +260,7 @@ def _totals(state: RunState) -> str:
         numbers[record.status.value] = numbers.get(record.status.value, 0) + 1
     parts = [f"{number} {name}" for name, number in numbers.items()]
     parts.append(f"{duration(state.busy_s)} at work")
-    used = amount(state.tokens, state.usd)
+    used = used_by_run(state)
     parts += [used] if used else []
     unmetered = uncounted(state)
     return ", ".join([*parts, f"{' and '.join(unmetered)} {UNMETERED}"] if unmetered else parts)

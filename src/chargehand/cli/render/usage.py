@@ -8,7 +8,7 @@ from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import Usage
 from chargehand.domain.state import RunState, TaskRecord
 
-__all__ = ["METERED", "UNMETERED", "told_by", "uncounted", "used_by_attempt", "used_by_task", "work_of"]
+__all__ = ["METERED", "UNMETERED", "told_by", "uncounted", "used_by_attempt", "used_by_run", "used_by_task", "work_of"]
 
 METERED = "counted by the meter"
 UNMETERED = "without the meter"
@@ -31,11 +31,16 @@ def used_by_attempt(state: RunState, agent: str, usage: Usage) -> str:
     return ", ".join(filter(None, (used or ("not told" if how else ""), how)))
 
 
+def used_by_run(state: RunState) -> str:
+    """What the whole run used; money that is known in part only is told as the least it can be."""
+    return amount(state.tokens, state.usd, estimated=state.estimated, is_least=state.uncosted > 0)
+
+
 def used_by_task(state: RunState, record: TaskRecord) -> str:
     """What a task used since it began, or was retried; `not metered` where an agent told nothing."""
     tries = record.tries
     if tries.tokens:
-        return amount(tries.tokens, tries.usd or None)
+        return amount(tries.tokens, tries.usd, estimated=tries.estimated, is_least=tries.uncosted > 0)
     unmetered = told_by(_definition(state, _last(state, record))) == UNMETERED
     return "not metered" if tries.attempts and unmetered else ""
 
