@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from chargehand.adapters.agents import GROUP, agent_kinds, make_agent
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import Role
-from chargehand.ports import Agent, AttemptSpec, Places
+from chargehand.ports import Agent, AttemptSpec, Launch, Places
 
 SPEC = AttemptSpec(
     key="a/1/attempt",
@@ -68,6 +68,27 @@ def test_command_lines(places, text, argv):
 def test_command_lines_that_cannot_be(text, said):
     with pytest.raises(UserError, match=said):
         command(text)
+
+
+LOOKING = replace(SPEC, role=Role.SPEC_REVIEWER, commit="1" * 40)
+
+
+def test_whoever_only_looks_gets_no_tools_to_write_files(places):
+    """I7, as far as a program has a switch for it: its answer may stand in its last message, too."""
+
+    def launch(kind: str, spec: AttemptSpec) -> Launch:
+        return make_agent(AgentDef(name="x", kind=kind, command="")).launch(spec, places)
+
+    claude = launch("claude", LOOKING).argv
+    assert claude[claude.index("--disallowedTools") + 1].endswith(",Edit,Write,NotebookEdit")
+    assert "Edit" not in str(launch("claude", SPEC).argv)
+    permission = [
+        json.loads(next(iter(launch("opencode", spec).home.values())))["permission"] for spec in (LOOKING, SPEC)
+    ]
+    assert [each["edit"] for each in permission] == ["deny", "allow"]
+    assert permission[0]["bash"] == permission[1]["bash"]
+    assert "--dry-run" in launch("aider", LOOKING).argv
+    assert "--dry-run" not in launch("aider", SPEC).argv
 
 
 def test_missing_programs(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from chargehand.adapters.environment import PORT_BLOCK, Environment, Identity, Ports
 from chargehand.adapters.folders import PrivateFolders, Room
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.outcome import Role
+from chargehand.domain.outcome import LOOKERS, Role
 from chargehand.domain.plan import EnvSpec
 from chargehand.ports import AttemptSpec, GateJob, Places
 
@@ -104,6 +104,31 @@ def test_a_retry_finds_the_patch_of_the_attempt_before():
     places = replace(PLACES, previous=Path("/r/given/previous.patch"))
     built = environment().of_attempt(attempt(), places, {})
     assert built == PASSED | GIT | CONTRACT | {"CHARGEHAND_PREVIOUS": "/r/given/previous.patch"}
+
+
+LOOKED_AT = {"CHARGEHAND_DIFF": "/r/given/change.patch", "CHARGEHAND_TREE": "e" * 40}
+
+
+@pytest.mark.parametrize("role", sorted(LOOKERS))
+def test_those_who_look_find_the_change_and_the_tree(role):
+    """I7: a judgement names its tree; nobody else has one."""
+    places = replace(PLACES, diff=Path("/r/given/change.patch"))
+    spec = replace(attempt(), role=role, commit="c" * 40, tree="e" * 40)
+    built = environment().of_attempt(spec, places, {"CHARGEHAND_TREE": "x"})
+    assert built == PASSED | GIT | CONTRACT | LOOKED_AT | {"CHARGEHAND_ROLE": role.value}
+    assert "CHARGEHAND_TREE" not in environment().of_attempt(replace(spec, role=Role.FIXER), PLACES, {})
+
+
+def test_an_evidence_command_finds_what_a_gate_finds():
+    spec = replace(attempt(), role=Role.SPEC_REVIEWER, commit="c" * 40, tree="e" * 40)
+    built = environment().of_probe(spec, room(Path("/r")), 20_040)
+    assert {name: built[name] for name in built if name.startswith("CHARGEHAND_")} == {
+        "CHARGEHAND_TREE": "e" * 40,
+        "CHARGEHAND_BASE": "b" * 40,
+        "CHARGEHAND_SCRATCH": "/r/scratch",
+        "CHARGEHAND_PORT_BASE": "20040",
+        "CHARGEHAND_JUNIT": "/r/out/junit.xml",
+    }
 
 
 def test_the_plan_passes_and_sets_names_but_none_of_the_contract():

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from chargehand.adapters.agents.stream import ProgramAgent, Trouble, trouble_of, words
 from chargehand.dialects import Dialect
+from chargehand.domain.outcome import LOOKERS
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places, StreamEnd
 
 __all__ = ["AiderAgent", "AiderReader"]
@@ -58,6 +59,7 @@ class AiderAgent(ProgramAgent):
             *("--message-file", str(places.brief)),
             *("--input-history-file", str(history / "input"), "--chat-history-file", str(history / "chat.md")),
             *_QUIET,
+            *(("--dry-run",) if spec.role in LOOKERS else ()),
             *_files("--file", spec.declared, places),
             *_files("--read", spec.reads, places),
             *words(

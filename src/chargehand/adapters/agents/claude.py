@@ -25,6 +25,7 @@ from chargehand.adapters.agents.stream import (
 )
 from chargehand.adapters.guarding.configs import claude_denied, claude_settings
 from chargehand.dialects import Dialect
+from chargehand.domain.outcome import LOOKERS
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places
 
 __all__ = ["ClaudeAgent", "ClaudeReader"]
@@ -70,7 +71,7 @@ class ClaudeAgent(ProgramAgent):
             *("--setting-sources", "project" if self.definition.project_config else "", "--strict-mcp-config"),
             *("--permission-mode", "bypassPermissions"),
             *(("--settings", claude_settings(places.hook)) if places.hook else ()),
-            *("--disallowedTools", ",".join(claude_denied(hooked=bool(places.hook)))),
+            *("--disallowedTools", ",".join((*claude_denied(hooked=bool(places.hook)), *_kept_from(spec)))),
             *words(
                 ("--model", self.model(spec)),
                 ("--resume", spec.session),
@@ -84,6 +85,11 @@ class ClaudeAgent(ProgramAgent):
     def reader(self) -> ClaudeReader:
         """A reader for one process."""
         return ClaudeReader()
+
+
+def _kept_from(spec: AttemptSpec) -> tuple[str, ...]:
+    """The tools that whoever only looks has no use for; what it does in its shell is found out afterwards [I7]."""
+    return ("Edit", "Write", "NotebookEdit") if spec.role in LOOKERS else ()
 
 
 class ClaudeReader(JsonReader):

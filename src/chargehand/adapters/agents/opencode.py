@@ -24,6 +24,7 @@ from chargehand.adapters.agents.stream import (
 )
 from chargehand.adapters.guarding.configs import opencode_permission
 from chargehand.dialects import Dialect
+from chargehand.domain.outcome import LOOKERS
 from chargehand.ports import AgentEvent, AttemptSpec, Capabilities, EventKind, Launch, ModelUsage, Places
 
 __all__ = ["OpenCodeAgent", "OpenCodeReader"]
@@ -60,7 +61,8 @@ class OpenCodeAgent(ProgramAgent):
         endpoint = self.endpoint(places)
         env, keys = endpoint.variables(_KEY)
         model = self.model(spec)
-        config: dict[str, Any] = {"autoupdate": False, "share": "disabled", "permission": opencode_permission()}
+        permission = opencode_permission() | ({"edit": "deny"} if spec.role in LOOKERS else {})
+        config: dict[str, Any] = {"autoupdate": False, "share": "disabled", "permission": permission}
         if endpoint.base_url:
             given = {"baseURL": f"{endpoint.base_url}/v1", "apiKey": f"{{env:{_KEY}}}"}
             name = model or "model"
