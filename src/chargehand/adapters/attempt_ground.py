@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chargehand.adapters.agent_run import AgentRun
+from chargehand.adapters.attempt_note import attempt_folder
 from chargehand.adapters.confined import mark_of, tell_lines
 from chargehand.adapters.fleet_parts import FleetParts
-from chargehand.adapters.folders import Room, safe_name
+from chargehand.adapters.folders import Room
 from chargehand.adapters.output import Redactor, last_state, read_end
 from chargehand.adapters.process import Running
 from chargehand.adapters.text import clean_text
@@ -72,7 +73,7 @@ class Ground:
     @classmethod
     def of(cls, parts: FleetParts, spec: AttemptSpec) -> Ground:
         """The ground of an attempt that was asked for."""
-        name = f"attempts/{safe_name(spec.task)}/{spec.attempt}"
+        name = attempt_folder(spec.key)
         return cls(
             parts=parts,
             spec=spec,

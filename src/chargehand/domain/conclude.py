@@ -36,7 +36,7 @@ from chargehand.domain.gating import (
     tree_to_judge,
     verifies,
 )
-from chargehand.domain.ids import effect_key
+from chargehand.domain.ids import attempt_key, effect_key
 from chargehand.domain.line import RestorationOutcome
 from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import (
@@ -316,15 +316,14 @@ def _kickback(state: RunState, record: TaskRecord, report: Report, now: float) -
 def _research(state: RunState, record: TaskRecord, agent: str) -> EffectIntended:
     assert state.head is not None
     attempt = record.attempts + 1
-    launch = attempt + record.lost
     return EffectIntended(
         effect=StartAttempt(
-            key=effect_key(record.id, attempt, f"attempt-{launch}" if record.lost else "attempt"),
+            key=attempt_key(record.id, attempt, record.lost),
             task=record.id,
             attempt=attempt,
             role=Role.RESEARCHER,
             base=state.head,
-            launch=launch,
+            launch=attempt + record.lost,
             agent=agent,
             commit=state.head,
             tree=state.head_tree,

@@ -20,7 +20,7 @@ from chargehand.domain.events import (
     TaskAdded,
     WarningRaised,
 )
-from chargehand.domain.ids import effect_key
+from chargehand.domain.ids import attempt_key
 from chargehand.domain.judging import Judgement, judge
 from chargehand.domain.outcome import AttemptResult, Role
 from chargehand.domain.plan import GatePoint, Task
@@ -74,16 +74,15 @@ def _ask(state: RunState, now: float) -> Events:
     whole, head = state.whole, state.head
     assert head is not None
     attempt = whole.attempts + 1
-    launch = attempt + whole.lost
     return (
         EffectIntended(
             effect=StartAttempt(
-                key=effect_key(WHOLE, attempt, f"attempt-{launch}" if whole.lost else "attempt"),
+                key=attempt_key("", attempt, whole.lost),
                 task="",
                 attempt=attempt,
                 role=Role.HOLISTIC_REVIEWER,
                 base=state.base,
-                launch=launch,
+                launch=attempt + whole.lost,
                 agent=agent,
                 commit=head,
                 tree=state.head_tree,

@@ -8,6 +8,7 @@ __all__ = [
     "REF_ROOT",
     "RunId",
     "TaskId",
+    "attempt_key",
     "attempt_ref",
     "candidate_ref",
     "effect_key",
@@ -20,10 +21,18 @@ TaskId = NewType("TaskId", str)
 
 REF_ROOT = "refs/chargehand"
 
+_WHOLE = "run."
+"""Stands where a task would: no task's id ends with a dot."""
+
 
 def effect_key(task: str, attempt: int, step: str) -> str:
     """The key of an effect, unique in its run: the same step of the same attempt has the same key."""
     return f"{task}/{attempt}/{step}"
+
+
+def attempt_key(task: str, attempt: int, lost: int) -> str:
+    """The key of a start: one for each, also where a number is used again; without a task, for the run as a whole."""
+    return effect_key(task or _WHOLE, attempt, f"attempt-{attempt + lost}" if lost else "attempt")
 
 
 def integration_branch(run: str) -> str:

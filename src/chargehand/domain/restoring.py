@@ -14,7 +14,7 @@ from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import AttemptFinished, EffectIntended, Event, GateMitigated, GatesFinished
 from chargehand.domain.evidence import signature
 from chargehand.domain.gating import verify_ids
-from chargehand.domain.ids import effect_key
+from chargehand.domain.ids import attempt_key
 from chargehand.domain.line import Fit, LineFault, Mitigation, Restoration, RestorationOutcome
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus, Role
 from chargehand.domain.plan import Command
@@ -124,18 +124,15 @@ def _ask_fitter(state: RunState, record: TaskRecord | None, fault: GateResult, n
     attempts, lost = (record.attempts, record.lost) if record is not None else (whole.attempts, whole.lost)
     sealed = record.sealed if record is not None else None
     commit = sealed.commit if sealed is not None else state.head or state.base
-    launch = attempts + 1 + lost
     return (
         EffectIntended(
             effect=StartAttempt(
-                key=effect_key(
-                    record.id if record else "run", attempts + 1, f"attempt-{launch}" if lost else "attempt"
-                ),
+                key=attempt_key(record.id if record else "", attempts + 1, lost),
                 task=record.id if record else "",
                 attempt=attempts + 1,
                 role=Role.FITTER,
                 base=(record.origin if record else None) or state.base,
-                launch=launch,
+                launch=attempts + 1 + lost,
                 agent=agent,
                 commit=commit,
                 tree=fault.tree,

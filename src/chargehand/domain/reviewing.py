@@ -22,7 +22,7 @@ from chargehand.domain.events import (
     WarningRaised,
 )
 from chargehand.domain.evidence import signature
-from chargehand.domain.ids import effect_key
+from chargehand.domain.ids import attempt_key
 from chargehand.domain.judging import Judgement, judge
 from chargehand.domain.outcome import AttemptResult, ExitKind, Role, Sealed
 from chargehand.domain.plan import Complexity, Weight
@@ -98,15 +98,14 @@ def _stays_inside(record: TaskRecord, sealed: Sealed) -> bool:
 
 def _ask(record: TaskRecord, sealed: Sealed, stage: Stage, agent: str) -> EffectIntended:
     attempt = record.attempts + 1
-    launch = attempt + record.lost
     return EffectIntended(
         effect=StartAttempt(
-            key=effect_key(record.id, attempt, f"attempt-{launch}" if record.lost else "attempt"),
+            key=attempt_key(record.id, attempt, record.lost),
             task=record.id,
             attempt=attempt,
             role=ROLES[stage],
             base=record.origin or sealed.base,
-            launch=launch,
+            launch=attempt + record.lost,
             agent=agent,
             commit=sealed.commit,
             tree=sealed.tree,

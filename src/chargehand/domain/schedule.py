@@ -12,7 +12,7 @@ from chargehand.domain.asking import ask, ask_about_command, escalate
 from chargehand.domain.circuits import agent_for, why_none
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import EffectIntended, Event
-from chargehand.domain.ids import effect_key
+from chargehand.domain.ids import attempt_key
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
@@ -66,7 +66,7 @@ def _start(state: RunState, record: TaskRecord, agent: str) -> EffectIntended:
     launch = attempt + record.lost
     return EffectIntended(
         effect=StartAttempt(
-            key=effect_key(record.id, attempt, f"attempt-{launch}" if record.lost else "attempt"),
+            key=attempt_key(record.id, attempt, record.lost),
             task=record.id,
             attempt=attempt,
             role=record.role,

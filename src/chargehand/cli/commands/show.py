@@ -100,11 +100,11 @@ def _next_brief(state: RunState, record: TaskRecord) -> str:
     """What the agent would be told if the task started now."""
     from chargehand.domain.brief import compose
     from chargehand.domain.effects import StartAttempt
-    from chargehand.domain.ids import effect_key
+    from chargehand.domain.ids import attempt_key
 
     number = record.attempts + 1
     effect = StartAttempt(
-        key=effect_key(record.id, number, "attempt"),
+        key=attempt_key(record.id, number, 0),
         task=record.id,
         attempt=number,
         role=record.role,
