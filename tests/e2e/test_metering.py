@@ -66,6 +66,12 @@ while True:
     messages.append({"role": "user", "content": results})
 """
 
+_PLAN = {
+    "chargehand": 1,
+    "plan": "test",
+    "features": {"code_review": False},
+    "tasks": [{"id": "a", "title": "Say hello"}],
+}
 WORK: tuple[Mapping[str, Any], ...] = ({"run": "echo hello > hello.txt"}, {"report": {"status": "DONE"}})
 
 
@@ -167,7 +173,7 @@ def test_a_whole_run_goes_through_the_meter(repo, tmp_path):
             sets = ["agent=fake", "agents.fake.kind=claude", f"agents.fake.command={agent.command}"]
             sets += ["agents.fake.key=env:REAL_KEY", f"agents.fake.base_url={server.url}", f"agents.fake.model={MODEL}"]
             plan = world.folder / "plan.json"
-            plan.write_text(json.dumps({"chargehand": 1, "plan": "test", "tasks": [{"id": "a", "title": "Say hello"}]}))
+            plan.write_text(json.dumps(_PLAN))
             await world._play(plan, sets, None, unattended=True, base=None)
 
     asyncio.run(play())
@@ -195,7 +201,7 @@ def test_a_run_is_recorded_and_played_back(repo, tmp_path):
             own = ["agent=fake", "agents.fake.kind=claude", f"agents.fake.command={agent.command}"]
             own += ["agents.fake.key=env:REAL_KEY", f"agents.fake.base_url={url}", f"agents.fake.model={MODEL}"]
             plan = world.folder / "plan.json"
-            plan.write_text(json.dumps({"chargehand": 1, "plan": "test", "tasks": [{"id": "a", "title": "Say hello"}]}))
+            plan.write_text(json.dumps(_PLAN))
             await world._play(plan, [*own, f"meter.prices={prices}", *sets], None, unattended=True, base=None)
         return world
 
