@@ -16,7 +16,9 @@ from typing import TypeVar
 
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import CommandAsked, Event, Recorded
+from chargehand.domain.line import Restoration
 from chargehand.domain.outcome import (
+    LOOKERS,
     AgentExit,
     AttemptResult,
     Candidate,
@@ -33,9 +35,11 @@ from chargehand.domain.outcome import (
     MergeResult,
     Report,
     ReportStatus,
+    Role,
     Sealed,
     Usage,
 )
+from chargehand.domain.review import Finding, Review, Severity, Verdict
 from chargehand.domain.state import RunState
 from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Notice, Opened, Recovered, Request
 
@@ -50,6 +54,7 @@ __all__ = [
     "FakeSnapshots",
     "Outcome",
     "attempt_result",
+    "look_result",
     "object_id",
     "tree_of",
 ]
@@ -221,8 +226,25 @@ def attempt_result(
     )
 
 
+def look_result(spec: AttemptSpec, *, passed: bool = True, violations: Sequence[str] = ()) -> AttemptResult:
+    """What a fleet gives for those who only look: a verdict, a restoration that changes nothing, or a report."""
+    exit_ = AgentExit(kind=ExitKind.EXITED, code=0)
+    usage = Usage(wall_s=1.0)
+    if spec.role is Role.FITTER:
+        return AttemptResult(exit=exit_, restoration=Restoration(gate_id=spec.gate), usage=usage)
+    if spec.role is Role.RESEARCHER:
+        return AttemptResult(exit=exit_, report=Report(status=ReportStatus.DONE), usage=usage)
+    finding = Finding(id="f1", severity=Severity.MAJOR, claim="It is wrong.", file=f"{spec.task}.txt", line=1)
+    verdict = Verdict(passed=passed, findings=() if passed else (finding,))
+    located = tuple(each.id for each in verdict.findings)
+    review = Review(verdict=verdict, located=located, violations=tuple(violations))
+    return AttemptResult(exit=exit_, review=review, usage=usage)
+
+
 class FakeFleet:
     """Attempts that end as the table says: by key, by (task, attempt), by task; else with DONE.
+
+    Those who only look end by key, by (task, attempt), by (task, role); else they say that all is well.
 
     `submitted` lists what was started, in order; `live` are the keys without an end. With `hold` an attempt ends
     only by `finish` or `cancel`.
@@ -258,7 +280,12 @@ class FakeFleet:
         spec, end = self._specs[key], self._ends[key]
         if end.done():
             return
-        found = outcome or _first(self.outcomes, key, (spec.task, spec.attempt), spec.task) or attempt_result
+        if spec.role in LOOKERS:
+            found = (
+                outcome or _first(self.outcomes, key, (spec.task, spec.attempt), (spec.task, spec.role)) or look_result
+            )
+        else:
+            found = outcome or _first(self.outcomes, key, (spec.task, spec.attempt), spec.task) or attempt_result
         end.set_result(found if isinstance(found, AttemptResult | Exception) else found(spec))
 
     def listen(self, asked: Callable[[Event], None]) -> None:
