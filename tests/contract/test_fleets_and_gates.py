@@ -1,6 +1,8 @@
 """Fleets and gates keep their contracts."""
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,9 +14,10 @@ from chargehand.domain.outcome import (
     GateStatus,
     Role,
 )
+from chargehand.domain.review import Review, Severity
 from chargehand.ports import AttemptSpec
 from chargehand.testing.contracts import FleetContract, GatesContract
-from chargehand.testing.fakes import FakeFleet, FakeGates, attempt_result, object_id, tree_of
+from chargehand.testing.fakes import FakeFleet, FakeGates, attempt_result, look_result, object_id, tree_of
 
 
 def crashed(spec):
@@ -22,6 +25,24 @@ def crashed(spec):
     return type(result)(
         exit=AgentExit(kind=ExitKind.EXITED, code=3), report_problem=result.report_problem, sealed=result.sealed
     )
+
+
+def failed(spec):
+    """As `look_result`, with a finding beside it that is nowhere."""
+    result = look_result(spec, passed=False)
+    verdict = result.review.verdict
+    nowhere = replace(verdict.findings[0], id="f2", severity=Severity.MINOR, line=99)
+    verdict = replace(verdict, findings=(*verdict.findings, nowhere))
+    return replace(result, review=replace(result.review, verdict=verdict))
+
+
+LOOKS = {
+    "pass": look_result,
+    "fail": failed,
+    "meddle": partial(look_result, violations=["modified a.txt"]),
+    "dumb": lambda spec: replace(look_result(spec), review=Review(problem="The agent wrote no verdict.")),
+    "fit": look_result,
+}
 
 
 class TestFakeFleet(FleetContract):
@@ -33,7 +54,12 @@ class TestFakeFleet(FleetContract):
                 run="r",
                 task=task,
                 attempt=1,
-                role=Role.IMPLEMENTER,
+                role=Role.FITTER
+                if behaviour == "fit"
+                else Role.SPEC_REVIEWER
+                if behaviour in LOOKS
+                else Role.IMPLEMENTER,
+                gate="tests",
                 base=object_id("base"),
                 title=task,
                 brief="Do it.",
@@ -51,6 +77,8 @@ class TestFakeFleet(FleetContract):
                 self.hold = spec.agent == "hang"
                 if spec.agent == "crash":
                     self.outcomes[spec.task] = crashed
+                if spec.agent in LOOKS:
+                    self.outcomes[spec.task, spec.role] = LOOKS[spec.agent]
                 await super().submit(spec)
 
         @asynccontextmanager

@@ -29,8 +29,14 @@ SCENARIO = {
         "done": [{"write": {"path": "new.txt", "text": "{{attempt}}"}}, {"report": {"status": "DONE"}}],
         "crash": [{"exit": 3}],
         "hang": [{"hang": "silent"}],
+        "pass": {"roles": {"default": [{"verdict": "PASS"}]}},
+        "fail": {"roles": {"default": [{"verdict": ["major a.txt:1 Wrong.", "minor a.txt:99 Odd."]}]}},
+        "meddle": {"roles": {"default": [{"write": {"path": "a.txt", "text": "mine"}}, {"verdict": "PASS"}]}},
+        "dumb": {"roles": {"default": [{"print": "Hm."}]}},
+        "fit": {"roles": {"default": [{"restoration": {"outcome": "GREEN"}}]}},
     }
 }
+ROLES = {"fit": Role.FITTER} | dict.fromkeys(("pass", "fail", "meddle", "dumb"), Role.SPEC_REVIEWER)
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ async def common(repo, root: Path):
 class TestLocalFleet(FleetContract):
     @pytest.fixture
     def make_spec(self, history):
-        """Three agents, each of which plays one entry of the scenario whatever the task is."""
+        """Agents each of which plays one entry of the scenario whatever the task is."""
 
         def make(behaviour, task):
             return AttemptSpec(
@@ -64,8 +70,11 @@ class TestLocalFleet(FleetContract):
                 run="r",
                 task=task,
                 attempt=1,
-                role=Role.IMPLEMENTER,
+                role=ROLES.get(behaviour, Role.IMPLEMENTER),
                 base=history.base,
+                commit=history.base,
+                tree=history.tree(history.base),
+                gate="tests",
                 title=task,
                 brief="Do it.",
                 agent=behaviour,

@@ -10,6 +10,7 @@ import pytest
 
 from chargehand.adapters.fleet_local import LocalFleet
 from chargehand.domain.options import AgentDef
+from chargehand.domain.outcome import Role
 from chargehand.ports import AttemptSpec, Fleet
 from chargehand.testing.contracts.fleets import FleetContract, MakeSpec
 from chargehand.testing.contracts.playing import Open
@@ -20,7 +21,13 @@ SCENARIOS = {
     "done": "[{write: {path: new.txt, text: new}}, {report: {status: DONE}}]",
     "crash": "[{exit: 3}]",
     "hang": "[{print: up}, {hang: silent}]",
+    "pass": "{roles: {default: [{verdict: PASS}]}}",
+    "fail": "{roles: {default: [{verdict: ['major README.md:1 Wrong.', 'minor README.md:99 Odd.']}]}}",
+    "meddle": "{roles: {default: [{write: {path: README.md, text: mine}}, {verdict: PASS}]}}",
+    "dumb": "{roles: {default: [{print: Hm.}]}}",
+    "fit": "{roles: {default: [{restoration: {gate_id: tests, outcome: GREEN}}]}}",
 }
+ROLES = {"fit": Role.FITTER} | dict.fromkeys(("pass", "fail", "meddle", "dumb"), Role.QUALITY_REVIEWER)
 
 
 class TestLocalFleet(FleetContract):
@@ -46,6 +53,11 @@ class TestLocalFleet(FleetContract):
     @pytest.fixture
     def make_spec(self, execution: Execution) -> MakeSpec:
         def make(behaviour: str, task: str) -> AttemptSpec:
-            return execution.spec(task, agent=behaviour)
+            role = ROLES.get(behaviour, Role.IMPLEMENTER)
+            if role is Role.IMPLEMENTER:
+                return execution.spec(task, agent=behaviour)
+            head = execution.repo.head()
+            tree = execution.repo.git("rev-parse", "HEAD^{tree}")
+            return execution.spec(task, agent=behaviour, role=role, commit=head, tree=tree, gate="tests")
 
         return make

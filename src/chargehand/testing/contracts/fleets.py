@@ -21,7 +21,9 @@ class FleetContract:
     """Fixtures: `open_fleet` (see `Open`), and `make_spec`, which makes the spec of an attempt that behaves.
 
     `make_spec(behaviour, task)`: `done` changes a file and reports DONE, `crash` ends with exit code 3 and no
-    report, having changed nothing, `hang` never ends by itself.
+    report, having changed nothing, `hang` never ends by itself. In a reviewer's role, on a commit: `pass` says PASS,
+    `fail` says FAIL with a major finding `f1` at a line that is there and a minor one `f2` at a line that is not,
+    `meddle` changes a file and says PASS, `dumb` says nothing. In a fitter's role: `fit` gives a restoration.
     """
 
     @pytest.fixture
@@ -97,6 +99,69 @@ class FleetContract:
 
         play(open_fleet, script)
 
+    def test_a_reviewer_is_heard(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """Its verdict comes back, and what is true of it; nothing is sealed, and nobody reports [I6, I7]."""
+
+        async def script(fleet: Fleet) -> None:
+            good, bad = make_spec("pass", "a"), make_spec("fail", "b")
+            for spec in (good, bad):
+                await fleet.submit(spec)
+            passed, failed = [(await fleet.wait(spec.key)) for spec in (good, bad)]
+            for result in (passed, failed):
+                assert result.exit.kind is ExitKind.EXITED
+                assert (result.sealed, result.seal_problem, result.report) == (None, "", None)
+                assert result.review is not None
+                assert result.review.verdict is not None
+                assert (result.review.problem, result.review.violations) == ("", ())
+                assert result.review.verdict.passed is (result is passed)
+            assert failed.review is not None
+            assert "f1" in failed.review.located
+            assert "f2" not in failed.review.located
+
+        play(open_fleet, script)
+
+    def test_a_reviewer_that_meddles_is_found_out(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """And the next one finds the commit as it was [I7]."""
+
+        async def script(fleet: Fleet) -> None:
+            first, second = make_spec("meddle", "a"), make_spec("pass", "b")
+            await fleet.submit(first)
+            review = (await fleet.wait(first.key)).review
+            assert review is not None
+            assert review.violations
+            await fleet.submit(second)
+            review = (await fleet.wait(second.key)).review
+            assert review is not None
+            assert review.violations == ()
+
+        play(open_fleet, script)
+
+    def test_a_reviewer_without_a_verdict_says_why(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """An answer that is none is a result, too."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("dumb", "a")
+            await fleet.submit(spec)
+            review = (await fleet.wait(spec.key)).review
+            assert review is not None
+            assert review.verdict is None
+            assert review.problem
+
+        play(open_fleet, script)
+
+    def test_a_fitter_is_heard(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
+        """What comes of it is a restoration of the gate it was asked about."""
+
+        async def script(fleet: Fleet) -> None:
+            spec = make_spec("fit", "a")
+            await fleet.submit(spec)
+            result = await fleet.wait(spec.key)
+            assert (result.sealed, result.report, result.review, result.report_problem) == (None, None, None, "")
+            assert result.restoration is not None
+            assert result.restoration.gate_id == spec.gate
+
+        play(open_fleet, script)
+
     def test_who_stops_waiting_stops_nothing(self, open_fleet: Open[Fleet], make_spec: MakeSpec) -> None:
         """The end of a waiter is not the end of the attempt."""
 
@@ -150,15 +215,16 @@ class FleetContract:
         """A cancelled attempt has none, nor has one that was never submitted; a result is given as often as asked."""
 
         async def script(fleet: Fleet) -> None:
-            done, other, stopped = make_spec("done", "a"), make_spec("crash", "b"), make_spec("hang", "c")
-            for spec in (done, other, stopped):
+            ended = [make_spec("done", "a"), make_spec("crash", "b"), make_spec("pass", "d")]
+            stopped = make_spec("hang", "c")
+            for spec in (*ended, stopped):
                 await fleet.submit(spec)
-            results = [await fleet.wait(done.key), await fleet.wait(other.key)]
+            results = {spec.key: await fleet.wait(spec.key) for spec in ended}
             await fleet.cancel(stopped.key, now=True)
-            assert dict((await fleet.recover(done.run, ())).results) == {}
+            assert dict((await fleet.recover(stopped.run, ())).results) == {}
             for _ in range(2):
-                found = await fleet.recover(done.run, [done.key, other.key, stopped.key, "z/1/attempt"])
-                assert dict(found.results) == dict(zip((done.key, other.key), results, strict=True))
+                found = await fleet.recover(stopped.run, [*results, stopped.key, "z/1/attempt"])
+                assert dict(found.results) == results
 
         play(open_fleet, script)
 
