@@ -62,12 +62,12 @@ def _gate(state: RunState, record: TaskRecord) -> Event:
     syntax = _has_syntax(record) and bool(own or not state.plan.gates_on(GatePoint.INTEGRATE))
     if not own and not syntax:
         review = is_reviewed(state, record)
-        return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK, review=review)
+        return GatesPassed(task=record.id, attempt=record.made, point=GatePoint.TASK, review=review)
     return EffectIntended(
         effect=RunGates(
             key=_key(record, "gates"),
             task=record.id,
-            attempt=record.attempts,
+            attempt=record.made,
             point=GatePoint.TASK,
             commit=sealed.commit,
             tree=sealed.tree,
@@ -84,7 +84,7 @@ def _has_syntax(record: TaskRecord) -> bool:
 
 def _key(record: TaskRecord, step: str) -> str:
     """Gates that run again for the same attempt, after a mitigation, have logs of their own."""
-    return effect_key(record.id, record.attempts, f"{step}-{record.again + 1}" if record.again else step)
+    return effect_key(record.id, record.made, f"{step}-{record.again + 1}" if record.again else step)
 
 
 # -- the train ------------------------------------------------------------------------------------
@@ -134,9 +134,9 @@ def _integrate(state: RunState, record: TaskRecord) -> Iterator[Event]:
     if candidate is None or candidate.head != head:
         yield EffectIntended(
             effect=MergeCandidate(
-                key=effect_key(record.id, record.attempts, "merge"),
+                key=effect_key(record.id, record.made, "merge"),
                 task=record.id,
-                attempt=record.attempts,
+                attempt=record.made,
                 head=head,
                 commit=sealed.commit,
             )
@@ -146,9 +146,9 @@ def _integrate(state: RunState, record: TaskRecord) -> Iterator[Event]:
     elif state.queue[0] == record.id:
         yield EffectIntended(
             effect=Land(
-                key=effect_key(record.id, record.attempts, "land"),
+                key=effect_key(record.id, record.made, "land"),
                 task=record.id,
-                attempt=record.attempts,
+                attempt=record.made,
                 head=head,
                 commit=candidate.commit,
             )
@@ -160,12 +160,12 @@ def _gate_candidate(state: RunState, record: TaskRecord, candidate: Candidate) -
     point = GatePoint.INTEGRATE
     verify = verifies(record, point)
     if not due_checks(state.plan, point, record.task if verify else None):
-        return GatesPassed(task=record.id, attempt=record.attempts, point=point)
+        return GatesPassed(task=record.id, attempt=record.made, point=point)
     return EffectIntended(
         effect=RunGates(
             key=_key(record, "integrate"),
             task=record.id,
-            attempt=record.attempts,
+            attempt=record.made,
             point=point,
             commit=candidate.commit,
             tree=candidate.tree,

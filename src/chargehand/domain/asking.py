@@ -244,8 +244,8 @@ def follow_wish(record: TaskRecord) -> Events:
 def _take_on(record: TaskRecord) -> Event:
     """The sealed change stands and goes on from where it was: its own gates, or merging."""
     if record.candidate is None:
-        return AttemptAccepted(task=record.id, attempt=record.attempts)
-    return GatesPassed(task=record.id, attempt=record.attempts, point=GatePoint.TASK)
+        return AttemptAccepted(task=record.id, attempt=record.made)
+    return GatesPassed(task=record.id, attempt=record.made, point=GatePoint.TASK)
 
 
 def _let_pass(record: TaskRecord) -> Event:
@@ -255,7 +255,7 @@ def _let_pass(record: TaskRecord) -> Event:
     parked = [Parked(stage=reviews.stage, finding=finding, ruling=Ruling.HUMAN) for finding in reviews.open]
     return ReviewPassed(
         task=record.id,
-        attempt=record.attempts,
+        attempt=record.made,
         stage=reviews.stage,
         tree=sealed.tree,
         commit=sealed.commit,

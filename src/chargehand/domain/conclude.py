@@ -85,7 +85,7 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
         case GatesFinished():
             return _gates(state, record, outcome, now)
         case FixFinished():
-            return (AttemptAccepted(task=record.id, attempt=record.attempts),)
+            return (AttemptAccepted(task=record.id, attempt=record.made),)
         case MergeFinished(result=result):
             return _merge(state, record, result)
         case LandFinished(result=result):
@@ -240,7 +240,7 @@ def _is_identical(record: TaskRecord, result: AttemptResult) -> bool:
 def _concerns(state: RunState, record: TaskRecord, report: Report | None) -> Events:
     concerns = report.concerns if report and report.status is ReportStatus.DONE_WITH_CONCERNS else ()
     actionable = [concern.text for concern in concerns if concern.kind is not ConcernKind.INFO]
-    accepted = AttemptAccepted(task=record.id, attempt=record.attempts)
+    accepted = AttemptAccepted(task=record.id, attempt=record.made)
     if not actionable:
         return (accepted,)
     text = "The agent doubts its own work: " + " | ".join(actionable)
@@ -368,7 +368,7 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
         if r.flaky
     )
     review = point is GatePoint.TASK and is_reviewed(state, record)
-    passed = GatesPassed(task=record.id, attempt=record.attempts, point=point, green=verdict.green, review=review)
+    passed = GatesPassed(task=record.id, attempt=record.made, point=point, green=verdict.green, review=review)
     return (*flakes, passed)
 
 
@@ -386,8 +386,8 @@ def _mend(state: RunState, record: TaskRecord, verdict: GateVerdict) -> Events:
     paths = tuple(dict.fromkeys(c.path for c in sealed.changes if c.kind in _MENDABLE))
     if not gates or not paths:
         return ()
-    key = effect_key(record.id, record.attempts, f"fix-{len(record.mended) + 1}")
-    effect = RunFix(key=key, task=record.id, attempt=record.attempts, commit=sealed.commit, gates=gates, paths=paths)
+    key = effect_key(record.id, record.made, f"fix-{len(record.mended) + 1}")
+    effect = RunFix(key=key, task=record.id, attempt=record.made, commit=sealed.commit, gates=gates, paths=paths)
     return (EffectIntended(effect=effect),)
 
 
@@ -418,6 +418,6 @@ def _land(state: RunState, record: TaskRecord, result: Landed | HeadMoved) -> Ev
         again = f"retry: the branch is taken as it stands (made anew at {ours}, if it is gone), and merged into again"
         return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop", effects={"retry": again})
     return (
-        TaskIntegrated(task=record.id, attempt=record.attempts, commit=result.commit),
+        TaskIntegrated(task=record.id, attempt=record.made, commit=result.commit),
         *(GateMadeRequired(gate=gate) for gate in record.greened),
     )

@@ -69,7 +69,8 @@ def _begin_attempt(state: RunState, effect: StartAttempt) -> None:
         state.tasks[effect.task] = record.but(aside=record.unjudged, unjudged=None, **looks)
         state.attention.pop(effect.task, None)
         return
-    changes: dict[str, object] = {"attempts": effect.attempt, "base": effect.base, "role": effect.role}
+    number = effect.attempt
+    changes: dict[str, object] = {"attempts": number, "made": number, "base": effect.base, "role": effect.role}
     if record.fix_base is None:
         changes["origin"] = effect.base
     move(state, record, TaskStatus.RUNNING, inflight=effect.key, agent=agent, look=None, **changes)
