@@ -1,5 +1,7 @@
 """What takes force from tests, and what only looks like it (SPEC 3.7, item 4; I6)."""
 
+# ruff: noqa: E501  # a file in one line reads better than one in ten
+
 from __future__ import annotations
 
 from textwrap import dedent

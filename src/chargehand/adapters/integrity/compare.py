@@ -14,6 +14,8 @@ __all__ = ["compare"]
 _NOTHING = Outline()
 _DEEP = 3
 _ALIKE = 0.5
+_TRIES = 200_000
+"""How often two tests are looked at side by side; what is left then is taken for deleted."""
 
 
 def compare(before: Mapping[str, Outline], after: Mapping[str, Outline]) -> Iterator[TestChange]:
@@ -37,9 +39,13 @@ class _Comparison:
     after: Mapping[str, Outline]
     fresh: list[_Fresh] = field(default_factory=list)
     moved: dict[str, str] = field(default_factory=dict)
+    helpers_before: dict[str, list[tuple[Case, Outline]]] = field(default_factory=dict)
+    helpers_after: dict[str, list[tuple[Case, Outline]]] = field(default_factory=dict)
+    tries: int = _TRIES
 
     def run(self) -> Iterator[TestChange]:
         vanished: list[tuple[str, Case]] = []
+        self.helpers_before, self.helpers_after = _by_name(self.before), _by_name(self.after)
         for path, new in self.after.items():
             old = self.before.get(path, _NOTHING)
             for name, case in new.cases.items():
@@ -71,7 +77,7 @@ class _Comparison:
     def _vanished(self, path: str, case: Case) -> Iterator[TestChange]:
         """A test that moved, was renamed or became part of another one is none that was deleted."""
         old = self.before[path]
-        weight, _ = self._weight(case, old, self.before)
+        weight, _ = self._weight(case, old, before=True)
         heir = self._heir(path, case, weight)
         if heir is None:
             yield TestChange(path=path, kind=TestChangeKind.DELETED, detail=f"{case.name} is gone")
@@ -86,6 +92,9 @@ class _Comparison:
             yield from _marked(heir.path, heir.case.name, case.marks, heir.case.marks)
 
     def _heir(self, path: str, case: Case, weight: int) -> _Fresh | None:
+        self.tries -= len(self.fresh)
+        if self.tries < 0:
+            return None
         same = [one for one in self.fresh if one.room and case.digest and one.case.digest == case.digest]
         named = [one for one in self.fresh if one.room and _last(one.case.name) == _last(case.name)]
         here = [one for one in named if one.path == path or _alike(case, one.case) >= _ALIKE]
@@ -107,7 +116,7 @@ class _Comparison:
             if not self._taken_over(was, case, old):
                 yield TestChange(path=where, kind=TestChangeKind.WEAKENED, detail=text, line=case.line)
                 return
-        least, _ = self._weight(was, old, self.before)
+        least, _ = self._weight(was, old, before=True)
         most, many = self._weight(case, new)
         if most < least and not many and not found and not self._spare(was, least - most):
             text = f"{case.name} makes {most} assertions, {least} before"
@@ -116,12 +125,13 @@ class _Comparison:
 
     def _taken_over(self, was: Case, case: Case, old: Outline) -> bool:
         """Whether a new test that is alike runs what this one no longer does."""
-        per_row = max(1, self._weight(was, old, self.before)[0] // max(1, was.rows))
+        per_row = max(1, self._weight(was, old, before=True)[0] // max(1, was.rows))
         return self._spare(was, (was.rows - case.rows) * per_row)
 
     def _spare(self, was: Case, wanted: int) -> bool:
         """Take `wanted` checks from a new test that is alike, where one has them: a test was split."""
-        for one in self.fresh:
+        self.tries -= len(self.fresh)
+        for one in self.fresh if self.tries >= 0 else ():
             if (one.many or one.room >= wanted) and _alike(was, one.case) >= _ALIKE:
                 one.room -= wanted
                 return True
@@ -132,7 +142,7 @@ class _Comparison:
         yield from _marked(path, case.name, was.marks, case.marks)
         found = list(_checked(path, case.name, was.checks, case.checks))
         yield from found
-        least, _ = self._weight(was, old, self.before)
+        least, _ = self._weight(was, old, before=True)
         most, many = self._weight(case, self.after[path])
         if most < least and not many and not found:
             text = f"{case.name} makes {most} assertions, {least} before"
@@ -140,29 +150,31 @@ class _Comparison:
 
     # -- how much
 
-    def _weight(
-        self, case: Case, outline: Outline, side: Mapping[str, Outline] | None = None, depth: int = 0
-    ) -> tuple[int, bool]:
+    def _weight(self, case: Case, outline: Outline, *, before: bool = False, depth: int = 0) -> tuple[int, bool]:
         """How many assertions a test makes, those of functions it calls included, and whether nobody knows."""
         total = sum(check.times for check in case.checks if check.strength != TRIVIAL)
         many = case.many or any(check.many for check in case.checks)
         if depth < _DEEP:
             for call in case.calls:
-                found = _helper_of(call, case, outline, side if side is not None else self.after)
-                if found is not None:
-                    inner, unknown = self._weight(found[0], found[1], side, depth + 1)
+                known = (self.helpers_before if before else self.helpers_after).get(call, ())
+                own = [one for one in known if one[1] is outline] or known
+                if own and own[0][0] is not case:
+                    helper, where = own[0]
+                    inner, unknown = self._weight(helper, where, before=before, depth=depth + 1)
                     counted = any(check.subject == call for check in case.checks)
                     total += max(0, inner - counted)
                     many = many or unknown
         return total * case.rows, many
 
 
-def _helper_of(name: str, case: Case, outline: Outline, side: Mapping[str, Outline]) -> tuple[Case, Outline] | None:
-    for each in (outline, *(other for other in side.values() if other is not outline)):
-        for full, helper in each.helpers.items():
-            if _last(full) == name and helper is not case and helper.checks:
-                return helper, each
-    return None
+def _by_name(side: Mapping[str, Outline]) -> dict[str, list[tuple[Case, Outline]]]:
+    """The functions that check something, by the last part of their names."""
+    found: dict[str, list[tuple[Case, Outline]]] = {}
+    for outline in side.values():
+        for full, helper in outline.helpers.items():
+            if helper.checks:
+                found.setdefault(_last(full), []).append((helper, outline))
+    return found
 
 
 def _last(name: str) -> str:

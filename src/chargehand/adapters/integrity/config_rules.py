@@ -292,7 +292,7 @@ def judge_lines(old: str, new: str, *, build: bool) -> Iterator[str]:
         stripped = line.strip()
         if stripped.startswith("#") or was[stripped] or not old:
             continue
-        careless = _CANNOT_FAIL.search(line) or (_IGNORED.match(line) and _TESTS.search(line))
+        careless = _CANNOT_FAIL.search(line) or (_IGNORED.search(line) and _TESTS.search(line))
         if careless and (
             _TESTS.search(line) or (tested and re.search(r"continue-on-error|allow_failure|set \+e", line))
         ):
@@ -305,7 +305,7 @@ def judge_lines(old: str, new: str, *, build: bool) -> Iterator[str]:
         yield "it runs no tests any more"
 
 
-_IGNORED = re.compile(r"^\t@?-|^\s*-\s*(?:pytest|coverage|python -m)\b")
+_IGNORED = re.compile(r"^\t@?-|(?:^|=)\s*-\s*(?:pytest|coverage|python -m)\b")
 _LEFT_OUT = frozenset({"-k", "--deselect", "--ignore", "--ignore-glob", "--collect-only"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -220,13 +221,12 @@ class _Reader:
         """A test or a suite; whether the call is one."""
         given = arguments(node)
         function = next((each for each in given if each.type in _FUNCTIONS), None)
-        if not given or (
-            function is None and "todo" not in names and given[0].type not in {"string", "template_string"}
-        ):
-            return False
         if function is None and names[-1] in {"skip", "fixme", "fail"} and around.inside is not None:
             around.inside.marks.append(Mark(text=f"{names[0]}.{names[-1]} in its body", line=line_of(node)))
             return True
+        named = bool(given) and given[0].type in {"string", "template_string"}
+        if not given or (function is None and "todo" not in names and not named):
+            return False
         title = text_of(given[0]).strip("'\"`") if given[0].type not in _FUNCTIONS else ""
         marks = [Mark(text=f".{name}", line=line_of(node)) for name in names[1:] if name in _SKIPS]
         marks += [Mark(text=f".{_BY_NAME[names[0]]}", line=line_of(node))] if names[0] in _BY_NAME else []
@@ -299,11 +299,11 @@ class _Reader:
 
 def _numbered(found: list[tuple[_Building, Node]]) -> dict[str, Case]:
     cases: dict[str, Case] = {}
+    seen: Counter[str] = Counter()
     for building, body in found:
-        name, number = building.name, 1
-        while name in cases:
-            number += 1
-            name = f"{building.name} #{number}"
+        seen[building.name] += 1
+        number = seen[building.name]
+        name = building.name if number == 1 else f"{building.name} #{number}"
         cases[name] = replace(building.done(body), name=name)
     return cases
 

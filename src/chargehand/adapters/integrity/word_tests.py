@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -154,35 +156,48 @@ def word_outline(path: str, text: str) -> Outline | None:
     if words is None:
         return None
     text = _without_comments(text, hashes=words.hashes)
+    lines = _Lines(text)
     starts = [*words.test.finditer(text)]
     ends = [*(start.start() for start in starts[1:]), len(text)]
     cases: dict[str, Case] = {}
-    for start, end in zip(starts, ends, strict=True):
-        name, number = next((group for group in start.groups() if group), ""), 1
-        full = name
-        while full in cases:
-            number += 1
-            full = f"{name} #{number}"
-        cases[full] = _case(full, text, start.start(), end, words)
-    return Outline(cases=cases, marks=_marks(words.skip, text), exits=_marks(words.exit, text))
+    seen: Counter[str] = Counter()
+    for start, end in zip(starts, ends, strict=False):
+        name = next((group for group in start.groups() if group), "")
+        seen[name] += 1
+        full = name if seen[name] == 1 else f"{name} #{seen[name]}"
+        cases[full] = _case(full, lines, start.start(), end, words)
+    return Outline(cases=cases, marks=_marks(words.skip, lines), exits=_marks(words.exit, lines))
 
 
-def _case(name: str, text: str, start: int, end: int, words: _Words) -> Case:
-    body = text[start:end]
+class _Lines:
+    """A text, and in which line a place of it is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    def number(self, place: int) -> int:
+        """The line of a place, from 1."""
+        return bisect_right(self._starts, place)
+
+    def around(self, place: int) -> str:
+        """The line that a place is in, its white space made one."""
+        start = self._starts[self.number(place) - 1]
+        end = self.text.find("\n", place)
+        return " ".join(self.text[start : end if end >= 0 else len(self.text)][:500].split())
+
+
+def _case(name: str, lines: _Lines, start: int, end: int, words: _Words) -> Case:
     checks = []
-    first = text.count("\n", 0, start) + 1
-    for found in words.check.finditer(body):
-        line_start = body.rfind("\n", 0, found.start()) + 1
-        line_end = body.find("\n", found.start())
-        line = " ".join(body[line_start : line_end if line_end >= 0 else len(body)].split())
-        number = first + body.count("\n", 0, found.start())
+    for found in words.check.finditer(lines.text, start, end):
+        line = lines.around(found.start())
         strength = TRIVIAL if _TRIVIAL.search(line) else EXACT
-        checks.append(Check(subject=line, text=line, line=number, strength=strength))
-    said = " ".join(body.partition("(")[2].split())
-    calls = frozenset(re.findall(r"\b([A-Za-z_]\w*)\s*\(", said[:100_000])) - _common(words, said)
+        checks.append(Check(subject=line, text=line, line=lines.number(found.start()), strength=strength))
+    said = " ".join(lines.text[start:end].partition("(")[2].split())
+    calls = frozenset(re.findall(r"\b([A-Za-z_]\w*)\s*\(", said[:100_000])) - _common(words, said[:100_000])
     return Case(
         name=name,
-        line=first,
+        line=lines.number(start),
         checks=tuple(checks),
         names=calls,
         digest=hashlib.sha256(said.encode(errors="replace")).hexdigest(),
@@ -197,11 +212,9 @@ def _common(words: _Words, text: str) -> frozenset[str]:
     )
 
 
-def _marks(pattern: re.Pattern[str], text: str) -> tuple[Mark, ...]:
-    return tuple(
-        Mark(text=" ".join(found.group().split())[:80], line=text.count("\n", 0, found.start()) + 1)
-        for found in pattern.finditer(text)
-    )
+def _marks(pattern: re.Pattern[str], lines: _Lines) -> tuple[Mark, ...]:
+    found = pattern.finditer(lines.text)
+    return tuple(Mark(text=" ".join(each.group().split())[:80], line=lines.number(each.start())) for each in found)
 
 
 def _without_comments(text: str, *, hashes: bool) -> str:
