@@ -156,9 +156,9 @@ class Whole:
 class TaskRecord:
     """Everything known about one task.
 
-    `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `waited` of
-    them met a provider that asked to wait. `previous` is (base, commit) of the last judged change; `best` the least bad
-    attempt so far; `origin` is the base of the whole change,
+    `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `waited` of them met a
+    provider that asked to wait; `made` is the number of the one that made the change. `previous` is (base, commit) of
+    the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
     `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
     `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed;
     `unheard` is the question of a held call whose attempt was ended because nobody was waited for, and `ruled` what
@@ -175,6 +175,7 @@ class TaskRecord:
     attempts: int = 0
     lost: int = 0
     waited: int = 0
+    made: int = 0
     tries: Tries = Tries()
     role: Role = Role.IMPLEMENTER
     why: RequeueWhy | None = None
