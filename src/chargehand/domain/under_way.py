@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chargehand.domain.effects import Effect, RunFix, StartAttempt
+from chargehand.domain.effects import Effect, RunFix, RunGates, StartAttempt
 from chargehand.domain.events import AttemptFinished, FixFinished, GatesFinished, LandFinished, MergeFinished
 from chargehand.domain.moves import agent_of, move
 from chargehand.domain.outcome import (
@@ -138,7 +138,8 @@ def take_outcome(state: RunState, event: Outcome) -> None:
         _end_attempt(state, effect, event)
         return
     if isinstance(event, GatesFinished):
-        _forget_fits(state, event)
+        assert isinstance(effect, RunGates)
+        _forget_fits(state, event, effect.tree)
     if not event.task:
         assert isinstance(event, GatesFinished)
         state.closing = event
@@ -164,9 +165,11 @@ def take_outcome(state: RunState, event: Outcome) -> None:
     state.attention[event.task] = None
 
 
-def _forget_fits(state: RunState, event: GatesFinished) -> None:
-    """A gate that judged may fault anew another time; more time, and how it is run, last."""
+def _forget_fits(state: RunState, event: GatesFinished, tree: str) -> None:
+    """A gate that judged this tree may fault anew another time; more time, and how it is run, last."""
     for result in event.results:
+        if result.tree != tree:
+            continue
         for name in (result.gate, f"{event.task}/{result.gate}"):
             fit = state.fits.get(name)
             if fit is not None and result.status is not GateStatus.FAULT:
