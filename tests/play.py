@@ -33,7 +33,7 @@ from chargehand.domain.events import (
     RunStarted,
 )
 from chargehand.domain.evolve import evolve, fold
-from chargehand.domain.options import AgentDef, RunOptions
+from chargehand.domain.options import AgentDef, Caps, RunOptions
 from chargehand.domain.outcome import (
     AgentExit,
     AttemptResult,
@@ -53,11 +53,14 @@ from chargehand.domain.outcome import (
     Usage,
 )
 from chargehand.domain.plan import Command, Files, GatePoint, GateSpec, Plan, Task
+from chargehand.domain.policy import Policy
 from chargehand.domain.words import Questioned
 
 BASE = "base"
 E = TypeVar("E", bound=Effect)
 Answer = AttemptResult | Callable[[StartAttempt], AttemptResult]
+UNFITTED: Mapping[str, Any] = {"policy": Policy(fits=0), "caps": Caps(gate_wall_cap_s=0.0)}
+"""Options of a run in which nothing is done about a gate that took too long: a person is asked at once."""
 
 
 # -- plans ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.plan import Barrier, GatePoint, Interfaces
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
-from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, failed, faulty
+from tests.play import BASE, UNFITTED, Play, a_gate, a_plan, a_task, crashed, done, failed, faulty
 
 RUN = a_gate("tests", GatePoint.RUN)
 WAVE = a_gate("wave", GatePoint.WAVE)
@@ -128,7 +128,7 @@ def test_each_wave_has_its_own_rounds():
 
 
 def test_a_wave_gate_that_could_not_judge_is_no_task_for_a_fixer():
-    play = last_wave()
+    play = last_wave(**UNFITTED)
     play.gates("", faulty("wave"))
     assert play.asked().kind is DecisionKind.WAVE
     assert "no verdict" in play.asked().question
@@ -197,9 +197,9 @@ def test_a_baseline_gate_at_the_end_of_a_wave():
 # -- the run --------------------------------------------------------------------------------------
 
 
-def finished(*results, gates=(RUN,), **plan) -> Play:
+def finished(*results, gates=(RUN,), options=None, **plan) -> Play:
     """A run of one task that is integrated; its run gates are running."""
-    play = Play(a_plan(a_task("a"), gates=gates, **plan))
+    play = Play(a_plan(a_task("a"), gates=gates, **plan), **(options or {}))
     play.begin(*results)
     play.through("a")
     return play
@@ -335,7 +335,7 @@ def test_a_gate_green_at_the_end_is_made_required():
 
 
 def test_a_run_gate_that_could_not_judge_is_red():
-    play = finished()
+    play = finished(options=UNFITTED)
     play.gates("", faulty("tests"))
     assert play.state.finished.verdict is RunVerdict.FAILED
     assert len(play.state.tasks) == 1

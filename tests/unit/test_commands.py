@@ -35,7 +35,7 @@ from chargehand.domain.outcome import ExitKind, ReportStatus
 from chargehand.domain.plan import Barrier, GatePoint
 from chargehand.domain.view import document, exit_code, run_state, why
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
-from tests.play import Play, a_gate, a_plan, a_task, done, ended, failed, faulty
+from tests.play import UNFITTED, Play, a_gate, a_plan, a_task, done, ended, failed, faulty
 
 RESUMED = RunResumed(pid=1, host="h", version="v")
 S = TaskStatus
@@ -303,9 +303,8 @@ def test_what_was_cancelled_and_then_lost_is_not_started_again(task):
 
 
 def test_cancelling_takes_back_the_questions_of_the_run():
-    play = begun(
-        a_task("a", wave=1), a_task("b", "a", wave=2), gates=[a_gate("w", GatePoint.WAVE)], barrier=Barrier.WAVE
-    )
+    gates = [a_gate("w", GatePoint.WAVE)]
+    play = begun(a_task("a", wave=1), a_task("b", "a", wave=2), gates=gates, barrier=Barrier.WAVE, **UNFITTED)
     play.through("a")
     play.gates("", faulty("w"))
     assert play.asked().kind is DecisionKind.WAVE
@@ -480,9 +479,8 @@ def test_a_broken_canary_is_looked_at_again_after_a_retry():
 
 def test_a_human_s_stop_is_taken_back_by_a_retry():
     """Its answer to a question of the run no longer stops anything."""
-    play = begun(
-        a_task("a", wave=1), a_task("b", "a", wave=2), gates=[a_gate("w", GatePoint.WAVE)], barrier=Barrier.WAVE
-    )
+    gates = [a_gate("w", GatePoint.WAVE)]
+    play = begun(a_task("a", wave=1), a_task("b", "a", wave=2), gates=gates, barrier=Barrier.WAVE, **UNFITTED)
     play.through("a")
     play.gates("", faulty("w"))
     play.answer("stop")

@@ -454,7 +454,7 @@ def kick(signal: KickbackSignal):
     return done(STATUS.KICKBACK, kickback=Kickback(signal=signal, details="it is wrong", recommendation="think"))
 
 
-@pytest.mark.parametrize("signal", KickbackSignal)
+@pytest.mark.parametrize("signal", [each for each in KickbackSignal if each is not KickbackSignal.NEEDS_RESEARCH])
 def test_a_kickback_holds_the_run_until_somebody_decides(signal):
     """Row `KICKBACK`: stop dispatching, live attempts end and hold; a decision by signal; unattended: stop, exit 1."""
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), jobs=2)
@@ -502,7 +502,7 @@ def test_two_kickbacks_hold_until_both_are_answered():
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), jobs=2)
     play.begin()
     play.attempt("a", kick(KickbackSignal.SPEC_INCOMPLETE))
-    play.attempt("b", kick(KickbackSignal.NEEDS_RESEARCH))
+    play.attempt("b", kick(KickbackSignal.NEEDS_SPLIT))
     play.answer("skip", "d2")
     assert play.running == []
     assert play.state.held == "d1"

@@ -22,7 +22,7 @@ from chargehand.domain.outcome import Blocker, Concern, ExitKind, ReportStatus, 
 from chargehand.domain.plan import Barrier, Command, Files, GatePoint
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
-from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty, passed
+from tests.play import BASE, UNFITTED, Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty, passed
 
 VERIFY = (Command(argv=("check",)),)
 
@@ -164,16 +164,17 @@ def test_a_candidate_of_the_same_tree_without_gates_lands_at_once():
 
 def test_a_result_for_another_tree_does_not_count():
     """I7: evidence names a tree and counts only for it. Silence is a fault, not a pass."""
-    play = Play(a_plan(a_task("a"), gates=[a_gate("tests")]))
+    play = Play(a_plan(a_task("a"), gates=[a_gate("tests")]), **UNFITTED)
     play.begin()
     play.attempt("a")
     play.merge("a")
-    effect = play.effect(RunGates, "a")
     stale = (passed("tests", play.task("a").sealed.tree),)
-    key, commit = effect.key, effect.commit
-    play.record(
-        GatesFinished(key=key, task="a", attempt=1, point=GatePoint.INTEGRATE, commit=commit, results=stale),
-    )
+    for _ in range(2):  # it is run once more before anybody is asked
+        effect = play.effect(RunGates, "a")
+        key, commit = effect.key, effect.commit
+        play.record(
+            GatesFinished(key=key, task="a", attempt=1, point=GatePoint.INTEGRATE, commit=commit, results=stale),
+        )
     assert play.asked().reason is Reason.LINE_FAULT
     assert "no result for this tree" in play.asked().question
 
@@ -182,7 +183,7 @@ def test_a_result_for_another_tree_does_not_count():
 def test_a_gate_that_could_not_judge_keeps_the_change(point):
     """Row `timeout, stall, env_missing, ambiguous`: a fault is a question; `retry` runs the gate, not the agent."""
     for unattended in (False, True):
-        play = Play(a_plan(a_task("a"), gates=[a_gate("tests", point)]), unattended=unattended)
+        play = Play(a_plan(a_task("a"), gates=[a_gate("tests", point)]), unattended=unattended, **UNFITTED)
         play.begin()
         play.attempt("a")
         if point is GatePoint.INTEGRATE:
@@ -203,7 +204,7 @@ def test_a_gate_that_could_not_judge_keeps_the_change(point):
 def test_a_candidate_of_an_earlier_attempt_does_not_stand_for_a_later_one():
     """I3: the gates of the task run again, although the attempt before had come as far as merging."""
     gates = [a_gate("lint", GatePoint.TASK), a_gate("tests")]
-    play = Play(a_plan(a_task("a"), gates=gates))
+    play = Play(a_plan(a_task("a"), gates=gates), **UNFITTED)
     play.begin()
     play.attempt("a")
     play.gates("a")
