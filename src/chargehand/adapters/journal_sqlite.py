@@ -133,12 +133,16 @@ class SqliteJournal(_File):
         AdapterError for one that is missing or not as it was written, UserError (`newer_journal`) for one that is
         as it was written and still cannot be understood.
         """
+        return (recorded for recorded, _, _ in self.read_linked(after))
+
+    def read_linked(self, after: int = 0) -> Iterator[tuple[Recorded, str, str]]:
+        """The same, each with its body letter by letter and with the chain at it."""
         chain = (self.chain_at(after) or "") if after else ""
         while rows := self._rows("read_chain", after=after, count=PAGE):
             for row in rows:
                 after += 1
                 chain = self._linked(row, after, chain)
-                yield Recorded(seq=after, at=row[1], event=self._decoded(after, row[2]))
+                yield Recorded(seq=after, at=row[1], event=self._decoded(after, row[2])), row[2], chain
 
     def _linked(self, row: tuple[Any, ...], expected: int, chain: str) -> str:
         """The chain at a row, once it is known to be the one that was written there."""
