@@ -14,7 +14,7 @@ from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Command, Task, TaskType, Weight
 from chargehand.domain.state import RunState, TaskRecord
 
-__all__ = ["Brief", "Section", "compose", "fit", "listed", "task_text"]
+__all__ = ["Brief", "Section", "compose", "fit", "listed", "outputs_of", "task_text"]
 
 _CHARS_PER_TOKEN = 4
 _LEAST_CHARS = 200
@@ -147,17 +147,18 @@ def _context_text(record: TaskRecord) -> str:
 
 
 def _dependencies_text(state: RunState, task: Task) -> str:
-    parts = []
-    for dependency in task.depends_on:
-        record = state.tasks[dependency]
-        report = record.report
-        offered = (report.interfaces if report else ()) or record.task.interfaces.produces
-        lines = [f"{dependency}: {record.task.title} (commit {str(record.landed)[:12]})"]
-        lines += [f"  files: {', '.join(record.files_changed)}"] * bool(record.files_changed)
-        lines += [f"  offers: {'; '.join(offered)}"] * bool(offered)
-        lines += [f"  summary: {report.summary}"] if report and report.summary else []
-        parts.append("\n".join(lines))
-    return "\n".join(parts)
+    return "\n".join(outputs_of(state.tasks[dependency]) for dependency in task.depends_on)
+
+
+def outputs_of(record: TaskRecord) -> str:
+    """What a task left to others: commit, files, interfaces, and what its agent says in short."""
+    report = record.report
+    offered = (report.interfaces if report else ()) or record.task.interfaces.produces
+    lines = [f"{record.id}: {record.task.title} (commit {str(record.landed)[:12]})"]
+    lines += [f"  files: {', '.join(record.files_changed)}"] * bool(record.files_changed)
+    lines += [f"  offers: {'; '.join(offered)}"] * bool(offered)
+    lines += [f"  summary: {report.summary}"] if report and report.summary else []
+    return "\n".join(lines)
 
 
 def _risks_text(state: RunState) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import assert_never
 
 from chargehand.domain.advancing import is_premature
 from chargehand.domain.asking import ask, ask_again, end, escalate
+from chargehand.domain.brief import outputs_of
 from chargehand.domain.circuits import agent_for, chain
 from chargehand.domain.effects import RunFix, StartAttempt
 from chargehand.domain.events import (
@@ -60,6 +62,7 @@ from chargehand.domain.plan import GatePoint
 from chargehand.domain.restoring import first_fault, respond, restored
 from chargehand.domain.reviewing import conclude_review, is_reviewed, start_over
 from chargehand.domain.schedule import obstacle_to_looking, used_up
+from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Failure, Reason, StopReason, TaskStatus
 
@@ -67,7 +70,9 @@ __all__ = ["conclude"]
 
 Events = tuple[Event, ...]
 
+_WORDS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?<![.])")
 _FAULT_EFFECTS = {"retry": "retry: the gates run again; what the attempt left is kept"}
+_SPLIT_EFFECTS = {"block": "block: the task is blocked; split it in the plan, then `chargehand replan PLAN`"}
 _MENDABLE = frozenset({ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.MODE})
 _KICKBACK_CHOICES = {KickbackSignal.SCOPE_CREEP: ("full",), KickbackSignal.MISSING_CONTEXT: ("retry",)}
 
@@ -276,11 +281,25 @@ def _needs_context(state: RunState, record: TaskRecord, result: AttemptResult, r
         text = f"Context was asked for {record.tries.contexts + 1} times: {asked}"
         return (end(record, TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT, text),)
     known = {name for name, _ in record.context}
-    if any(name not in known for name, _ in result.context):
-        return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT),)
+    told = _from_plan(state, record, asked)
+    if any(name not in known for name, _ in (*result.context, *told)):
+        return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT, context=told),)
     text = f"The agent needs context that neither plan nor repository gives: {asked}"
     kind, reason = DecisionKind.CONTEXT, Reason.NEEDS_CONTEXT
     return ask(state, record.id, kind, reason, text, ("retry", "block", "stop"), "block")
+
+
+def _from_plan(state: RunState, record: TaskRecord, asked: str) -> tuple[tuple[str, str], ...]:
+    """What landed tasks left that the question names, by their id or by an interface they produce."""
+    words = set(_WORDS.findall(asked))
+    named = [
+        other
+        for other in state.tasks.values()
+        if other.landed is not None
+        and other.id != record.id
+        and words & {other.id, *(interface_name(text) for text in other.task.interfaces.produces)}
+    ]
+    return tuple((f"what task {other.id} left", outputs_of(other)) for other in named)
 
 
 def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
@@ -296,8 +315,8 @@ def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
         return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT, failure=failure),)
     if kind is BlockerKind.TOO_COMPLEX:
         question = f"The agent says the task is too complex and should be split: {text}"
-        choices = ("retry", "block", "stop")
-        return ask(state, record.id, DecisionKind.SPLIT, Reason.TOO_COMPLEX, question, choices, "block")
+        choices, kind = ("retry", "block", "stop"), DecisionKind.SPLIT
+        return ask(state, record.id, kind, Reason.TOO_COMPLEX, question, choices, "block", effects=_SPLIT_EFFECTS)
     return (end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
 
 

@@ -342,12 +342,16 @@ class GatesPassed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequeued:
-    """Another attempt is due: running | gating | integrating | awaiting_decision -> waiting."""
+    """Another attempt is due: running | gating | reviewing | integrating | awaiting_decision -> waiting.
+
+    `context` is (name, text) of what the plan gives to a report that asked for it.
+    """
 
     task: str
     why: RequeueWhy
     failure: Failure | None = None
     not_before: float | None = None
+    context: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

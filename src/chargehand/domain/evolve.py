@@ -269,7 +269,8 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
             changes["previous"] = (record.best.base, record.best.commit)
     if isinstance(record.unjudged, AttemptFinished):
         known = dict(record.context)
-        changes["context"] = (*record.context, *(c for c in record.unjudged.result.context if c[0] not in known))
+        found = (*record.unjudged.result.context, *event.context)
+        changes["context"] = (*record.context, *(each for each in found if each[0] not in known))
     move(state, record, TaskStatus.WAITING, **changes)
     state.offer(record.id)
 

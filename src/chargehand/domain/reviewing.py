@@ -248,8 +248,12 @@ def _failed(
     if record.reviews.fixes < state.options.policy.review_fixes:
         return (failed, TaskRequeued(task=record.id, why=RequeueWhy.REVIEW, failure=failure))
     text = f"The {stage} review is not content after {record.reviews.fixes} fixes: {failure.summary}"
+    kept = ""
+    if record.best is not None and record.best.severity < failure.severity:
+        kept = record.best.commit
+        text += f" This is worse than what was there before; that is kept as {kept[:12]}."
     kind, reason = DecisionKind.REVIEW, Reason.REVIEW_UNRESOLVED
-    asked = ask(state, record.id, kind, reason, text, _CHOICES, "block", failure=failure, effects=_EFFECTS)
+    asked = ask(state, record.id, kind, reason, text, _CHOICES, "block", kept=kept, failure=failure, effects=_EFFECTS)
     return (failed, *asked)
 
 
