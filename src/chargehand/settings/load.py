@@ -90,6 +90,8 @@ class _Reader:
             rescue_days=self.get("rescue_days", 30),
             secrets_allow=tuple(self.get("secrets.allow", [])),
             spare_bytes=self.get("spare_bytes", 1024**3),
+            gate_cache=self.get("gate_cache", True),
+            gate_cache_days=self.get("gate_cache_days", 7),
             defaults=defaults,
             code_review=self.get("features.code_review"),
             holistic=self.get("features.holistic"),

@@ -121,6 +121,13 @@ OPTIONS: tuple[Option, ...] = (
         help="How many days `clean` keeps rescues, and sealed attempts that were not landed; 0: for ever.",
     ),
     Option(key="spare_bytes", type=Whole, default=1024**3, help="Free disk without which no attempt starts, in bytes."),
+    Option(
+        key="gate_cache",
+        type=Flag,
+        default=True,
+        help="A gate that passed on the same tree with the same command and environment is not run again.",
+    ),
+    Option(key="gate_cache_days", type=Count, default=7, help="How many days such a pass counts."),
     Option(key="defaults.agent", type=str, help="Agent of tasks that name none, as in a plan."),
     Option(key="defaults.reviewer", type=str, help="Reviewing agent of tasks that name none, as in a plan."),
     Option(key="defaults.model", type=str, help="Model of tasks that name none."),

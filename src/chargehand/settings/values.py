@@ -108,6 +108,8 @@ class Settings:
     rescue_days: int = 30
     secrets_allow: tuple[str, ...] = ()
     spare_bytes: int = 1024**3
+    gate_cache: bool = True
+    gate_cache_days: int = 7
     defaults: Defaults = Defaults()
     code_review: bool | None = None
     holistic: bool | None = None

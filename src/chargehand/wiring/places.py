@@ -20,7 +20,7 @@ class Places:
 
     `runs` holds a folder per run, `crashes` crash reports, `agents` and `gates` the two pools of workspaces (gates
     never share one with agents), `private` the short-lived HOME and scratch folders, `cache` what package managers
-    fetched.
+    fetched, `gate_cache` the results of gates that may stand for a run.
     """
 
     state: Path
@@ -30,6 +30,7 @@ class Places:
     gates: Path
     private: Path
     cache: Path
+    gate_cache: Path
 
     @classmethod
     def of(cls, repository: Repository, state_dir: Path | None, environ: Mapping[str, str]) -> Places:
@@ -49,6 +50,7 @@ class Places:
             gates=outside / "gates",
             private=outside / "private",
             cache=outside / "cache",
+            gate_cache=state / "gate-cache",
         )
 
 

@@ -16,6 +16,7 @@ from chargehand.adapters.environment import Environment, Identity
 from chargehand.adapters.environment import Ports as PortBlocks
 from chargehand.adapters.fleet_local import FleetParts, LocalFleet
 from chargehand.adapters.folders import PrivateFolders
+from chargehand.adapters.gate_cache import GateCache
 from chargehand.adapters.gates import CommandGates, GateParts
 from chargehand.adapters.integrator import GitIntegrator
 from chargehand.adapters.process import allow_enough
@@ -61,7 +62,7 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
         shop.repository,
         shop.places.agents,
         spare_bytes=shop.settings.spare_bytes,
-        watch=SecretWatch(vault=shop.vault, allow=shop.settings.secrets_allow),
+        watch=_watch(shop),
     )
     return Ports(
         journal=held.journal,
@@ -178,7 +179,7 @@ def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:
     environment = _environment(shop, "gates")
     preparing = _confined(shop, state, site, environment)
     parts = GateParts(
-        workspaces=GitWorkspaces(repository, shop.places.gates, precious=False),
+        workspaces=GitWorkspaces(repository, shop.places.gates, precious=False, watch=_watch(shop)),
         confined=_confined(shop, state, site, environment, fills_cache=False),
         environment=environment,
         folders=site.folders,
@@ -188,5 +189,15 @@ def _gates(shop: Workshop, state: RunState, site: _Site) -> CommandGates:
         folder=site.folder,
         setup_wall_s=state.options.caps.setup_wall_s,
         on_output=shop.on_output,
+        cache=_gate_cache(shop),
     )
     return CommandGates(parts)
+
+
+def _gate_cache(shop: Workshop) -> GateCache | None:
+    settings = shop.settings
+    return GateCache(shop.places.gate_cache, days=settings.gate_cache_days) if settings.gate_cache else None
+
+
+def _watch(shop: Workshop) -> SecretWatch:
+    return SecretWatch(vault=shop.vault, allow=shop.settings.secrets_allow)
