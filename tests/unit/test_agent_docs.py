@@ -2,13 +2,19 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from chargehand.adapters.answers import MAX_BYTES, last_fence
+from chargehand.adapters.probes import ALL_S, EACH_S, MOST
 from chargehand.adapters.reports import read_report
+from chargehand.adapters.restorations import read_restoration
+from chargehand.adapters.verdicts import MOST_ITEMS, read_verdict
+from chargehand.domain.line import RestorationOutcome
 from chargehand.domain.outcome import BlockerKind, ConcernKind, KickbackSignal, Report, ReportStatus, Role
+from chargehand.domain.review import Criterion, Finding, Severity, Verdict
 from chargehand.testing.scripted.scenario import problems
 from chargehand.testing.scripted.table import CONDITIONS, STEPS
 
@@ -43,6 +49,43 @@ def test_the_reports_shown_are_reports(tmp_path):
     assert json.loads(last_fence(re.sub(r"^ +", "", quoted, flags=re.MULTILINE), "chargehand-report") or "")
 
 
+def test_every_key_and_word_of_a_verdict_is_told():
+    """`passed` is said as `verdict`; what a later round says of a finding as `status`."""
+    text = page("report-and-verdict")
+    keys = {*Verdict.__dataclass_fields__, *Finding.__dataclass_fields__, *Criterion.__dataclass_fields__}
+    words = [*(keys - {"extra", "passed", "resolved", "criterion", "met", "evidence"}), *Severity, "verdict", "status"]
+    words += ["gate_id", "outcome", "mitigation_applied", "updated_fit_profile", "invocation", "environment"]
+    assert [name for name in [*words, *RestorationOutcome] if f"`{name}`" not in text] == []
+    assert f"at most {MOST_ITEMS} findings" in text
+    assert (MOST, EACH_S, ALL_S) == (10, 120.0, 300.0), "as the page says"
+
+
+def test_the_verdicts_shown_are_verdicts(tmp_path):
+    shown = [block for block in blocks("report-and-verdict", "json") if "status" not in json.loads(block)]
+    assert len(shown) == 3
+    path = tmp_path / "result.json"
+    for block in shown:
+        path.write_text(block)
+        found = read_verdict(path) if "verdict" in json.loads(block) else read_restoration(path, None, "tests")
+        assert not isinstance(found, str), found
+
+
+def test_the_reviewer_shown_is_one(repo, tmp_path):
+    """Run as it stands, on a tree with something left undone and on one without."""
+    script = next(block for block in blocks("agent-contract", "sh") if "verdict" in block)
+    (tmp_path / "review.sh").write_text(script)
+    result = tmp_path / "result.json"
+    for text, passes in (("x\n", True), ("x\ny = 1  # TO" + "DO\n", False)):
+        repo.write("src/todo.py", text)
+        repo.commit("more")
+        env = {**repo.environ, "CHARGEHAND_RESULT": str(result)}
+        subprocess.run(["sh", str(tmp_path / "review.sh")], cwd=repo.path, env=env, check=True)
+        verdict = read_verdict(result)
+        assert isinstance(verdict, Verdict), verdict
+        assert verdict.passed is passes
+        assert [(finding.file, finding.line) for finding in verdict.findings] == [("src/todo.py", 2)] * (not passes)
+
+
 def test_every_role_is_told():
     assert [role for role in Role if f"`{role}`" not in page("agent-contract")] == []
 
@@ -60,5 +103,6 @@ def test_every_step_is_told_with_its_keys():
 
 def test_the_scenario_shown_is_one():
     yaml = pytest.importorskip("yaml")
-    (shown,) = blocks("scripted-agent", "yaml")
-    assert problems(json.loads(json.dumps(yaml.safe_load(shown)))) == []
+    shown = blocks("scripted-agent", "yaml")
+    assert len(shown) == 2
+    assert [problem for each in shown for problem in problems(json.loads(json.dumps(yaml.safe_load(each))))] == []
