@@ -81,6 +81,21 @@ def test_so_does_every_other_answer(best: Execution, role: Role, answer: str):
     assert (result.review is not None) == (role is Role.QUALITY_REVIEWER)
 
 
+def test_a_look_at_the_whole_run_is_no_task(best: Execution):
+    """A task may be called `run`; the key tells them apart."""
+    whole = looking(best, role=Role.HOLISTIC_REVIEWER, key="run./1/attempt", task="run")
+    crash(best, SAID, at="nothing", **whole)
+    found = recover(best, "run./1/attempt", "run/1/attempt")
+    assert list(found.results) == ["run./1/attempt"]
+    assert found.told == (
+        COUNTS.replace("Task t", "The run as a whole"),
+        "Task run, attempt 1 was never started: it is started now.",
+    )
+    body = SAID + "pathlib.Path('x').write_text('x')\nprint(flush=True)\n"
+    crash(best, body, at="release", **{**whole, "key": "run./2/attempt", "attempt": 2})
+    assert rescues(best) == [f"refs/chargehand/rescue/{best.name}/run/1"]
+
+
 class DyingAtALook(GitWorkspaces):
     """The process is killed when a copy is looked at for the `at`-th time."""
 

@@ -27,7 +27,7 @@ from chargehand.adapters.scrubbing import scrubbed
 from chargehand.adapters.setup import keep_patterns
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import AttemptFinished
-from chargehand.domain.ids import integration_branch, rescue_prefix
+from chargehand.domain.ids import rescue_prefix
 from chargehand.domain.outcome import LOOKERS, AgentExit, AttemptResult, ExitKind, Role, Usage
 from chargehand.ports import Agent, AttemptSpec, StreamEnd, Workspace
 
@@ -75,10 +75,9 @@ class Attempt:
             ground.files.mkdir(parents=True, exist_ok=True)
             for name in _KEPT_FILES:
                 (ground.files / name).unlink(missing_ok=True)
-            branch = f"{integration_branch(spec.run)}/{spec.task}"
             workspace = await self._parts.workspaces.acquire(
                 self._work.start,
-                branch=branch,
+                branch=ground.branch,
                 keep=keep_patterns(spec.setup),
                 hide=[path for path, _ in spec.inputs],
                 declared=spec.declared,

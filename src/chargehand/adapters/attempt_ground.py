@@ -16,7 +16,7 @@ from chargehand.adapters.folders import Room
 from chargehand.adapters.output import Redactor, last_state, read_end
 from chargehand.adapters.process import Running
 from chargehand.adapters.text import clean_text
-from chargehand.domain.ids import attempt_ref
+from chargehand.domain.ids import attempt_ref, integration_branch
 from chargehand.ports import AttemptSpec, Launch, Places, Workspace
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ class Ground:
             marker=f"{mark_of(parts.folder)}/{spec.key}",
             redactor=Redactor(parts.environment.vault(spec.env)),
         )
+
+    @property
+    def branch(self) -> str:
+        """What its workspaces stand on: it tells who takes the run up whose they are, by the first part of the key."""
+        return f"{integration_branch(self.spec.run)}/{self.spec.key.partition('/')[0]}"
 
     # -- control
 

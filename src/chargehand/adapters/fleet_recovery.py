@@ -54,7 +54,7 @@ async def take_over(
     for key in keys:
         there = left.pop(key.partition("/")[0], ())
         told += _of_attempt(key, notes.get(key), there, judged=key in results)
-    told += [line for task, there in left.items() for line in _of_workspaces(f"Task {task}", there)]
+    told += [line for task, there in left.items() for line in _of_workspaces(_who(task), there)]
     if sweep and not ended.left:
         told += await _swept(parts)
     return Recovered(results=results, told=tuple(told))
@@ -80,7 +80,7 @@ async def _cleared(parts: FleetParts, workspace: Workspace, run: str, task: str,
     ref = None
     try:
         if not sealed:
-            ref = await parts.workspaces.rescue(workspace, rescue_prefix(run, task), message)
+            ref = await parts.workspaces.rescue(workspace, rescue_prefix(run, task.rstrip(".")), message)
         if not keep:
             await parts.workspaces.release(workspace)
     except (AdapterError, OSError) as error:
@@ -113,9 +113,14 @@ def _of_processes(killed: Sequence[int], left: Sequence[int]) -> list[str]:
     return told
 
 
+def _who(owner: str) -> str:
+    """Whose an attempt was, by the first part of its key: only that of a look at the whole run ends with a dot."""
+    return "The run as a whole" if owner.endswith(".") else f"Task {owner}"
+
+
 def _of_attempt(key: str, note: AttemptNote | None, left: Sequence[_Left], *, judged: bool) -> list[str]:
     task, _, rest = key.partition("/")
-    name = f"Task {task}, attempt {rest.partition('/')[0]}"
+    name = f"{_who(task)}, attempt {rest.partition('/')[0]}"
     problems = [found.problem for found in left if found.problem]
     refs = " and ".join(found.ref for found in left if found.ref)
     if judged and note is not None and note.looks:

@@ -22,7 +22,6 @@ from chargehand.adapters.process import EndKind, ProcessEnd
 from chargehand.adapters.setup import keep_patterns
 from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.ids import integration_branch
 from chargehand.domain.review import Finding, Probe
 from chargehand.ports import Places
 
@@ -132,7 +131,7 @@ class _Runner:
         async with AsyncExitStack() as stack:
             workspace = await parts.workspaces.acquire(
                 spec.commit or spec.base,
-                branch=f"{integration_branch(spec.run)}/{spec.task}",
+                branch=ground.branch,
                 keep=keep_patterns(spec.setup),
             )
 
