@@ -20,6 +20,7 @@ class IncidentKind(StrEnum):
     STRAY = "stray"
     RED_GATE = "red_gate"
     CONFLICT = "conflict"
+    REVIEW = "review"
     KILLED = "killed"
     OTHER = "other"
 
@@ -39,6 +40,7 @@ _KINDS = {
     Reason.OUT_OF_SCOPE: IncidentKind.STRAY,
     Reason.GATE_RED: IncidentKind.RED_GATE,
     Reason.CONFLICT: IncidentKind.CONFLICT,
+    Reason.REVIEW_UNRESOLVED: IncidentKind.REVIEW,
 }
 
 
@@ -73,6 +75,11 @@ def _incident(event: TaskRequeued, failure: Failure, claim: str, followed: str) 
             what = f"{failure.summary} It reported “{claim}” all the same."
         case IncidentKind.RED_GATE:
             what = f"It reported “{claim}”, but the gate said no. {failure.summary}{_complaint(failure)}"
+        case IncidentKind.REVIEW:
+            shown = next((fact.strip() for fact in failure.facts if fact.strip().startswith("evidence: ")), "")
+            code = shown.rpartition("(")[2].rstrip(")")
+            proof = f" Its command to show that was run: {code}." if code else ""
+            what = f"Its gates were green. {failure.summary}{proof}"
         case _:
             what = failure.summary
     return Incident(kind=kind, task=event.task, what=what, followed=followed)
@@ -92,6 +99,8 @@ def _followed(task: str, landed: dict[str, TaskIntegrated], rest: list[Event]) -
         return "The task did not land."
     attempt = landed[task].attempt
     commit = landed[task].commit[:10]
+    if first.why is Why.REVIEW:
+        return f"A fixer mended it, the reviewer was asked again; attempt {attempt} landed as {commit}."
     if first.why is Why.CONFLICT:
         return f"It was done again on top of what had landed; attempt {attempt} landed as {commit}."
     return f"The next attempt was told so; attempt {attempt} landed as {commit}."

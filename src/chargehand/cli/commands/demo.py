@@ -32,6 +32,7 @@ _TITLES = {
     "lie": "claimed to be done",
     "stray": "strayed",
     "conflict": "conflicted",
+    "review": "was found wanting by its reviewer",
     "killed": "was killed at work",
     "other": "failed",
 }
