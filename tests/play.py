@@ -17,6 +17,7 @@ from chargehand.domain.effects import (
     MergeCandidate,
     OpenBranch,
     RunCanary,
+    RunFix,
     RunGates,
     StartAttempt,
 )
@@ -26,6 +27,7 @@ from chargehand.domain.events import (
     CanaryFinished,
     DecisionAnswered,
     Event,
+    FixFinished,
     GatesFinished,
     LandFinished,
     MergeFinished,
@@ -33,8 +35,10 @@ from chargehand.domain.events import (
     RunStarted,
 )
 from chargehand.domain.evolve import evolve, fold
+from chargehand.domain.gating import due_checks
 from chargehand.domain.options import AgentDef, Caps, RunOptions
 from chargehand.domain.outcome import (
+    REVIEWERS,
     AgentExit,
     AttemptResult,
     Candidate,
@@ -55,6 +59,7 @@ from chargehand.domain.outcome import (
 from chargehand.domain.plan import Command, Files, GatePoint, GateSpec, Plan, Task
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import Questioned
+from tests.looks import passes
 
 BASE = "base"
 E = TypeVar("E", bound=Effect)
@@ -133,6 +138,19 @@ def done(
         )
 
     return result
+
+
+def mended(effect: RunFix, *paths: str) -> Sealed | None:
+    """What `fix` commands left of a change."""
+    if not paths:
+        return None
+    return Sealed(
+        base=effect.commit,
+        commit=f"mended({effect.commit})",
+        tree=f"tree(mended({effect.commit}))",
+        base_tree=f"tree({effect.commit})",
+        changes=tuple(Change(path=path, kind=ChangeKind.MODIFIED) for path in paths),
+    )
 
 
 def ended(kind: ExitKind, **fields: Any) -> AttemptResult:
@@ -252,9 +270,8 @@ class Play:
 
     def checks(self, effect: RunGates) -> list[str]:
         """The ids of the checks a job runs, in order."""
-        verify = self.state.tasks[effect.task].task.verify if effect.verify else ()
-        gates = [gate.id for gate in self.state.plan.gates_on(effect.point)]
-        return [*(f"verify-{n}" for n, _ in enumerate(verify, start=1)), *gates]
+        task = self.state.tasks[effect.task].task if effect.verify else None
+        return list(due_checks(self.state.plan, effect.point, task))
 
     def gates(self, task: str = "", *red: GateResult | str) -> list[Any]:
         """The gates in flight for a task (or for the wave or run) end; those not named are green."""
@@ -273,6 +290,15 @@ class Play:
                 point=effect.point,
                 commit=effect.commit,
                 results=tuple(results),
+            )
+        )
+
+    def mend(self, task: str, *paths: str) -> list[Any]:
+        """The `fix` commands in flight for a task end; without `paths` they mended nothing."""
+        effect = self.effect(RunFix, task)
+        return self.record(
+            FixFinished(
+                key=effect.key, task=task, attempt=effect.attempt, gates=effect.gates, sealed=mended(effect, *paths)
             )
         )
 
@@ -298,8 +324,9 @@ class Play:
         return self.record(LandFinished(key=effect.key, task=task, attempt=effect.attempt, result=result))
 
     def integrate(self, task: str) -> list[Any]:
-        """Whatever is left between the end of an attempt and the branch goes well."""
+        """Whatever is left between the end of an attempt and the branch goes well; reviewers are content."""
         steps: dict[type[Effect], Callable[[str], list[Event]]] = {
+            StartAttempt: lambda name: self.attempt(name, passes()),
             RunGates: self.gates,
             MergeCandidate: self.merge,
             Land: self.land,
@@ -307,7 +334,7 @@ class Play:
         events: list[Event] = []
         while key := self.task(task).inflight:
             effect = self.state.inflight[key]
-            if isinstance(effect, StartAttempt):
+            if isinstance(effect, StartAttempt) and effect.role not in REVIEWERS:
                 break
             events += steps[type(effect)](task)
         return events
