@@ -60,7 +60,7 @@ def next_reset(state: RunState, now: float) -> float | None:
     for task in state.attention:
         if state.tasks[task].status is not TaskStatus.WAITING:  # a reviewer or a fitter may be due
             wanted |= {*reviewers(state, state.tasks[task]), *chain(state, state.tasks[task])}
-    if not state.open_tasks:
+    if not state.inflight:  # perhaps the run as a whole is to be looked at
         wanted |= set(reviewers(state, None))
     return min((until for agent, until in pending.items() if agent in wanted), default=None)
 

@@ -315,8 +315,8 @@ def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
         return (TaskRequeued(task=record.id, why=RequeueWhy.CONTEXT, failure=failure),)
     if kind is BlockerKind.TOO_COMPLEX:
         question = f"The agent says the task is too complex and should be split: {text}"
-        choices, kind = ("retry", "block", "stop"), DecisionKind.SPLIT
-        return ask(state, record.id, kind, Reason.TOO_COMPLEX, question, choices, "block", effects=_SPLIT_EFFECTS)
+        reason, choices = Reason.TOO_COMPLEX, ("retry", "block", "stop")
+        return ask(state, record.id, DecisionKind.SPLIT, reason, question, choices, "block", effects=_SPLIT_EFFECTS)
     return (end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
 
 

@@ -23,7 +23,8 @@ __all__ = ["dispatch", "obstacle_to_looking", "used_up", "why_waiting"]
 
 def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
     """Start the first task that may start: longest remaining critical path first, then plan order."""
-    if len(state.live) >= state.options.jobs or _is_researched(state):
+    jobs = state.options.jobs
+    if len(state.live) >= jobs or sum(state.agents_live.values()) >= jobs or _is_researched(state):
         return ()
     for task in _candidates(state, now):
         record = state.tasks[task]
