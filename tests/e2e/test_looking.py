@@ -208,6 +208,31 @@ def test_what_setup_made_and_what_was_copied_in_is_nobodys_doing(best):
     assert review.violations == ("deleted generated.txt", "modified new.txt", "modified plan.md")
 
 
+def test_a_large_file_of_setup_is_told_by_what_the_kernel_notes(best):
+    """Its content is not read each time."""
+    made = setup("truncate -s 65M large.bin; cp src/app.py small.bin")
+    assert review_of(best, PASS, setup=made).violations == ()
+    body = "old = os.stat('large.bin')\nwith open('large.bin', 'r+b') as file: file.write(b'x')\n"
+    body += "os.utime('large.bin', ns=(old.st_atime_ns, old.st_mtime_ns))\n"
+    assert review_of(best, body + PASS, setup=made, key="t/3/attempt", attempt=3).violations == ("modified large.bin",)
+
+
+def test_a_change_in_a_submodule_is_told_by_its_path(repo, tmp_path, git_environment):
+    """I7: its own git directory is looked at by ours, too."""
+    inner = Repo(path=tmp_path / "inner", environ=git_environment).init()
+    inner.write("lib.py", "x = 1\n")
+    inner.commit("lib")
+    repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner.path), "vendor/lib")
+    repo.commit("module")
+    best = Execution(repo, tmp_path, SANDBOXES[0])
+    assert review_of(best, PASS).violations == ()
+    body = "os.chdir('vendor/lib')\npathlib.Path('lib.py').write_text('y')\npathlib.Path('new.py').touch()\n"
+    body += "os.system('git add -A; git commit -q -m x')\n"
+    review = review_of(best, body + PASS, key="t/3/attempt", attempt=3)
+    assert {"modified vendor/lib/lib.py", "created vendor/lib/new.py"} < set(review.violations)
+    assert any(each.startswith("moved vendor/lib/ ") for each in review.violations)
+
+
 def test_a_copy_that_cannot_be_compared_counts_as_changed(best):
     """I7: what nobody can tell is no pass."""
     review = review_of(best, "import shutil\nhere = os.getcwd()\nshutil.rmtree(here, ignore_errors=True)\n" + PASS)

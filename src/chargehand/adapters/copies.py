@@ -26,6 +26,7 @@ __all__ = ["Copy", "CopyState", "violations"]
 
 _MOST_REFS = 1_000_000
 _PIECE = 1 << 20
+_LARGE = 64 << 20
 _GONE = ""
 
 
@@ -109,17 +110,22 @@ class Copy:
 
 
 def _mark(path: Path, kind: int) -> str:
-    """What stands for the content and mode of a path; no link is followed, and no pipe waited for."""
+    """What stands for the content and mode of a path; no link is followed, and no pipe waited for.
+
+    A large file is told by what the kernel notes about it: nobody sets the time of its last change.
+    """
     if kind == stat.S_IFLNK:
         return f"link {os.fsencode(path.readlink()).hex()}"
     if kind != stat.S_IFREG:
         return f"kind {kind:o}"
-    digest = hashlib.sha256()
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        executable = bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR)
+        found = os.fstat(file.fileno())
+        if found.st_size > _LARGE:
+            return f"large {found.st_mode:o} {found.st_ino} {found.st_size} {found.st_ctime_ns}"
+        digest = hashlib.sha256()
         while piece := file.read(_PIECE):
             digest.update(piece)
-    return f"file {executable} {digest.hexdigest()}"
+    return f"file {bool(found.st_mode & stat.S_IXUSR)} {digest.hexdigest()}"
 
 
 def _refs(git_dir: Path, prefix: str) -> dict[str, str]:

@@ -90,7 +90,7 @@ class _Runner:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._ends_at = asyncio.get_running_loop().time() + ALL_S
+        self._used_s = 0.0
 
     async def run(self, asked: Sequence[_Asked]) -> list[Probe]:
         for old in self._ground.files.glob("evidence-*.log"):
@@ -117,12 +117,9 @@ class _Runner:
     def _why_not(self) -> str | None:
         if self._ground.is_cancelled:
             return "The attempt was cancelled."
-        if self._left_s() < 1.0:
+        if ALL_S - self._used_s < 1.0:
             return f"The evidence commands of a verdict have {ALL_S:g} s together; they are used up."
         return None
-
-    def _left_s(self) -> float:
-        return self._ends_at - asyncio.get_running_loop().time()
 
     @asynccontextmanager
     async def _site(self) -> AsyncIterator[Site]:
@@ -152,7 +149,7 @@ class _Runner:
             return _refused(asked.finding, asked.command, why)
         ground = self._ground
         log = ground.files / f"evidence-{number}.log"
-        wall_s = min(EACH_S, self._left_s())
+        wall_s = min(EACH_S, ALL_S - self._used_s)
         call = Call(
             argv=asked.argv,
             env=ground.parts.environment.of_probe(ground.spec, site.room, site.port_base),
@@ -165,6 +162,7 @@ class _Runner:
             vault=ground.redactor.vault,
         )
         end = await ground.parts.confined.run(call)
+        self._used_s += end.wall_s
         tail = await asyncio.to_thread(self._tail, site, log)
         if end.kind is EndKind.EXITED and end.code is not None:
             return Probe(finding=asked.finding, command=asked.command, exit_code=end.code, tail=tail)
