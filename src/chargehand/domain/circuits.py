@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chargehand.domain.outcome import GateStatus
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import TaskStatus
 
@@ -60,9 +61,16 @@ def next_reset(state: RunState, now: float) -> float | None:
     for task in state.attention:
         if state.tasks[task].status is not TaskStatus.WAITING:  # a reviewer or a fitter may be due
             wanted |= {*reviewers(state, state.tasks[task]), *chain(state, state.tasks[task])}
-    if not state.inflight:  # perhaps the run as a whole is to be looked at
+    if _whole_may_wait(state):
         wanted |= set(reviewers(state, None))
     return min((until for agent, until in pending.items() if agent in wanted), default=None)
+
+
+def _whole_may_wait(state: RunState) -> bool:
+    """Whether a look at the run as a whole may be due, or a fitter for gates that belong to no task."""
+    closing = state.closing
+    faulty = closing is not None and any(result.status is GateStatus.FAULT for result in closing.results)
+    return not state.inflight and (not state.open_tasks or faulty)
 
 
 def why_none(state: RunState, record: TaskRecord, now: float) -> str:

@@ -419,7 +419,6 @@ class RunState:
     @property
     def waits_for_people(self) -> bool:
         """Only decisions are left: nothing runs, and no timer would start anything."""
-        due = (
-            self.timers or (self.circuits and (self.ready or self.attention or not self.open_tasks))
-        ) and not self.holds
+        looks = any(self.tasks[task].status is not TaskStatus.AWAITING_DECISION for task in self.attention)
+        due = (self.timers or (self.circuits and (self.ready or looks))) and not self.holds
         return bool(self.decisions) and not self.inflight and not due and self.finished is None
