@@ -106,8 +106,11 @@ class TestFakeGates(GatesContract):
                     "shell": GateResult(gate="", tree="", status=GateStatus.FAIL, exit_code=7),
                     "timeout": fault(FaultKind.TIMEOUT),
                     "missing": fault(FaultKind.ENV_MISSING),
+                    "flake": GateResult(gate="", tree="", status=GateStatus.PASS, flaky=("flake",)),
                 },
                 hold={"hang"},
+                fixes={"mend": ["new.txt"], "stray": ["stray.txt"]},
+                caches=True,
             )
 
         return opened

@@ -12,6 +12,7 @@ from chargehand.adapters.confined import Confined
 from chargehand.adapters.environment import Environment, Identity, Ports
 from chargehand.adapters.fleet_local import LocalFleet
 from chargehand.adapters.folders import PrivateFolders
+from chargehand.adapters.gate_cache import GateCache
 from chargehand.adapters.gates import CommandGates, GateParts
 from chargehand.adapters.git import Repository
 from chargehand.adapters.sandbox import choose
@@ -116,6 +117,6 @@ class TestCommandGates(GatesContract):
         @asynccontextmanager
         async def opened():
             repository, parts = await common(repo, tmp_path)
-            yield CommandGates(GateParts(**parts, repository=repository))
+            yield CommandGates(GateParts(**parts, repository=repository, cache=GateCache(tmp_path / "cache")))
 
         return opened

@@ -182,7 +182,7 @@ def test_nothing_of_it_stays_in_the_repository(lab):
     assert lab.repo.git("for-each-ref") == refs
     assert list(lab.repository.objects.glob("pack/*.keep")) == []
     assert lab.repo.git("status", "--porcelain") == ""
-    assert list((lab.repository.common_dir / "chargehand" / "git").glob("laid-*")) == []
+    assert list((lab.repository.common_dir / "chargehand" / "incoming").iterdir()) == []
 
 
 def test_configuration_of_an_agent_is_not_run(lab, tmp_path):

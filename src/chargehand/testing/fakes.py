@@ -41,7 +41,7 @@ from chargehand.domain.outcome import (
 )
 from chargehand.domain.review import Finding, Review, Severity, Verdict
 from chargehand.domain.state import RunState
-from chargehand.ports import AttemptSpec, Check, GateJob, LandJob, MergeJob, Notice, Opened, Recovered, Request
+from chargehand.ports import AttemptSpec, Check, FixJob, GateJob, LandJob, MergeJob, Notice, Opened, Recovered, Request
 
 __all__ = [
     "FakeClock",
@@ -347,8 +347,10 @@ class FakeFleet:
 class FakeGates:
     """Checks that come out as the table says: by (job key, check), (task, attempt, check), (task, check), check.
 
-    A value is a status or a whole result (its tree is that of the job). `jobs` lists what was run, in order. A job
-    with a check in `hold` (True: any job) ends only by `release` or `cancel`.
+    A value is a status or a whole result (its tree is that of the job); `red-first` and `overlay` are looked up like
+    checks. `jobs` lists what was run, in order. A job with a check in `hold` (True: any job) ends only by `release` or
+    `cancel`. With `caches` a pass stands for later runs of the same command on the same tree. `fixes` are the paths
+    that a command mends, by the same keys; `fixed` lists what was asked for.
     """
 
     def __init__(
@@ -356,47 +358,89 @@ class FakeGates:
         outcomes: Mapping[Hashable, GateStatus | GateResult | Exception] | None = None,
         *,
         hold: bool | Collection[str] = False,
+        fixes: Mapping[Hashable, Sequence[str] | Exception] | None = None,
+        caches: bool = False,
     ) -> None:
         self.outcomes = dict(outcomes or {})
         self.hold = hold
+        self.fixes = dict(fixes or {})
+        self.caches = caches
         self.jobs: list[GateJob] = []
+        self.fixed: list[FixJob] = []
         self._held: dict[str, asyncio.Future[None]] = {}
+        self._kept: dict[Hashable, GateResult] = {}
 
     async def run(self, job: GateJob) -> tuple[GateResult, ...]:
-        """One result per check, in order; the first that does not pass ends a job with `stop_early`."""
+        """One result per check, in order, then what was run aside; the first red one ends a job with `stop_early`."""
         self.jobs.append(job)
-        held = self.hold if isinstance(self.hold, bool) else any(check.id in self.hold for check in job.checks)
-        if held:
-            self._held[job.key] = asyncio.get_running_loop().create_future()
-            try:
-                await self._held[job.key]
-            finally:
-                del self._held[job.key]
+        await self._wait(job.key, job.checks)
+        aside = [name for name, due in (("red-first", job.red_first), ("overlay", job.overlay)) if due]
         results: list[GateResult] = []
-        for check in job.checks:
-            results.append(self._judge(job, check))
+        for name in (*(check.id for check in job.checks), *aside):
+            check = next((check for check in job.checks if check.id == name), None)
+            results.append(self._known(job, check) or self._judge(job, name, check))
             if job.stop_early and results[-1].status in (GateStatus.FAIL, GateStatus.FAULT):
                 break
         return tuple(results)
 
-    def _judge(self, job: GateJob, check: Check) -> GateResult:
-        keys = ((job.key, check.id), (job.task, job.attempt, check.id), (job.task, check.id), check.id)
-        found = _first(self.outcomes, *keys)
+    async def fix(self, job: FixJob) -> Sealed | None:
+        """What the table says that the commands mend, of `job.paths`."""
+        self.fixed.append(job)
+        await self._wait(job.key, job.commands)
+        mended: list[str] = []
+        for command in job.commands:
+            found = _first(self.fixes, *_keys(job, command.id))
+            if isinstance(found, Exception):
+                raise found
+            mended += [path for path in found or () if path in job.paths]
+        if not mended:
+            return None
+        before = next((each.tree for each in reversed(self.jobs) if each.commit == job.commit), tree_of(job.commit))
+        commit = object_id("fix", job.commit, job.ref, *mended)
+        return Sealed(
+            base=job.commit,
+            commit=commit,
+            tree=object_id("fixed", before, *mended),
+            base_tree=before,
+            changes=tuple(Change(path=path, kind=ChangeKind.MODIFIED) for path in sorted(set(mended))),
+            present=tuple(sorted(job.paths)),
+        )
+
+    async def _wait(self, key: str, checks: Sequence[Check]) -> None:
+        if self.hold if isinstance(self.hold, bool) else any(check.id in self.hold for check in checks):
+            self._held[key] = asyncio.get_running_loop().create_future()
+            try:
+                await self._held[key]
+            finally:
+                del self._held[key]
+
+    def _known(self, job: GateJob, check: Check | None) -> GateResult | None:
+        """The pass that stands for this run."""
+        if not self.caches or not job.cache or check is None:
+            return None
+        kept = self._kept.get(_meaning(job, check))
+        return None if kept is None else replace(kept, gate=check.id, wall_s=0.0, log="")
+
+    def _judge(self, job: GateJob, name: str, check: Check | None) -> GateResult:
+        found = _first(self.outcomes, *_keys(job, name))
         if isinstance(found, Exception):
             raise found
         if isinstance(found, GateResult):
-            return replace(found, gate=check.id, tree=job.tree)
+            return replace(found, gate=name, tree=job.tree)
         status = found or GateStatus.PASS
-        return GateResult(
-            gate=check.id,
+        result = GateResult(
+            gate=name,
             tree=job.tree,
             status=status,
             fault=FaultKind.TIMEOUT if status is GateStatus.FAULT else None,
             exit_code={GateStatus.PASS: 0, GateStatus.FAIL: 1}.get(status),
-            command=check.run.text,
-            tail="" if status is GateStatus.PASS else f"{check.id} is red",
+            command=check.run.text if check else "",
+            tail="" if status is GateStatus.PASS else f"{name} is red",
             wall_s=0.1,
         )
+        if job.cache and check is not None and status is GateStatus.PASS:
+            self._kept[_meaning(job, check)] = replace(result, cached=job.run)
+        return result
 
     def release(self, key: str) -> None:
         """Let a held job end."""
@@ -406,6 +450,14 @@ class FakeGates:
         """End a held job; harmless for others."""
         if key in self._held:
             self._held[key].cancel()
+
+
+def _keys(job: GateJob | FixJob, check: str) -> tuple[Hashable, ...]:
+    return (job.key, check), (job.task, job.attempt, check), (job.task, check), check
+
+
+def _meaning(job: GateJob, check: Check) -> Hashable:
+    return job.tree, check.run, check.env, check.junit, job.setup, job.env
 
 
 # -- integration ----------------------------------------------------------------------------------

@@ -38,7 +38,12 @@ _LANGUAGES = (
 )
 _HISTORY = re.compile(r"\b(?:git|gitlint|commitlint|cog|cz)\b")
 _ENDS = re.compile(r"[;&|()<>\n`]+")
-_PACKAGES = ("lib/python*/site-packages", "lib/python*/dist-packages", "lib/node_modules", "pyvenv.cfg")
+_PYTHON = ("lib/python*/site-packages", "lib/python*/dist-packages")
+_BESIDE = {
+    "bin": (*_PYTHON, "lib/node_modules", "pyvenv.cfg"),
+    "shims": (*(f"versions/*/{place}" for place in _PYTHON), "version", "versions/*", "installs/*/*"),
+}
+"""By the name of a folder of programs; shims stand for what a version manager (pyenv, asdf, mise) has chosen."""
 _BASE = "CHARGEHAND_BASE"
 _SEARCH_S = 5.0
 _NOWHERE = Path("/chargehand/room")
@@ -203,11 +208,13 @@ def _program(name: str, path: str, packages: dict[Path, list[str]]) -> list[str]
 
 
 def _packages(folder: Path) -> list[str]:
-    """The folders in which an interpreter of this folder finds what was installed."""
-    if folder.name not in {"bin", "sbin"}:
-        return []
-    places = sorted(place for pattern in _PACKAGES for place in folder.parent.glob(pattern))
-    return [f"packages {place} {_stamp(place)}" for place in places]
+    """What lies beside the programs of a folder and changes with an installation: packages, versions, toolchains."""
+    home = folder.parent
+    found = [(home, pattern) for pattern in _BESIDE.get(folder.name, ())]
+    if home.name == ".cargo":
+        found += [(home.parent / ".rustup", pattern) for pattern in ("toolchains/*", "settings.toml")]
+    places = sorted(place for root, pattern in found for place in root.glob(pattern))
+    return [f"beside {place} {_stamp(place)}" for place in places]
 
 
 def _stamp(path: Path) -> str:

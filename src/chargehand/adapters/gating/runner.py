@@ -36,7 +36,7 @@ _TOOL_S = 120.0
 _TOOL_BYTES = 8 << 20
 _DETAIL_CHARS = 2000
 _NAMED = 10
-_MOST_VANISHED = 200
+_MOST_NAMED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class Runner:
             failed_tests=failed,
             wall_s=end.wall_s,
             log=f"{self._log_name}/{call.stdout.name}",
-            flaky=ids.flaky if ids else (),
+            flaky=ids.flaky[:_MOST_NAMED] if ids else (),
             output_sha256=await asyncio.to_thread(_sha256, call.stdout),
         )
         clean = status is GateStatus.PASS and not detail and not result.flaky
@@ -190,7 +190,7 @@ class Runner:
         if not gone:
             return result
         detail = _joined(result.detail, _told_of(gone))
-        return replace(result, status=GateStatus.FAIL, vanished=gone[:_MOST_VANISHED], detail=detail)
+        return replace(result, status=GateStatus.FAIL, vanished=gone[:_MOST_NAMED], detail=detail)
 
     # -- cached results
 
@@ -249,10 +249,10 @@ def _settled(first: GateResult, second: GateResult) -> GateResult:
         return replace(first, detail=_joined(first.detail, text))
     if second.status is GateStatus.FAIL:
         told = before - now if second.failed_tests is not None else set()
-        return replace(second, flaky=tuple(sorted({*second.flaky, *told})))
+        return replace(second, flaky=tuple(sorted({*second.flaky, *told}))[:_MOST_NAMED])
     text = f"It failed at first ({first.log}), and passed when it was run once more, unchanged."
     flaky = tuple(sorted({*second.flaky, *(before or {first.gate})}))
-    return replace(second, flaky=flaky, detail=_joined(second.detail, text))
+    return replace(second, flaky=flaky[:_MOST_NAMED], detail=_joined(second.detail, text))
 
 
 def _told_of(gone: Sequence[str]) -> str:

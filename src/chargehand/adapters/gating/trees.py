@@ -6,7 +6,6 @@ used, and by nothing afterwards.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,14 +69,14 @@ async def _changes(repository: Repository, job: GateJob) -> tuple[Raw, ...]:
 async def lay_over(repository: Repository, onto: str, entries: Sequence[_Entry], message: str) -> AsyncIterator[Laid]:
     """The tree of the commit `onto` with these entries in it, as a commit on top of it."""
     with repository.incoming() as incoming:
-        plumbing = repository.plumbing()
-        with tempfile.TemporaryDirectory(dir=plumbing.cwd, prefix="laid-") as folder:
-            git = incoming.over(plumbing).on(GIT_INDEX_FILE=str(Path(folder, "index")))
-            await git.run("read-tree", onto)
-            feed = b"".join(f"{entry.mode} {entry.oid}\t".encode("ascii") + entry.path + b"\0" for entry in entries)
-            await git.run("update-index", "--add", "--replace", "-z", "--index-info", stdin=feed)
-            tree = await git.text("write-tree")
+        git = incoming.over(repository.plumbing())
+        index = Path(git.env["GIT_OBJECT_DIRECTORY"], "index")  # goes with the folder, also when we are killed
+        indexed = git.on(GIT_INDEX_FILE=str(index))
+        await indexed.run("read-tree", onto)
+        feed = b"".join(f"{entry.mode} {entry.oid}\t".encode("ascii") + entry.path + b"\0" for entry in entries)
+        await indexed.run("update-index", "--add", "--replace", "-z", "--index-info", stdin=feed)
+        tree = await indexed.text("write-tree")
         commit = incoming.commit(tree, (onto,), repository.identity, message)
-        await incoming.hand_over(incoming.over(plumbing), [commit], [onto])
+        await incoming.hand_over(git, [commit], [onto])
         repository.remember_tree(commit, tree)
         yield Laid(commit=commit, tree=tree)
