@@ -363,3 +363,19 @@ def test_a_stale_answer_in_the_inbox_of_a_run_that_nobody_drives_is_settled_with
     office.service.request("r", a_request(RequestKind.PAUSE))
     assert inbox.pending() == []
     assert len(office.store.journals["r"].records) == before + 2
+
+
+def test_what_is_derived_is_written_before_the_run_is_released():
+    """A projection: after the events it shows, also of a run that is over, and while nobody else can hold it."""
+    office = Office()
+    seen: list[Any] = []
+
+    async def project(held: OpenRun, tell: Any) -> None:
+        seen.append((len(list(held.journal.read())), set(office.store.held), tell))
+
+    office.service = Service(office.store, office.build, office.clock, project)
+    office.drive(tell=print)
+    office.drive(office.service.take_up("r"))
+    count = len(office.service.events("r"))
+    assert seen == [(count, {"r"}, print), (count, {"r"}, None)]
+    assert office.store.held == set()

@@ -24,7 +24,7 @@ from chargehand.engine.notices import ended
 from chargehand.engine.recovery import recover
 from chargehand.ports import Clock, OpenRun, Request, RunStore
 
-__all__ = ["BuildPorts", "RunSummary", "Service", "UnreadableRun", "new_id"]
+__all__ = ["BuildPorts", "Project", "RunSummary", "Service", "UnreadableRun", "new_id"]
 
 PAGE = 5000
 BEAT_S = 30.0
@@ -32,6 +32,8 @@ TAKE_UP_S = 0.5
 TAKE_UP_PAUSE_S = 0.1
 
 BuildPorts = Callable[[OpenRun, RunState], Awaitable[Ports]]
+Project = Callable[[OpenRun, Callable[[str], None] | None], Awaitable[None]]
+"""Brings what is derived from the journal up to date, while the run is held; tells what stood in the way of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,11 @@ class UnreadableRun:
 class Service:
     """Start, resume, look at and answer the runs of one repository."""
 
-    def __init__(self, store: RunStore, build: BuildPorts, clock: Clock) -> None:
+    def __init__(self, store: RunStore, build: BuildPorts, clock: Clock, project: Project | None = None) -> None:
         self._store = store
         self._build = build
         self._clock = clock
+        self._project = project
 
     # -- driving ----------------------------------------------------------------------------------
 
@@ -95,7 +98,7 @@ class Service:
         wait_for_people: bool = False,
         unattended: bool | None = None,
     ) -> RunState:
-        """Recover and run until nothing is left to do; always releases the run.
+        """Recover and run until nothing is left to do; always releases the run, its projections written before.
 
         `on_engine` receives the engine for interrupts, `tell` a sentence for each thing found of a dead holder;
         `unattended` changes the run's setting from here on.
@@ -106,20 +109,23 @@ class Service:
             self._take(held, state)
             if state.finished is not None:
                 keeper.keep(state)
-                return state
-            ports = await self._build(held, state)
-            try:
-                first: list[Event] = [
-                    RunResumed(pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended),
-                    *await recover(ports, state, tell),
-                ]
-                engine = Engine(ports, state, observe, keeper)
-                if on_engine:
-                    on_engine(engine)
-                return await _drive(held, engine, first, wait_for_people=wait_for_people)
-            finally:
-                await ports.fleet.close()
-                await ports.notifier.close()
+            else:
+                ports = await self._build(held, state)
+                try:
+                    resumed = RunResumed(
+                        pid=os.getpid(), host=socket.gethostname(), version=__version__, unattended=unattended
+                    )
+                    first: list[Event] = [resumed, *await recover(ports, state, tell)]
+                    engine = Engine(ports, state, observe, keeper)
+                    if on_engine:
+                        on_engine(engine)
+                    state = await _drive(held, engine, first, wait_for_people=wait_for_people)
+                finally:
+                    await ports.fleet.close()
+                    await ports.notifier.close()
+            if self._project:
+                await self._project(held, tell)
+            return state
         finally:
             held.release()
 
