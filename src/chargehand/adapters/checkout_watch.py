@@ -22,7 +22,7 @@ from chargehand.domain.ids import REF_ROOT
 
 __all__ = ["CheckoutWatch", "Differences", "Snapshot"]
 
-_OURS = (f"{REF_ROOT}/", "refs/heads/chargehand/")
+_OURS = (f"{REF_ROOT}/", "refs/heads/chargehand/", "refs/notes/chargehand")
 _SETTINGS = ("config", "config.worktree", "info/attributes", "info/exclude", "objects/info/alternates")
 _LARGEST = 1024 * 1024
 
