@@ -118,6 +118,6 @@ def test_nothing_of_a_note_is_taken_for_a_command(repo: Repo, repository: Reposi
 
 def test_a_note_on_nothing_is_refused_as_a_whole(repo: Repo, repository: Repository, runner: asyncio.Runner) -> None:
     one = repo.commit("one")
-    with pytest.raises(AdapterError, match="not a valid|does not exist|[Nn]ote|commit"):
+    with pytest.raises(AdapterError, match="fast-import"):
         runner.run(edit_notes(repository, [one, "1" * 40], lambda _, old: "x\n", why="test"))
     assert runner.run(read_notes(repository)) == {}

@@ -68,7 +68,7 @@ def sum_usage(rows: Sequence[Row | None]) -> Row:
         "usd": _money(total("usd")),
         "held_usd": _money(total("held_usd")),
         "estimated": sum(row["estimated"] for row in told),
-        "wall_s": round(sum(row["wall_s"] for row in told), 3),
+        "wall_s": round(sum((row["wall_s"] for row in told), 0.0), 3),
     }
 
 

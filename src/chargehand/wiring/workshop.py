@@ -77,7 +77,7 @@ class Workshop:
     @cached_property
     def service(self) -> Service:
         """The use cases."""
-        return Service(self.store, self.build, self.clock)
+        return Service(self.store, self.build, self.clock, self.project)
 
     async def sandbox(self, wanted: str) -> SandboxChoice:
         """The sandbox that runs get; probed once per process."""
@@ -210,6 +210,12 @@ class Workshop:
         from chargehand.wiring.ports import build_ports
 
         return await build_ports(self, held, state)
+
+    async def project(self, held: OpenRun, tell: Callable[[str], None] | None) -> None:
+        """Bring the receipts of a held run up to date."""
+        from chargehand.wiring.receipts import project
+
+        await project(self, held, tell)
 
     # -- after a run ------------------------------------------------------------------------------
 
