@@ -35,6 +35,7 @@ from chargehand.domain.events import (
 from chargehand.domain.evolve import evolve
 from chargehand.domain.ids import effect_key
 from chargehand.domain.outcome import GateStatus
+from chargehand.domain.restoring import mitigate
 from chargehand.domain.schedule import dispatch
 from chargehand.domain.state import RunState
 from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
@@ -234,9 +235,11 @@ def _deselect(state: RunState) -> Events:
 
 
 def _stop_on_canary(state: RunState) -> Events:
-    """A gate that cannot run at all stops the run before any agent starts."""
+    """A gate that cannot run at all stops the run before any agent starts; more time is tried first."""
     for result in state.canary or ():
         broken = result.status is GateStatus.FAIL and result.gate == "setup"
+        if state.stopped is None and result.status is GateStatus.FAULT and (events := mitigate(state, "", result)):
+            return events
         if (broken or result.status is GateStatus.FAULT) and state.stopped is None:
             why = result.detail or f"exit code {result.exit_code}"
             text = f"{result.gate} cannot run on the untouched base: {why} ({result.command})"

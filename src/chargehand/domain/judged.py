@@ -9,7 +9,8 @@ from typing import assert_never
 from chargehand.domain.events import GateMitigated, ReviewFailed, ReviewPassed, ReviewVoided
 from chargehand.domain.line import Mitigation
 from chargehand.domain.moves import move
-from chargehand.domain.review import Judged, Reviews, Stage, VoidWhy
+from chargehand.domain.outcome import GateStatus
+from chargehand.domain.review import Detour, Judged, Reviews, Stage, VoidWhy
 from chargehand.domain.state import GateFit, RunState
 from chargehand.domain.words import TaskStatus
 
@@ -28,7 +29,9 @@ def take_judgement(state: RunState, event: ReviewPassed | ReviewFailed | ReviewV
         case ReviewPassed():
             _keep(state, event.task, lambda reviews: _passed(reviews, event))
         case ReviewFailed():
-            _keep(state, event.task, lambda reviews: _failed(reviews, event))
+            sealed = state.tasks[event.task].sealed if event.task else None
+            paths = tuple(change.path for change in sealed.changes) if sealed is not None else ()
+            _keep(state, event.task, lambda reviews: _failed(reviews, event, paths))
         case ReviewVoided():
             _keep(state, event.task, lambda reviews: _voided(reviews, event))
         case _:  # pragma: no cover
@@ -47,39 +50,37 @@ def _keep(state: RunState, task: str, change: Callable[[Reviews], Reviews]) -> N
 
 def _passed(reviews: Reviews, event: ReviewPassed) -> Reviews:
     """A stage that passed gives the rounds to the next one; one that is asked again on the way changes none."""
-    moves_on = event.stage is Stage.SPEC and reviews.stage is Stage.SPEC
-    settled = event.stage is reviews.stage
-    return replace(
+    heard = replace(
         reviews,
-        stage=Stage.QUALITY if moves_on else reviews.stage,
-        rounds=0 if moves_on else reviews.rounds + settled,
-        fixes=0 if moves_on else reviews.fixes,
-        open=() if settled else reviews.open,
-        unmet=() if settled else reviews.unmet,
         judged=(*reviews.judged, _judged(event, passed=True)),
         parked=(*reviews.parked, *event.parked),
-        since=event.commit if settled and not moves_on else reviews.since,
         returned="",
         malformed=0,
         violated=0,
-        probes=(),
+        detour=Detour(),
     )
+    if event.stage is not reviews.stage:
+        return heard
+    settled = replace(heard, open=(), unmet=(), touched=(), probes=())
+    if event.stage is Stage.SPEC:  # whoever looks at quality has seen nothing of it yet
+        return replace(settled, stage=Stage.QUALITY, rounds=0, fixes=0, since="")
+    return replace(settled, rounds=reviews.rounds + 1, since=event.commit)
 
 
-def _failed(reviews: Reviews, event: ReviewFailed) -> Reviews:
-    return replace(
+def _failed(reviews: Reviews, event: ReviewFailed, paths: tuple[str, ...]) -> Reviews:
+    """What is open is the stage's own; `paths` are the files of the last fix."""
+    heard = replace(
         reviews,
-        rounds=reviews.rounds + 1,
-        open=event.open,
-        unmet=event.unmet,
         judged=(*reviews.judged, _judged(event, passed=False)),
         parked=(*reviews.parked, *event.parked),
-        since=event.commit,
         returned="",
         malformed=0,
         violated=0,
-        probes=event.probes,
     )
+    found = {"open": event.open, "unmet": event.unmet, "since": event.commit, "probes": event.probes}
+    if event.stage is reviews.stage:
+        return replace(heard, rounds=reviews.rounds + 1, touched=(), detour=Detour(), **found)
+    return replace(heard, touched=(*reviews.touched, *paths), detour=Detour(**found))
 
 
 def _judged(event: ReviewPassed | ReviewFailed, *, passed: bool) -> Judged:
@@ -118,6 +119,8 @@ def _mitigate(state: RunState, event: GateMitigated) -> None:
         case _:  # pragma: no cover
             assert_never(event.by)
     if not event.task:
+        if any(result.status is GateStatus.FAULT for result in state.canary or ()):
+            state.canary = None
         state.closing = None
         state.whole = state.whole.but(unjudged=None, aside=None)
         return

@@ -21,7 +21,7 @@ from chargehand.domain.plan import Command
 from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.state import GateFit, RunState, TaskRecord
 
-__all__ = ["command_of", "first_fault", "fit_name", "line_fault", "refusal", "respond", "restored"]
+__all__ = ["command_of", "first_fault", "fit_name", "line_fault", "mitigate", "refusal", "respond", "restored"]
 
 Events = tuple[Event, ...]
 
@@ -85,6 +85,17 @@ def line_fault(result: GateResult) -> LineFault:
 def respond(state: RunState, record: TaskRecord | None, fault: GateResult, now: float) -> Events | None:
     """What is done about a fault without asking a person: events, empty while a fitter is waited for, None: nothing."""
     task = record.id if record is not None else ""
+    if events := mitigate(state, task, fault):
+        return events
+    known = state.fits.get(fit_name(state, task, fault.gate), GateFit())
+    may_ask = len(known.fits) < state.options.policy.fits and command_of(state, task, fault.gate) is not None
+    if not may_ask or (record is not None and used_up(state, record)):
+        return None
+    return _ask_fitter(state, record, fault, now)
+
+
+def mitigate(state: RunState, task: str, fault: GateResult) -> Events:
+    """More time, or the same again, once each: no model is asked, and neither counts."""
     name = fit_name(state, task, fault.gate)
     known = state.fits.get(name, GateFit())
     if fault.fault in {FaultKind.TIMEOUT, FaultKind.STALL} and not known.raised:
@@ -95,10 +106,7 @@ def respond(state: RunState, record: TaskRecord | None, fault: GateResult, now: 
     if fault.fault is FaultKind.AMBIGUOUS and not known.rerun:
         text = f"Gate {fault.gate} could not judge ({fault.detail or fault.fault}): it is run once more as it is."
         return (GateMitigated(task=task, gate=name, by=Mitigation.RERUN, detail=text),)
-    may_ask = len(known.fits) < state.options.policy.fits and command_of(state, task, fault.gate) is not None
-    if not may_ask or (record is not None and used_up(state, record)):
-        return None
-    return _ask_fitter(state, record, fault, now)
+    return ()
 
 
 def _raised(state: RunState, task: str, fault: GateResult, fit: Fit) -> Fit | None:
