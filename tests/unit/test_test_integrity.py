@@ -100,6 +100,7 @@ PY_BENT: dict[str, tuple[Files, Kind]] = {
     "value loosened to several": (py("assert add(1, 2) == 3", "assert add(1, 2) in (3, 4)"), Kind.WEAKENED),
     "value loosened to not none": (py("assert add(1, 2) == 3", "assert add(1, 2) is not None"), Kind.WEAKENED),
     "more values accepted": (py('in ("a", "b")', 'in ("a", "b", "c")'), Kind.WEAKENED),
+    "compared with itself": (py("assert add(1, 2) == 3", "assert add(1, 2) == add(1, 2)"), Kind.WEAKENED),
     "bound lowered": (py(">= 3", ">= 1"), Kind.WEAKENED),
     "tolerance raised": (py("abs=0.001", "abs=0.5"), Kind.WEAKENED),
     "tolerance brought in": (
@@ -307,6 +308,18 @@ PY_FINE: dict[str, Files] = {
         )
     },
     "another form": py("assert add(1, 2) == 3", "assert 3 == add(1, 2)"),
+    "new class that is skipped": py(
+        ADD,
+        f"    @pytest.mark.skip\n    class TestMore:\n        def test_x(self):\n            assert add(0, 0) == 0\n\n{ADD}",
+    ),
+    "marker of a new test with a condition": py(
+        ADD,
+        f"    @pytest.mark.skipif(not hasattr(os, 'fork'), reason='')\n    def test_more():\n        assert add(0, 0) == 0\n\n{ADD}",
+    ),
+    "exit of a child": py(
+        "assert add(1, 2) == 3",
+        "assert add(1, 2) == 3\n        def child():\n            os._exit(0)\n        if os.fork() == 0:\n            child()",
+    ),
     "marker gone": {
         "tests/test_a.py": (
             "@pytest.mark.skip\ndef test_a():\n    assert f() == 1\n",

@@ -269,6 +269,8 @@ CONFIG_BENT: dict[str, Files] = {
     "workflow goes on": of(".github/workflows/ci.yml", CI, "pytest -q", "pytest -q\n        continue-on-error: true"),
     "workflow without tests": of(".github/workflows/ci.yml", CI, "      - run: pytest -q\n", ""),
     "workflow deselects": of(".github/workflows/ci.yml", CI, "pytest -q", "pytest -q --ignore=tests/test_a.py"),
+    "pytest files": toml("xfail_strict = true", "xfail_strict = true\npython_files = ['check_*.py']"),
+    "pytest.ini that is new and collects nothing": {"pytest.ini": (None, "[pytest]\npython_functions = check\n")},
     "makefile": of("Makefile", "test:\n\tpytest -q\n", "\tpytest", "\t-pytest"),
 }
 CONFIG_FINE: dict[str, Files] = {
@@ -299,6 +301,12 @@ CONFIG_FINE: dict[str, Files] = {
         CI,
         "      - run: pytest -q\n",
         "      - run: pip install .\n      - run: pytest -q\n",
+    ),
+    "makefile that tells": of(
+        "Makefile", "test:\n\tpytest -q\n", "\tpytest", "\t@command -v x || echo 'tests are skipped'\n\tpytest"
+    ),
+    "pytest files and more": toml(
+        "xfail_strict = true", "xfail_strict = true\npython_files = ['test_*.py', 'check_*.py']"
     ),
     "broken": of("pyproject.toml", PYPROJECT, "[tool.mypy]", "[tool.mypy"),
 }

@@ -32,6 +32,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
 from chargehand.domain.seal_rules import counts, literals
+from chargehand.domain.test_changes import TestChange
 from chargehand.ports import SealJob
 
 __all__ = ["Sealer"]
@@ -62,7 +63,7 @@ class Sealer:
 
     `index_touched`: the agent's own index is no longer the one it was given. `modules` are the sealers of its
     submodules, by path, each with the commit it was filled with; `large` turns large files into pointers. `watch` looks
-    for secrets; `inner` are those of submodules.
+    for secrets; `inner` and `inner_tests` are what was found in submodules.
     """
 
     repository: Repository
@@ -75,6 +76,7 @@ class Sealer:
     large: LargeFiles | None = None
     watch: SecretWatch | None = None
     inner: list[str] = field(default_factory=list)
+    inner_tests: list[TestChange] = field(default_factory=list)
 
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
@@ -114,7 +116,7 @@ class Sealer:
             claim=await self._claim(job, start, commit),
             placeholders=await placeholders(self.tree, diff),
             secrets=await self._secrets(start, base_tree, diff),
-            test_changes=await test_changes(self.tree, diff),
+            test_changes=(*await test_changes(self.tree, diff), *dict.fromkeys(self.inner_tests)),
         )
 
     async def _secrets(self, start: _Start, base_tree: str, diff: Sequence[Raw]) -> tuple[str, ...]:
@@ -214,6 +216,9 @@ class Sealer:
             inner = replace(job.workspace, path=sealer.tree.path, commit=commit)
             sealed = await sealer.seal(SealJob(workspace=inner, ref=job.ref, message=job.message))
             self.inner.extend(f"{path_text(path)}/{secret}" for secret in sealed.secrets)
+            self.inner_tests.extend(
+                replace(change, path=f"{path_text(path)}/{change.path}") for change in sealed.test_changes
+            )
             entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
         return paths, entries
 

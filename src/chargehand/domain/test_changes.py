@@ -45,7 +45,7 @@ class TestChange:
         return f"{place} {self.kind}" + (f" {self.detail}" if self.detail else "")
 
 
-_FOLDERS = frozenset({"test", "tests", "__tests__", "__snapshots__", "spec", "specs", "e2e", "testing"})
+_FOLDERS = frozenset({"test", "tests", "__tests__", "__snapshots__", "spec", "specs", "e2e"})
 _CODE = re.compile(
     r"""
       pyi? | [cm]?[jt]sx? | go | rs | java | kts? | scala | groovy | rb | php | cs | fs | vb | swift | c | cc | cpp

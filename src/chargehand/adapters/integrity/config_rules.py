@@ -150,7 +150,9 @@ def _how(key: str, old: Any, new: Any, *, fresh: bool) -> str:
         return _command(old, new)
     if _OPTIONS.search(last):
         return _options(_words(old), _words(new)) or ("" if old is None else _command(old, new, empty=False))
-    if fresh:
+    if last in _COLLECTED:
+        old = _COLLECTED[last] if old is None else old
+    elif fresh:
         return ""
     if "rules" in parts[:-1]:
         return _rule(last, old, new)
@@ -164,6 +166,9 @@ def _how(key: str, old: Any, new: Any, *, fresh: bool) -> str:
         return f"{', '.join(less[:3])} left out" if less and new is not None else ""
     return _switch(key, last, old, new) or _threshold(key, last, old, new)
 
+
+_COLLECTED = {"python_files": "test_*.py", "python_functions": "test", "python_classes": "Test"}
+"""What pytest takes for tests where nothing is said."""
 
 _BY_FILE = frozenset({"per-file-ignores", "extend-per-file-ignores", "per_file_ignores"})
 
@@ -292,10 +297,7 @@ def judge_lines(old: str, new: str, *, build: bool) -> Iterator[str]:
         stripped = line.strip()
         if stripped.startswith("#") or was[stripped] or not old:
             continue
-        careless = _CANNOT_FAIL.search(line) or (_IGNORED.search(line) and _TESTS.search(line))
-        if careless and (
-            _TESTS.search(line) or (tested and re.search(r"continue-on-error|allow_failure|set \+e", line))
-        ):
+        if _is_careless(line, tested=tested):
             yield f"{stripped[:80]}: cannot fail"
         elif _RUNNERS.search(line) and _RUNNERS.search(old):
             more = [word for word in _words(stripped) if word.partition("=")[0] in _LEFT_OUT and word not in old]
@@ -303,6 +305,16 @@ def judge_lines(old: str, new: str, *, build: bool) -> Iterator[str]:
                 yield f"{stripped[:80]}: {more[0]} added"
     if build and _RUNNERS.search(old) and new and not _RUNNERS.search(new):
         yield "it runs no tests any more"
+
+
+def _is_careless(line: str, *, tested: bool) -> bool:
+    """Whether a line lets tests fail unheard; one of its own (`continue-on-error`) only where there are tests."""
+    if _IGNORED.search(line):
+        return _TESTS.search(line) is not None
+    if not _CANNOT_FAIL.search(line):
+        return False
+    alone = tested and re.search(r"continue-on-error|allow_failure|set \+e", line) is not None
+    return alone or _TESTS.search(line.partition("||")[0]) is not None
 
 
 _IGNORED = re.compile(r"^\t@?-|(?:^|=)\s*-\s*(?:pytest|coverage|python -m)\b")

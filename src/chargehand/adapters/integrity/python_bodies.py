@@ -90,6 +90,8 @@ class Body:
     def take(self, statements: Iterable[ast.stmt]) -> Body:
         """Take in statements; what stands behind a `return` counts for nothing."""
         self._block(statements, _Around())
+        if "fork" in self.calls:
+            self.exits.clear()  # of the child
         return self
 
     def _block(self, statements: Iterable[ast.stmt], around: _Around) -> None:
@@ -233,7 +235,7 @@ class Body:
         self.calls.append(last)
         if isinstance(node.func, ast.Attribute):
             self.used.add(f".{last}")
-        if (first == "pytest" or name.startswith(("self.", "cls."))) and last in SKIPS:
+        if name in {f"pytest.{last}", f"self.{last}", f"cls.{last}"} and last in SKIPS:
             self.marks.append(Mark(text=last, line=node.lineno))
         elif first in {"skip", "xfail", "importorskip"} and self.names.imports.get(first, "").startswith("pytest."):
             self.marks.append(Mark(text=first, line=node.lineno))
@@ -244,7 +246,7 @@ class Body:
         self._mock(node, name, last)
 
     def _exit(self, name: str, node: ast.expr, around: _Around) -> None:
-        if around.exit_expected or not _is_success(name, node) or "fork" in self.calls:
+        if around.exit_expected or not _is_success(name, node):
             return
         if name in {"os._exit", "pytest.exit"} or not around.nested:
             self.exits.append(Mark(text=f"{name}(0)" if name != "pytest.exit" else "pytest.exit", line=node.lineno))

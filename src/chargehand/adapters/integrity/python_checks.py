@@ -133,6 +133,8 @@ def _compared(node: ast.Compare, text: str) -> Check:
     if isinstance(left, ast.Constant) or (isinstance(left, ast.Call) and dotted(left.func).endswith("approx")):
         left, right, op = right, left, _turned(op)
     subject = ast.unparse(left)
+    if isinstance(op, ast.Eq | ast.Is) and ast.dump(left) == ast.dump(right):
+        return Check(subject=subject, text=text, line=node.lineno, strength=PARTIAL)
     if isinstance(op, ast.Eq | ast.Is):
         near = _tolerances(right) if isinstance(right, ast.Call) else {}
         return Check(subject=subject, text=text, line=node.lineno, tolerances=near)

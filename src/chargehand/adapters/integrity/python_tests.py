@@ -107,7 +107,7 @@ class _Reader:
             names=frozenset(used),
         )
 
-    def _block(self, body: Iterable[ast.stmt], prefix: str, *, collected: bool, under: tuple[str, ...]) -> None:
+    def _block(self, body: Iterable[ast.stmt], prefix: str, *, collected: bool, under: tuple[Mark, ...]) -> None:
         for node in body:
             if isinstance(node, _Function):
                 self._function(node, prefix, collected=collected, under=under)
@@ -123,14 +123,15 @@ class _Reader:
             else:
                 self._setting(node, prefix)
 
-    def _if(self, node: ast.If, prefix: str, *, collected: bool, under: tuple[str, ...]) -> None:
+    def _if(self, node: ast.If, prefix: str, *, collected: bool, under: tuple[Mark, ...]) -> None:
         condition = ast.unparse(node.test)
         for part, said in ((node.body, condition), (node.orelse, f"not ({condition})")):
             if isinstance(node.test, ast.Constant):
                 if bool(node.test.value) is (part is node.body):
                     self._block(part, prefix, collected=collected, under=under)
             elif "__name__" not in condition:
-                self._block(part, prefix, collected=collected, under=(*under, said))
+                mark = Mark(text=f"under the condition {said}", line=node.lineno)
+                self._block(part, prefix, collected=collected, under=(*under, mark))
 
     def _setting(self, node: ast.stmt, prefix: str) -> None:
         """Assignments that mean something to a runner."""
@@ -147,7 +148,7 @@ class _Reader:
         for target in targets:
             last = target.rpartition(".")[2]
             if last == "pytestmark":
-                self._marks += [Mark(text=f"{prefix}{mark.text}", line=mark.line) for mark in skips]
+                self._marks += skips if not prefix else []
             elif last in _IGNORES:
                 items = [
                     part for part in ast.walk(value) if isinstance(part, ast.Constant) and isinstance(part.value, str)
@@ -155,8 +156,8 @@ class _Reader:
                 self._hooks += [Mark(text=f"{last} {item.value!s}", line=item.lineno) for item in items]
                 if not items and not (isinstance(value, ast.List | ast.Tuple) and not value.elts):
                     self._hooks.append(Mark(text=f"{last} {ast.unparse(value)}", line=node.lineno))
-            elif last == "__test__" and isinstance(value, ast.Constant) and not value.value:
-                self._hooks.append(Mark(text=f"{prefix}{target} = False", line=node.lineno))
+            elif last == "__test__" and not prefix and isinstance(value, ast.Constant) and not value.value:
+                self._hooks.append(Mark(text=f"{target} = False", line=node.lineno))
             elif skips and "." not in target:
                 self._aliases[target] = skips[0].text
 
@@ -170,7 +171,7 @@ class _Reader:
             return [dotted(node.value.func.value)], node.value.args[0] if node.value.args else None
         return [], None
 
-    def _class(self, node: ast.ClassDef, prefix: str, *, collected: bool, under: tuple[str, ...]) -> None:
+    def _class(self, node: ast.ClassDef, prefix: str, *, collected: bool, under: tuple[Mark, ...]) -> None:
         bases = [dotted(base).rpartition(".")[2] for base in node.bases]
         unittest = any(base.endswith(("TestCase", "Test", "Tests", "TestBase")) for base in bases)
         settings = {
@@ -180,20 +181,19 @@ class _Reader:
         off = isinstance(settings.get("__test__"), ast.Constant) and not settings["__test__"].value  # type: ignore[attr-defined]
         inside = collected and not off and (unittest or (node.name.startswith("Test") and not made))
         name = f"{prefix}{node.name}."
-        if inside:
-            self._marks += [
-                Mark(text=f"{name}{mark.text}", line=mark.line) for mark in self._skips(node.decorator_list)
-            ]
+        marks = [*self._skips(node.decorator_list)]
+        if "pytestmark" in settings:
+            marks += self._skips([settings["pytestmark"]])
+        under = (*under, *(Mark(text=f"{node.name}: {mark.text}", line=mark.line) for mark in marks))
         self._block(node.body, name, collected=inside, under=under)
 
-    def _function(self, node: _Function, prefix: str, *, collected: bool, under: tuple[str, ...]) -> None:
+    def _function(self, node: _Function, prefix: str, *, collected: bool, under: tuple[Mark, ...]) -> None:
         body = Body(self._names).take(node.body)
         decorators = Body(self._names)
         decorators.take(ast.Expr(value=each, lineno=each.lineno) for each in node.decorator_list)
         rows, many = self._rows(node.decorator_list)
         test = collected and node.name.startswith("test")
-        marks = [*self._skips(node.decorator_list), *body.marks]
-        marks += [Mark(text=f"under the condition {condition}", line=node.lineno) for condition in under]
+        marks = [*self._skips(node.decorator_list), *body.marks, *under]
         case = Case(
             name=f"{prefix}{node.name}",
             line=node.lineno,

@@ -96,6 +96,7 @@ class _Building:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Around:
     prefix: str = ""
+    under: tuple[Mark, ...] = ()
     inside: _Building | None = None
     in_function: bool = False
     conditional: bool = False
@@ -108,7 +109,6 @@ class _Reader:
     def __init__(self) -> None:
         self._tests: list[tuple[_Building, Node]] = []
         self._helpers: list[tuple[_Building, Node]] = []
-        self._marks: list[Mark] = []
         self._mocks: list[Mark] = []
         self._exits: list[Mark] = []
         self._modules: set[str] = set()
@@ -127,7 +127,6 @@ class _Reader:
         return Outline(
             cases=_numbered(self._tests),
             helpers=_numbered(self._helpers),
-            marks=tuple(self._marks),
             mocks=tuple(self._mocks),
             exits=tuple(self._exits),
             modules=frozenset(self._modules),
@@ -233,13 +232,20 @@ class _Reader:
         marks += [mark for each in given[1:] for mark in _options(each)]
         if names[0] in _SUITES:
             name = f"{around.prefix}{title} > "
-            self._marks += [Mark(text=f"{name}{mark.text}", line=mark.line) for mark in marks]
-            self._push([function] if function else [], replace(around, prefix=name))
+            marks = [Mark(text=f"{title}: {mark.text}", line=mark.line) for mark in marks]
+            inner = replace(around, prefix=name, under=(*around.under, *marks))
+            self._push([function] if function else [], inner)
             return True
         rows = _rows(node)
-        test = _Building(f"{around.prefix}{title}", node, rows=rows or 1, many=rows is None or around.many, marks=marks)
+        test = _Building(
+            f"{around.prefix}{title}",
+            node,
+            rows=rows or 1,
+            many=rows is None or around.many,
+            marks=[*marks, *around.under],
+        )
         self._tests.append((test, function or node))
-        inner = _Around(prefix=f"{around.prefix}{title} > ", inside=test, in_function=True)
+        inner = _Around(prefix=f"{around.prefix}{title} > ", inside=test, in_function=True, under=around.under)
         self._push(function.named_children if function else [], inner)
         return True
 
