@@ -25,7 +25,7 @@ from chargehand.domain.events import (
 from chargehand.domain.evidence import signature
 from chargehand.domain.outcome import Landed
 from chargehand.domain.plan import GatePoint
-from chargehand.domain.review import Parked, Ruling
+from chargehand.domain.review import Parked, Ruling, Stage
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, DecisionKind, Failure, Questioned, Reason, StopReason, TaskStatus
 
@@ -252,7 +252,8 @@ def _let_pass(record: TaskRecord) -> Event:
     """A person takes the change as it is: what was open is told in the report as their ruling."""
     sealed, reviews = record.sealed, record.reviews
     assert sealed is not None
-    parked = [Parked(stage=reviews.stage, finding=finding, ruling=Ruling.HUMAN) for finding in reviews.open]
+    left = ((reviews.stage, reviews.open), (Stage.SPEC, reviews.detour.open))
+    parked = [Parked(stage=stage, finding=each, ruling=Ruling.HUMAN) for stage, found in left for each in found]
     return ReviewPassed(
         task=record.id,
         attempt=record.made,

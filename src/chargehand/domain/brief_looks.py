@@ -16,6 +16,7 @@ from chargehand.domain.outcome import GateResult, Role
 from chargehand.domain.plan import Command
 from chargehand.domain.restoring import line_fault
 from chargehand.domain.review import Finding, Reviews
+from chargehand.domain.reviewing import STAGES
 from chargehand.domain.state import RunState, TaskRecord
 
 __all__ = ["compose_look"]
@@ -96,7 +97,7 @@ def _sections(state: RunState, record: TaskRecord | None, effect: StartAttempt) 
 
 
 def _for_reviewer(state: RunState, record: TaskRecord | None, effect: StartAttempt) -> Iterable[Section]:
-    reviews = record.reviews if record is not None else state.whole.reviews
+    reviews = record.reviews.seen_by(STAGES[effect.role]) if record is not None else state.whole.reviews
     yield Section(title="What to judge", body=_what(effect), rank=0, data=False)
     if reviews.returned:
         body = f"The answer before yours did not count. {reviews.returned}"

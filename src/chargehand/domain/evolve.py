@@ -257,7 +257,7 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
             "role": Role.FIXER if to_fix else Role.IMPLEMENTER,
             "fix_base": to_fix.commit if to_fix else None,
             "files_changed": (*record.files_changed, *(c.path for c in to_fix.changes)) if to_fix else (),
-            "reviews": _reviews_after(record.reviews, event.why),
+            "reviews": _reviews_after(record, event.why),
             "approved": tuple(kind for kind in record.approved if kind is not DecisionKind.REVIEW),
             "aside": None,
             "mended": (),
@@ -275,12 +275,16 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     state.offer(record.id)
 
 
-def _reviews_after(reviews: Reviews, why: RequeueWhy) -> Reviews:
+def _reviews_after(record: TaskRecord, why: RequeueWhy) -> Reviews:
     """A fix leaves the reviews where they are; any other change is a new one, reviewed from the start."""
+    reviews = record.reviews
     if why is RequeueWhy.REVIEW:
         return replace(reviews, fixes=reviews.fixes + 1)
-    if why is RequeueWhy.FIX:
-        return reviews
+    if why is RequeueWhy.FIX:  # what this fix changed, nobody has looked at
+        assert record.sealed is not None
+        paths = tuple(change.path for change in record.sealed.changes)
+        way = replace(reviews.detour, touched=(*reviews.detour.touched, *paths))
+        return replace(reviews, touched=(*reviews.touched, *paths), detour=way)
     return Reviews(judged=reviews.judged, parked=reviews.parked)
 
 

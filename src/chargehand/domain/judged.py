@@ -77,10 +77,19 @@ def _failed(reviews: Reviews, event: ReviewFailed, paths: tuple[str, ...]) -> Re
         malformed=0,
         violated=0,
     )
-    found = {"open": event.open, "unmet": event.unmet, "since": event.commit, "probes": event.probes}
-    if event.stage is reviews.stage:
-        return replace(heard, rounds=reviews.rounds + 1, touched=(), detour=Detour(), **found)
-    return replace(heard, touched=(*reviews.touched, *paths), detour=Detour(**found))
+    found = Detour(open=event.open, unmet=event.unmet, since=event.commit, probes=event.probes)
+    if event.stage is not reviews.stage:
+        return replace(heard, touched=(*reviews.touched, *paths), detour=found)
+    return replace(
+        heard,
+        rounds=reviews.rounds + 1,
+        open=found.open,
+        unmet=found.unmet,
+        since=found.since,
+        probes=found.probes,
+        touched=(),
+        detour=Detour(),
+    )
 
 
 def _judged(event: ReviewPassed | ReviewFailed, *, passed: bool) -> Judged:

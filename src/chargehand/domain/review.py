@@ -6,12 +6,13 @@ there is looked up, and the commands it names are run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 __all__ = [
     "BLOCKING",
     "Criterion",
+    "Detour",
     "Finding",
     "Judged",
     "Parked",
@@ -150,12 +151,25 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Detour:
+    """What stage 1 left open where a fix for stage 2 went beyond its findings: the fields of `Reviews`, for stage 1."""
+
+    open: tuple[Finding, ...] = ()
+    unmet: tuple[Criterion, ...] = ()
+    since: str = ""
+    touched: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reviews:
     """How far the reviews of a change have come.
 
     `stage` is the one whose rounds are used up: `rounds` verdicts that counted, `fixes` that were asked for. `open` and
     `unmet` are frozen after round 1 and shrink. `judged` are all verdicts that counted, `parked` all findings that hold
-    nothing up. `since` is the commit judged last: a later round is about what changed after it. `returned` says why
+    nothing up. `since` is the commit judged last: a later round is about what changed after it, the files of the last
+    fix and, where another came between, those in `touched`. `detour` is for stage 1, asked again on the way through
+    stage 2. `returned` says why
     the last answer did not count; `malformed` and `violated` count such answers in a row. `probes` are those of the
     last verdict.
     """
@@ -172,6 +186,15 @@ class Reviews:
     malformed: int = 0
     violated: int = 0
     probes: tuple[Probe, ...] = ()
+    touched: tuple[str, ...] = ()
+    detour: Detour = Detour()
+
+    def seen_by(self, stage: Stage) -> Reviews:
+        """The same as the reviewer of a stage has to see them: what is frozen is that stage's own."""
+        if stage is self.stage:
+            return self
+        way = self.detour
+        return replace(self, open=way.open, unmet=way.unmet, since=way.since, touched=way.touched, probes=way.probes)
 
     def passed(self, stage: Stage, tree: str) -> bool:
         """Whether a stage passed for exactly this tree [I7]."""

@@ -33,6 +33,7 @@ from chargehand.domain.words import DecisionKind, Failure, Reason
 
 __all__ = [
     "ROLES",
+    "STAGES",
     "conclude_review",
     "is_reviewed",
     "look_again",
@@ -92,8 +93,11 @@ def next_review(state: RunState, record: TaskRecord, now: float) -> Events:
 
 def _stays_inside(record: TaskRecord, sealed: Sealed) -> bool:
     """Whether a fix for stage 2 changed only files of its findings: then stage 1 need not look again."""
-    named = {finding.file for finding in record.reviews.open}
-    return record.role is Role.FIXER and {change.path for change in sealed.changes} <= named
+    reviews, way = record.reviews, record.reviews.detour
+    if way.open or way.unmet or record.role is not Role.FIXER:
+        return False
+    changed = {*way.touched, *(change.path for change in sealed.changes)}
+    return changed <= {finding.file for finding in reviews.open}
 
 
 def _ask(record: TaskRecord, sealed: Sealed, stage: Stage, agent: str) -> EffectIntended:
@@ -109,7 +113,7 @@ def _ask(record: TaskRecord, sealed: Sealed, stage: Stage, agent: str) -> Effect
             agent=agent,
             commit=sealed.commit,
             tree=sealed.tree,
-            since=record.reviews.since,
+            since=record.reviews.seen_by(stage).since,
         )
     )
 
@@ -130,7 +134,8 @@ def conclude_review(state: RunState, record: TaskRecord, outcome: AttemptFinishe
         return (*warnings, *_ask_about_reviewer(state, record, stage, fault))
     assert result.review is not None
     touched = _touched(record, sealed, stage)
-    judgement = judge(result.review, record.reviews, stage, touched, record.task.acceptance)
+    frozen = record.reviews.seen_by(stage)
+    judgement = judge(result.review, frozen, stage, touched, record.task.acceptance)
     if judgement.problem:
         if record.reviews.malformed:
             return (*warnings, *_ask_about_reviewer(state, record, stage, judgement.problem))
@@ -197,7 +202,7 @@ def _touched(record: TaskRecord, sealed: Sealed, stage: Stage) -> frozenset[str]
     asked_on_the_way = stage is not record.reviews.stage
     if record.reviews.rounds == 0 and not asked_on_the_way:
         return None
-    return frozenset(change.path for change in sealed.changes)
+    return frozenset({*record.reviews.seen_by(stage).touched, *(change.path for change in sealed.changes)})
 
 
 def _passed(
