@@ -30,13 +30,13 @@ from chargehand.domain.events import (
     TaskIntegrated,
 )
 from chargehand.domain.evolve import evolve, fold
-from chargehand.domain.moves import agent_of
-from chargehand.domain.outcome import Candidate, GateResult, GateStatus, Landed
+from chargehand.domain.outcome import LOOKERS, Candidate, GateResult, GateStatus, Landed, Role
 from chargehand.domain.plan import GatePoint, Mode
 from chargehand.domain.scope import overlaps
 from chargehand.domain.state import RunState
 from chargehand.domain.view import document, why
 from chargehand.domain.words import HOLDS, TERMINAL, Decision, TaskStatus
+from tests.reviews import ReviewWatch
 
 __all__ = ["Watch"]
 
@@ -54,6 +54,7 @@ class Watch:
         self.landed: Counter[str] = Counter()
         self.open: dict[str, Decision] = {}
         self.starts: set[str] = set()
+        self.reviews = ReviewWatch()
         self.interrupted = False
         self.paused = False
         self.taken: set[str] = set()
@@ -62,6 +63,7 @@ class Watch:
         """Everything, after a turn."""
         for recorded in journal[self.seen :]:
             self._event(recorded.event, state)
+            self.reviews.follow(recorded.event, self.shadow)
             evolve(self.shadow, recorded.event, recorded.at)
             self.open = {name: q for name, q in self.open.items() if not q.call or name in self.shadow.decisions}
             if isinstance(recorded.event, RunCancelled | RunReopened | RunReplanned):  # they withdraw questions
@@ -87,9 +89,10 @@ class Watch:
         assert len(state.live) <= state.options.jobs
         tasks = [state.tasks[name] for name in state.live]
         limits = {agent.name: agent.jobs for agent in state.options.agents}
-        for agent, count in Counter(agent_of(state, record) for record in tasks).items():
-            assert state.agents_live[agent] == count
-            assert limits.get(agent) is None or count <= limits[agent]  # type: ignore[operator]
+        working = Counter(effect.agent for effect in state.inflight.values() if isinstance(effect, StartAttempt))
+        assert working.total() <= state.options.jobs
+        assert working == Counter(state.agents_live), "those at work are counted"
+        assert all(limits.get(agent) is None or count <= limits[agent] for agent, count in working.items())  # type: ignore[operator]
         for one, two in combinations([record.task for record in tasks], 2):
             assert Mode.SEQUENTIAL not in {one.mode, two.mode}
             if one.files and two.files:
@@ -132,11 +135,16 @@ class Watch:
             assert tries.contexts <= policy.contexts
             assert tries.concern_fixes <= policy.concern_fixes
             assert tries.blocked_contexts <= policy.blocked_contexts
+            assert tries.researches <= policy.researches
+            assert record.reviews.fixes <= policy.review_fixes
+        assert len(state.whole.fixes) <= state.options.policy.holistic_fixes
+        assert all(len(fit.fits) <= state.options.policy.fits for fit in state.fits.values())
         assert document(state, held=True)["run"] == state.run
         if state.finished is not None:
             assert not state.inflight
             assert not state.decisions
             assert not state.live
+            assert state.whole.inflight is None
             assert all(record.status in TERMINAL for record in state.tasks.values())
 
     # -- events -------------------------------------------------------------------------------
@@ -199,11 +207,15 @@ class Watch:
                 assert state.wants_yes("") is None, "a dangerous command was approved first"
             case StartAttempt():
                 assert not self.paused, "nothing starts in a paused run"
-                assert state.wants_yes(effect.task) is None, "a dangerous command was approved first"
                 assert effect.key not in self.starts, "a key is never used for two starts"
                 self.starts.add(effect.key)
-                for needed in state.tasks[effect.task].task.depends_on:
-                    assert self.landed[needed] == 1, "never before its dependencies are integrated"
+                if effect.role not in LOOKERS:
+                    assert state.wants_yes(effect.task) is None, "a dangerous command was approved first"
+                    researching = [e for e in self.shadow.inflight.values() if isinstance(e, StartAttempt)]
+                    assert all(e.role is not Role.RESEARCHER for e in researching), "nothing starts meanwhile"
+                if effect.task:
+                    for needed in state.tasks[effect.task].task.depends_on:
+                        assert self.landed[needed] == 1, "never before its dependencies are integrated"
             case Land():
                 assert effect.head == self.head
             case RunGates(point=GatePoint.INTEGRATE):
@@ -218,7 +230,9 @@ class Watch:
         green = self.gated.get(candidate.tree, set())
         assert green >= {gate.id for gate in state.plan.gates_on(GatePoint.INTEGRATE)}
         assert green >= {f"verify-{n}" for n, _ in enumerate(record.task.verify, start=1)}
-        own = self.gated.get(record.sealed.tree if record.sealed else "", set())
+        assert record.sealed is not None
+        self.reviews.lands(record)
+        own = self.gated.get(record.sealed.tree, set())
         assert own >= {gate.id for gate in state.plan.gates_on(GatePoint.TASK)}
         self.landed[task] += 1
         assert self.landed[task] == 1

@@ -8,18 +8,30 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from chargehand.domain import graph
-from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import (
+    Effect,
+    Land,
+    MergeCandidate,
+    OpenBranch,
+    RunCanary,
+    RunFix,
+    RunGates,
+    StartAttempt,
+)
 from chargehand.domain.events import (
     AttemptFinished,
     BranchOpened,
     CanaryFinished,
     Event,
+    FixFinished,
     GatesFinished,
     LandFinished,
     MergeFinished,
 )
+from chargehand.domain.line import RestorationOutcome
 from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.outcome import (
+    REVIEWERS,
     AgentExit,
     AttemptResult,
     Blocker,
@@ -37,12 +49,30 @@ from chargehand.domain.outcome import (
     KickbackSignal,
     Landed,
     ReportStatus,
+    Role,
     Usage,
 )
-from chargehand.domain.plan import Barrier, Command, Files, GatePoint, GateSpec, Interfaces, Mode, Plan, Scope, Task
+from chargehand.domain.plan import (
+    Barrier,
+    Command,
+    Complexity,
+    Features,
+    Files,
+    GatePoint,
+    GateSpec,
+    Interfaces,
+    Mode,
+    Plan,
+    Scope,
+    Task,
+    TaskType,
+    Weight,
+)
+from chargehand.domain.review import Finding, Severity
 from chargehand.domain.words import Questioned
 from tests.invariants import Watch
-from tests.play import Answer, Play, done, ended, tree_of
+from tests.looks import a_finding, broke_rules, fails, fitted, no_verdict, not_met, passes, researched
+from tests.play import Answer, Play, done, ended, mended, tree_of
 
 T = TypeVar("T")
 Draw = Callable[[Sequence[Any]], Any]
@@ -57,7 +87,13 @@ NOT_AN_ATTEMPT = ("lost", "cancelled", "rate", "down")
 PATTERNS = ("a.py", "b.py", "src/*.py", "src/x.py", "docs")
 SIGNATURES = ("f(x: int)", "f(x: str)", "g()")
 GATES = (
-    GateSpec(id="lint", run=Command(argv=("lint",)), on=frozenset({GatePoint.TASK, GatePoint.RUN})),
+    GateSpec(
+        id="lint",
+        run=Command(argv=("lint",)),
+        on=frozenset({GatePoint.TASK, GatePoint.RUN}),
+        idle_s=60.0,
+        fix=Command(argv=("lint", "--fix")),
+    ),
     GateSpec(id="tests", run=Command(argv=("tests",)), junit=True),
     GateSpec(id="wave", run=Command(argv=("wave",)), on=frozenset({GatePoint.WAVE})),
 )
@@ -79,7 +115,8 @@ def plans(draw: Any) -> Plan:
     tasks = tuple(_task(draw, name, tuple(needs[name]), waves[name]) for name in order)
     gates = tuple(gate for gate in GATES if draw(st.booleans()))
     allowed = draw(st.sampled_from([(), ("tests",)]))
-    return Plan(plan="p", tasks=tasks, barrier=barrier, gates=gates, allow_red=allowed)
+    features = Features(holistic=draw(st.booleans()))
+    return Plan(plan="p", tasks=tasks, barrier=barrier, gates=gates, allow_red=allowed, features=features)
 
 
 def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None) -> Task:
@@ -98,6 +135,11 @@ def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None) -> Tas
         allow_empty=draw(rare),
         agent=draw(st.none() | st.just("slow")),
         verify=(Command(argv=("verify",)),) if draw(st.booleans()) else (),
+        acceptance=("it works",) if draw(st.booleans()) else (),
+        weight=draw(st.sampled_from(Weight)),
+        complexity=draw(st.sampled_from(Complexity)),
+        type=TaskType.TDD if draw(rare) else TaskType.EXECUTE,
+        reviewer=draw(st.none() | st.just("slow")),
         interfaces=Interfaces(consumes=draw(signatures), produces=draw(signatures)),
     )
 
@@ -113,11 +155,16 @@ def runs(draw: Any, *, unattended: bool | None = None) -> Simulation:
     only = draw(st.lists(st.sampled_from(names), max_size=2, unique=True)) if draw(st.booleans()) else []
     return Simulation(
         plan,
-        agents=(AgentDef(name="slow", kind="command", jobs=1),),
+        agents=(
+            AgentDef(name="slow", kind="command", jobs=1),
+            AgentDef(name="other", kind="command", jobs=1, fallback="slow"),
+        ),
         jobs=draw(st.integers(1, 4)),
         unattended=draw(st.booleans()) if unattended is None else unattended,
         only=tuple(only),
         caps=caps,
+        review=draw(st.booleans()),
+        reviewer=draw(st.sampled_from([None, "slow", "other"])),
         questioned=_questioned(draw, names),
     )
 
@@ -174,6 +221,67 @@ ATTEMPTS: dict[str, Callable[[Draw, str], Answer]] = {
 GOOD = ("done",) * 90
 
 
+# -- those who only look ----------------------------------------------------------------------------
+
+
+def found(draw: Draw, effect: StartAttempt, run: Simulation) -> Finding:
+    """Something that is not good enough, in the change or beside it."""
+    whole = run.state.whole if not effect.task else None
+    paths = ("beside.py",) if whole else (*run.state.tasks[effect.task].files_changed[:2], "beside.py")
+    severity = draw((Severity.CRITICAL, Severity.MAJOR))
+    return a_finding(draw(("f1", "f2", "f3")), severity, draw(paths), claim=draw(("x", "y")))
+
+
+def again(draw: Draw, effect: StartAttempt, run: Simulation) -> tuple[Finding, ...]:
+    """What a later round says of what is frozen: resolved or not, or nothing."""
+    reviews = run.state.tasks[effect.task].reviews if effect.task else run.state.whole.reviews
+    said = (True, True, False, None)
+    return tuple(a_finding(each.id, each.severity, each.file, resolved=draw(said)) for each in reviews.open)
+
+
+LOOKS: dict[str, Callable[[Draw, StartAttempt, Simulation], AttemptResult]] = {
+    "finding": lambda draw, effect, run: fails(found(draw, effect, run)),
+    "findings": lambda draw, effect, run: fails(found(draw, effect, run), *again(draw, effect, run)),
+    "not resolved": lambda draw, effect, run: fails(*again(draw, effect, run)),
+    "resolved": lambda draw, effect, run: passes(*again(draw, effect, run)),
+    "criterion": lambda draw, effect, run: fails(criteria=(not_met(draw(("it works", "made up"))),)),
+    "minor": lambda draw, effect, run: passes(a_finding("f9", draw((Severity.MINOR, Severity.NOTE)))),
+    "nowhere": lambda draw, effect, run: draw((passes, fails))(a_finding("f8"), nowhere=("f8",)),
+    "no ground": lambda draw, effect, run: fails(),
+    "contradiction": lambda draw, effect, run: passes(found(draw, effect, run)),
+    "broken": lambda draw, effect, run: no_verdict(draw(("It is no JSON.", ""))),
+    "no agent": lambda draw, effect, run: no_verdict("", draw((ExitKind.ENV_MISSING, ExitKind.OVER_BUDGET))),
+    "late": lambda draw, effect, run: no_verdict("", draw((ExitKind.TIMEOUT, ExitKind.STALL))),
+    "touches": lambda draw, effect, run: broke_rules(),
+    "lost": lambda draw, effect, run: ended(ExitKind.LOST),
+    "cancelled": lambda draw, effect, run: ended(ExitKind.CANCELLED),
+    "rate": lambda draw, effect, run: ended(ExitKind.RATE_LIMITED),
+    "down": lambda draw, effect, run: ended(ExitKind.PROVIDER_DOWN, retry_at=draw((0.0, 1e12))),
+}
+PASSES = ("pass",) * 45
+
+FITS: dict[str, Callable[[Draw, StartAttempt], AttemptResult]] = {
+    "more": lambda draw, effect: fitted(effect.gate, wall_s=draw((100.0, 200.0, 3000.0))),
+    "env": lambda draw, effect: fitted(effect.gate, env=((draw(("SLOW", "PATH")), draw("12")),)),
+    "argv": lambda draw, effect: fitted(effect.gate, argv=(effect.gate, draw(("-p", "-k")))),
+    "nothing": lambda draw, effect: fitted(effect.gate),
+    "other": lambda draw, effect: fitted("another", wall_s=10.0),
+    "yellow": lambda draw, effect: fitted(effect.gate, RestorationOutcome.YELLOW),
+    "red": lambda draw, effect: fitted(effect.gate, RestorationOutcome.RED),
+    "silent": lambda draw, effect: no_verdict(),
+    "lost": lambda draw, effect: ended(ExitKind.LOST),
+    "rate": lambda draw, effect: ended(ExitKind.RATE_LIMITED),
+}
+
+
+_ENDINGS = {
+    "lost": ExitKind.LOST,
+    "cancelled": ExitKind.CANCELLED,
+    "rate": ExitKind.RATE_LIMITED,
+    "down": ExitKind.PROVIDER_DOWN,
+}
+
+
 class Simulation(Play):
     """A run whose effects come out in every way; patience bounds what no bound of the run does."""
 
@@ -209,20 +317,38 @@ class Simulation(Play):
                 return AttemptFinished(key=effect.key, task=effect.task, attempt=effect.attempt, result=result)
             case RunGates():
                 return self._gated(effect, draw)
+            case RunFix():
+                paths = draw(((), effect.paths[:1], effect.paths))
+                return FixFinished(
+                    key=effect.key,
+                    task=effect.task,
+                    attempt=effect.attempt,
+                    gates=effect.gates,
+                    sealed=mended(effect, *paths),
+                )
             case MergeCandidate():
                 return self._merged(effect, draw)
             case Land():
                 return self._landed(effect, draw)
 
     def _attempted(self, effect: StartAttempt, draw: Draw) -> AttemptResult:
+        if effect.role in REVIEWERS:
+            name = self._patiently(draw((*PASSES, *LOOKS)), "pass")
+            return passes() if name == "pass" else LOOKS[name](draw, effect, self)
+        if effect.role is Role.FITTER:
+            return FITS[self._patiently(draw((*FITS, "more", "more")), "more")](draw, effect)
+        if effect.role is Role.RESEARCHER:
+            name = self._patiently(draw(("found", "nothing", *NOT_AN_ATTEMPT)), "found")
+            return ended(_ENDINGS[name]) if name in _ENDINGS else researched("x" if name == "found" else "")
         files = self.state.tasks[effect.task].task.files
         path = files.modify[0].replace("*", "y") if files else "any.py"
-        name = draw((*GOOD, *ATTEMPTS))
-        if name in NOT_AN_ATTEMPT:
-            self.patience -= 1
-            name = name if self.patience > 0 else "done"
-        answer = ATTEMPTS[name](draw, path)
+        answer = ATTEMPTS[self._patiently(draw((*GOOD, *ATTEMPTS)), "done")](draw, path)
         return answer if isinstance(answer, AttemptResult) else answer(effect)
+
+    def _patiently(self, name: str, instead: str) -> str:
+        """What is no attempt does not come for ever."""
+        self.patience -= name in NOT_AN_ATTEMPT
+        return name if self.patience > 0 or name not in NOT_AN_ATTEMPT else instead
 
     def _gated(self, effect: RunGates, draw: Draw) -> Event:
         results = []
