@@ -266,6 +266,12 @@ def test_the_environment_of_a_fit_is_added(lab):
     assert (lab.folder / result.log).read_text() == f"1 2 {job.tree}\n"
 
 
+def test_a_secret_of_a_fit_is_not_written(lab):
+    """SPEC 7.3"""
+    (result,) = lab.judge(lab.job(check("echo $API_KEY", env=(("API_KEY", "sk-0123456789abcdef0123"),))))
+    assert (lab.folder / result.log).read_text() == "[redacted]\n"
+
+
 def test_a_check_of_the_second_checkout_is_the_same_check(lab):
     wanted: Check = check("echo $CHARGEHAND_TREE; exit 1", rerun=True)
     (result,) = lab.judge(lab.job(wanted))

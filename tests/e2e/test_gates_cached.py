@@ -78,7 +78,8 @@ def test_a_clean_pass_stands_for_a_run_of_the_same_thing(lab):
 
 
 def test_a_hit_needs_no_checkout_and_no_setup(lab):
-    job = lab.runs[0].job(lab.checks(id="a"), lab.checks(id="b"), setup=setup(f"echo x >> '{lab.root}/setups'"))
+    spec = EnvSpec(values=(("SETUPS", str(lab.root / "setups")),))
+    job = lab.runs[0].job(lab.checks(id="a"), lab.checks(id="b"), setup=setup('echo x >> "$SETUPS"'), env=spec)
     assert [result.gate for result in lab.judge(0, job)] == ["setup", "a", "b"]
     assert lab.slots == 1
     lab.forget_slots()
@@ -187,19 +188,40 @@ def _inherited_value(lab: Lab, job: GateJob) -> GateJob:
     return job
 
 
+def _config(lab: Lab, job: GateJob) -> GateJob:
+    """How git checks files out."""
+    lab.repo.git("config", "core.autocrlf", "true")
+    lab.runs[1] = Execution(lab.repo, lab.root, outer=lab.outer)
+    return job
+
+
+def _attributes(lab: Lab, job: GateJob) -> GateJob:
+    (lab.repo.path / ".git/info/attributes").write_text("*.txt eol=crlf\n")
+    return job
+
+
+def _program_of_setup(lab: Lab, job: GateJob) -> GateJob:
+    assert job.setup is not None
+    (lab.root / "installer").write_text("#!/bin/sh\n# another version\nexit 0\n")
+    return job
+
+
 CHANGES: dict[str, Callable[[Lab, GateJob], GateJob]] = {
     "tree": _other_tree,
     "lock file": _lock_file,
     "program": _program,
     "program in front": _program_in_front,
     "program nobody names": _program_nobody_names,
+    "program of setup": _program_of_setup,
+    "configuration of git": _config,
+    "attributes of git": _attributes,
     "passed value": _passed_value,
     "inherited value": _inherited_value,
     "set value": lambda _, job: replace(job, env=replace(job.env, values=(("MODE", "other"),))),
     "command": lambda lab, job: replace(job, checks=(replace(job.checks[0], run=lab.checks("linter; :").run),)),
     "fit": lambda lab, job: replace(job, checks=(lab.checks("linter", env=(("A", "1"),)),)),
     "junit": lambda _, job: replace(job, checks=(replace(job.checks[0], junit=True),)),
-    "setup": lambda _, job: replace(job, setup=setup("true; true", key=("lock.txt",))),
+    "setup": lambda lab, job: replace(job, setup=setup(f"{lab.root}/installer; true", key=("lock.txt",))),
     "no setup": lambda _, job: replace(job, setup=None),
     "no cache": lambda _, job: replace(job, cache=False),
 }
@@ -210,16 +232,30 @@ def test_whatever_changes_is_a_miss(lab, change):
     """Never a stale hit; the same thing without any change is one."""
     (lab.tools / "linter").write_text("#!/bin/sh\nexit 0\n")
     (lab.tools / "linter").chmod(0o755)
+    (lab.root / "installer").write_text("#!/bin/sh\nexit 0\n")
+    (lab.root / "installer").chmod(0o755)
     lab.repo.write("lock.txt", "1\n")
     lab.repo.commit("lock")
     run = lab.runs[0]
     spec = EnvSpec(passed=("API_TOKEN",), values=(("MODE", "x"),))
-    job = run.job(lab.checks("linter"), env=spec, setup=setup("true", key=("lock.txt",)))
+    job = run.job(lab.checks("linter"), env=spec, setup=setup(f"{lab.root}/installer", key=("lock.txt",)))
     assert lab.judge(0, job)[-1].status is GateStatus.PASS
     changed = job if change is None else CHANGES[change](lab, job)
     result = lab.judge(1, changed)[-1]
     assert bool(result.cached) is (change is None), result
     assert lab.count == (1 if change is None else 2)
+
+
+def test_a_path_of_a_fit_is_looked_at_like_any_other(lab):
+    """What a fitter puts in front is part of what the check runs in."""
+    front = lab.root / "front"
+    front.mkdir()
+    path = (("PATH", f"{front}:{lab.outer['PATH']}"),)
+    job = lab.runs[0].job(lab.checks(env=path))
+    lab.judge(0, job)
+    assert lab.judge(1, job)[0].cached
+    (front / "helper").write_text("")
+    assert not lab.judge(1, job)[0].cached
 
 
 @pytest.mark.parametrize("field", ["wall_s", "idle_s"])

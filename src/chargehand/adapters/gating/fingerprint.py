@@ -3,8 +3,9 @@
 A key errs on one side: whatever might matter is in it, so that a change of it is a miss. That are the command and its
 environment with all values, the programs it names and those that PATH finds for the usual languages, with their size
 and time, the folders on PATH and the package folders beside an interpreter (what is installed or upgraded there changes
-their time), setup with the contents of its key files, the sandbox, the platform and this version. Not in it, because
-nobody can tell: what a check gets over the network, and files elsewhere that it reads.
+their time), what the system's package manager installed, setup with the contents of its key files, how git checks files
+out, the sandbox, the platform and this version. Not in it, because nobody can tell: what a check gets over the network,
+and files elsewhere that it reads.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chargehand import __version__
-from chargehand.adapters.folders import Room
+from chargehand.adapters.folders import Room, read_regular
 from chargehand.adapters.gating.parts import GateParts
 from chargehand.adapters.git import Repository
 from chargehand.adapters.git.command import GitFailed
@@ -44,6 +45,11 @@ _BESIDE = {
     "shims": (*(f"versions/*/{place}" for place in _PYTHON), "version", "versions/*", "installs/*/*"),
 }
 """By the name of a folder of programs; shims stand for what a version manager (pyenv, asdf, mise) has chosen."""
+_INSTALLED = ("/var/lib/dpkg/status", "/var/lib/rpm", "/var/lib/pacman/local", "/lib/apk/db/installed")
+"""What changes whenever the system's package manager installs anything, libraries included."""
+
+_CONFIG = ("core.", "filter.", "lfs.", "submodule.")
+_INFO_BYTES = 1 << 20
 _BASE = "CHARGEHAND_BASE"
 _SEARCH_S = 5.0
 _NOWHERE = Path("/chargehand/room")
@@ -152,17 +158,37 @@ def _around(parts: GateParts, job: GateJob, key_files: Iterable[str]) -> _Materi
             *(f"keep {x}" for x in spec.keep),
         ]
         lines += [f"file {entry}" for entry in key_files]
-    lines += [f"on PATH {folder} {_stamp(Path(folder))}" for folder in path.split(os.pathsep)]
+    lines += _folders(path)
     packages: dict[Path, list[str]] = {}
-    lines += [line for name in _LANGUAGES for line in _program(name, path, packages)]
+    programs = (*_LANGUAGES, *(_words(spec.run) if spec is not None else ()))
+    lines += [line for name in dict.fromkeys(programs) for line in _program(name, path, packages)]
+    lines += [f"installed {place} {_stamp(Path(place))}" for place in _INSTALLED]
+    lines += _of_repository(parts.repository)
     lines += [f"env {name}={'' if value in secret else value}" for name, value in sorted(env.items())]
     values = tuple(f"env {name}={value}" for name, value in sorted(env.items()) if value in secret)
     return _Material(lines=tuple(lines), values=values, path=path)
 
 
+def _of_repository(repository: Repository) -> list[str]:
+    """What makes other files, or another status, of the same tree."""
+    lines = [f"config {key}={value}" for key, value in sorted(repository.config.items()) if key.startswith(_CONFIG)]
+    for name in ("attributes", "exclude"):
+        data = read_regular(repository.common_dir / "info" / name, _INFO_BYTES)
+        lines.append(f"info {name} {'' if data is None else hashlib.sha256(data).hexdigest()}")
+    return lines
+
+
+def _folders(path: str) -> list[str]:
+    return [f"on PATH {folder} {_stamp(Path(folder))}" for folder in path.split(os.pathsep)]
+
+
 def _of_check(check: Check, path: str) -> _Material:
     """What a check adds: its own variables, whose values are not told, and the programs it names."""
     lines = [f"with {name}" for name, _ in sorted(check.env)]
+    own_path = dict(check.env).get("PATH")
+    if own_path is not None:
+        path = own_path
+        lines += _folders(path)
     packages: dict[Path, list[str]] = {}
     for word in dict.fromkeys(_words(check.run)):
         lines += _program(word, path, packages)

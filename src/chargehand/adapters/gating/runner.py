@@ -25,7 +25,7 @@ from chargehand.adapters.junit import TestIds, read_tests
 from chargehand.adapters.output import Redactor, last_state, normalise_tail, read_end
 from chargehand.adapters.process import EndKind, ProcessEnd
 from chargehand.adapters.setup import SetupCall
-from chargehand.adapters.text import clean_text
+from chargehand.adapters.text import clean_text, secret_values
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus
 from chargehand.ports import Check, GateJob
 
@@ -59,7 +59,8 @@ class Runner:
         self._parts = parts
         self._job = job
         self._aside = aside
-        self.redactor = Redactor(parts.environment.vault(job.env))
+        fitted = (secret for check in job.checks for secret in secret_values(dict(check.env)))
+        self.redactor = Redactor(parts.environment.vault(job.env, fitted))
         places = [*job.key.split("/"), *([aside] if aside else [])]
         self._log_name = "/".join(["gates", *map(safe_name, places)])
         self._logs = parts.folder / self._log_name
