@@ -90,6 +90,9 @@ def _of_files(tests: list[Changed]) -> Iterator[TestChange]:
         if file.existed and file.exists:
             if file.old != file.new or file.old is None:
                 yield TestChange(path=file.path, kind=TestChangeKind.MODIFIED)
+            if _hidden(file):
+                text = "it can no longer be read: larger than 512 KiB, or no text"
+                yield TestChange(path=file.path, kind=TestChangeKind.WEAKENED, detail=text)
         elif file.existed and (file.old is None or file.old not in added):
             outline = _outline(file.path, file.old or "")
             if outline is None or file.old is None:
@@ -98,10 +101,15 @@ def _of_files(tests: list[Changed]) -> Iterator[TestChange]:
                 yield TestChange(path=file.path, kind=TestChangeKind.MODIFIED, detail="the file is gone")
 
 
+def _hidden(file: Changed) -> bool:
+    """Whether a test that could be read has become one that cannot."""
+    return file.exists and file.new is None and file.old is not None
+
+
 def _of_tests(tests: list[Changed]) -> Iterator[TestChange]:
     before: dict[str, Outline] = {}
     after: dict[str, Outline] = {}
-    for file in tests:
+    for file in (file for file in tests if not _hidden(file)):
         old, new = _pair(file)
         if old is not None:
             before[file.path] = old

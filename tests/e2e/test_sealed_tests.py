@@ -1,0 +1,109 @@
+"""What a seal says of tests is read from the objects of both trees, whatever an agent made of its checkout (I6, I8)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gitworld import Agent, World
+from tests.repos import Repo
+
+TEST = "def test_a():\n    assert f() == 1\n"
+SKIPPED = "import pytest\n\n\n@pytest.mark.skip\n" + TEST
+
+
+class Place:
+    """A workspace with a test in it."""
+
+    def __init__(self, world: World) -> None:
+        world.repo.write("tests/test_a.py", TEST)
+        world.repo.write("pyproject.toml", "[tool.coverage.report]\nfail_under = 90\n")
+        world.repo.commit("a test")
+        self.world = world
+        self.workspace = world.acquire()
+        self.agent = Agent(self.workspace, dict(world.repo.environ))
+
+    def found(self) -> list[str]:
+        return [str(change) for change in self.world.seal(self.workspace).test_changes]
+
+
+@pytest.fixture
+def place(world: World) -> Place:
+    return Place(world)
+
+
+BENT = ["tests/test_a.py modified", "tests/test_a.py:4 skipped test_a: skip"]
+
+
+def test_nothing_changed(place: Place):
+    place.agent.write("README.md", "changed\n")
+    place.agent.write("tests/test_b.py", SKIPPED)
+    assert place.found() == []
+
+
+@pytest.mark.parametrize("how", ["file", "staged", "committed", "committed, then hidden"])
+def test_however_it_was_left(place: Place, how: str):
+    place.agent.write("tests/test_a.py", SKIPPED)
+    if how == "staged":
+        place.agent.git("add", "-A")
+    if how.startswith("committed"):
+        place.agent.commit()
+    if how.endswith("hidden"):
+        place.agent.git("update-index", "--skip-worktree", "tests/test_a.py")
+        place.agent.write(".git/info/attributes", "*.py -diff binary\n")
+    assert place.found() == BENT
+
+
+def test_filters_and_attributes_of_an_agent_hide_nothing(place: Place):
+    """I8: what an agent configures for its own git is not asked."""
+    place.agent.git("config", "filter.hide.clean", "cat /dev/null")
+    place.agent.write(".git/info/attributes", "tests/*.py filter=hide binary\n")
+    place.agent.write("tests/test_a.py", SKIPPED)
+    assert place.found() == BENT
+
+
+def test_a_link_in_the_place_of_a_test_is_a_test_that_is_gone(place: Place):
+    (place.agent.path / "tests/test_a.py").unlink()
+    (place.agent.path / "tests/test_a.py").symlink_to("/dev/null")
+    assert place.found() == ["tests/test_a.py deleted test_a is gone", "tests/test_a.py modified the file is gone"]
+
+
+def test_a_mode_is_no_change_of_a_test(place: Place):
+    (place.agent.path / "tests/test_a.py").chmod(0o755)
+    assert place.found() == []
+
+
+def test_a_test_that_is_too_large_to_be_read_or_no_text_is_told(place: Place):
+    said = "tests/test_a.py weakened it can no longer be read: larger than 512 KiB, or no text"
+    place.agent.write("tests/test_a.py", TEST + "# x\n" * 200_000)
+    assert place.found() == ["tests/test_a.py modified", said]
+    place.agent.write("tests/test_a.py", b"\0" + TEST.encode())
+    assert place.found() == ["tests/test_a.py modified", said]
+
+
+def test_configuration_and_code_that_tests_import(place: Place):
+    place.agent.write("pyproject.toml", "[tool.coverage.report]\nfail_under = 10\n")
+    place.agent.write("app/__init__.py", "import os\n\nos._exit(0)\n")
+    assert place.found() == [
+        "app/__init__.py:3 exits os._exit(0) as soon as it is imported",
+        "pyproject.toml:2 loosened tool.coverage.report.fail_under: is 10, 90 before",
+    ]
+
+
+def test_names_that_are_no_utf8_do_no_harm(place: Place):
+    (place.agent.path / "tests/test_a.py").rename(place.agent.path / os.fsdecode(b"tests/test_\xff.py"))
+    assert place.found() == []
+
+
+def test_a_submodule_has_tests_too(world: World, tmp_path: Path):
+    library = Repo(path=tmp_path / "library", environ=world.repo.environ).init()
+    library.write("tests/test_a.py", TEST)
+    library.commit("library")
+    allowed = ("-c", "protocol.file.allow=always")
+    world.repo.git(*allowed, "submodule", "add", "-q", str(library.path), "lib")
+    world.repo.commit("with a submodule")
+    place = Place(world)
+    place.agent.write("lib/tests/test_a.py", SKIPPED)
+    assert place.found() == [line.replace("tests/", "lib/tests/", 1) for line in BENT]
