@@ -13,15 +13,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from tests.agents.cases import CASES, together
+from tests.agents.cases import CASES, PAIRS
 from tests.agents.ground import Failed, Fence, Ground, ground
 from tests.agents.install import PROGRAMS, NotInstalled, Program, install
 from tests.agents.table import Result, page
-
-PAIR = ("claude", "codex")
-TOGETHER = "together"
 
 
 def main() -> int:
@@ -42,9 +41,11 @@ def main() -> int:
         results = [
             result for found in pool.map(lambda program: _all(program, cases, fence), wanted) for result in found
         ]
-    pair = [program for program in wanted if program.kind in PAIR]
-    if len(pair) == len(PAIR) and TOGETHER in (options.case or TOGETHER).split(",") and all(map(_is_there, pair)):
-        results.append(_one(pair[0], TOGETHER, lambda made: together(made, pair[1]), fence))
+    pair = [program for program in wanted if program.path.exists()][:2]
+    for name in PAIRS:
+        if len(pair) == 2 and name in (options.case or name).split(","):
+            result = _one(pair[0], name, partial(PAIRS[name], other=pair[1]), fence)
+            results.append(replace(result, other=pair[1]))
     if options.write is not None:
         options.write.write_text(page(options.write.read_text("utf-8"), results), "utf-8")
     failed = [result for result in results if result.failed]
@@ -61,10 +62,6 @@ def _all(program: Program, cases: list[str], fence: Fence) -> list[Result]:
         print(f"NOT TESTED: {error}", flush=True)
         return [Result(program=program, case="", words=str(error))]
     return [_one(program, case, CASES[case], fence) for case in cases]
-
-
-def _is_there(program: Program) -> bool:
-    return program.path.exists()
 
 
 def _one(program: Program, case: str, play: Callable[[Ground], str], fence: Fence) -> Result:

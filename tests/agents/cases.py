@@ -10,8 +10,9 @@ from typing import Any
 from tests.agents.danger import danger
 from tests.agents.ground import Failed, Ground
 from tests.agents.install import Program
+from tests.agents.reviews import review, void
 
-__all__ = ["CASES", "together"]
+__all__ = ["CASES", "PAIRS", "together"]
 
 DONE: Mapping[str, Any] = {"report": {"status": "DONE", "summary": "It is done."}}
 
@@ -175,4 +176,8 @@ CASES: Mapping[str, Callable[[Ground], str]] = {
     "kill": killed,
     "resume": resumed,
     "danger": danger,
+    "void": void,
 }
+
+PAIRS: Mapping[str, Callable[[Ground, Program], str]] = {"together": together, "review": review}
+"""What is shown of two programs."""

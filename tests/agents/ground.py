@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from chargehand.testing.model import ModelServer, Scenario, serving
 from tests.agents.install import Program
 from tests.repos import Repo, hermetic_environment
@@ -25,6 +27,8 @@ __all__ = ["Failed", "Fence", "Ground", "ground"]
 RUN_S = 240
 SOON_S = 90
 KEY = "made-up-key-for-a-scripted-model"
+UNREVIEWED = {"code_review": False, "holistic": False}
+SCENARIOS = Path(__file__).parent / "scenarios"
 
 
 class Failed(Exception):
@@ -70,6 +74,13 @@ class Ground:
     # -- the model
 
     @contextmanager
+    def scenario(self, name: str) -> Iterator[ModelServer]:
+        """A model that says what a file beside this one says, else as `model`."""
+        document = yaml.safe_load((SCENARIOS / f"{name}.yaml").read_text("utf-8"))
+        with self.model(**{name: value for name, value in document.items() if name != "model"}) as server:
+            yield server
+
+    @contextmanager
     def model(self, *steps: Mapping[str, Any], port: int = 0, **scenario: Any) -> Iterator[ModelServer]:
         """A model that says this to every conversation; at its end the scenario must not have asked in vain.
 
@@ -87,9 +98,12 @@ class Ground:
         """A plan of one task, and the settings for the program."""
         self.write(server, [{"id": "t", "title": "Make it", "description": "Do what has to be done.", **task}])
 
-    def write(self, server: ModelServer, tasks: Sequence[Mapping[str, Any]], *others: Program) -> None:
-        """A plan of these tasks; the agents are called by their kinds, the ground's own serves tasks that name none."""
-        plan = {"chargehand": 1, "plan": "case", "tasks": list(tasks)}
+    def write(self, server: ModelServer, tasks: Sequence[Mapping[str, Any]], *others: Program, **plan: Any) -> None:
+        """A plan of these tasks; the agents are called by their kinds, the ground's own serves tasks that name none.
+
+        `plan` is what else stands in it; nothing is reviewed unless its `features` say so.
+        """
+        plan = {"chargehand": 1, "plan": "case", "features": UNREVIEWED, **plan, "tasks": list(tasks)}
         (self.folder / "plan.json").write_text(json.dumps(plan), "utf-8")
         lines = [f"agent = '{self.program.kind}'"]
         for program in (self.program, *others):
@@ -125,7 +139,6 @@ class Ground:
         return self.start(
             "run",
             str(self.folder / "plan.json"),
-            "--no-review",
             "--unattended",
             "--sandbox",
             self.fence.sandbox,
@@ -171,13 +184,18 @@ class Ground:
         self.expect(self.code, 0, "the exit code")
         self.expect(self.landed(path), text.strip(), path)
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        """The events of a type, as `log` names it, in the journal of the run."""
+    def events(self, *kinds: str) -> list[dict[str, Any]]:
+        """The events of these types, as `log` names them, in the journal of the run."""
         done = self.start("log")
         out, _ = done.communicate(timeout=SOON_S)
         if done.returncode != 0:
             return []  # there is no run yet
-        return [event for event in map(json.loads, out.splitlines()) if event["type"] == kind]
+        return [event for event in map(json.loads, out.splitlines()) if event["type"] in kinds]
+
+    def effect(self, key: str) -> dict[str, Any]:
+        """What the run intended to do under a key."""
+        found = (event["effect"] for event in self.events("effect_intended"))
+        return next(effect for effect in found if effect["key"] == key)
 
     # -- processes
 

@@ -15,14 +15,19 @@ from tests.agents.install import PROGRAMS, Program
 
 __all__ = ["Result", "page"]
 
+PAIR_WORDS = {
+    "together": "{one} and {two} in one plan, two tasks at a time, to landed code",
+    "review": "{one} writes, {two} reviews, a fix round, to landed code",
+}
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One case of one program; without a case the program could not be installed."""
+    """One case of one program, or of two; without a case the program could not be installed."""
 
     program: Program
+    other: Program | None = None
     case: str
     words: str = ""
     failed: bool = False
@@ -51,9 +56,13 @@ def _cases(results: Sequence[Result]) -> list[str]:
 
 
 def _pair(results: Sequence[Result]) -> list[str]:
-    """The case that is of two programs."""
-    found = [_cell(result) for result in results if result.case not in {*CASES, ""}]
-    return [f"Claude Code and Codex in one plan, two tasks at a time, to landed code: {cell}.\n" for cell in found]
+    """The cases that are of two programs."""
+    lines = []
+    for result in results:
+        if result.other is not None:
+            one, two = result.program.title, result.other.title
+            lines.append(f"{PAIR_WORDS[result.case].format(one=one, two=two)}: {_cell(result)}.\n")
+    return lines
 
 
 def _cell(result: Result | None) -> str:
