@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chargehand.adapters.confined import mark_of
 from chargehand.domain.outcome import ExitKind, Role
 from chargehand.domain.review import Severity
 from tests.e2e.execution import Execution, available, setup
@@ -430,3 +433,114 @@ def test_a_researcher_reports_and_may_leave_something(best):
     assert result.report is not None
     assert (result.report.summary, result.sealed, result.review) == ("found", None, None)
     assert result.warnings[0] == "The researcher changed its copy: created notes.md."
+
+
+# -- hostile, cancelled, torn down ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("import shutil; shutil.rmtree('.git')", "deleted HEAD"),
+        ("import shutil; shutil.move('.git', os.environ['TMPDIR'] + '/g'); os.symlink('/', '.git')", "deleted HEAD"),
+        ("pathlib.Path('.git/HEAD').write_bytes(b'\\xff' * 9000)", "deleted HEAD"),
+        ("pathlib.Path('.git/index').write_bytes(b'x'); pathlib.Path('x').touch()", "created x"),
+        ("os.mkdir('deep'); pathlib.Path('deep/x').touch(); os.chmod('deep', 0)", "created deep/x"),
+        ("os.chmod('src', 0)", ""),
+        ("pathlib.Path('\\udcff\\n\\x1b[31m').touch()", "created \\xff\\n"),
+        ("[pathlib.Path(f'n{n}').touch() for n in range(3000)]", "and 2980 more"),
+        (
+            "os.system('git update-index --assume-unchanged src/app.py'); open('src/app.py', 'a').write('#')",
+            "modified src",
+        ),
+        ("os.system('git config core.fsmonitor ./evil; git config filter.x.clean ./evil')", ""),
+        ("pathlib.Path('.gitattributes').write_text('* filter=x')", "created .gitattributes"),
+    ],
+)
+def test_a_hostile_reviewer_is_found_out(best, body, told):
+    """I7, I8: by git that believes nothing it wrote; the next one finds a clean copy."""
+    review = review_of(best, f"{body}\n{PASS}")
+    if told:
+        assert any(each.startswith(told) for each in review.violations), review.violations
+    else:
+        assert review.violations == ()
+    again = review_of(best, PASS, key="t/3/attempt", attempt=3)
+    assert (again.violations, again.verdict is not None) == ((), True)
+
+
+def test_the_difference_holds_no_secret_and_is_only_read(best):
+    """SPEC 7.3, I8: known values are left out; a later round sees what came since."""
+    secret = "s3cr3t-value-of-the-plan-0815"
+    first = looking(best)
+    best.repo.git("checkout", "-q", first.commit)
+    best.repo.write("later.txt", f"key = {secret}\n")
+    commit = best.repo.commit("fix")
+    best.repo.git("checkout", "-q", "main")
+    best.repo.git("update-ref", "refs/chargehand/attempts/x/t/3", commit)
+    tree = best.repo.git("rev-parse", f"{commit}^{{tree}}")
+    env = replace(first.env, values=(("API_TOKEN", secret),))
+    spec = replace(first, commit=commit, tree=tree, since=first.commit, env=env)
+    body = """
+        import stat
+        path = pathlib.Path(os.environ["CHARGEHAND_DIFF"])
+        said = json.dumps([path.read_text(), stat.S_IMODE(path.stat().st_mode), os.environ["CHARGEHAND_BASE"]])
+        result.write_text(json.dumps({"verdict": "PASS", "summary": said}))
+        """
+    review = best.attempt(body, spec).review
+    assert review is not None
+    assert review.verdict is not None
+    patch, mode, base = json.loads(review.verdict.summary)
+    assert "+key = [redacted]" in patch
+    assert "src/app.py" not in patch
+    assert (mode, base) == (0o444, first.base)
+    assert (best.folder / "attempts/t/2/change.patch").read_text() == patch
+
+
+SLOW = say(
+    {
+        "verdict": "FAIL",
+        "findings": [
+            {"severity": "major", "file": "new.txt", "line": 1, "claim": "c", "evidence_command": "echo up; sleep 600"}
+        ]
+        * 2,
+    }
+)
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_evidence_ends_with_the_attempt(best, torn):
+    """I11: cancelled it is a result with what is known; torn down it leaves nothing that runs, and no workspace."""
+    spec = looking(best)
+
+    async def play():
+        fleet = best.fleet(best.agent(SLOW))
+        await fleet.submit(spec)
+        waiting = asyncio.ensure_future(fleet.wait(spec.key))
+        while ("t/2/attempt", "up") not in best.lines:
+            assert not waiting.done(), waiting.result()
+            await asyncio.sleep(0.05)
+        if torn:
+            await fleet.close()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            return None
+        await fleet.cancel(spec.key, now=True)
+        return await waiting
+
+    result = asyncio.run(play())
+    assert best.left_behind() == []
+    assert processes_of(best, spec.key) == []
+    if not torn:
+        assert [probe.refused for probe in result.review.probes] == ["The attempt was cancelled."] * 2
+    assert review_of(best, PASS, key="t/3/attempt", attempt=3).verdict is not None
+
+
+def processes_of(ground: Execution, key: str) -> list[str]:
+    """The processes that carry the mark of an attempt."""
+    mark = f"CHARGEHAND_MARKER={mark_of(ground.folder)}/{key}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(path.parent.name)
+    return found

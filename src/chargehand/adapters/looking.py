@@ -122,7 +122,7 @@ class Looking:
         except (AdapterError, OSError) as error:
             why = error.message if isinstance(error, AdapterError) else f"{error}."
             found.append(f"its copy can no longer be compared: {why}")
-        told = [self._ground.shown(each) for each in found[:MOST_TOLD]]
+        told = [self._ground.shown(each).replace("\n", "\\n") for each in found[:MOST_TOLD]]
         self.violations = (*told, *([f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else ()))
 
     def is_unkept(self, result: AttemptResult) -> bool:
