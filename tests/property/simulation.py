@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -80,6 +81,14 @@ Draw = Callable[[Sequence[Any]], Any]
 
 STATUS = ReportStatus
 NOT_AN_ATTEMPT = ("lost", "cancelled", "rate", "down")
+
+
+class Mood(StrEnum):
+    """What goes wrong most in a run."""
+
+    ANYTHING = "anything"
+    FUSSY = "fussy"  # reviewers
+    FAULTY = "faulty"  # gates that cannot judge
 
 
 # -- plans ------------------------------------------------------------------------------------------
@@ -164,6 +173,7 @@ def runs(draw: Any, *, unattended: bool | None = None) -> Simulation:
         only=tuple(only),
         caps=caps,
         review=draw(st.booleans()),
+        mood=draw(st.sampled_from(Mood)),
         reviewer=draw(st.sampled_from([None, "slow", "other"])),
         questioned=_questioned(draw, names),
     )
@@ -197,6 +207,7 @@ def concerned(kind: ConcernKind, path: str) -> Any:
 
 ATTEMPTS: dict[str, Callable[[Draw, str], Answer]] = {
     "done": lambda draw, path: done(changes=[path], interfaces=(draw(SIGNATURES),), usage=Usage(tokens=1, usd=0.1)),
+    "wide": lambda draw, path: done(changes=[path, path if path != "any.py" else draw(("beside.py", "x.py"))]),
     "same": lambda draw, path: done(changes=[path], content="same"),
     "silent": lambda draw, path: done(None, changes=[path]),
     "stray": lambda draw, path: done(changes=[path, "stray.py"]),
@@ -259,6 +270,7 @@ LOOKS: dict[str, Callable[[Draw, StartAttempt, Simulation], AttemptResult]] = {
     "down": lambda draw, effect, run: ended(ExitKind.PROVIDER_DOWN, retry_at=draw((0.0, 1e12))),
 }
 PASSES = ("pass",) * 45
+FUSSY = ("finding", "findings", "criterion", "resolved", "resolved", "pass")
 
 FITS: dict[str, Callable[[Draw, StartAttempt], AttemptResult]] = {
     "more": lambda draw, effect: fitted(effect.gate, wall_s=draw((100.0, 200.0, 3000.0))),
@@ -285,8 +297,9 @@ _ENDINGS = {
 class Simulation(Play):
     """A run whose effects come out in every way; patience bounds what no bound of the run does."""
 
-    def __init__(self, plan: Plan, **options: Any) -> None:
+    def __init__(self, plan: Plan, *, mood: Mood = Mood.ANYTHING, **options: Any) -> None:
         super().__init__(plan, **options)
+        self.mood = mood
         self.watch = Watch(self.journal[0])
         self.turns: list[tuple[float, tuple[Event, ...]]] = []
         self.patience = 15
@@ -333,7 +346,8 @@ class Simulation(Play):
 
     def _attempted(self, effect: StartAttempt, draw: Draw) -> AttemptResult:
         if effect.role in REVIEWERS:
-            name = self._patiently(draw((*PASSES, *LOOKS)), "pass")
+            content = PASSES if self.mood is not Mood.FUSSY else ("pass", *FUSSY * 4)
+            name = self._patiently(draw((*content, *LOOKS)), "pass")
             return passes() if name == "pass" else LOOKS[name](draw, effect, self)
         if effect.role is Role.FITTER:
             return FITS[self._patiently(draw((*FITS, "more", "more")), "more")](draw, effect)
@@ -342,7 +356,8 @@ class Simulation(Play):
             return ended(_ENDINGS[name]) if name in _ENDINGS else researched("x" if name == "found" else "")
         files = self.state.tasks[effect.task].task.files
         path = files.modify[0].replace("*", "y") if files else "any.py"
-        answer = ATTEMPTS[self._patiently(draw((*GOOD, *ATTEMPTS)), "done")](draw, path)
+        good = GOOD if self.mood is Mood.ANYTHING else ("done", "wide") * 300
+        answer = ATTEMPTS[self._patiently(draw((*good, *ATTEMPTS)), "done")](draw, path)
         return answer if isinstance(answer, AttemptResult) else answer(effect)
 
     def _patiently(self, name: str, instead: str) -> str:
@@ -367,7 +382,9 @@ class Simulation(Play):
         )
 
     def _judged(self, gate: str, tree: str, draw: Draw) -> GateResult:
-        status = draw((*[GateStatus.PASS] * 50, *[GateStatus.FAIL] * 9, GateStatus.FAULT))
+        fine, red, faulty = {Mood.ANYTHING: (50, 9, 1), Mood.FUSSY: (100, 1, 1), Mood.FAULTY: (12, 1, 12)}[self.mood]
+        weighed = (*[GateStatus.PASS] * fine, *[GateStatus.FAIL] * red, *[GateStatus.FAULT] * faulty)
+        status = draw(weighed) if self.state.canary is not None or self.mood is not Mood.FAULTY else GateStatus.PASS
         if status is GateStatus.PASS:
             return GateResult(gate=gate, tree=tree, status=status)
         failing = draw((None, ("t1",), ("t1", "t2"))) if status is GateStatus.FAIL else None
