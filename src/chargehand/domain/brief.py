@@ -14,7 +14,7 @@ from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Command, Task, TaskType, Weight
 from chargehand.domain.state import RunState, TaskRecord
 
-__all__ = ["Brief", "Section", "compose", "fit", "listed", "outputs_of", "task_text"]
+__all__ = ["Brief", "Section", "compose", "fit", "listed", "outputs_of", "task_text", "wording"]
 
 _CHARS_PER_TOKEN = 4
 _LEAST_CHARS = 200
@@ -82,8 +82,11 @@ def _sections(state: RunState, record: TaskRecord, effect: StartAttempt) -> Iter
     yield Section(title="Your role", body=f"{_ROLES[effect.role]}\n\n{_LIMITS}", rank=0, data=False)
     yield Section(title="Task", body=task_text(task), rank=1)
     yield Section(title="Files", body=_files_text(task, state.plan.allowlist), rank=1)
+    yield Section(title="How work is done here", body=wording(state, effect.role), rank=0, data=False)
     yield Section(title="What failed before", body=_failure_text(record), rank=2)
     yield Section(title="Context you asked for", body=_context_text(record), rank=5)
+    for title, text in task.background:
+        yield Section(title=title, body=text, rank=4)
     if not light:
         yield Section(title="Agreed approach", body=task.approach, rank=3)
         yield Section(title="What it builds on", body=_dependencies_text(state, task), rank=4)
@@ -113,6 +116,11 @@ def listed(title: str, items: Iterable[str]) -> list[str]:
     """A list under a title, as one text; none where there is nothing."""
     lines = [f"- {item}" for item in items]
     return ["\n".join((f"{title}:", *lines))] if lines else []
+
+
+def wording(state: RunState, role: Role) -> str:
+    """What the profile of the run adds to the briefs of a role."""
+    return "\n\n".join(text for name, text in state.options.wording if name == role.value)
 
 
 def _files_text(task: Task, allowlist: tuple[str, ...]) -> str:

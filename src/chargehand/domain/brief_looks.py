@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from chargehand.domain.brief import Brief, Section, fit, listed, task_text
+from chargehand.domain.brief import Brief, Section, fit, listed, task_text, wording
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.facts import facts_of_run, facts_of_task
 from chargehand.domain.outcome import GateResult, Role
@@ -85,6 +85,7 @@ def compose_look(state: RunState, effect: StartAttempt) -> Brief:
 
 def _sections(state: RunState, record: TaskRecord | None, effect: StartAttempt) -> Iterable[Section]:
     yield Section(title="Your role", body=f"{_ROLES[effect.role]}\n\n{_LIMITS}", rank=0, data=False)
+    yield Section(title="How work is done here", body=wording(state, effect.role), rank=0, data=False)
     if effect.role is Role.FITTER:
         yield from _for_fitter(state, record, effect)
     elif effect.role is Role.RESEARCHER:

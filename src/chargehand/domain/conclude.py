@@ -210,7 +210,8 @@ def _judge(state: RunState, record: TaskRecord, result: AttemptResult) -> Events
         text = f"Two attempts left the identical tree. {before.summary}"
         return escalate(state, record, before.reason, text, failure=before)
     reviewed = is_reviewed(state, record)
-    failure = find_failure(record.task, state.plan, result, reviewed=reviewed)
+    commits = state.options.policy.commits
+    failure = find_failure(record.task, state.plan, result, reviewed=reviewed, commits=commits)
     if failure is not None:
         return _failed(state, record, failure)
     sealed = result.sealed

@@ -8,6 +8,7 @@ import re
 from chargehand.domain import scope
 from chargehand.domain.outcome import AttemptResult, Change, ChangeKind, ClaimCheck, ExitKind, Sealed
 from chargehand.domain.plan import Plan, Scope, Task
+from chargehand.domain.policy import Commits
 from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import Failure, Reason
 
@@ -78,14 +79,20 @@ def crash_of(result: AttemptResult) -> Failure | None:
     return None
 
 
-def find_failure(task: Task, plan: Plan, result: AttemptResult, *, reviewed: bool) -> Failure | None:
-    """The first thing that is wrong with what an attempt left, or None when the evidence is good."""
+def find_failure(
+    task: Task, plan: Plan, result: AttemptResult, *, reviewed: bool, commits: Commits = Commits.EITHER
+) -> Failure | None:
+    """The first thing that is wrong with what an attempt left, or None when the evidence is good.
+
+    `commits` says who has to make them.
+    """
     sealed = result.sealed
     if sealed is None:
         text = f"The workspace could not be sealed: {result.seal_problem}"
         return Failure(reason=Reason.SEAL_FAILED, summary=text, signature=signature(Reason.SEAL_FAILED, text))
     return (
         _bad_history(sealed, result)
+        or _wrong_committer(sealed, commits)
         or _added_secret(sealed)
         or _no_change(task, sealed, result)
         or _out_of_scope(task, plan, sealed)
@@ -103,6 +110,17 @@ def _bad_history(sealed: Sealed, result: AttemptResult) -> Failure | None:
         claimed = result.report.commit if result.report else ""
         text = f"The report names commit {claimed}, which {_CLAIMS[sealed.claim]}."
         return Failure(reason=Reason.BAD_COMMIT, summary=text, signature=signature(Reason.BAD_COMMIT, sealed.claim))
+    return None
+
+
+def _wrong_committer(sealed: Sealed, commits: Commits) -> Failure | None:
+    """A commit where only the runtime makes them; or none that the report names, where the agent has to."""
+    if commits is Commits.RUNTIME and sealed.agent_commits:
+        text = f"The agent made {sealed.agent_commits} commits; here only the runtime commits."
+        return Failure(reason=Reason.BAD_COMMIT, summary=text, signature=signature(Reason.BAD_COMMIT, "made"))
+    if commits is Commits.AGENT and (sealed.claim is not ClaimCheck.GOOD or not sealed.agent_commits):
+        text = "The report names no new commit that holds the work: commit it, and report its hash under `commit`."
+        return Failure(reason=Reason.BAD_COMMIT, summary=text, signature=signature(Reason.BAD_COMMIT, "none"))
     return None
 
 

@@ -45,8 +45,10 @@ _EFFECTS = {
 
 def is_holistic(state: RunState) -> bool:
     """Whether the run as a whole is looked at: reviews and the feature are on, and something landed."""
-    wanted = state.options.review and state.plan.features.holistic
-    return wanted and any(record.status is TaskStatus.INTEGRATED for record in state.tasks.values())
+    wanted = state.options.review and state.options.policy.stages and state.plan.features.holistic
+    if not wanted:
+        return False
+    return any(record.status is TaskStatus.INTEGRATED for record in state.tasks.values())
 
 
 def close_holistic(state: RunState, now: float, *, complete: bool) -> Events | None:

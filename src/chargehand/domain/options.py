@@ -71,7 +71,8 @@ class RunOptions:
     """The choices of one run.
 
     `only` restricts it to some tasks and what they depend on; `target` is the branch that `accept` lands on;
-    `inputs` are (path, text) of plan and spec files newer than the base: shown to agents, never sealed.
+    `inputs` are (path, text) of plan and spec files newer than the base: shown to agents, never sealed. `wording` is
+    (role, text) that a profile adds to the briefs of a role.
     """
 
     agent: str
@@ -91,3 +92,4 @@ class RunOptions:
     plan_file: str = ""
     target: str = ""
     inputs: tuple[tuple[str, str], ...] = ()
+    wording: tuple[tuple[str, str], ...] = ()

@@ -194,7 +194,11 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One unit of work. `files` None means unscoped; `agent`, `model`, `reviewer` None mean the default."""
+    """One unit of work. `files` None means unscoped; `agent`, `model`, `reviewer` None mean the default.
+
+    `background` is (title, text) of what a plan of another system says goes into the brief besides: summaries of
+    finished work, a spec, a named file. The native format has none.
+    """
 
     id: str
     title: str
@@ -220,6 +224,7 @@ class Task:
     reviewer: str | None = None
     limits: Limits = Limits()
     mode: Mode = Mode.PARALLEL
+    background: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

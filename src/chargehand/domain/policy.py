@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-__all__ = ["HOUSE", "Policy"]
+from chargehand.domain.review import Stage
+
+__all__ = ["HOUSE", "Commits", "Policy"]
+
+
+class Commits(StrEnum):
+    """Who makes the commits of a change."""
+
+    EITHER = "either"
+    AGENT = "agent"  # a done report without a valid new commit fails
+    RUNTIME = "runtime"  # a commit of the agent fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +25,9 @@ class Policy:
     `review_fixes` count per stage; `fits` are asked for per gate and fault, the second only with another mitigation.
     `breaker` is the number of blocked tasks in a phase that stops the run (None: off). Waits after a rate limit
     without a stated reset double from `backoff_s` up to `backoff_max_s`.
+
+    `stages` are the reviews of a task, in order; with none, nothing is reviewed and the run as a whole is not looked
+    at. `final_baseline`: a gate of the run that was red on the base is excused as far as it is no worse.
     """
 
     retries: int = 1
@@ -30,6 +44,9 @@ class Policy:
     breaker: int | None = 3
     backoff_s: float = 30.0
     backoff_max_s: float = 900.0
+    stages: tuple[Stage, ...] = (Stage.SPEC, Stage.QUALITY)
+    commits: Commits = Commits.EITHER
+    final_baseline: bool = True
 
 
 HOUSE = Policy()

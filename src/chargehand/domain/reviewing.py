@@ -65,7 +65,7 @@ _AGAIN = {
 
 def is_reviewed(state: RunState, record: TaskRecord) -> bool:
     """Whether a change of this task is reviewed: depth follows risk, and a trivial, light task has gates only."""
-    if not state.options.review:
+    if not state.options.review or not state.options.policy.stages:
         return False
     light = (state.weight or record.task.weight) is Weight.LIGHT
     return not (light and record.task.complexity is Complexity.TRIVIAL)
@@ -78,11 +78,12 @@ def next_review(state: RunState, record: TaskRecord, now: float) -> Events:
     """The next step of a change that is being reviewed: a verdict carried over, or a reviewer; empty: it waits."""
     sealed, reviews = record.sealed, record.reviews
     assert sealed is not None
-    stage = Stage.QUALITY if reviews.passed(Stage.SPEC, sealed.tree) else Stage.SPEC
+    stages = state.options.policy.stages
+    stage = next((each for each in stages if not reviews.passed(each, sealed.tree)), stages[-1])
     if reviews.passed(stage, sealed.tree):  # carried over by a `fix` command, or judged before
-        return (_passed(record, sealed, stage, Judgement(), carried=True),)
+        return (_passed(state, record, sealed, stage, Judgement(), carried=True),)
     if stage is not reviews.stage and _stays_inside(record, sealed):
-        return (_passed(record, sealed, stage, Judgement(), carried=True),)
+        return (_passed(state, record, sealed, stage, Judgement(), carried=True),)
     if bound := used_up(state, record):
         return escalate(state, record, *bound, failure=record.failure)
     agent = reviewer_for(state, record, now)
@@ -141,7 +142,7 @@ def conclude_review(state: RunState, record: TaskRecord, outcome: AttemptFinishe
             return (*warnings, *_ask_about_reviewer(state, record, stage, judgement.problem))
         return (*warnings, _void(record.id, look, VoidWhy.MALFORMED, judgement.problem))
     if judgement.passed:
-        return (*warnings, _passed(record, sealed, stage, judgement, result=result))
+        return (*warnings, _passed(state, record, sealed, stage, judgement, result=result))
     return (*warnings, *_failed(state, record, sealed, stage, judgement, result))
 
 
@@ -206,6 +207,7 @@ def _touched(record: TaskRecord, sealed: Sealed, stage: Stage) -> frozenset[str]
 
 
 def _passed(
+    state: RunState,
     record: TaskRecord,
     sealed: Sealed,
     stage: Stage,
@@ -226,7 +228,7 @@ def _passed(
         parked=judgement.parked,
         probes=result.review.probes if result and result.review else (),
         carried=carried,
-        done=stage is Stage.QUALITY,
+        done=stage is state.options.policy.stages[-1],
     )
 
 

@@ -57,6 +57,7 @@ from chargehand.ports import (
     LandJob,
     MergeJob,
     Notifier,
+    Projection,
     Workspaces,
 )
 
@@ -72,7 +73,7 @@ _PATH_LIKE = re.compile(r"[\w.-]+(?:/[\w.-]+)+|[\w-]+\.[A-Za-z]\w{0,7}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """What the engine works with."""
+    """What the engine works with. `projections` are told each event once it is durable, with the state after it."""
 
     journal: Journal
     inbox: Inbox
@@ -82,6 +83,7 @@ class Ports:
     workspaces: Workspaces
     notifier: Notifier
     clock: Clock
+    projections: tuple[Projection, ...] = ()
 
 
 def perform(ports: Ports, state: RunState, effect: Effect) -> Coroutine[Any, Any, Event]:

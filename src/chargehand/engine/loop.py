@@ -64,6 +64,8 @@ class Engine:
         questions stand. Raises `Stuck` for a state nothing can move (a bug), and whatever a port raised that is not an
         outcome; in both cases everything under way is ended first and its intents stay in the journal.
         """
+        for projection in self._ports.projections:
+            projection.begin(self.state)
         self._ports.inbox.listen(self.nudge)
         self._ports.fleet.listen(self._put)
         try:
@@ -136,6 +138,8 @@ class Engine:
                 questions = [*self.state.decisions.values()]
             for decision in questions:
                 self.tell(asked(self.state, decision))
+            for projection in self._ports.projections:
+                projection.take(recorded, self.state)
             if self._observe:
                 self._observe(recorded, self.state)
 

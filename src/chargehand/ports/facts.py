@@ -20,6 +20,7 @@ __all__ = [
     "NoticeKind",
     "Notifier",
     "OpenRun",
+    "Projection",
     "Request",
     "RunStore",
     "Snapshots",
@@ -176,6 +177,25 @@ class Notice:
     decision: str = ""
     choices: tuple[str, ...] = ()
     command: str = ""
+
+
+class Projection(Protocol):
+    """Files that show a run to another system: made from events, never read back to decide anything (SPEC 11).
+
+    Each method leaves every file whole; AdapterError when one cannot be written.
+    """
+
+    def begin(self, state: RunState) -> None:
+        """Write everything anew from the state: before the first task starts, and when a run is taken up."""
+        ...
+
+    def take(self, recorded: Recorded, state: RunState) -> None:
+        """Follow one event; `state` is the run after it."""
+        ...
+
+    def accepted(self, state: RunState, commit: str) -> None:
+        """The result has landed on the user's branch as `commit`: what is final only then."""
+        ...
 
 
 class Notifier(Protocol):

@@ -1,0 +1,73 @@
+"""What a profile is, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+from chargehand.domain.errors import UserError
+from chargehand.domain.plan import Plan
+from chargehand.domain.policy import HOUSE, Policy
+from chargehand.ports import Projection
+
+__all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a projection writes: `root` is the user's work tree, `source` the plan file or folder that was read."""
+
+    root: Path
+    source: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How runs of one system are driven.
+
+    `wording` is (role, text) added to the briefs of a role. `arrange` makes of a plan as it was read the plan as it is
+    run, with the settings of the run as dotted keys; it may raise UserError where the system has a gate of its own
+    before a run. `accepts`: whether `--accept` may land by itself. `project` makes the projection onto the system's
+    files; None: there are none.
+    """
+
+    name: str
+    policy: Policy = HOUSE
+    wording: tuple[tuple[str, str], ...] = ()
+    arrange: Callable[[Plan, Mapping[str, object]], Plan] | None = None
+    accepts: bool = True
+    project: Callable[[Site, Plan], Projection] | None = None
+    asks_first: bool = field(default=False)
+
+
+HOUSE_PROFILE = Profile(name="house")
+
+_MODULES = {
+    "konductor": "chargehand.profiles.konductor",
+    "dispatch": "chargehand.profiles.dispatch",
+    "factory-line": "chargehand.profiles.factory_line",
+    "task-executor": "chargehand.profiles.task_executor",
+    "sendit": "chargehand.profiles.sendit",
+}
+
+NAMES = ("house", *_MODULES)
+
+
+def profile_of(name: str) -> Profile:
+    """The profile of a name; `UserError` (code `unknown_profile`) when there is none."""
+    if name == HOUSE_PROFILE.name:
+        return HOUSE_PROFILE
+    if name not in _MODULES:
+        known = ", ".join(NAMES)
+        raise UserError(f"There is no profile {name!r}.", code="unknown_profile", hint=f"There are: {known}.")
+    try:
+        module = import_module(_MODULES[name])
+    except ModuleNotFoundError as error:
+        if error.name != _MODULES[name]:
+            raise
+        text = f"Profile {name} is not in this version."
+        raise UserError(text, code="profile_unavailable", hint="Use `profile: house`, or leave it out.") from None
+    profile: Profile = module.PROFILE
+    return profile
