@@ -86,12 +86,9 @@ def checked(surveyed: Surveyed) -> Plan:
     plan = surveyed.loaded.plan
     if surveyed.errors or plan is None:
         raise PlanRefused(surveyed.errors)
-    if plan.profile != "house":
-        raise UserError(
-            f"Profile {plan.profile} is not in this version.",
-            code="profile_unavailable",
-            hint="Use `profile: house`, or leave it out.",
-        )
+    from chargehand.profiles import profile_of
+
+    profile_of(plan.profile)
     return plan
 
 

@@ -108,13 +108,12 @@ def _dangers(plan: Plan, settings: Settings, loaded: LoadedPlan) -> list[Problem
 
 def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Problem]:
     """What `run` would refuse here though the plan itself is sound: a warning, for others may have it."""
+    from chargehand.profiles import profile_of
     from chargehand.wiring.casting import cast
 
     found = []
-    if plan.profile != "house":
-        text = f"Profile {plan.profile} is not in this version: `run` refuses it."
-        found.append(Problem(code="profile_unavailable", message=text, severity=Severity.WARNING, file=source))
     try:
+        profile_of(plan.profile)
         if plan.tasks:
             cast(plan, settings, cwd)
     except UserError as error:

@@ -16,6 +16,7 @@ from chargehand.domain.state import RunState
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.jobs import gates_on_commit
 from chargehand.wiring.ports import gates_alone
+from chargehand.wiring.profiling import projections
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -85,6 +86,8 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     how = _how(state, result, squash=squash)
     if how != "nothing":
         shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
+        for projection in projections(shop, state):
+            projection.accepted(state, result.commit)
     return Acceptance(
         run=run,
         target=target,

@@ -29,6 +29,7 @@ from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
+from chargehand.wiring.profiling import projections
 from chargehand.wiring.providers import Providers, check_providers, provide
 from chargehand.wiring.secrecy import learn_keys
 
@@ -73,6 +74,7 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
         workspaces=workspaces,
         notifier=build_notifier(shop, state.plan.env, held.folder),
         clock=shop.clock,
+        projections=projections(shop, state),
     )
 
 

@@ -32,6 +32,7 @@ from chargehand.settings import Settings, load_settings, merge_into
 from chargehand.wiring import starting
 from chargehand.wiring.casting import cast, refuse_missing_agents
 from chargehand.wiring.places import Places
+from chargehand.wiring.profiling import arranged, profiled
 from chargehand.wiring.providers import check_providers
 from chargehand.wiring.questioning import questioned
 from chargehand.wiring.secrecy import known_secrets
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from chargehand.wiring.doctor import Finding, Subject
     from chargehand.wiring.housekeeping import Cleaned
     from chargehand.wiring.landing import Acceptance, Landing
+    from chargehand.wiring.receipts import Shelf, Written
+    from chargehand.wiring.verifying import Verified
 
 __all__ = ["Workshop", "open_workshop"]
 
@@ -94,7 +97,7 @@ class Workshop:
         loaded = read_plan(path, self.repository.root or self.cwd)
         if loaded.plan is None:
             return loaded
-        return replace(loaded, plan=merge_into(loaded.plan, self.settings, loaded.stated))
+        return replace(loaded, plan=arranged(merge_into(loaded.plan, self.settings, loaded.stated), self.settings))
 
     async def world(self, plan: Plan, base: str = "HEAD") -> World:
         """What `check` holds a plan against: the programs that are found, and the files of the base."""
@@ -141,6 +144,7 @@ class Workshop:
             plan_file=str(plan_file or ""),
             target=await self.current_branch() or "",
         )
+        options = profiled(options, plan)
         files = [plan_file] if plan_file else []
         await check_providers(self, plan, options)
         asked = questioned(plan, settings.commands.approved)
@@ -230,6 +234,26 @@ class Workshop:
         from chargehand.wiring.landing import accept
 
         return await accept(self, run, target, squash=squash)
+
+    async def receipts(self, run: str) -> Shelf:
+        """The receipts of a run, as its journal tells them now, and what lies in files and notes."""
+        from chargehand.wiring.receipts import open_shelf
+
+        return await open_shelf(self, run)
+
+    async def write_receipts(self, run: str) -> Written:
+        """Make the files and notes of a run that are missing."""
+        from chargehand.wiring.receipts import write_receipts
+
+        return await write_receipts(self, run)
+
+    async def verify(
+        self, run: str, *, tasks: Sequence[str] = (), gates: bool = True, tell: Callable[[str], None] | None = None
+    ) -> Verified:
+        """Check what a run proved against journal, files, notes and git, and run its gates again."""
+        from chargehand.wiring.verifying import verify
+
+        return await verify(self, run, tasks=tasks, gates=gates, tell=tell)
 
     async def clean(self, *, dry_run: bool) -> Cleaned:
         """Remove what nobody needs any more."""

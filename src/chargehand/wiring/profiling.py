@@ -1,0 +1,55 @@
+"""How the profile of a plan gets into a run: its policy, its words, and its projection (SPEC 11)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chargehand.domain.errors import UserError
+from chargehand.domain.options import RunOptions
+from chargehand.domain.plan import Plan
+from chargehand.domain.state import RunState
+from chargehand.ports import Projection
+from chargehand.profiles import Profile, Site, profile_of
+from chargehand.settings import Settings
+
+if TYPE_CHECKING:
+    from chargehand.wiring.workshop import Workshop
+
+__all__ = ["arranged", "profiled", "projections"]
+
+
+def arranged(plan: Plan, settings: Settings) -> Plan:
+    """The plan as its profile runs it; UserError where that system has a gate of its own that says no."""
+    try:
+        profile = profile_of(plan.profile)
+    except UserError:
+        return plan  # it is told when the plan is checked
+    if profile.arrange is None:
+        return plan
+    given = {"commands.build": settings.commands.build, "commands.test": settings.commands.test}
+    return profile.arrange(plan, given)
+
+
+def profiled(options: RunOptions, plan: Plan) -> RunOptions:
+    """The options with the bounds and the words of the profile; UserError where the two do not go together."""
+    profile = profile_of(plan.profile)
+    if options.accept and not profile.accepts:
+        text = f"With profile {profile.name} nothing is accepted without you: accept shows what is to land."
+        raise UserError(text, code="accept_refused", hint="Leave out --accept, and use `chargehand accept` at the end.")
+    return replace(options, policy=profile.policy, wording=profile.wording)
+
+
+def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
+    """What shows the run in the files of its system; none for plans of our own."""
+    root, profile = shop.repository.root, _profile(state.plan)
+    if root is None or profile.project is None or not state.options.plan_file:
+        return ()
+    source = Path(state.options.plan_file)
+    source = source if source.is_absolute() else root / source
+    return (profile.project(Site(root=root, source=source), state.plan),)
+
+
+def _profile(plan: Plan) -> Profile:
+    return profile_of(plan.profile)
