@@ -24,7 +24,7 @@ from chargehand.domain.events import RunReplanned, RunStarted
 from chargehand.domain.receipt import Entry, ReceiptBook, canonical
 from chargehand.domain.state import IllegalTransition
 
-__all__ = ["FOLDER", "RUN_FILE", "Line", "Reading", "ReceiptFiles", "lines_of", "merged", "read_book"]
+__all__ = ["FOLDER", "RUN_FILE", "Line", "Reading", "ReceiptFiles", "ids_in", "lines_of", "merged", "read_book"]
 
 FOLDER = "receipts"
 """The folder of the files, below the run's."""
@@ -64,8 +64,7 @@ class ReceiptFiles:
         """The test ids that the files tell of, by the file they were taken from: gates may have been cleaned up."""
         found: dict[str, tuple[str, ...]] = {}
         for path in sorted(self.folder.glob("*.json")):
-            for row in _rows(read_regular(path, _BYTES)):
-                found |= _listed(row)
+            found |= ids_in(read_regular(path, _BYTES) or b"")
         return found
 
     def write(self, task: str, text: str) -> None:
@@ -78,10 +77,15 @@ class ReceiptFiles:
             raise AdapterError("receipts", f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _rows(data: bytes | None) -> list[Any]:
-    """The gates of a receipt, whatever it is that lies there."""
+def ids_in(text: bytes | str) -> dict[str, tuple[str, ...]]:
+    """The test ids that a receipt tells of, by the file they were taken from; too many stand in none."""
+    return {file: ids for row in _rows(text) for file, ids in _listed(row).items()}
+
+
+def _rows(text: bytes | str) -> list[Any]:
+    """The gates with tests of a receipt, whatever it is that lies there."""
     try:
-        body: Any = json.loads(data or b"")
+        body: Any = json.loads(text)
         return [row for row in (*body["gates"], *body.get("verify", ())) if row["tests"]]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return []
