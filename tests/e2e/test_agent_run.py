@@ -184,6 +184,47 @@ def test_a_reviewer_is_asked_for_its_verdict_once_more(each, answer):
     assert any("asked for its verdict once more" in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize(
+    ("first", "since", "asked"),
+    [
+        (
+            {"verdict": "FAIL", "findings": [{"severity": "major", "file": "none.py", "line": 1, "claim": "c"}]},
+            "",
+            "none.py:1",
+        ),
+        (
+            {"verdict": "FAIL", "findings": [{"severity": "major", "file": "none.py", "line": 1, "claim": "c"}]},
+            "base",
+            "",
+        ),
+        ({"verdict": "FAIL", "findings": [{"severity": "minor", "claim": "c"}]}, "", "there is none"),
+        ({"verdict": "PASS", "criteria": [{"criterion": "it runs", "met": False}]}, "", "is open: it runs"),
+        (
+            {"verdict": "FAIL", "findings": [{"severity": "major", "file": "README.md", "line": 1, "claim": "c"}]},
+            "",
+            "",
+        ),
+    ],
+)
+def test_a_verdict_that_does_not_hold_together_is_returned(each, first, since, asked):
+    """SPEC 4: to the one who gave it; in a later round it may speak of what was found before."""
+    body = f"""
+if '--resume' in argv:
+    assert {asked!r} in brief
+    pathlib.Path(os.environ['CHARGEHAND_RESULT']).write_text('{{"verdict": "PASS"}}')
+else:
+    pathlib.Path(os.environ['CHARGEHAND_RESULT']).write_text({json.dumps(first)!r})
+play('noreport.jsonl')
+"""
+    head = each.repo.head()
+    spec = each.spec(role=Role.SPEC_REVIEWER, commit=head, since=head if since else "")
+    result = each.attempt(fake(each, body), spec, grace_s=5.0)
+    assert result.review is not None
+    assert result.review.verdict is not None
+    assert result.review.verdict.passed == (bool(asked) or first["verdict"] == "PASS")
+    assert bool([text for text in result.warnings if "asked for its verdict once more" in text]) == bool(asked)
+
+
 def test_it_is_not_asked_for_twice(each):
     body = "calls = pathlib.Path(os.environ['CHARGEHAND_SCRATCH']) / 'calls'\ncalls.open('a').write('x')\n"
     body += "pathlib.Path('calls').write_text(calls.read_text())\nplay('noreport.jsonl')"

@@ -205,8 +205,9 @@ class Attempt:
         left_s = spec.wall_s - end.wall_s
         if self._is_cancelled() or left_s < LEAST_AGAIN_S or not run.may_be_asked(end):
             return end, ""
-        why = await asyncio.to_thread(work.read, ready.places.result, run.end.final_text)
-        if not isinstance(why, str):
+        found = await asyncio.to_thread(work.read, ready.places.result, run.end.final_text)
+        why = found if isinstance(found, str) else await work.doubt(site, found)
+        if not why:
             return end, ""
         for old in (ready.places.result, _reported(site)):  # what counts is the answer to come
             with suppress(AdapterError):

@@ -67,6 +67,10 @@ class Work(Protocol):
         """The answer in the file, else in what was said last; else why there is none."""
         ...
 
+    async def doubt(self, site: Site, found: Answer) -> str:
+        """Why an answer that can be read does not hold together, or an empty string."""
+        ...
+
     def ask_again(self, why: str) -> str:
         """The brief that asks for the answer once more."""
         ...
@@ -124,6 +128,11 @@ class Making:
     def read(self, result: Path, said: Path | str) -> Report | str:
         """The report."""
         return read_report(*kept_answer(self._ground, result, said, "report.json"))
+
+    async def doubt(self, site: Site, found: Answer) -> str:
+        """A report is a claim, and evidence is what decides."""
+        del site, found
+        return ""
 
     def ask_again(self, why: str) -> str:
         """Asks for the report alone."""

@@ -7,7 +7,7 @@ verdict says is there is looked up in the judged tree, and the commands it names
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -23,9 +23,9 @@ from chargehand.adapters.verdicts import NO_VERDICT, read_verdict
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.line import Restoration
 from chargehand.domain.outcome import AttemptResult, Report
-from chargehand.domain.review import Finding, Review, Verdict
+from chargehand.domain.review import BLOCKING, Finding, Review, Verdict
 
-__all__ = ["Fitting", "Looking", "Researching", "Reviewing", "located", "relative_to"]
+__all__ = ["Fitting", "Looking", "Researching", "Reviewing", "located", "relative_to", "unfounded"]
 
 MOST_TOLD = 20
 _LARGEST_CHARS = 16 * 1024 * 1024
@@ -99,6 +99,11 @@ class Looking:
         """The commit that is looked at."""
         return self._ground.spec.commit or self._ground.spec.base
 
+    async def doubt(self, site: Site, found: Answer) -> str:
+        """There is nothing to be compared."""
+        del site, found
+        return ""
+
     def ask_again(self, why: str) -> str:
         """Asks for the answer alone."""
         return self.ask.format(why=why)
@@ -145,6 +150,14 @@ class Reviewing(Looking):
     def read(self, result: Path, said: Path | str) -> Verdict | str:
         """The verdict."""
         return read_verdict(*kept_answer(self._ground, result, said, "verdict.json"))
+
+    async def doubt(self, site: Site, found: Answer) -> str:
+        """Of a first round: what it says and what it names must fit. A later one speaks of what is frozen elsewhere."""
+        ground = self._ground
+        if not isinstance(found, Verdict) or ground.spec.since:
+            return ""
+        findings, there = await located(ground.parts.workspaces, self.start, site.workspace.path, found.findings)
+        return unfounded(replace(found, findings=findings), there)
 
     def unstarted(self, why: str) -> Ended:
         """No verdict."""
@@ -210,6 +223,21 @@ class Researching(Looking):
         if isinstance(found, Report):
             return Ended(report=found)
         return Ended(report_problem=found if isinstance(found, str) else self.nothing)
+
+
+def unfounded(verdict: Verdict, there: Collection[str]) -> str:
+    """Why the verdict of a first round does not hold together, or an empty string; `there` are the located ids."""
+    grave = [finding for finding in verdict.findings if finding.severity in BLOCKING]
+    unmet = [each.criterion for each in verdict.criteria if not each.met]
+    standing = [finding.id for finding in grave if finding.id in there and not finding.resolved]
+    if verdict.passed and (standing or unmet):
+        named = ", ".join([*standing, *unmet])[:300]
+        return f"The verdict is PASS, but it says that this is open: {named}. Say FAIL, or minor, or met."
+    if verdict.passed or standing or unmet:
+        return ""
+    named = ", ".join(f"{finding.file or 'no file'}:{finding.line or '?'}" for finding in grave)[:300]
+    tail = f"the tree has no such place: {named}." if grave else "there is none."
+    return f"The verdict is FAIL, which needs a critical or major finding at an existing file and line; {tail}"
 
 
 # -- what a verdict names -------------------------------------------------------------------------
