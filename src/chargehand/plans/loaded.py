@@ -40,7 +40,8 @@ class LoadedPlan:
 
     `plan` is None when there are errors. `draft` is then what could be understood, for `check` to find the other
     problems at once; it must not be run. `source` names the file as it was given. `counts` adds what the reader
-    counted in a source of another system, so that nothing vanishes.
+    counted in a source of another system, so that nothing vanishes; `told` are sentences about what was taken for
+    what, and what was left alone.
     """
 
     source: str
@@ -51,6 +52,7 @@ class LoadedPlan:
     reader: str = "native"
     counts: Mapping[str, int] = field(default_factory=dict)
     locate: Locate = nowhere
+    told: tuple[str, ...] = ()
 
     def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with file, line and column filled in from their paths, in the order of the file."""
