@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from chargehand.wiring.doctor import Finding, Subject
     from chargehand.wiring.housekeeping import Cleaned
     from chargehand.wiring.landing import Acceptance, Landing
-    from chargehand.wiring.receipts import Shelf, Written
-    from chargehand.wiring.verifying import Verified
 
 __all__ = ["Workshop", "open_workshop"]
 
@@ -234,26 +232,6 @@ class Workshop:
         from chargehand.wiring.landing import accept
 
         return await accept(self, run, target, squash=squash)
-
-    async def receipts(self, run: str) -> Shelf:
-        """The receipts of a run, as its journal tells them now, and what lies in files and notes."""
-        from chargehand.wiring.receipts import open_shelf
-
-        return await open_shelf(self, run)
-
-    async def write_receipts(self, run: str) -> Written:
-        """Make the files and notes of a run that are missing."""
-        from chargehand.wiring.receipts import write_receipts
-
-        return await write_receipts(self, run)
-
-    async def verify(
-        self, run: str, *, tasks: Sequence[str] = (), gates: bool = True, tell: Callable[[str], None] | None = None
-    ) -> Verified:
-        """Check what a run proved against journal, files, notes and git, and run its gates again."""
-        from chargehand.wiring.verifying import verify
-
-        return await verify(self, run, tasks=tasks, gates=gates, tell=tell)
 
     async def clean(self, *, dry_run: bool) -> Cleaned:
         """Remove what nobody needs any more."""
