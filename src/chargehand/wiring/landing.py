@@ -17,6 +17,7 @@ from chargehand.domain.words import RunVerdict
 from chargehand.engine.jobs import gates_on_commit
 from chargehand.wiring.ports import gates_alone
 from chargehand.wiring.profiling import projections
+from chargehand.wiring.receipts import project
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -88,6 +89,7 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
         for projection in projections(shop, state):
             projection.accepted(state, result.commit)
+        await project(shop, run)
     return Acceptance(
         run=run,
         target=target,

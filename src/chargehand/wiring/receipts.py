@@ -17,7 +17,6 @@ from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.receipts import FOLDER, Reading, ReceiptFiles, lines_of, merged, read_book
 from chargehand.domain.errors import ChargehandError
 from chargehand.domain.receipt import Receipt
-from chargehand.ports import OpenRun
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -169,10 +168,10 @@ def _write_files(shelf: Shelf, receipts: Collection[Receipt]) -> list[str]:
     return made
 
 
-async def project(shop: Workshop, held: OpenRun, tell: Callable[[str], None] | None) -> None:
-    """Bring the receipts of a held run up to date; what stands in the way fails no run, and is told."""
+async def project(shop: Workshop, run: str, tell: Callable[[str], None] | None = None) -> None:
+    """Bring the receipts of a run up to date; what stands in the way fails no run, and is told."""
     try:
-        await write_receipts(shop, held.run)
+        await write_receipts(shop, run)
     except (ChargehandError, OSError) as error:
         if tell is not None:
             tell(f"the receipts could not be written; the next resume tries again. {error}")

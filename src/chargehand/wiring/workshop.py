@@ -217,7 +217,7 @@ class Workshop:
         """Bring the receipts of a held run up to date."""
         from chargehand.wiring.receipts import project
 
-        await project(self, held, tell)
+        await project(self, held.run, tell)
 
     # -- after a run ------------------------------------------------------------------------------
 
