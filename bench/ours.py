@@ -36,12 +36,23 @@ class Place:
 
     def argv(self, items: tuple[Item, ...], *, sleep_s: float, gate: bool, jobs: int) -> list[str]:
         """The command that runs `items`; writes the plan."""
-        plan = self.folder / "plan.json"
-        plan.write_text(plan_of(items, gate=gate))
         agent = shlex.join([str(self.agent), str(sleep_s)])
-        words = ["--repo", str(self.repository), "--state-dir", str(self.folder / "state"), "--run-id", RUN]
-        flags = ["--agent-command", agent, "--jobs", str(jobs), "--unattended", "--no-review", "--json", "--quiet"]
-        return [sys.executable, "-m", "chargehand", "run", str(plan), *words, *flags]
+        return self.command(plan_of(items, gate=gate), RUN, "--agent-command", agent, "--jobs", str(jobs))
+
+    def command(self, plan: str, run: str, *words: str) -> list[str]:
+        """The command that carries out a plan as a run of that name; writes the plan."""
+        file = self.folder / "plan.json"
+        file.write_text(plan)
+        where = ["--repo", str(self.repository), "--state-dir", str(self.folder / "state"), "--run-id", run]
+        flags = ["--unattended", "--json", "--quiet", *words]
+        return [sys.executable, "-m", "chargehand", "run", str(file), *where, *flags]
+
+    def script(self, name: str, text: str) -> Path:
+        """A program of this text."""
+        made = self.folder / name
+        made.write_text(text)
+        made.chmod(0o755)
+        return made
 
     def count_git(self) -> Path:
         """Put a `git` in front of the real one that notes each start; answers with the file of notes.
@@ -64,10 +75,9 @@ def a_place(folder: str | None, files: int) -> Iterator[Place]:
     try:
         env = environment(place)
         make_repository(place / "repository", files, env)
-        agent = place / "agent.sh"
-        agent.write_text(AGENT)
-        agent.chmod(0o755)
-        yield Place(folder=place, repository=place / "repository", agent=agent, env=env)
+        made = Place(folder=place, repository=place / "repository", agent=place / "agent.sh", env=env)
+        made.script("agent.sh", AGENT)
+        yield made
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -125,13 +135,13 @@ def _reap(pid: int) -> tuple[int, float]:
     return code, total_s
 
 
-def course_of(state: Path) -> Course:
-    """The course of the run in a state folder."""
+def course_of(state: Path, run: str = RUN) -> Course:
+    """The course of a run in a state folder."""
     from chargehand.adapters.journal_sqlite import SqliteJournal
     from chargehand.domain.effects import StartAttempt
     from chargehand.domain.events import AttemptFinished, EffectIntended, TaskIntegrated
 
-    with SqliteJournal.open(state / "runs" / RUN / "journal.db", readonly=True) as journal:
+    with SqliteJournal.open(state / "runs" / run / "journal.db", readonly=True) as journal:
         events = list(journal.read())
     began: dict[str, float] = {}
     started: dict[str, tuple[str, float]] = {}

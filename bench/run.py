@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -25,39 +25,15 @@ from statistics import median
 if __package__ in {None, ""}:
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.judging import cache, reviews, train
 from bench.ours import Course, Place, Taken, a_place, course_of, cpu_s, histogram, rss_mb, take, tree_of
+from bench.rows import How, Row
 from bench.work import Item, git, levels
 
 __all__ = ["main"]
 
 ROOT = Path(__file__).parent.parent
 TASKS = levels()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One measured value; `most` is the goal (None: only for information)."""
-
-    part: str
-    what: str
-    value: float
-    unit: str
-    most: float | None = None
-    note: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """pass, miss, or nothing."""
-        return "" if self.most is None else "pass" if self.value <= self.most else "MISS"
-
-
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """How thoroughly to measure, and where."""
-
-    repeats: int
-    quick: bool
-    folder: str | None
 
 
 def floor(how: How, *words: str) -> dict[str, float]:
@@ -296,6 +272,9 @@ PARTS: dict[str, Callable[[How], Iterator[Row]]] = {
     "awaiting": awaiting,
     "sizes": sizes,
     "meter": meter,
+    "train": train,
+    "cache": cache,
+    "reviews": reviews,
 }
 
 

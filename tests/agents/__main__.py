@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from tests.agents.cases import CASES, PAIRS
@@ -44,8 +43,7 @@ def main() -> int:
     pair = [program for program in wanted if program.path.exists()][:2]
     for name in PAIRS:
         if len(pair) == 2 and name in (options.case or name).split(","):
-            result = _one(pair[0], name, partial(PAIRS[name], other=pair[1]), fence)
-            results.append(replace(result, other=pair[1]))
+            results.append(_two(pair[0], pair[1], name, fence))
     if options.write is not None:
         options.write.write_text(page(options.write.read_text("utf-8"), results), "utf-8")
     failed = [result for result in results if result.failed]
@@ -62,6 +60,10 @@ def _all(program: Program, cases: list[str], fence: Fence) -> list[Result]:
         print(f"NOT TESTED: {error}", flush=True)
         return [Result(program=program, case="", words=str(error))]
     return [_one(program, case, CASES[case], fence) for case in cases]
+
+
+def _two(program: Program, other: Program, case: str, fence: Fence) -> Result:
+    return replace(_one(program, case, lambda made: PAIRS[case](made, other), fence), other=other)
 
 
 def _one(program: Program, case: str, play: Callable[[Ground], str], fence: Fence) -> Result:
