@@ -60,6 +60,7 @@ def judge(
             parked.append(Parked(stage=stage, finding=finding, ruling=ruling))
     claimed = [mark for mark in verdict.criteria if not mark.met]
     unmet = [mark for mark in claimed if _counts(mark, reviews, touched, criteria)]
+    unmet += [] if verdict.passed else _not_mentioned(verdict.criteria, reviews.unmet)
     parked += [_moved_goal(stage, mark) for mark in claimed if mark not in unmet]
     grounds = bool(still or fresh or unmet)
     if verdict.passed and grounds:
@@ -77,11 +78,20 @@ _NO_GROUND = (
 
 
 def _still_open(passed: bool, findings: Collection[Finding], frozen: dict[str, Finding]) -> list[Finding]:
-    """The frozen findings that are not resolved, as they were frozen: PASS resolves all that it does not keep open."""
+    """The frozen findings that are not resolved, as they were frozen.
+
+    PASS resolves all that it does not keep open, FAIL none that it does not say is resolved.
+    """
     said = {finding.id: finding.resolved for finding in findings if finding.id in frozen}
     if passed:
         return [frozen[name] for name, resolved in said.items() if resolved is False]
-    return [frozen[name] for name, resolved in said.items() if resolved is not True]
+    return [finding for name, finding in frozen.items() if said.get(name) is not True]
+
+
+def _not_mentioned(marks: Collection[Criterion], frozen: Collection[Criterion]) -> list[Criterion]:
+    """Criteria that were not met, and of which a FAIL says nothing."""
+    mentioned = {mark.criterion for mark in marks}
+    return [mark for mark in frozen if mark.criterion not in mentioned]
 
 
 def _ruling(finding: Finding, located: Collection[str], touched: Collection[str] | None) -> Ruling | None:
