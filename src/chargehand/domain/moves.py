@@ -34,6 +34,7 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
         changes.setdefault("decision", None)
     if to in TERMINAL:
         changes.setdefault("ending", None)
+    changes.setdefault("aside", None)
     moved = record.but(status=to, unjudged=None, **changes)
     state.tasks[record.id] = moved
     state.attention.pop(record.id, None)

@@ -16,7 +16,7 @@ from chargehand.domain.ids import attempt_key
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import DecisionKind, Reason
+from chargehand.domain.words import DecisionKind, Reason, TaskStatus
 
 __all__ = ["dispatch", "obstacle_to_looking", "used_up", "why_waiting"]
 
@@ -79,8 +79,9 @@ def _start(state: RunState, record: TaskRecord, agent: str) -> EffectIntended:
 
 
 def _is_researched(state: RunState) -> bool:
-    """Whether somebody looks into a plan that was returned: nothing starts meanwhile."""
-    return any(
+    """Whether somebody looks into a plan that was returned, or will as soon as they can: nothing starts meanwhile."""
+    waits = (state.tasks[task] for task in state.attention)
+    return any(record.status is TaskStatus.RUNNING and record.unjudged is not None for record in waits) or any(
         isinstance(effect, StartAttempt) and effect.role is Role.RESEARCHER for effect in state.inflight.values()
     )
 
@@ -161,6 +162,8 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
         return why_none(state, record, now)
     if obstacle := _obstacle(state, record, agent):
         return obstacle
-    if len(state.live) >= state.options.jobs:
+    if _is_researched(state):
+        return "a plan that was returned is looked into first"
+    if max(len(state.live), sum(state.agents_live.values())) >= state.options.jobs:
         return f"all {state.options.jobs} slots are taken"
     return "it starts next"

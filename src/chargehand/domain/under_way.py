@@ -64,8 +64,6 @@ def _begin_attempt(state: RunState, effect: StartAttempt) -> None:
     _count_live(state, agent, 1)
     if effect.role in LOOKERS:
         looks: dict[str, object] = {"attempts": effect.attempt, "inflight": effect.key, "look": effect}
-        if effect.role is Role.RESEARCHER:
-            looks["tries"] = replace(record.tries, researches=record.tries.researches + 1)
         state.tasks[effect.task] = record.but(aside=record.unjudged, unjudged=None, **looks)
         state.attention.pop(effect.task, None)
         return
@@ -212,7 +210,7 @@ def _end_attempt(state: RunState, effect: StartAttempt, event: AttemptFinished) 
     changes: dict[str, object] = {"inflight": None, "unjudged": event}
     changes |= {"ruled": (), "unheard": _unheard(state, record, event)}
     drop_calls(state, _calls_of(state, event.key))
-    changes |= _count_attempt(record, result)
+    changes |= _count_attempt(record, effect.role, result)
     if effect.role not in LOOKERS and result.exit.kind not in _NO_ATTEMPT | _WAITS:
         changes |= {"report": result.report, "sealed": result.sealed, "checked": ()}
     if effect.role is Role.RESEARCHER and result.report is not None:
@@ -237,7 +235,7 @@ def _unheard(state: RunState, record: TaskRecord, event: AttemptFinished) -> Dec
     return next((decision for decision in state.decisions.values() if decision.call in calls), None)
 
 
-def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, object]:
+def _count_attempt(record: TaskRecord, role: Role, result: AttemptResult) -> dict[str, object]:
     """What an ended attempt uses up; one that is none leaves its number to the next."""
     tries, kind = record.tries, result.exit.kind
     counts = kind not in _NO_ATTEMPT and kind not in _WAITS
@@ -250,6 +248,7 @@ def _count_attempt(record: TaskRecord, result: AttemptResult) -> dict[str, objec
             held_usd=tries.held_usd + _held(result.usage),
             usd=_sum(tries.usd, result.usage.usd),
             uncosted=tries.uncosted + _is_uncosted(result.usage),
+            researches=tries.researches + (counts and role is Role.RESEARCHER),
             waits=0 if counts else tries.waits,
         )
     }
