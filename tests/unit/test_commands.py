@@ -468,7 +468,7 @@ def test_a_blocked_task_that_is_retried_counts_no_longer():
 
 
 def test_a_broken_canary_is_looked_at_again_after_a_retry():
-    play = Play(a_plan(a_task("a"), gates=[a_gate("t")]))
+    play = Play(a_plan(a_task("a"), gates=[a_gate("t")]), **UNFITTED)
     play.begin(faulty("t"))
     assert play.state.stopped.reason is StopReason.CANARY
     asks(play, "retry")
