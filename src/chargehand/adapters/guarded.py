@@ -17,6 +17,7 @@ from chargehand.adapters.held_calls import HeldCalls
 from chargehand.adapters.output import Redactor
 from chargehand.adapters.process import Running
 from chargehand.adapters.text import clean_text
+from chargehand.domain.outcome import LOOKERS
 from chargehand.ports import AgentEvent, AttemptSpec, EventKind, Places
 
 __all__ = ["Guarded", "PlaceOf"]
@@ -125,6 +126,8 @@ class Guarded:
     async def _ask(self, question: Question) -> Ruling:
         """Ask, and wait. What cannot be shown as it would run cannot be answered: a yes is for what was read [I9]."""
         spec, redact = self._spec, self._redactor().text
+        if spec.role in LOOKERS:
+            return self._denied_at_once("a command", redact(question.command), "Who only looks has no need of it.")
         if clean_text(question.command) != question.command:
             reason = "It holds characters that nobody sees; write it without them."
             return self._denied_at_once("a command", question.command, reason)
