@@ -50,7 +50,7 @@ def die_at(world: World, stage: Stage, *, before: bool, monkeypatch: pytest.Monk
     if child == 0:
         try:
             monkeypatch.setattr(attempt, "write_note", note)
-            world.play_command([TASK], f"sh '{script}'")
+            world.play_command([TASK], f"sh '{script}'", features={"code_review": False})
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
