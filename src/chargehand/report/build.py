@@ -145,7 +145,7 @@ class _Run:
             yield f"All of it is on the branch: {whole}."
         else:
             over = [record for record in missing if record.status in TERMINAL]
-            names = ", ".join(record.id for record in over[:_MOST_NAMED])
+            names = ", ".join(f"{record.id} ({TASKS[record.status].word})" for record in over[:_MOST_NAMED])
             more = f" and {len(over) - _MOST_NAMED} more" if len(over) > _MOST_NAMED else ""
             yield f"{len(landed)} of {whole} on the branch." + (f" Not landed: {names}{more}." if over else "")
         if state.finished is not None and state.finished.detail:

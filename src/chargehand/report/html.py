@@ -38,8 +38,11 @@ class _Share:
     width: float
 
 
-def to_html(report: Report) -> str:
-    """The whole page. Every value is escaped by the templates; only the style sheet of ours goes in as it is."""
+def to_html(report: Report, *, logs: bool = False) -> str:
+    """The whole page. Every value is escaped by the templates; only the style sheet of ours goes in as it is.
+
+    With `logs` paths of logs are links: right for a page that lies in the folder of the run.
+    """
     style = _file("style.css")
     template = _environment().get_template("report.html")
     return template.render(
@@ -48,6 +51,7 @@ def to_html(report: Report) -> str:
         style_hash=f"sha256-{base64.b64encode(sha256(style.encode()).digest()).decode('ascii')}",
         anchors={task.id: task.anchor for task in report.tasks},
         kinds=_KINDS,
+        logs=logs,
         shares=list(_shares(report)),
         contents=[
             ("plan", "Plan", True),

@@ -83,6 +83,8 @@ class Pages:
             return f"Its change is on the integration branch.{said}"
         if record.status is TaskStatus.BLOCKED and record.blocked_on:
             return f"It depends on {record.blocked_on}, which did not make it."
+        if record.is_over:
+            return record.detail
         if not self.rows.live and self.state.finished is None and record.inflight is not None:
             return "It was at work when the run stopped; `chargehand resume` looks what became of it."
         return why(self.state, record.id, self.rows.now)
@@ -138,6 +140,8 @@ class Pages:
 
 def _reason(record: TaskRecord) -> str:
     """The reason where it says more than the state does."""
+    if record.blocked_on:
+        return f"by {record.blocked_on}"
     if record.reason is None or record.reason.value == record.status.value:
         return ""
     return record.reason.value.replace("_", " ")

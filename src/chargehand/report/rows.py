@@ -112,7 +112,7 @@ class Rows:
             return _VOID if tried.void else {True: _PASSED, False: _FAILED, None: _ENDED}[tried.passed]
         if tried.sent_back in {"wait", "lost"}:
             return _WAITED
-        if tried.sent_back and not tried.accepted:
+        if tried.sent_back:
             return _SENT_BACK
         return _ACCEPTED if tried.accepted else _ENDED
 
@@ -183,7 +183,7 @@ class Rows:
     def _said(self, ran: Ran) -> str:
         result = ran.result
         how = result.fault.value.replace("_", " ") if result.fault else ""
-        code = f"exit code {result.exit_code}" if result.exit_code else ""
+        code = f"exit code {result.exit_code}" if result.exit_code and not result.detail else ""
         return "; ".join(filter(None, (how, code, self.line(result.detail))))
 
     # -- judgements -------------------------------------------------------------------------------
