@@ -49,6 +49,9 @@ COMMANDS: Mapping[str, Entry] = {
     "reject": Entry(target=f"{_HERE}.answer:reject", help="Answer a question with reject.", section=_ANSWERS),
     "accept": Entry(target=f"{_HERE}.accept:accept", help="Land a run on your branch.", section=_RESULTS),
     "report": Entry(target=f"{_HERE}.report:report", help="Tell what came of a run, as a page.", section=_RESULTS),
+    "receipt": Entry(
+        target=f"{_HERE}.receipt:receipt", help="Show and check the proof of what landed.", section=_RESULTS
+    ),
     "rescue": Entry(target=f"{_HERE}.rescue:rescue", help="Find work that was kept from being lost.", section=_RESULTS),
     "clean": Entry(target=f"{_HERE}.clean:clean", help="Remove what finished runs left behind.", section=_RESULTS),
     "doctor": Entry(target=f"{_HERE}.doctor:doctor", help="Find out what would not work here.", section=_PLACE),
