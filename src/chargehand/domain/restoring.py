@@ -20,6 +20,7 @@ from chargehand.domain.outcome import FaultKind, GateResult, GateStatus, Role
 from chargehand.domain.plan import Command
 from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.state import GateFit, RunState, TaskRecord
+from chargehand.domain.words import TaskStatus
 
 __all__ = ["command_of", "first_fault", "fit_name", "line_fault", "mitigate", "refusal", "respond", "restored"]
 
@@ -130,8 +131,6 @@ def _ask_fitter(state: RunState, record: TaskRecord | None, fault: GateResult, n
     if agent is None or obstacle_to_looking(state, agent):
         return ()
     attempts, lost = (record.attempts, record.lost) if record is not None else (whole.attempts, whole.lost)
-    sealed = record.sealed if record is not None else None
-    commit = sealed.commit if sealed is not None else state.head or state.base
     return (
         EffectIntended(
             effect=StartAttempt(
@@ -142,12 +141,21 @@ def _ask_fitter(state: RunState, record: TaskRecord | None, fault: GateResult, n
                 base=(record.origin if record else None) or state.base,
                 launch=attempts + 1 + lost,
                 agent=agent,
-                commit=commit,
+                commit=_commit_of(state, record),
                 tree=fault.tree,
                 gate=fault.gate,
             )
         ),
     )
+
+
+def _commit_of(state: RunState, record: TaskRecord | None) -> str:
+    """What the gate could not judge: a candidate, a sealed change, or the branch."""
+    if record is None:
+        return state.head or state.base
+    judged = record.candidate if record.status is TaskStatus.INTEGRATING else record.sealed
+    assert judged is not None
+    return judged.commit
 
 
 # -- what a fitter says ---------------------------------------------------------------------------
