@@ -68,7 +68,8 @@ def levels(widths: tuple[int, ...] = (8, 8, 4)) -> tuple[Item, ...]:
 
 def environment(home: Path) -> dict[str, str]:
     """The environment of every git and agent here: nobody's configuration, this interpreter first."""
-    where = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}  # another checkout, perhaps
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # another checkout, perhaps
+    where = {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths))} if paths != [""] else {}
     return {
         **where,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
