@@ -20,7 +20,7 @@ __all__ = ["GraphTask", "draw_graph"]
 _SWEEPS = 4
 _MOST_LANES = 4000
 _MARGIN = 8.0
-_COMPACT_FROM, _DENSE_FROM = 40, 150
+_COMPACT_FROM, _DENSE_FROM = 40, 320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,7 +195,7 @@ def _check(report: Report) -> str:
     lines = ["### How to check this", ""]
     if report.has_receipts:
         lines.append(f"- `chargehand receipt verify {report.run}` runs the gates again on the recorded trees.")
-        lines.append("- The receipt of each task is a git note on its merge commit.")
+        lines.append("- The receipt of each task is a git note on its merge commit, in the repository of the run.")
     lines.append(f"- `chargehand report {report.run}` makes the whole page, `chargehand log {report.run}` every event.")
     facts = {fact.label: fact.text for fact in report.facts}
     lines.append(f"- Base `{facts['base'][:40]}`; used: {inline(facts.get('used', ''))}; {facts.get('duration', '')}.")

@@ -22,7 +22,7 @@ from chargehand.wiring.receipts import project
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["Acceptance", "Landing", "accept", "look_before"]
+__all__ = ["Acceptance", "Landing", "accept", "chosen_target", "finished_state", "look_before"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +52,8 @@ class Acceptance:
 
 async def look_before(shop: Workshop, run: str, target: str | None) -> Landing:
     """What `accept` would land, and where; `UserError` when the run cannot be accepted."""
-    state = _finished(shop, run)
-    target = await _target(shop, state, target)
+    state = finished_state(shop, run)
+    target = await chosen_target(shop, state, target)
     git = shop.repository.git()
     old, head = await _both(shop, state, target)
     commits = await git.text("rev-list", "--count", f"{old}..{head}")
@@ -65,8 +65,8 @@ async def look_before(shop: Workshop, run: str, target: str | None) -> Landing:
 
 async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) -> Acceptance:
     """Land the integration branch on the target; `UserError` says why it was refused, and nothing changed."""
-    state = _finished(shop, run)
-    target = await _target(shop, state, target)
+    state = finished_state(shop, run)
+    target = await chosen_target(shop, state, target)
     if held := await _held_already(shop, state, target):
         return held
     message = _message(state, target, squash=squash)
@@ -112,7 +112,8 @@ async def _held_already(shop: Workshop, state: RunState, target: str) -> Accepta
     return Acceptance(run=state.run, target=target, before=now, after=now, how="nothing")
 
 
-def _finished(shop: Workshop, run: str) -> RunState:
+def finished_state(shop: Workshop, run: str) -> RunState:
+    """The state of a run that is over and has something to land; `UserError` where it is not so."""
     summary = shop.service.look(run)
     state = summary.state
     if state.finished is None:
@@ -126,7 +127,8 @@ def _finished(shop: Workshop, run: str) -> RunState:
     return state
 
 
-async def _target(shop: Workshop, state: RunState, target: str | None) -> str:
+async def chosen_target(shop: Workshop, state: RunState, target: str | None) -> str:
+    """The branch that is meant: the one named, else that of the run, else the one that is checked out."""
     chosen = target or state.options.target or await shop.current_branch()
     if not chosen:
         raise UserError(

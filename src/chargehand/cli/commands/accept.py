@@ -10,6 +10,7 @@ from chargehand.cli.call import Call, command, run_argument
 
 if TYPE_CHECKING:
     from chargehand.domain.state import RunState
+    from chargehand.wiring import Workshop
     from chargehand.wiring.landing import Acceptance, Landing
 
 __all__ = ["accept"]
@@ -18,6 +19,7 @@ _EXAMPLES = """
 chargehand accept                      the newest run, on the branch it was started from
 chargehand accept todo-2 --squash      as one commit
 chargehand accept --target main --yes  without being asked
+chargehand accept --pr                 push its branch and open a pull request with gh
 """
 _SHOWN_FILES = 12
 _SHOWN_TASKS = 12
@@ -27,14 +29,25 @@ _SHOWN_TASKS = 12
 @run_argument
 @click.option("--target", metavar="BRANCH", help="Where to land; default: the branch the run was started from.")
 @click.option("--squash", is_flag=True, help="Land one commit instead of the branch's history.")
+@click.option("--pr", is_flag=True, help="Open a pull request with gh instead; none of your branches changes.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask. Needed where there is no terminal.")
-async def accept(call: Call, run: str | None, target: str | None, squash: bool, yes: bool) -> int:
+async def accept(call: Call, run: str | None, target: str | None, squash: bool, pr: bool, yes: bool) -> int:
     """Land RUN on your branch: a fast-forward when it can be, else a merge on which the run's gates pass first.
 
     The branch that is checked out is updated as `git merge` would, and refused where local changes overlap.
+
+    With --pr the run's branch is pushed, and nothing else, and a pull request against the target is opened with the
+    report as its text; one that is open already gets the text of now.
     """
+    if pr and squash:
+        from chargehand.domain.errors import UserError
+
+        text = "--squash is about landing here; how a pull request is merged is said where it is merged."
+        raise UserError(text, code="bad_option", hint="Leave out one of --pr and --squash.")
     workshop = await call.open()
     name = workshop.service.newest(run)
+    if pr:
+        return await _propose(call, workshop, name, target, yes=yes)
     landing = await workshop.accept_plan(name, target)
     state = workshop.service.look(name).state
     failed = _failed(state) if landing.commits else ""
@@ -51,6 +64,50 @@ async def accept(call: Call, run: str | None, target: str | None, squash: bool, 
     else:
         call.out.say(*_lines(done, state))
     return 0
+
+
+async def _propose(call: Call, workshop: Workshop, run: str, target: str | None, *, yes: bool) -> int:
+    from chargehand.cli.render.units import count
+    from chargehand.wiring.pull_request import look_before_pull_request, open_pull_request
+
+    proposal = await look_before_pull_request(workshop, run, target)
+    failed = _failed(workshop.service.look(run).state)
+    if failed:
+        call.out.tell(failed)
+    where = f"{proposal.remote} ({proposal.url})" if proposal.url else proposal.remote
+    question = (
+        f"Push {proposal.branch} ({count(proposal.commits, 'commit')}) to {where} "
+        f"and open a pull request against {proposal.target}?"
+    )
+    if not yes:
+        _refuse_unasked(call, f"Pushing run {run} to {proposal.remote}")
+        if not _confirm(question):
+            call.out.tell("Nothing was pushed.")
+            return 1
+    done = await open_pull_request(workshop, proposal)
+    if call.out.json:
+        warnings = [{"code": "run_failed", "task": None, "text": failed}] if failed else []
+        told = {"run": run, "target": done.target, "branch": done.branch, "remote": done.remote, "commit": done.commit}
+        call.out.document({**told, "url": done.url, "created": done.created, "warnings": warnings})
+        return 0
+    what = "opened" if done.created else "was open already; its text is that of now"
+    call.out.say(f"{done.branch} is on {done.remote}. The pull request against {done.target} {what}.", done.url)
+    return 0
+
+
+def _refuse_unasked(call: Call, what: str) -> None:
+    """Silence never approves: without a terminal to ask on, only --yes does [I9]."""
+    from chargehand.cli.driving import may_ask
+    from chargehand.domain.errors import UserError
+
+    if not may_ask(call):
+        raise UserError(f"{what} needs a yes, and there is no terminal to ask on.", code="needs_yes", hint="Add --yes.")
+
+
+def _confirm(question: str) -> bool:
+    from chargehand.cli.terminal import confirm
+
+    return confirm(question)
 
 
 def _failed(state: RunState) -> str:
@@ -71,20 +128,14 @@ def _failed(state: RunState) -> str:
 
 
 def _ask(call: Call, landing: Landing) -> bool:
-    """Silence never approves: without a terminal to ask on, only --yes does [I9]."""
-    from chargehand.cli.driving import may_ask
     from chargehand.cli.render.units import count
-    from chargehand.cli.terminal import confirm
-    from chargehand.domain.errors import UserError
 
-    if not may_ask(call):
-        text = f"Landing run {landing.run} on {landing.target} needs a yes, and there is no terminal to ask on."
-        raise UserError(text, code="needs_yes", hint="Add --yes.")
+    _refuse_unasked(call, f"Landing run {landing.run} on {landing.target}")
     shown = list(landing.files[:_SHOWN_FILES])
     more = len(landing.files) - len(shown)
     call.out.tell(*(f"  {path}" for path in shown), *([f"  and {more} more"] if more else []))
     question = f"Land {count(landing.commits, 'commit')} of run {landing.run} on {landing.target}?"
-    return confirm(question)
+    return _confirm(question)
 
 
 def _lines(done: Acceptance, state: RunState) -> list[str]:
