@@ -185,6 +185,15 @@ def test_nothing_of_it_stays_in_the_repository(lab):
     assert list((lab.repository.common_dir / "chargehand" / "incoming").iterdir()) == []
 
 
+def test_a_gc_beside_it_takes_nothing(lab):
+    """What no ref names is garbage to the user's git; this is in use."""
+    lab.change({"src/app.py": BASE["src/app.py"] + TWO, "tests/test_two.py": TEST_TWO})
+    run = f"git -C '{lab.repo.path}' gc -q --prune=now && git cat-file -p HEAD:tests/test_two.py && git fsck && false"
+    red = lab.run(check(run, id="verify-1"), red_first=True)["red-first"]
+    assert (red.status, red.exit_code) == (GateStatus.PASS, 1)
+    assert "assert app.two() == 2" in red.tail
+
+
 def test_configuration_of_an_agent_is_not_run(lab, tmp_path):
     """[I8] Attributes and filters in the tree name programs; none of them is started."""
     mark = tmp_path / "ran"

@@ -68,13 +68,20 @@ class TreeFacts:
     """What keys need to know of trees, found out once."""
 
     repository: Repository
+    _files: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
     _mentions: dict[str, bool] = field(default_factory=dict)
     _gave_up: bool = False
 
     async def key_files(self, tree: str, patterns: Sequence[str]) -> tuple[str, ...]:
         """The files of a tree that these patterns name, each with what is in it."""
+        asked = (tree, tuple(patterns))
         if not patterns:
             return ()
+        if asked not in self._files:
+            self._files[asked] = await self._key_files(*asked)
+        return self._files[asked]
+
+    async def _key_files(self, tree: str, patterns: Sequence[str]) -> tuple[str, ...]:
         listed = await self.repository.plumbing().run("ls-tree", "-r", "-z", "--full-tree", tree)
         entries = (entry.partition(b"\t") for entry in listed.stdout.split(b"\0") if entry)
         named = ((meta.decode("ascii"), path.decode("utf-8", "surrogateescape")) for meta, _, path in entries)
