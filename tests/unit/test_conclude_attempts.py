@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from chargehand.domain.events import AttemptAccepted, RequeueWhy, TaskRequeued, WarningRaised
+from chargehand.domain.brief_looks import compose_look
+from chargehand.domain.effects import StartAttempt
+from chargehand.domain.events import AttemptAccepted, EffectLost, RequeueWhy, TaskRequeued, WarningRaised
 from chargehand.domain.options import Caps
 from chargehand.domain.outcome import (
     AgentExit,
@@ -26,7 +28,9 @@ from chargehand.domain.outcome import (
 )
 from chargehand.domain.plan import Files, GatePoint, Scope, Weight
 from chargehand.domain.policy import Policy
+from chargehand.domain.view import why
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
+from tests.looks import researched
 from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended, failed
 
 STATUS = ReportStatus
@@ -474,6 +478,81 @@ def test_a_kickback_holds_the_run_until_somebody_decides(signal):
     play.integrate("b")
     assert play.task("b").status is TaskStatus.INTEGRATED
     assert play.running == ["c"]
+
+
+def looked_into(**options) -> Play:
+    """A plan that wants research was returned; a researcher is at work, and `b` beside it."""
+    play = Play(a_plan(a_task("a"), a_task("b"), a_task("c")), **{"jobs": 2, **options})
+    play.begin()
+    play.attempt("a", kick(KickbackSignal.NEEDS_RESEARCH))
+    return play
+
+
+def test_a_plan_that_wants_research_is_looked_into_once():
+    """Row `KICKBACK`, needs_research: research, then a decision with what was found; nothing starts meanwhile."""
+    play = looked_into()
+    effect = play.effect(StartAttempt, "a")
+    assert (effect.role, effect.attempt, effect.commit) == (Role.RESEARCHER, 2, play.state.head)
+    told = compose_look(play.state, effect).text
+    assert "it is wrong" in told
+    assert "think" in told
+    play.through("b")
+    assert play.running == ["a"], "nothing is dispatched meanwhile"
+    assert why(play.state, "c", play.now) == "It waits: a plan that was returned is looked into first."
+    play.attempt("a", researched("It is a tree.", decisions=("use trees",)))
+    asked = play.asked()
+    assert (asked.kind, asked.choices) == (DecisionKind.KICKBACK, ("skip", "stop"))
+    assert "Research found: It is a tree." in asked.question
+    assert play.task("a").context == (("research", "It is a tree.\nuse trees"),)
+    play.answer("skip")
+    assert play.running == ["c"]
+
+
+def test_research_unattended_stops_with_what_was_found():
+    play = looked_into(unattended=True)
+    play.attempt("a", researched())
+    assert play.state.stopped.reason is StopReason.KICKBACK
+    assert "It is a tree." in play.task("a").detail
+
+
+@pytest.mark.parametrize("result", [ended(ExitKind.TIMEOUT), researched("")])
+def test_research_that_finds_nothing_is_a_decision_all_the_same(result):
+    play = looked_into()
+    play.attempt("a", result)
+    assert "nothing that could be used" in play.asked().question
+
+
+@pytest.mark.parametrize("kind", [ExitKind.LOST, ExitKind.RATE_LIMITED, None])
+def test_research_that_was_none_is_done_again(kind):
+    """Lost, or its provider asked to wait: it does not count, and nothing else starts."""
+    play = looked_into()
+    if kind is None:
+        play.record(EffectLost(key=play.effect(StartAttempt, "a").key, detail="gone"))
+    else:
+        play.attempt("a", ended(kind))
+    play.through("b")
+    if kind is ExitKind.RATE_LIMITED:
+        assert play.running == []
+        assert not play.state.decisions
+        play.pass_time(30)
+    assert play.running == ["a"]
+    assert play.task("a").tries.researches == 0
+    play.attempt("a", researched())
+    assert play.asked().kind is DecisionKind.KICKBACK
+
+
+def test_research_is_bounded():
+    """Whatever the answer brings, a plan is not looked into twice."""
+    play = looked_into()
+    play.attempt("a", researched())
+    assert play.task("a").tries.researches == 1
+    off = looked_into(policy=Policy(researches=0))
+    assert off.asked().kind is DecisionKind.KICKBACK
+
+
+def test_a_task_that_used_up_its_attempts_is_not_looked_into():
+    play = looked_into(caps=Caps(task_attempts=1))
+    assert play.asked().kind is DecisionKind.KICKBACK
 
 
 def test_a_kickback_unattended_stops_the_run():
