@@ -269,7 +269,7 @@ def test_without_a_sandbox_the_checkout_is_watched(repo, tmp_path):
         ("result.symlink_to('/etc/passwd')", "The verdict is malformed: it must be a regular file"),
         ("result.write_text(' ' * 2_000_000)", "The verdict is malformed: it is larger than 1048576 bytes."),
         (say({"status": "DONE"}), "The verdict is malformed: it is a report; a reviewer answers with `verdict`"),
-        (say({"verdict": "FAIL"}), "The verdict is malformed: FAIL needs a reason"),
+        (say({"verdict": "NO"}), "The verdict is malformed: `verdict` must be PASS or FAIL"),
         ("sys.exit(3)", "The agent wrote no verdict."),
     ],
 )

@@ -78,7 +78,6 @@ def check(answer: object) -> None:
         assert len(set(ids)) == len(ids) <= MOST_ITEMS
         assert all(finding.line is None or finding.line > 0 for finding in answer.findings)
         assert isinstance(json.loads(answer.extra), dict)
-        assert answer.passed or answer.findings or not all(each.met for each in answer.criteria)
     else:
         assert isinstance(answer, Restoration)
         assert answer.gate_id == "g"

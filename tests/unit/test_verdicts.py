@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chargehand.adapters.answers import MAX_BYTES
 from chargehand.adapters.command_lines import argv_of, needs_shell
-from chargehand.adapters.looking import relative_to
+from chargehand.adapters.looking import relative_to, unfounded
 from chargehand.adapters.restorations import NO_RESTORATION, RESTORATION_TAG, read_restoration
 from chargehand.adapters.verdicts import MOST_ITEMS, NO_VERDICT, VERDICT_TAG, read_verdict
 from chargehand.domain.line import Fit, Restoration, RestorationOutcome
@@ -36,6 +37,40 @@ def finding(result: Path, **more) -> Finding:
 
 def test_the_minimal_verdict(result):
     assert reading(result, {"verdict": "PASS"}) == Verdict(passed=True)
+
+
+def test_a_later_round_may_say_no_more_than_fail(result):
+    """What was found before, and is not said to be resolved, stays open."""
+    assert reading(result, {"verdict": "FAIL"}) == Verdict(passed=False)
+
+
+FOUND = Finding(id="f1", severity=Severity.MAJOR, claim="c", file="a.py", line=3)
+MET, UNMET = (Criterion(criterion="it runs", met=met) for met in (True, False))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "there", "told"),
+    [
+        (Verdict(passed=True), (), ""),
+        (Verdict(passed=True, findings=(FOUND,)), (), ""),
+        (Verdict(passed=True, findings=(FOUND,)), ("f1",), "PASS, but it says that this is open: f1."),
+        (Verdict(passed=True, findings=(replace(FOUND, resolved=True),)), ("f1",), ""),
+        (Verdict(passed=True, findings=(replace(FOUND, severity=Severity.MINOR),)), ("f1",), ""),
+        (Verdict(passed=True, criteria=(MET, UNMET)), (), "PASS, but it says that this is open: it runs."),
+        (Verdict(passed=False, findings=(FOUND,)), ("f1",), ""),
+        (Verdict(passed=False, criteria=(UNMET,)), (), ""),
+        (Verdict(passed=False, findings=(FOUND,)), (), "the tree has no such place: a.py:3."),
+        (Verdict(passed=False, findings=(replace(FOUND, file="", line=None),)), (), "such place: no file:?."),
+        (Verdict(passed=False, findings=(replace(FOUND, severity=Severity.NOTE),)), ("f1",), "there is none."),
+        (Verdict(passed=False, criteria=(MET,)), (), "there is none."),
+        (Verdict(passed=False), (), "there is none."),
+    ],
+)
+def test_the_verdict_of_a_first_round_holds_together(verdict, there, told):
+    """SPEC 4: else it is returned."""
+    found = unfounded(verdict, there)
+    assert told in found
+    assert bool(found) == bool(told)
 
 
 def test_the_full_verdict(result):
@@ -204,8 +239,6 @@ MALFORMED = [
     ({"verdict": None}, "`verdict` must be PASS or FAIL; found null."),
     ({"verdict": True}, "`verdict` must be PASS or FAIL; found true."),
     ({"verdict": "APPROVED"}, '`verdict` must be PASS or FAIL; found "APPROVED".'),
-    ({"verdict": "FAIL"}, "FAIL needs a reason"),
-    ({"verdict": "FAIL", "criteria": [{"criterion": "c", "met": True}]}, "FAIL needs a reason"),
     ({"verdict": "PASS", "criteria": {"c": True}}, "`criteria` must be a list of objects"),
     ({"verdict": "PASS", "criteria": ["c"]}, "`criteria[0]` must be an object with `criterion` and `met`"),
     ({"verdict": "PASS", "criteria": [{"met": True}]}, "`criteria[0].criterion` is missing"),

@@ -47,7 +47,10 @@ _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d{1,9}(?:-\d{1,9}|:\d{1,9})?)\Z", 
 
 
 def read_verdict(result: Path, output: Path | None = None) -> Verdict | str:
-    """The verdict in `result`, else in the end of the file `output`; else why there is none."""
+    """The verdict in `result`, else in the end of the file `output`; else why there is none.
+
+    Whether it holds together is not asked here: a later round may speak of what was found before.
+    """
     found = read_object(result, output, VERDICT_TAG, "verdict")
     if isinstance(found, str):
         return found
@@ -69,11 +72,6 @@ def _verdict(data: Object) -> Verdict:
             extra[key] = data[key]
     criteria = tuple(_criterion(item, f"criteria[{index}]") for index, item in enumerate(_items(data, "criteria")))
     findings = _named(_finding(item, f"findings[{index}]") for index, item in enumerate(_items(data, "findings")))
-    if not passed and not findings and all(each.met for each in criteria):
-        raise Malformed(
-            "FAIL needs a reason: a `critical` or `major` finding with `file` and `line`, or a criterion with "
-            "`met: false`; it has neither."
-        )
     return Verdict(
         passed=passed, criteria=criteria, findings=findings, summary=any_text(data, "summary"), extra=to_json(extra)
     )
