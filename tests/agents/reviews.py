@@ -42,8 +42,6 @@ def review(ground: Ground, other: Program) -> str:
 
 def void(ground: Ground) -> str:
     """A reviewer writes into its copy: it is void, a fresh one is asked, and nothing of it lands [I7]."""
-    if ground.program.kind == "aider":  # whoever only looks has no edits, and it has no other way to write
-        return "writes nothing"
     with ground.scenario("void") as server:
         files = {"create": ["hello.txt"]}
         ground.write(server, [{"id": "t", "title": "Say hello", "files": files}], features=REVIEWED)
@@ -51,8 +49,11 @@ def void(ground: Ground) -> str:
     ground.expect_landed("hello.txt", "hello\n")
     ground.expect(ground.landed("new.txt"), None, "what a reviewer made")
     voided = [(event["why"], _changed(event["detail"])) for event in ground.events("review_voided")]
-    ground.expect(voided, [("violated", "modified hello.txt"), ("violated", "created new.txt")], "the void verdicts")
     ground.expect(len(ground.events("review_failed")), 0, "the number of verdicts that counted against it")
+    if ground.program.kind == "aider":  # it has no edits when it only looks, and no other way to write
+        ground.expect((voided, ground.task["attempts"]), ([], 3), "the void verdicts, and the attempts")
+        return "cannot write"
+    ground.expect(voided, [("violated", "modified hello.txt"), ("violated", "created new.txt")], "the void verdicts")
     ground.expect(ground.task["attempts"], 5, "the number of attempts")
     return "void 2×"
 
