@@ -83,6 +83,26 @@ def test_a_test_that_is_too_large_to_be_read_or_no_text_is_told(place: Place):
     assert place.found() == ["tests/test_a.py modified", said]
 
 
+def test_much_that_is_new_hides_nothing(place: Place):
+    for number in range(20):
+        place.agent.write(f"tests/test_0{number}.py", f"X = {number}\n" + "# x\n" * 125_000)
+    place.agent.write("tests/test_a.py", SKIPPED)
+    assert place.found() == BENT
+
+
+def test_what_there_was_no_room_to_compare_counts_as_weakened(world: World):
+    for number in range(20):
+        world.repo.write(f"tests/test_0{number}.py", f"def test_{number}():\n    assert f() == {number}\n")
+    place = Place(world)
+    for number in range(20):
+        place.agent.write(f"tests/test_0{number}.py", f"X = {number}\n" + "# x\n" * 125_000)
+    place.agent.write("tests/test_a.py", SKIPPED)
+    found = place.found()
+    assert found[-2:] == BENT
+    assert [line for line in found if "too much of tests changed at once" in line]
+    assert len([line for line in found if "weakened" in line or "deleted" in line]) == 20
+
+
 def test_configuration_and_code_that_tests_import(place: Place):
     place.agent.write("pyproject.toml", "[tool.coverage.report]\nfail_under = 10\n")
     place.agent.write("app/__init__.py", "import os\n\nos._exit(0)\n")

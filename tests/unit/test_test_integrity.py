@@ -100,6 +100,19 @@ PY_BENT: dict[str, tuple[Files, Kind]] = {
     "value loosened to several": (py("assert add(1, 2) == 3", "assert add(1, 2) in (3, 4)"), Kind.WEAKENED),
     "value loosened to not none": (py("assert add(1, 2) == 3", "assert add(1, 2) is not None"), Kind.WEAKENED),
     "more values accepted": (py('in ("a", "b")', 'in ("a", "b", "c")'), Kind.WEAKENED),
+    "assertion of unknown sets gone": (
+        {
+            "tests/test_a.py": (
+                "@pytest.mark.parametrize('x', load())\ndef test_a(x):\n    assert f(x) == 1\n    assert g(x) == 2\n",
+                "@pytest.mark.parametrize('x', load())\ndef test_a(x):\n    assert f(x) == 1\n",
+            )
+        },
+        Kind.WEAKENED,
+    ),
+    "length made truth": (
+        {"tests/test_a.py": ("def test_a():\n    assert len(f()) == 3\n", "def test_a():\n    assert len(f())\n")},
+        Kind.WEAKENED,
+    ),
     "compared with itself": (py("assert add(1, 2) == 3", "assert add(1, 2) == add(1, 2)"), Kind.WEAKENED),
     "bound lowered": (py(">= 3", ">= 1"), Kind.WEAKENED),
     "tolerance raised": (py("abs=0.001", "abs=0.5"), Kind.WEAKENED),
@@ -283,6 +296,10 @@ PY_FINE: dict[str, Files] = {
     "assertions made parameters": py(
         "    def test_add():\n        assert add(1, 2) == 3\n        assert add(2, 2) == 4\n",
         "    @pytest.mark.parametrize('a, b, c', [(1, 2, 3), (2, 2, 4)])\n    def test_add(a, b, c):\n        assert add(a, b) == c\n",
+    ),
+    "assertions made unknown sets": py(
+        "    def test_add():\n        assert add(1, 2) == 3\n        assert add(2, 2) == 4\n",
+        "    @pytest.mark.parametrize('a, b, c', load())\n    def test_add(a, b, c):\n        assert add(a, b) == c\n",
     ),
     "assertions made a helper": py(
         "    def test_add():\n        assert add(1, 2) == 3\n        assert add(2, 2) == 4\n",

@@ -361,6 +361,10 @@ HOSTILE = {
     "null bytes in a name": "def test_a(): pass\n\x0c",
     "json": '{"a": ' * 5_000,
     "toml": "a.b.c.d = 1\n" * 2_000,
+    "blank lines": "\n" * 400_000,
+    "comments": "# x\n" * 100_000,
+    "spaces": " " * 400_000,
+    "words": "assert " * 60_000,
     "skips": "@pytest.mark.skip\ndef test_a(): pass\n" * 5_000,
 }
 

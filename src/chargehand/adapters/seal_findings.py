@@ -20,7 +20,7 @@ __all__ = ["placeholders", "test_changes"]
 _FILE = 512 * 1024
 _ALL = 32 * MIB
 _MOST = 100
-_JUDGES = 2_000
+_TESTS = 8 * MIB
 
 
 async def placeholders(tree: WorkTree, diff: Sequence[Raw]) -> tuple[str, ...]:
@@ -60,16 +60,36 @@ def _findings(suspects: dict[Raw, bytes], before: dict[str, bytes]) -> tuple[str
 async def test_changes(tree: WorkTree, diff: Sequence[Raw]) -> tuple[TestChange, ...]:
     """Where a difference touches the tests that judge it, read from the objects of both trees (SPEC 3.7, item 4).
 
-    Of files larger than 512 KiB, beyond 32 MiB in all, or beyond the 2,000th only the names are looked at.
+    Files larger than 512 KiB are not read, and of the others, those that were there before and small ones first,
+    8 MiB in all: a test that is not read although it could be counts as weakened.
     """
     concerned = [raw for raw in diff if raw.old != raw.new and judges(path_text(raw.path))]
     concerned += await asyncio.to_thread(_ending, tree, diff)
     if not concerned:
         return ()
-    first = concerned[:_JUDGES]
-    oids = [oid for raw in first for mode, oid in ((raw.old_mode, raw.old), (raw.new_mode, raw.new)) if _is_file(mode)]
-    texts = await read_blobs(tree.git, await _small(tree.git, oids))
-    return await asyncio.to_thread(find_test_changes, [_changed(raw, texts) for raw in concerned])
+    sizes = await _sizes(tree.git, [oid for raw in concerned for oid in _blobs(raw)])
+    read = _within(concerned, sizes)
+    texts = await read_blobs(
+        tree.git, [oid for raw in read for oid in _blobs(raw) if sizes.get(oid, _ALL) <= FILE_BYTES]
+    )
+    files = [_changed(raw, texts, unread=raw not in read) for raw in concerned]
+    return await asyncio.to_thread(find_test_changes, files)
+
+
+def _within(concerned: Sequence[Raw], sizes: dict[str, int]) -> set[Raw]:
+    """Those files that are read: an agent that adds much, or makes much of something, hides nothing else by it."""
+    weights = {raw: sum(size for oid in _blobs(raw) if (size := sizes.get(oid, 0)) <= FILE_BYTES) for raw in concerned}
+    found, room = set(), _TESTS
+    for raw in sorted(concerned, key=lambda each: (not _is_file(each.old_mode), weights[each])):
+        room -= weights[raw]
+        if room < 0:
+            break
+        found.add(raw)
+    return found
+
+
+def _blobs(raw: Raw) -> list[str]:
+    return [oid for mode, oid in ((raw.old_mode, raw.old), (raw.new_mode, raw.new)) if _is_file(mode)]
 
 
 def _ending(tree: WorkTree, diff: Iterable[Raw]) -> list[Raw]:
@@ -84,26 +104,22 @@ def _ending(tree: WorkTree, diff: Iterable[Raw]) -> list[Raw]:
     return found
 
 
-async def _small(git: Git, oids: Sequence[str]) -> list[str]:
-    """Those blobs that are small enough to be read, together, too."""
+async def _sizes(git: Git, oids: Sequence[str]) -> dict[str, int]:
     asked = "".join(f"{oid}\n" for oid in dict.fromkeys(oids)).encode()
     listed = (await git.run("cat-file", "--batch-check", stdin=asked)).stdout.decode("ascii", "replace")
-    fit, room = [], _ALL
-    for words in map(str.split, listed.splitlines()):
-        if len(words) == 3 and words[1] == "blob" and int(words[2]) <= min(FILE_BYTES, room):
-            fit.append(words[0])
-            room -= int(words[2])
-    return fit
+    rows = (line.split() for line in listed.splitlines())
+    return {row[0]: int(row[2]) for row in rows if len(row) == 3 and row[1] == "blob"}
 
 
-def _changed(raw: Raw, texts: dict[str, bytes]) -> Changed:
+def _changed(raw: Raw, texts: dict[str, bytes], *, unread: bool) -> Changed:
     existed, exists = _is_file(raw.old_mode), _is_file(raw.new_mode)
     return Changed(
         path=path_text(raw.path),
-        old=_text(texts.get(raw.old)) if existed else None,
-        new=_text(texts.get(raw.new)) if exists else None,
+        old=_text(texts.get(raw.old)) if existed and not unread else None,
+        new=_text(texts.get(raw.new)) if exists and not unread else None,
         existed=existed,
         exists=exists,
+        unread=unread,
     )
 
 

@@ -116,9 +116,9 @@ class _Comparison:
             if not self._taken_over(was, case, old):
                 yield TestChange(path=where, kind=TestChangeKind.WEAKENED, detail=text, line=case.line)
                 return
-        least, _ = self._weight(was, old, before=True)
+        least, unknown = self._weight(was, old, before=True)
         most, many = self._weight(case, new)
-        if most < least and not many and not found and not self._spare(was, least - most):
+        if most < least and (unknown or not many) and not found and not self._spare(was, least - most):
             text = f"{case.name} makes {most} assertions, {least} before"
             yield TestChange(path=where, kind=TestChangeKind.WEAKENED, detail=text, line=case.line)
         yield from _mocked(where, case, was, old, self.after[where])
@@ -142,9 +142,9 @@ class _Comparison:
         yield from _marked(path, case.name, was.marks, case.marks)
         found = list(_checked(path, case.name, was.checks, case.checks))
         yield from found
-        least, _ = self._weight(was, old, before=True)
+        least, unknown = self._weight(was, old, before=True)
         most, many = self._weight(case, self.after[path])
-        if most < least and not many and not found:
+        if most < least and (unknown or not many) and not found:
             text = f"{case.name} makes {most} assertions, {least} before"
             yield TestChange(path=path, kind=TestChangeKind.WEAKENED, detail=text, line=case.line)
 

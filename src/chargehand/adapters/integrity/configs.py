@@ -21,6 +21,7 @@ from chargehand.domain.test_changes import TestChange, TestChangeKind
 
 __all__ = ["is_config", "loosened"]
 
+_SCRIPT_CHARS = 100_000
 _TOML = re.compile(r"(?:pyproject|\.?ruff|\.?pytest|\.coveragerc|mypy|\.?clippy)\.toml")
 _INI = re.compile(
     r"setup\.cfg|tox\.ini|\.?pytest\.ini|\.coveragerc|\.?mypy\.ini|\.flake8|\.pylintrc|pylintrc|\.?bandit"
@@ -97,7 +98,7 @@ def _tree(kind: str, path: str, text: str) -> Any:
         return json.loads(_without_comments(text))
     if kind == "yaml":
         return yaml.load(text, Loader=yaml.CSafeLoader) if "&" not in text and len(text) < 200_000 else {}
-    if kind == "script":
+    if kind == "script" and len(text) < _SCRIPT_CHARS:
         from chargehand.adapters.integrity.script_configs import script_values
 
         return script_values(path, text)

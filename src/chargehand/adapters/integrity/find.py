@@ -30,13 +30,17 @@ _RUN_DIRECTLY = frozenset({"bin", "scripts", "script", "tools", "examples", "exa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A changed file: its text before and after, None where there is none, or where it is too large or no text."""
+    """A changed file: its text before and after, None where there is none, or where it is too large or no text.
+
+    `unread`: there was no room left for it.
+    """
 
     path: str
     old: str | None = None
     new: str | None = None
     existed: bool = False
     exists: bool = False
+    unread: bool = False
 
 
 def judges(path: str) -> bool:
@@ -92,6 +96,7 @@ def _of_files(tests: list[Changed]) -> Iterator[TestChange]:
                 yield TestChange(path=file.path, kind=TestChangeKind.MODIFIED)
             if _hidden(file):
                 text = "it can no longer be read: larger than 512 KiB, or no text"
+                text = "it was not compared: too much of tests changed at once" if file.unread else text
                 yield TestChange(path=file.path, kind=TestChangeKind.WEAKENED, detail=text)
         elif file.existed and (file.old is None or file.old not in added):
             outline = _outline(file.path, file.old or "")
@@ -103,7 +108,7 @@ def _of_files(tests: list[Changed]) -> Iterator[TestChange]:
 
 def _hidden(file: Changed) -> bool:
     """Whether a test that could be read has become one that cannot."""
-    return file.exists and file.new is None and file.old is not None
+    return file.exists and file.new is None and (file.old is not None or (file.unread and file.existed))
 
 
 def _of_tests(tests: list[Changed]) -> Iterator[TestChange]:

@@ -90,7 +90,9 @@ def _called(node: ast.Call, text: str) -> Check:
     subject = ast.unparse(node.args[0]) if node.args else text
     if name in _CLOSE:
         return Check(subject=subject, text=text, line=node.lineno, tolerances=_tolerances(node))
-    if name in {"isinstance", "hasattr", "callable", "bool", "len"}:
+    if name == "len":
+        return Check(subject=text, text=text, line=node.lineno, strength=LOOSE)
+    if name in {"isinstance", "hasattr", "callable", "bool"}:
         return Check(subject=subject, text=text, line=node.lineno, strength=LOOSE)
     return Check(subject=text, text=text, line=node.lineno, strength=PARTIAL)
 
@@ -125,6 +127,8 @@ def _is_trivial_comparison(left: ast.expr, op: ast.cmpop, right: ast.expr) -> bo
 
 def _compared(node: ast.Compare, text: str) -> Check:
     left, right, op = node.left, node.comparators[0], node.ops[0]
+    if all(isinstance(each, ast.Eq | ast.Is) for each in node.ops[1:]) and len(node.ops) > 1:
+        return Check(subject=ast.unparse(left), text=text, line=node.lineno)
     if len(node.ops) > 1:
         above = number(left) if isinstance(op, ast.Lt | ast.LtE) else None
         below = number(node.comparators[1]) if isinstance(node.ops[1], ast.Lt | ast.LtE) else None

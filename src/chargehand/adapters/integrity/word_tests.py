@@ -66,10 +66,10 @@ _LANGUAGES = {
         ),
     ),
     "rb": _words(
-        r"^\s*(?:(?:it|specify|scenario|test)\s*\(?\s*[\"']([^\"']*)[\"']|def\s+(test_\w+))",
+        r"^[ \t]*(?:(?:it|specify|scenario|test)\s*\(?\s*[\"']([^\"']*)[\"']|def\s+(test_\w+))",
         r"\b(?:expect\s*[({]|assert\w*|refute\w*|must_\w+|wont_\w+|is_expected)|\.should\b|\bflunk\b",
-        r"^\s*(?:xit|xdescribe|xcontext|xspecify|fit|fdescribe|fcontext)\b|^\s*(?:pending|skip)\b|,\s*(?::skip|skip:|:pending|pending:|:focus|focus:)",
-        r"\bexit!?\s*\(?\s*(?:0|true)\b|^\s*exit!?\s*$",
+        r"^[ \t]*(?:xit|xdescribe|xcontext|xspecify|fit|fdescribe|fcontext)\b|^[ \t]*(?:pending|skip)\b|,\s*(?::skip|skip:|:pending|pending:|:focus|focus:)",
+        r"\bexit!?\s*\(?\s*(?:0|true)\b|^[ \t]*exit!?\s*$",
         hashes=True,
     ),
     "php": _words(
@@ -81,7 +81,7 @@ _LANGUAGES = {
     **dict.fromkeys(
         ("ex", "exs"),
         _words(
-            r"^\s*test\s+\"([^\"]*)\"",
+            r"^[ \t]*test\s+\"([^\"]*)\"",
             r"\b(?:assert|refute)(?:_\w+)?\b|\bflunk\b",
             r"@(?:module|describe)?tag\s+:?(?:skip|pending)\b",
             r"\bSystem\.halt\(\s*0?\s*\)",
@@ -112,8 +112,8 @@ _LANGUAGES = {
     **dict.fromkeys(
         ("py", "pyi"),
         _words(
-            r"^\s*(?:async\s+)?def\s+(test\w*)\s*\(",
-            r"^\s*assert\b|\bself\.(?:assert|fail)\w*\(|\.assert_\w+\(|\bpytest\.(?:raises|warns|fail)\(",
+            r"^[ \t]*(?:async\s+)?def\s+(test\w*)\s*\(",
+            r"^[ \t]*assert\b|\bself\.(?:assert|fail)\w*\(|\.assert_\w+\(|\bpytest\.(?:raises|warns|fail)\(",
             r"\b(?:mark\.(?:skip|skipif|xfail)|unittest\.skip\w*|pytest\.(?:skip|xfail|importorskip)|self\.skipTest|expectedFailure)\b",
             r"\bsys\.exit\(\s*0?\s*\)|\bos\._exit\(\s*0\s*\)|\bpytest\.exit\(",
             hashes=True,
@@ -131,10 +131,10 @@ _LANGUAGES = {
     **dict.fromkeys(
         ("bats", "sh", "bash"),
         _words(
-            r"^\s*@test\s+[\"']([^\"']*)[\"']|^\s*(test_\w+)\s*\(\)",
-            r"^\s*(?:\[\[?\s|assert\w*|refute\w*|run\b|test\s)",
-            r"^\s*(?:skip|startSkipping)\b",
-            r"^\s*exit\s+0\s*$",
+            r"^[ \t]*@test\s+[\"']([^\"']*)[\"']|^[ \t]*(test_\w+)\s*\(\)",
+            r"^[ \t]*(?:\[\[?\s|assert\w*|refute\w*|run\b|test\s)",
+            r"^[ \t]*(?:skip|startSkipping)\b",
+            r"^[ \t]*exit\s+0\s*$",
             hashes=True,
         ),
     ),
@@ -142,7 +142,7 @@ _LANGUAGES = {
 _TRIVIAL = re.compile(
     r"""(?:assert\w*!?|True|IsTrue|AreEqual|Equal|expect|require\.\w+|assert\.\w+|XCTAssert\w*|EXPECT_TRUE|ASSERT_TRUE|CHECK|\#expect)
         \s*[(\[{]\s*(?:t\s*,\s*)?(?:true|1|(?P<same>\w+)\s*,\s*(?P=same))\s*(?:,\s*(?:true|1)\s*)?[)\]}]
-      | ^\s*(?:assert|refute)\s+(?:true|not\ false|True|1)\s*(?:$|,)""",
+      | ^[ \t]*(?:assert|refute)\s+(?:true|not\ false|True|1)\s*(?:$|,)""",
     re.VERBOSE,
 )
 _BLOCK_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
