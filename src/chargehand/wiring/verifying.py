@@ -96,7 +96,7 @@ async def verify(
     """Check the receipts of a run, or only those of `tasks`; with `gates` the gates run again, told of by `tell`.
 
     A journal that was tampered with has no gates run. What was never written, because the process was killed before,
-    is written when all else holds. UserError for a task that has no receipt.
+    is written when all of them hold. UserError for a task that has no receipt.
     """
     shelf = await open_shelf(shop, run)
     chosen = _chosen(shelf, tasks)
@@ -111,7 +111,7 @@ async def verify(
     seq = shelf.reading.seq
     chain = shelf.reading.chains[-1] if seq else ""
     done = Verified(run=run, seq=seq, chain=chain, journal=journal, receipts=tuple(found), ran=gates)
-    if done.holds and shop.store.holder(run) is None:
+    if done.holds and not tasks and shop.store.holder(run) is None:
         done = replace(done, written=await write_receipts(shop, run, shelf))
     return done
 
