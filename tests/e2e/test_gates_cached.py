@@ -143,6 +143,35 @@ def test_verify_commands_stand_together(lab):
     assert [bool(result.cached) for result in lab.judge(1, replace(job, checks=(other, job.checks[1])))] == [False] * 2
 
 
+def test_checks_that_share_a_checkout_stand_together(lab):
+    """Where setup keeps nothing they do, and one may need what another left; so it counts which were in front."""
+    first, second = lab.checks("echo x > made", id="a"), lab.checks("test -e made", id="b")
+    job = lab.runs[0].job(first, second, setup=setup("true"))
+    assert [result.status.value for result in lab.judge(0, job)] == ["pass"] * 3
+    assert [(result.gate, bool(result.cached)) for result in lab.judge(1, job)] == [("a", True), ("b", True)]
+    alone = lab.judge(1, replace(job, checks=(second,)))[-1]
+    assert (alone.status, alone.cached) == (GateStatus.FAIL, "")
+    third = lab.checks("test -e made", id="c")
+    results = lab.judge(1, replace(job, checks=(first, second, third)))
+    assert [(result.gate, result.status.value, bool(result.cached)) for result in results] == [
+        ("setup", "pass", False),
+        ("a", "pass", False),
+        ("b", "pass", False),
+        ("c", "pass", False),
+    ]
+
+
+def test_what_follows_a_failure_is_not_kept(lab):
+    """It may have passed because of it."""
+    first = check('echo x > made; test -e "$TIMES.m" || { : > "$TIMES.m"; exit 1; }', id="verify-1")
+    first = replace(first, env=(("TIMES", str(lab.root / "times")),))
+    job = lab.runs[0].job(first, lab.checks(id="verify-2"))
+    assert [result.status.value for result in lab.judge(0, job)] == ["fail", "pass"]
+    assert list((lab.root / "cache").rglob("*")) == []
+    assert [bool(result.cached) for result in lab.judge(1, job)] == [False, False]
+    assert [bool(result.cached) for result in lab.judge(1, job)] == [True, True]
+
+
 # -- never stale ----------------------------------------------------------------------------------
 
 

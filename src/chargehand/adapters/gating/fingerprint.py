@@ -31,7 +31,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.plan import Command
 from chargehand.ports import Check, GateJob
 
-__all__ = ["Fingerprint", "TreeFacts", "fingerprints", "is_verify"]
+__all__ = ["Fingerprint", "TreeFacts", "fingerprints", "is_verify", "turns"]
 
 _LANGUAGES = (
     *("sh", "bash", "env", "python", "python3", "node", "npm", "go", "cargo", "rustc", "java", "javac", "mvn"),
@@ -106,6 +106,19 @@ def is_verify(check: Check) -> bool:
     return check.id.startswith("verify-")
 
 
+def turns(job: GateJob) -> list[tuple[Check, ...]]:
+    """Which checks share a checkout: a task's verify commands build on each other, a gate has one of its own.
+
+    What runs in a check was written by agents, and may write where the next one looks [I7]. Where setup keeps nothing
+    it would run anew for every gate, so there they share one.
+    """
+    if job.setup is not None and not job.setup.keep:
+        return [job.checks]
+    verify = tuple(check for check in job.checks if is_verify(check))
+    gates: list[tuple[Check, ...]] = [(check,) for check in job.checks if check not in verify]
+    return [verify, *gates] if verify or not gates else gates
+
+
 async def fingerprints(parts: GateParts, facts: TreeFacts, job: GateJob) -> dict[str, Fingerprint]:
     """The fingerprint of every check of a job, by id."""
     files = await facts.key_files(job.tree, job.setup.key if job.setup else ())
@@ -118,22 +131,29 @@ def _fingerprints(
     parts: GateParts, job: GateJob, files: Iterable[str], base: str, *, asks_base: bool
 ) -> dict[str, Fingerprint]:
     around = _around(parts, job, files)
+    asks_base = asks_base or any(_BASE in value for _, value in job.env.values)
     found: dict[str, Fingerprint] = {}
-    before: list[str] = []
-    for check in job.checks:
-        own = _of_check(check, around.path)
-        material = [f"tree {job.tree}", *_command(check.run), f"junit {check.junit}", f"verify {is_verify(check)}"]
-        if is_verify(check):  # it may need what those before it made
-            material += [f"after {line}" for line in before]
-            before += _command(check.run)
-        if asks_base or any(_BASE in text for text in (check.run.text, *dict(job.env.values).values())):
-            material.append(f"base {base}")
-        if _HISTORY.search(check.run.text):
-            material.append(f"commit {job.commit}")
-        found[check.id] = Fingerprint(
-            key=_digest([*material, *around.lines, *around.values, *own.lines, *own.values]),
-            environment=_digest([*around.lines, *own.lines]),
-        )
+    for turn in turns(job):
+        before: list[str] = []  # in the same checkout: what they make may be there
+        for check in turn:
+            own = _of_check(check, around.path)
+            command = [
+                f"junit {check.junit}",
+                f"verify {is_verify(check)}",
+                *_command(check.run),
+                *own.lines,
+                *own.values,
+            ]
+            material = [f"tree {job.tree}", *command, *(f"after {line}" for line in before)]
+            if asks_base or _BASE in check.run.text:
+                material.append(f"base {base}")
+            if _HISTORY.search(check.run.text):
+                material.append(f"commit {job.commit}")
+            found[check.id] = Fingerprint(
+                key=_digest([*material, *around.lines, *around.values]),
+                environment=_digest([*around.lines, *own.lines]),
+            )
+            before += command
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from chargehand.adapters.gate_cache import Entry
 from chargehand.adapters.gating.aside import overlay, red_first
-from chargehand.adapters.gating.fingerprint import Fingerprint, TreeFacts, fingerprints, is_verify
+from chargehand.adapters.gating.fingerprint import Fingerprint, TreeFacts, fingerprints, turns
 from chargehand.adapters.gating.parts import GateParts, Site, open_site
 from chargehand.adapters.gating.runner import Ran, Runner
 from chargehand.adapters.gating.syntax import Syntax
@@ -42,10 +42,10 @@ class Job:
         self._runner.open()
         self._known = await fingerprints(self._parts, self._facts, self._job) if self._job.checks else {}
         self._hits = await self._look_up()
-        turns = _turns(self._job)
-        if self._to_parse and not self._job.setup and not self._is_to_run(turns[0]):
+        due = turns(self._job)
+        if self._to_parse and not self._job.setup and not self._is_to_run(due[0]):
             await self._parse_alone()
-        for checks in turns:
+        for checks in due:
             if self._is_over():
                 break
             await self._take_turn(checks)
@@ -73,9 +73,8 @@ class Job:
                 if not await self._make_ready(site):
                     self._results += [failed.result] if failed is not None else []
                     return
-                if failed is not None and is_verify(checks[place]):
-                    for check in filter(is_verify, checks[:place]):  # they may make what it needs
-                        await self._runner.check(site, check, self._known[check.id], again=True)
+                for check in checks[:place]:  # they may make what it needs
+                    await self._runner.check(site, check, self._known[check.id], again=True)
                 place, failed = await self._run_from(site, checks, place, failed)
             if failed is None:
                 return
@@ -104,8 +103,8 @@ class Job:
             )
             if before is None and check.rerun and ran.result.status is GateStatus.FAIL:
                 return at, ran
-            await self._keep(check, ran)
             self._results.append(ran.result)
+            await self._keep(checks[: at + 1], ran)
         return len(checks), None
 
     async def _make_ready(self, site: Site) -> bool:
@@ -149,29 +148,37 @@ class Job:
     # -- the cache
 
     async def _look_up(self) -> dict[str, GateResult]:
-        """The results that stand for a run; of a task's own commands, which build on each other, all or none."""
+        """The results that stand for a run; of checks that share a checkout, and build on each other, all or none."""
         cache = self._parts.cache
         if cache is None or not self._job.cache:
             return {}
         hits: dict[str, GateResult] = {}
-        for check in self._job.checks:
-            entry = await asyncio.to_thread(cache.get, self._known[check.id].key)
-            result = await self._runner.from_cache(check, entry) if entry is not None else None
-            if result is not None:
-                hits[check.id] = result
-        own = [check.id for check in self._job.checks if is_verify(check)]
-        return hits if all(check in hits for check in own) else {i: hits[i] for i in hits if i not in own}
+        for checks in turns(self._job):
+            found: dict[str, GateResult] = {}
+            for check in checks:
+                entry = await asyncio.to_thread(cache.get, self._known[check.id].key)
+                result = await self._runner.from_cache(check, entry) if entry is not None else None
+                if result is None:
+                    break
+                found[check.id] = result
+            else:
+                hits |= found
+        return hits
 
-    async def _keep(self, check: Check, ran: Ran) -> None:
-        """Keep a clean pass, unless what it ran in was another thing at its end than at its beginning."""
-        cache = self._parts.cache
+    async def _keep(self, done: Sequence[Check], ran: Ran) -> None:
+        """Keep a clean pass of the last of these checks, all of one checkout.
+
+        Not where one before it was not clean, or what it ran in was another thing at its end than at its beginning.
+        """
+        cache, result = self._parts.cache, ran.result
         if cache is None or not self._job.cache or not ran.is_clean:
             return
-        alike = tuple(each for each in self._job.checks if each is check or (is_verify(each) and is_verify(check)))
-        now = await fingerprints(self._parts, self._facts, replace(self._job, checks=alike))
-        if now[check.id].key != self._known[check.id].key:
+        earlier = {check.id for check in done[:-1]}
+        if any(each.gate in earlier and (each.flaky or each.status is not GateStatus.PASS) for each in self._results):
             return
-        result = ran.result
+        now = await fingerprints(self._parts, self._facts, replace(self._job, checks=tuple(done)))
+        if now[result.gate].key != self._known[result.gate].key:
+            return
         entry = Entry(
             run=self._job.run,
             tail=result.tail,
@@ -180,20 +187,7 @@ class Job:
             environment=result.environment,
             tests=ran.ids,
         )
-        await asyncio.to_thread(cache.put, self._known[check.id].key, entry)
-
-
-def _turns(job: GateJob) -> list[tuple[Check, ...]]:
-    """Which checks share a checkout: a task's verify commands build on each other, a gate has one of its own.
-
-    What runs in a check was written by agents, and may write where the next one looks [I7]. Where setup keeps nothing
-    it would run anew for every gate, so there they share one.
-    """
-    if job.setup is not None and not job.setup.keep:
-        return [job.checks]
-    verify = tuple(check for check in job.checks if is_verify(check))
-    gates: list[tuple[Check, ...]] = [(check,) for check in job.checks if check not in verify]
-    return [verify, *gates] if verify or not gates else gates
+        await asyncio.to_thread(cache.put, self._known[result.gate].key, entry)
 
 
 def _broke_off(result: GateResult) -> bool:
