@@ -19,7 +19,7 @@ LONGEST = 60_000
 
 _BREAK = "\u200b"
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
-_FIRST = re.compile(r"^([#+\-=>])")
+_FIRST = re.compile(r"^([#+\-=])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "<span>$</span>"}
 _ENTITY = re.compile("[&<>$]")
 _REFERENCE = re.compile(r"([@#]|\bGH-|\bwww\.|:(?=//)|:(?=\w+:))", re.IGNORECASE)
@@ -49,7 +49,8 @@ def code(text: str, most: int = _CELL) -> str:
     longest = max((len(run) for run in re.findall("`+", line)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{pad}{line}{pad}{fence}".replace("\\|", "\\\\|").replace("|", "\\|")
+    line = line.replace("\\|", f"\\{_BREAK}|")  # readers of tables differ about a backslash before an escaped bar
+    return f"{fence}{pad}{line}{pad}{fence}".replace("|", "\\|")
 
 
 def to_markdown(report: Report, most: int = LONGEST) -> str:
@@ -61,7 +62,7 @@ def to_markdown(report: Report, most: int = LONGEST) -> str:
 
 def _cut(blocks: Sequence[str], most: int, run: str) -> str:
     """As many blocks, and of the last one as many lines, as there is room for; then what is missing."""
-    said = f"> **Cut here**: the rest does not fit into a pull request. All of it: `chargehand report {run}`."
+    said = f"> **Cut here**: the rest does not fit into a pull request. All of it: {code(f'chargehand report {run}')}."
     room = most - len(said) - 4
     kept: list[str] = []
     for block in blocks:
@@ -194,11 +195,13 @@ def _about(tasks: Sequence[str]) -> str:
 def _check(report: Report) -> str:
     lines = ["### How to check this", ""]
     if report.has_receipts:
-        lines.append(f"- `chargehand receipt verify {report.run}` runs the gates again on the recorded trees.")
+        lines.append(f"- {code(f'chargehand receipt verify {report.run}')} runs the gates again on the recorded trees.")
         lines.append("- The receipt of each task is a git note on its merge commit, in the repository of the run.")
-    lines.append(f"- `chargehand report {report.run}` makes the whole page, `chargehand log {report.run}` every event.")
+    page, log = code(f"chargehand report {report.run}"), code(f"chargehand log {report.run}")
+    lines.append(f"- {page} makes the whole page, {log} tells every event.")
     facts = {fact.label: fact.text for fact in report.facts}
-    lines.append(f"- Base `{facts['base'][:40]}`; used: {inline(facts.get('used', ''))}; {facts.get('duration', '')}.")
+    told = [inline(facts[label], 200) for label in ("used", "duration") if label in facts]
+    lines.append(f"- Base: {code(facts.get('base', ''))}; used: {'; '.join(told)}.")
     return "\n".join(lines)
 
 
