@@ -39,9 +39,9 @@ def audit(world: World) -> list[dict[str, Any]]:
 def test_a_second_identical_run_pays_for_no_gate(world: World) -> None:
     """By tree, command and environment; both runs say which of them paid, and the audit is complete."""
     times = world.folder / "times"
-    tests = {"id": "tests", "run": 'echo x >> "$TIMES"', "on": ["task", "integrate", "run"]}
+    tests: dict[str, Any] = {"id": "tests", "run": 'echo x >> "$TIMES"', "on": ["task", "integrate", "run"]}
     tasks = [{"id": name, "title": name, "files": {"create": [f"{name}.txt"]}} for name in "ab"]
-    plan = {"gates": [tests], "features": NO_REVIEW, "env": {"set": {"TIMES": str(times)}}}
+    plan: dict[str, Any] = {"gates": [tests], "features": NO_REVIEW, "env": {"set": {"TIMES": str(times)}}}
     scenario = {name: [write(f"{name}.txt"), DONE] for name in "ab"}
     paid = []
     for _ in range(2):
