@@ -68,7 +68,8 @@ _LANGUAGES = {
     "rb": _words(
         r"^[ \t]*(?:(?:it|specify|scenario|test)\s*\(?\s*[\"']([^\"']*)[\"']|def\s+(test_\w+))",
         r"\b(?:expect\s*[({]|assert\w*|refute\w*|must_\w+|wont_\w+|is_expected)|\.should\b|\bflunk\b",
-        r"^[ \t]*(?:xit|xdescribe|xcontext|xspecify|fit|fdescribe|fcontext)\b|^[ \t]*(?:pending|skip)\b|,\s*(?::skip|skip:|:pending|pending:|:focus|focus:)",
+        r"^[ \t]*(?:xit|xdescribe|xcontext|xspecify|fit|fdescribe|fcontext)\b|^[ \t]*(?:pending|skip)\b"
+        r"|,\s*(?::skip|skip:|:pending|pending:|:focus|focus:)",
         r"\bexit!?\s*\(?\s*(?:0|true)\b|^[ \t]*exit!?\s*$",
         hashes=True,
     ),
