@@ -54,7 +54,11 @@ class World:
         base: str | None = None,
         **plan: Any,
     ) -> Mapping[str, Any]:
-        """Run a plan of these tasks with a scripted agent; the document that `run --json` would print."""
+        """Run a plan of these tasks with a scripted agent; the document that `run --json` would print.
+
+        Nobody reviews unless `features` says so: what reviews do has tests of its own.
+        """
+        plan.setdefault("features", {"code_review": False})
         text = {"chargehand": 1, "plan": "test", "tasks": list(tasks), **plan}
         plan_file = self.folder / "plan.json"
         plan_file.write_text(json.dumps(text), encoding="utf-8")
@@ -64,7 +68,8 @@ class World:
         return asyncio.run(self._play(plan_file, given, observe, unattended, base))
 
     def play_command(self, tasks: Sequence[Mapping[str, Any]], command: str, **plan: Any) -> Mapping[str, Any]:
-        """Run a plan with a `command` agent."""
+        """Run a plan with a `command` agent; nobody reviews unless `features` says so."""
+        plan.setdefault("features", {"code_review": False})
         text = {"chargehand": 1, "plan": "test", "tasks": list(tasks), **plan}
         plan_file = self.folder / "plan.json"
         plan_file.write_text(json.dumps(text), encoding="utf-8")
