@@ -113,6 +113,25 @@ PY_BENT: dict[str, tuple[Files, Kind]] = {
         {"tests/test_a.py": ("def test_a():\n    assert len(f()) == 3\n", "def test_a():\n    assert len(f())\n")},
         Kind.WEAKENED,
     ),
+    "returns at once": (
+        py("        assert add(1, 2) == 3\n", "        if True:\n            return\n        assert add(1, 2) == 3\n"),
+        Kind.WEAKENED,
+    ),
+    "returns under a condition": (
+        py(
+            "        assert add(1, 2) == 3\n",
+            "        if not os.environ.get('ALL'):\n            return\n        assert add(1, 2) == 3\n",
+        ),
+        Kind.WEAKENED,
+    ),
+    "deleted by a statement": (
+        py("    @pytest.mark.parametrize", "    del test_divide\n\n    @pytest.mark.parametrize"),
+        Kind.DELETED,
+    ),
+    "replaced by nothing": (
+        py("    @pytest.mark.parametrize", "    test_divide = None\n\n    @pytest.mark.parametrize"),
+        Kind.DELETED,
+    ),
     "compared with itself": (py("assert add(1, 2) == 3", "assert add(1, 2) == add(1, 2)"), Kind.WEAKENED),
     "bound lowered": (py(">= 3", ">= 1"), Kind.WEAKENED),
     "tolerance raised": (py("abs=0.001", "abs=0.5"), Kind.WEAKENED),

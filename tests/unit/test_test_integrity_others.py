@@ -84,6 +84,10 @@ JS_BENT: dict[str, tuple[Files, Kind]] = {
         Kind.WEAKENED,
     ),
     "behind a return": (js("expect(sum(1, 2)).toBe(3);", "return;\n    expect(sum(1, 2)).toBe(3);"), Kind.WEAKENED),
+    "returns under a condition": (
+        js("expect(sum(1, 2)).toBe(3);", "if (!process.env.ALL) return;\n    expect(sum(1, 2)).toBe(3);"),
+        Kind.WEAKENED,
+    ),
     "under a condition": (
         js("expect(sum(1, 2)).toBe(3);", "if (process.env.X) { expect(sum(1, 2)).toBe(3); }"),
         Kind.WEAKENED,

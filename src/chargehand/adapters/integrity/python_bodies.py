@@ -16,6 +16,7 @@ SKIPS = frozenset(
     {"skip", "skipif", "skipIf", "skipUnless", "xfail", "expectedFailure", "skipTest", "importorskip", "SkipTest"}
 )
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+_LEAVES = ast.Return | ast.Raise | ast.Continue | ast.Break
 _SWALLOWS = frozenset({"AssertionError", "Exception", "BaseException", ""})
 
 
@@ -97,8 +98,13 @@ class Body:
     def _block(self, statements: Iterable[ast.stmt], around: _Around) -> None:
         for statement in statements:
             self._statement(statement, around)
-            if isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break):
+            if isinstance(statement, _LEAVES):
                 return
+            if isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVES):
+                if isinstance(statement.test, ast.Constant) and statement.test.value:
+                    return
+                if isinstance(statement.body[-1], ast.Return):
+                    around = replace(around, conditional=True)
 
     def _statement(self, node: ast.stmt, around: _Around) -> None:
         if isinstance(node, ast.Assert):

@@ -136,6 +136,9 @@ class _Reader:
     def _setting(self, node: ast.stmt, prefix: str) -> None:
         """Assignments that mean something to a runner."""
         value: ast.expr | None
+        if isinstance(node, ast.Delete):
+            for name in node.targets:
+                self._cases.pop(f"{prefix}{dotted(name)}", None)
         if isinstance(node, ast.Assign):
             targets, value = [dotted(target) for target in node.targets], node.value
         elif isinstance(node, ast.AugAssign | ast.AnnAssign) and node.value is not None:
@@ -147,6 +150,7 @@ class _Reader:
         skips = list(self._skips([value]))
         for target in targets:
             last = target.rpartition(".")[2]
+            self._cases.pop(f"{prefix}{target}", None)
             if last == "pytestmark":
                 self._marks += skips if not prefix else []
             elif last in _IGNORES:

@@ -141,7 +141,7 @@ class _Reader:
         if kind == "call_expression":
             self._call(node, around)
         elif kind in {"statement_block", "program"}:
-            self._push(list(_reachable(node)), around)
+            self._stack.extend(reversed(list(_reachable(node, around))))
         elif kind == "if_statement":
             self._if(node, around)
         elif kind == "try_statement":
@@ -318,11 +318,17 @@ def _is_function(node: Node | None) -> bool:
     return node is not None and node.type in _FUNCTIONS
 
 
-def _reachable(node: Node) -> Iterator[Node]:
+def _reachable(node: Node, around: _Around) -> Iterator[tuple[Node, _Around]]:
+    """The statements of a block up to its end; those behind `if (…) return` under a condition."""
     for child in node.named_children:
-        yield child
+        yield child, around
         if child.type in {"return_statement", "throw_statement"}:
             return
+        then = child.child_by_field_name("consequence") if child.type == "if_statement" else None
+        if then is not None:
+            last = then.named_children[-1:] if then.type == "statement_block" else [then]
+            if last and last[0].type == "return_statement":
+                around = replace(around, conditional=True)
 
 
 def _calls_in(node: Node) -> Iterator[Node]:
