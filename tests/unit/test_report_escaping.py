@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -261,6 +264,14 @@ def test_the_page_needs_nothing_and_runs_nothing() -> None:
     assert "@import" not in page
     assert re.findall(r"url\((?!#)", page) == []
     assert all(link.startswith("#") for link in skeleton.links)
+
+
+def test_the_policy_of_the_page_lets_its_own_style_sheet_through_and_no_other() -> None:
+    page = to_html(full())
+    style = page.split("<style>")[1].split("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = html.unescape(page.split('Content-Security-Policy" content="')[1].split('"')[0])
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def test_every_link_into_the_page_leads_somewhere() -> None:

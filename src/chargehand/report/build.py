@@ -207,7 +207,7 @@ class _Run:
     def _unheld(self) -> str:
         if not self.source.unheld:
             return ""
-        return "No sandbox held the agents: they could read and write whatever the user can."
+        return "The agents could read and write whatever the user can."
 
     def _reviews_off(self) -> str:
         if self.source.state.options.review:
