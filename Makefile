@@ -21,6 +21,7 @@ lock:  ## renew requirements/dev.txt (needs uv)
 
 test: $(READY)  ## the tests: domain, contracts, real git and real processes
 	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
+	@command -v chromium >/dev/null || echo "Chromium is not installed: nobody looks at the report with a browser."
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: $(READY)  ## everything CI runs: format, lint, types, layers, sizes, docs, tests with coverage
@@ -31,6 +32,7 @@ check: $(READY)  ## everything CI runs: format, lint, types, layers, sizes, docs
 	$(BIN)/python tools/check_size.py
 	$(BIN)/mkdocs build --strict
 	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
+	@command -v chromium >/dev/null || echo "Chromium is not installed: nobody looks at the report with a browser."
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=
 	$(BIN)/python -m coverage report --include='src/chargehand/domain/*,src/chargehand/engine/*' \
 	  --fail-under=100 --show-missing --skip-covered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cliworld import CliWorld, Done, task
-from tests.repos import Repo
+from tests.repos import Repo, hermetic_environment
 
 BRANCH = "chargehand/todo-1"
 URL = "https://forge.example/uma/todo/pull/7"
@@ -61,13 +62,27 @@ class Forge:
         return dict(line.split(" ") for line in lines)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """A repository with a finished run; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "home").mkdir()
+    made = Repo(path=folder / "project", environ=hermetic_environment(folder / "home")).init()
+    made.commit("base", readme="A project.\n")
+    cli = CliWorld(made, folder / "cli")
+    cli.run(cli.plan([task("a"), task("b")], goal="Todos, @everyone."))
+    return made
+
+
 @pytest.fixture
-def forge(repo: Repo, tmp_path: Path) -> Forge:
+def forge(finished: Repo, tmp_path: Path) -> Forge:
     folder = tmp_path / "forge"
     (folder / "bin").mkdir(parents=True)
     gh = folder / "bin" / "gh"
     gh.write_text(_GH.format(python=sys.executable, folder=str(folder)))
     gh.chmod(0o755)
+    repo = Repo(path=tmp_path / "project", environ=finished.environ)
+    shutil.copytree(finished.path, repo.path, symlinks=True)
     remote = Repo(path=folder / "remote.git", environ=repo.environ)
     remote.path.mkdir()
     remote.git("init", "-q", "--bare", "-b", "main")
@@ -76,10 +91,8 @@ def forge(repo: Repo, tmp_path: Path) -> Forge:
     repo.git("branch", "private")
     repo.git("tag", "-a", "-m", "mine", "v1")
     repo.git("config", "push.followTags", "true")
-    cli = CliWorld(repo, tmp_path / "cli")
-    made = Forge(cli, folder, remote)
+    made = Forge(CliWorld(repo, tmp_path / "cli"), folder, remote)
     made.answers(list={"out": "[]"}, create={"out": f"{URL}\n"})
-    cli.run(cli.plan([task("a"), task("b")], goal="Todos, @everyone."))
     return made
 
 
