@@ -97,7 +97,7 @@ class CliWorld:
         (self.folder / "agent" / "go").open("w").close()
 
     def plan(self, tasks: Sequence[Mapping[str, Any]], *, path: Path | None = None, **keys: Any) -> Path:
-        """Write a plan; outside the repository unless `path` says otherwise. Nobody reviews unless `features` says so."""
+        """Write a plan, outside the repository unless `path` says otherwise; nobody reviews unless `features` says."""
         keys.setdefault("features", {"code_review": False})
         file = path or self.folder / "plan.json"
         file.write_text(json.dumps({"chargehand": 1, "plan": "todo", "tasks": list(tasks), **keys}, indent=1))
