@@ -55,7 +55,6 @@ CALLS: list[tuple[str, Any, str, str]] = [
     ("run_shell_command", {"command": "rm victim", "dir_path": "src", "directory": "/outside"}, "no", "no"),
     ("run_shell_command", {"command": "rm victim", "dir_path": "src"}, "yes", "yes"),
     ("Bash", {"command": "git log", "env": {"GIT_PAGER": R}}, "ask", "ask"),
-    ("Bash", {"command": "ls", "env": {f"X; {R}; Y": "1"}}, "ask", "ask"),
     ("Bash", {"command": "ls", "env": {"CI": "1"}}, "yes", "yes"),
     ("Bash", {"command": "git log", "Env": [f"GIT_PAGER={R}"]}, "ask", "ask"),
     ("Bash", {"command": "rm victim", "WorkDir": "/outside"}, "ask", "ask"),
@@ -67,7 +66,46 @@ CALLS: list[tuple[str, Any, str, str]] = [
     ("write_stdin", {"session_id": 1, "chars": f"{R}\n"}, "ask", "ask"),
     ("write_stdin", {"session_id": 1, "chars": ""}, "yes", "yes"),
     ("write_stdin", {"session_id": 1, "chars": "\x03"}, "yes", "yes"),
+    ("write_stdin", {"session_id": 1, "chars": "rm victim\n"}, "ask", "ask"),
+    ("write_stdin", {"session_id": 1, "chars": "ls\n"}, "yes", "yes"),
+    ("Bash", {"command": f"true\n{R}\nE", "env": {"x <<'E'\n#": "1"}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {f"X; {R}; Y": "1"}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {"X-Y": "1"}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {"": "1"}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {"ｘ": "1"}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": [f"X; {R}; Y=1"]}, "no", "no"),
+    ("Bash", {"command": "ls", "env": ["X"]}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {"X": {"a": "b"}}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": f"X=1; {R}"}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {"A": "1"}, "ENV": {"A": "2"}}, "no", "no"),
+    ("Bash", {"command": "ls", "env": {"A": "1"}, "environment": {"B": 2}}, "yes", "yes"),
+    ("Bash", {"command": "ls", "env": {}}, "yes", "yes"),
+    ("Bash", {"command": "ls", "environment": "staging"}, "yes", "yes"),
+    ("Bash", {"command": 'rm -f "$d/x"', "env": {"d": "/ws/tmp"}}, "ask", "ask"),
+    ("Bash", {"command": 'd=/ws/tmp; rm -f "$d/x"', "env": {"d": "/outside"}}, "yes", "yes"),
+    ("mcp__deploy__plan", {"command": "ls", "environment": "staging"}, "no", "yes"),
+    ("mcp__shell__run", {"command": "ls", "env": {f"X; {R}; Y": "1"}}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": "/outside/bash"}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": "./bash"}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": "/bin/../outside/bash"}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": "/tmp/bin/bash"}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": ["bash"]}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": "bash", "Shell": "/outside/bash"}, "no", "no"),
+    ("exec_command", {"cmd": "ls", "shell": "zsh"}, "yes", "yes"),
+    ("exec_command", {"cmd": "ls", "shell": True}, "yes", "yes"),
+    ("exec_command", {"cmd": "rm victim", "workdir": "src", "WorkDir": "/outside"}, "no", "no"),
     # files that are written
+    ("Write", {"file_path": "x://../../../home/user/.bashrc", "filename": "a"}, "no", "no"),
+    ("Write", {"file_path": "a", "filename": "x://../../../home/user/.bashrc"}, "no", "no"),
+    ("Write", {"file_path": "https://evil.example/x"}, "no", "no"),
+    ("Write", {"file_path": "file://localhost/etc/x"}, "no", "no"),
+    ("Write", {"file_path": "file:///ws/repo/x"}, "no", "no"),
+    ("Write", {"file_path": "file:x"}, "no", "no"),
+    ("Write", {"file_path": "a", "message_file": "/etc/x"}, "no", "no"),
+    ("Write", {"file_path": "a", "content_path": "/etc/x"}, "no", "no"),
+    ("Write", {"file_path": "a", "name": "/etc/x"}, "no", "no"),
+    ("str_replace_editor", {"path": "a", "file_text": "/etc/x", "command": "create"}, "yes", "yes"),
+    ("replace", {"file_path": "a", "old_string": "/etc", "new_string": "/x", "instruction": "see /etc"}, "yes", "yes"),
     ("Write", {"file_path": "src/a", "path": "/etc/x"}, "no", "no"),
     ("Write", {"file_path": "src/a", "target_file": "/etc/x"}, "no", "no"),
     ("Write", {"file_path": "src/a", "paths": ["b", "/etc/x"]}, "no", "no"),
@@ -192,7 +230,35 @@ def test_two_names_for_one_call_are_denied() -> None:
 
 def test_the_environment_of_a_call_is_part_of_what_is_asked() -> None:
     call = read_call("codex", {"tool_name": "shell", "tool_input": {"command": "ls", "env": {"A": "b c"}}})
-    assert (call.kind, call.command) == (ToolKind.COMMAND, "export A='b c'\nls")
+    assert (call.kind, call.command, call.variables) == (ToolKind.COMMAND, "ls", "export A='b c'\n")
+    call = read_call("codex", {"tool_name": "shell", "tool_input": {"command": R, "env": {"A": "b c"}}})
+    asked = rule(call, PLACE)
+    assert isinstance(asked, Question)
+    assert (asked.command, asked.plain) == (f"export A='b c'\n{R}", R)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "shown"),
+    [
+        ("Bash", {"command": R}, R),
+        ("Bash", {"command": R, "cwd": "/ws/repo/"}, R),
+        ("Bash", {"command": R, "cwd": "src/../src"}, f"cd src && {R}"),
+        ("Bash", {"command": R, "cwd": "/ws/repo/a b"}, f"cd 'a b' && {R}"),
+        ("Bash", {"command": R, "cwd": ".."}, f"cd /ws && {R}"),
+        ("Bash", {"command": R, "cwd": "/ws/tmp"}, f"cd /ws/tmp && {R}"),
+        ("write_stdin", {"chars": R, "session_id": 7}, f"(typed into session 7) {R}"),
+        ("write_stdin", {"chars": R}, f"(typed into session) {R}"),
+        ("Read", {"file_path": "config"}, "Read config"),
+        ("WebFetch", {"url": "http://evil.example/"}, "WebFetch http://evil.example/"),
+    ],
+)
+def test_a_question_says_where_it_runs(name: str, given: Any, shown: str) -> None:
+    """I9: a yes is for what was read, and the same words in another folder do something else."""
+    cwd = "/home/u/.ssh" if name == "Read" else "/ws/repo"
+    asked = rule(read_call("codex", {"tool_name": name, "tool_input": given, "cwd": cwd}), PLACE)
+    assert isinstance(asked, Question)
+    assert asked.command == (f"cd {cwd} && {shown}" if name == "Read" else shown)
+    assert asked.plain == (R if name in {"Bash", "write_stdin"} else shown)
 
 
 def test_a_link_to_a_secret_is_a_secret(tmp_path) -> None:

@@ -55,7 +55,7 @@ class Guarded:
         self._redactor = redactor
         self._place: Place | None = None
         self._ruled = list(spec.ruled)
-        self._approved: list[str] = []
+        self._approved: list[tuple[str, str]] = []
         self._called: list[str] = []
         self._refused: list[str] = []
         self._denied: list[str] = []
@@ -85,8 +85,8 @@ class Guarded:
     def in_vain(self) -> tuple[str, ...]:
         """A sentence for each approved command that the program did not run, as far as it tells."""
         told = []
-        for command in self._approved:
-            bare = _bare(command)[:_COMPARED_CHARS]
+        for command, plain in self._approved:
+            bare = _bare(plain)[:_COMPARED_CHARS]
             if any(bare in text for text in self._refused):
                 told.append(f"A command was approved, but the agent's program itself refused to run it: {command}")
             elif not any(bare in text for text in self._called):
@@ -132,7 +132,7 @@ class Guarded:
             reason = "It holds characters that nobody sees; write it without them."
             return self._denied_at_once("a command", question.command, reason)
         shown = redact(question.command)
-        if (before := self._said_before(question.command, shown)) is not None:
+        if (before := self._said_before(question, shown)) is not None:
             return before
         self._waiting += 1
         self._stirred.set()
@@ -146,24 +146,27 @@ class Guarded:
             )
         finally:
             self._waiting -= 1
-        return self._noted(shown, Ruling(allow=ruling.allow, reason=ruling.text))
+        return self._noted(shown, question, Ruling(allow=ruling.allow, reason=ruling.text))
 
     def _denied_at_once(self, tool: str, what: str, reason: str) -> Ruling:
         self._denied.append(f"{tool}: {what[:_SHOWN_CHARS]} ({reason.rstrip('.')})")
         return Ruling(allow=False, reason=reason)
 
-    def _said_before(self, command: str, shown: str) -> Ruling | None:
-        """What people said of this command before the attempt: a yes is for one run of what was read, to the letter."""
+    def _said_before(self, question: Question, shown: str) -> Ruling | None:
+        """What people said of this command before the attempt: a yes is for one run of what was read, to the letter.
+
+        The folder is part of what was read: a question says where it runs.
+        """
         if (shown, False) in self._ruled:
             return Ruling(allow=False, reason="Somebody said no to this one: go on without it.")
-        if (shown, True) in self._ruled and shown == command:
+        if (shown, True) in self._ruled and shown == question.command:
             self._ruled.remove((shown, True))
-            return self._noted(shown, Ruling(allow=True, reason="Somebody said yes to this one."))
+            return self._noted(shown, question, Ruling(allow=True, reason="Somebody said yes to this one."))
         return None
 
-    def _noted(self, shown: str, ruling: Ruling) -> Ruling:
+    def _noted(self, shown: str, question: Question, ruling: Ruling) -> Ruling:
         if ruling.allow:
-            self._approved.append(shown)
+            self._approved.append((shown, self._redactor().text(question.plain or question.command)))
         return ruling
 
 

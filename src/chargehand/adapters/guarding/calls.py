@@ -8,20 +8,31 @@ denied elsewhere.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from chargehand.adapters.guarding.classify import classify, unreadable
-from chargehand.adapters.guarding.fields import commands, folders, patch_problem, patches, paths, urls
+from chargehand.adapters.guarding.fields import (
+    commands,
+    environment,
+    folders,
+    is_url,
+    patch_problem,
+    patches,
+    paths,
+    urls,
+)
 from chargehand.adapters.guarding.files import patched
 from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names
-from chargehand.adapters.guarding.place import Place, Spot, is_loopback, is_secret_file
+from chargehand.adapters.guarding.place import UNKNOWN, Place, Spot, is_loopback, is_secret_file
 from chargehand.adapters.guarding.rules import RULES
-from chargehand.adapters.guarding.verdict import Danger, Kind
+from chargehand.adapters.guarding.verdict import Danger
 
 __all__ = ["Question", "Ruling", "ToolCall", "ToolKind", "read_call", "rule"]
 
@@ -41,8 +52,9 @@ class ToolKind(StrEnum):
 class ToolCall:
     """One call of a tool, before it happens: all of it untrusted.
 
-    `command` is the text for a shell (None: not told), `paths` what is written or read, `urls` what is fetched; `cwd`
-    is where the agent says that it stands; `raw` the call as it came, as JSON; `problem` why it cannot be judged.
+    `command` is the text for a shell (None: not told), `variables` what is set before it, as lines of a shell; `paths`
+    what is written or read, `urls` what is fetched; `cwd` is where the agent says that it stands, `typed_into` the
+    running program that a text is typed into; `raw` the call as it came, as JSON; `problem` why it cannot be judged.
     """
 
     agent: str
@@ -50,6 +62,8 @@ class ToolCall:
     tool: str
     kind: ToolKind
     command: str | None = None
+    variables: str = ""
+    typed_into: str = ""
     paths: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
     cwd: str = ""
@@ -67,10 +81,14 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A call that somebody has to decide: `command` is the exact text, and a yes covers one execution of it."""
+    """A call that somebody has to decide: `command` is the exact text, and a yes covers one execution of it.
+
+    The text says where it runs, when that is not the workspace itself. `plain` is the command as the agent gave it.
+    """
 
     command: str
     dangers: tuple[Danger, ...]
+    plain: str = ""
 
     @property
     def text(self) -> str:
@@ -123,8 +141,9 @@ def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
     kind = _kind(tool, fields)
     command, problem = commands(fields, certain=kind is not ToolKind.UNKNOWN)
     folder, doubt = folders(fields) if kind is ToolKind.COMMAND else ("", "")
-    problem = (problem or doubt) if kind in {ToolKind.COMMAND, ToolKind.UNKNOWN} else ""
-    found = paths(fields)
+    variables, strange = environment(fields) if command is not None else ("", "")
+    problem = (problem or doubt or strange) if kind in {ToolKind.COMMAND, ToolKind.UNKNOWN} else ""
+    found = paths(fields, written=kind is ToolKind.WRITE)
     if _plain(tool) == "apply_patch":
         text = patches(fields)
         written, deleted = patched(text)
@@ -135,6 +154,8 @@ def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
         tool=tool,
         kind=kind,
         command=command,
+        variables=variables,
+        typed_into=_typed_into(tool, fields),
         paths=found,
         urls=urls(fields) if kind in {ToolKind.FETCH, ToolKind.READ, ToolKind.UNKNOWN} else (),
         cwd=folder or _text(given, "cwd") or cwd,
@@ -146,6 +167,13 @@ def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
 def _text(fields: Mapping[str, Any], key: str) -> str:
     value = fields.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _typed_into(tool: str, fields: Mapping[str, Any]) -> str:
+    if _plain(tool) != "write_stdin":
+        return ""
+    session = next((str(fields[key]) for key in ("session_id", "session") if fields.get(key) is not None), "")
+    return f"session {session[:40]}".strip()
 
 
 def _plain(tool: str) -> str:
@@ -168,9 +196,16 @@ def _two_names(given: Mapping[str, Any]) -> str:
 
 def rule(call: ToolCall, place: Place) -> Ruling | Question:
     """What the rules say of a call: yes, no with the reason, or a question for a person."""
-    here = replace(place, cwd=place.full(call.cwd, place.cwd)) if call.cwd else place
+    here = replace(place, cwd=_folder(call, place))
     if call.problem:
         return Ruling(allow=False, reason=f"{call.problem} Nobody can judge it, so it is denied.")
+    told = _ruled(call, here)
+    if not isinstance(told, Question):
+        return told
+    return replace(told, command=_where(call, here.cwd, place) + told.command, plain=told.plain or told.command)
+
+
+def _ruled(call: ToolCall, here: Place) -> Ruling | Question:
     match call.kind:
         case ToolKind.COMMAND:
             return _rule_command(call, here)
@@ -186,22 +221,44 @@ def rule(call: ToolCall, place: Place) -> Ruling | Question:
             return _rule_unknown(call, here)
 
 
+def _folder(call: ToolCall, place: Place) -> str:
+    """Where a call runs: nobody knows where a program stands that has been running for a while."""
+    if call.typed_into:
+        return UNKNOWN
+    return place.full(call.cwd, place.cwd) if call.cwd else place.cwd
+
+
+def _where(call: ToolCall, folder: str, place: Place) -> str:
+    """What stands before a command in a question: the same words in another folder are another command."""
+    if call.typed_into:
+        return f"(typed into {call.typed_into}) "
+    if folder == place.full(".", place.cwd) or call.kind is ToolKind.FETCH:
+        return ""
+    inside = folder.startswith(place.cwd.rstrip("/") + "/")
+    return f"cd {shlex.quote(posixpath.relpath(folder, place.cwd) if inside else folder)} && "
+
+
 def _rule_command(call: ToolCall, place: Place) -> Ruling | Question:
+    """A program may ignore the variables that it is given: the command is judged with them and without."""
     if call.command is None:
         return Ruling(allow=False, reason="There is no command in this call, so nobody can judge it.")
-    problem = unreadable(call.command)
+    text = call.variables + call.command
+    problem = unreadable(text)
     if problem:
         return Ruling(allow=False, reason=f"{problem} Use the tool for files, or smaller commands.")
-    verdict = classify(call.command, place)
-    if verdict.kind is Kind.HARMLESS:
+    ways = dict.fromkeys((text, call.command))
+    dangers = dict.fromkeys(danger for way in ways for danger in classify(way, place).reasons)
+    if not dangers:
         return Ruling(allow=True)
-    return Question(command=call.command, dangers=verdict.reasons)
+    return Question(command=text, dangers=tuple(dangers), plain=call.command)
 
 
 def _rule_write(call: ToolCall, place: Place) -> Ruling:
     if not call.paths:
         return Ruling(allow=False, reason="It does not say which file it writes, so it is denied.")
     for path in call.paths:
+        if is_url(path) or path.lower().startswith("file:"):
+            return Ruling(allow=False, reason=f"{path} is an address; give the path of a file in the workspace.")
         spot = place.spot(path, (place.cwd,)) if not unreadable(path) else Spot.UNKNOWN
         if spot is Spot.GIT and not place.sandboxed:
             return Ruling(allow=False, reason=f"{path} belongs to the repository itself; use git.")

@@ -6,6 +6,7 @@ which of them the program will take.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from chargehand.adapters.guarding.files import patched
 from chargehand.adapters.guarding.options import names
 
-__all__ = ["commands", "folders", "patch_problem", "patches", "paths", "urls"]
+__all__ = ["commands", "environment", "folders", "is_url", "patch_problem", "patches", "paths", "urls"]
 
 _COMMANDS = names(
     "command cmd commands cmdline command_line commandline shell_command script argv args arguments bash exec code "
@@ -30,11 +31,21 @@ _NOT_PATHS = re.compile(
     r"^new_source$|exclude|ignore|content|text|prompt|description|pattern|types?$|mode|limit|lines?$|filter|_id$|string|message|query",
     re.IGNORECASE,
 )
+_WRITTEN = re.compile(_PATHS.pattern + r"|^name$|^location$", re.IGNORECASE)
+_CONTENTS = re.compile(
+    r"^(?:new|old)_(?:source|str|string|text|content|code)$|^(?:file|cell)?_?(?:contents?|text|data|body|code)$"
+    r"|description|instruction|prompt|types?$|mode$|limit|lines?$|_id$|encoding",
+    re.IGNORECASE,
+)
+"""Fields of tools that write whose texts are no paths, whatever else is in their names."""
 _URLS = names("url urls uri uris link links href endpoint address")
 _URL = re.compile(r"https?://[^\s\"'<>)\]]+", re.IGNORECASE)
 _HEADER = re.compile(r"^[^\S\n]*\*\*\*(.*)$", re.MULTILINE)
 _FRAME = re.compile(r"\s*(?:begin\s*patch|end\s*patch|end\s*of\s*file)\s*", re.IGNORECASE)
 _SHELLS = names("sh bash zsh dash ksh ash fish pwsh powershell cmd cmd.exe true false")
+_SHELL_FOLDERS = frozenset({"", "/bin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"})
+_ENVIRONMENTS = frozenset({"env", "environment", "envs", "env_vars", "environment_variables"})
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def commands(fields: Mapping[str, Any], *, certain: bool) -> tuple[str | None, str]:
@@ -48,12 +59,18 @@ def commands(fields: Mapping[str, Any], *, certain: bool) -> tuple[str | None, s
     if len(told) > 1:
         return None, "It names its command more than once, and not in the same words."
     command = next(iter(told), None)
-    shell = _lower(fields).get("shell")
-    if isinstance(shell, str) and shell.rpartition("/")[2] not in _SHELLS:
+    if any(not _is_known_shell(value) for key, value in fields.items() if key.lower() == "shell"):
         return command, "The shell that it asks for is none that is known here."
-    if command is not None:
-        command = "".join(f"export {line}\n" for line in _environment(fields)) + command
     return command, ""
+
+
+def _is_known_shell(value: object) -> bool:
+    """A shell by its bare name, or from where the machine keeps its own; another `bash` may be anything."""
+    if value is None or isinstance(value, bool):
+        return True
+    return isinstance(value, str) and (
+        posixpath.basename(value) in _SHELLS and posixpath.dirname(value) in _SHELL_FOLDERS
+    )
 
 
 def _command(value: object) -> str | None:
@@ -64,32 +81,51 @@ def _command(value: object) -> str | None:
     return None
 
 
-def _environment(fields: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("env", "environment"):
-        given = _lower(fields).get(key)
-        if isinstance(given, Mapping):
-            yield from (f"{name}={shlex.quote(str(value))}" for name, value in given.items())
-        elif isinstance(given, list):
-            for name, _, value in (one.partition("=") for one in given if isinstance(one, str)):
-                yield f"{name}={shlex.quote(value)}"
+def environment(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """The variables of a call as lines for a shell, and what is wrong with how they are given.
+
+    A name that is none would end up in the text that is judged as something else: `x; y`, `x <<E`.
+    """
+    given: dict[str, str] = {}
+    for value in (value for key, value in fields.items() if key.lower() in _ENVIRONMENTS):
+        pairs = _pairs(value)
+        if pairs is None or any(_VARIABLE.fullmatch(name) is None for name, _ in pairs):
+            return "", "Its environment is not one of names and texts."
+        if any(given.setdefault(name, text) != text for name, text in pairs):
+            return "", "It sets a variable twice, and not to the same."
+    return "".join(f"export {name}={shlex.quote(text)}\n" for name, text in given.items()), ""
 
 
-def _lower(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.lower(): value for key, value in fields.items()}
+def _pairs(value: object) -> list[tuple[str, str]] | None:
+    if not value or isinstance(value, bool) or (isinstance(value, str) and "=" not in value):
+        return []  # the name of one: `environment: staging`
+    if isinstance(value, Mapping) and all(isinstance(text, str | int | float) for text in value.values()):
+        return [(str(name), str(text)) for name, text in value.items()]
+    if isinstance(value, list) and all(isinstance(one, str) and "=" in one for one in value):
+        return [(one.partition("=")[0], one.partition("=")[2]) for one in value]
+    return None
 
 
 def folders(fields: Mapping[str, Any]) -> tuple[str, str]:
     """Where a command is to run (empty: not told), and what is wrong with how it is given."""
     told = dict.fromkeys(
-        value for key in _FOLDERS if isinstance(value := _lower(fields).get(key), str) and value not in ("", ".")
+        value
+        for key, value in fields.items()
+        if key.lower() in _FOLDERS and isinstance(value, str) and value not in ("", ".")
     )
     return next(iter(told), ""), "It names two folders to run in." if len(told) > 1 else ""
 
 
-def paths(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """The paths in the fields, also in lists and in parts, by the names of the fields; patterns included."""
+def paths(fields: Mapping[str, Any], *, written: bool = False) -> tuple[str, ...]:
+    """The paths in the fields, also in lists and in parts, by the names of the fields; patterns included.
+
+    `written`: of a tool that writes every field counts that may be one, and what looks like an address is kept.
+    """
+    if written:
+        found = [text for key, text in _texts(fields) if _WRITTEN.search(key) and not _CONTENTS.search(key)]
+        return tuple(dict.fromkeys(text for text in found if text))
     found = [text for key, text in _texts(fields) if _PATHS.search(key) and not _NOT_PATHS.search(key)]
-    return tuple(dict.fromkeys(text.removeprefix("file://") for text in found if text and not _is_url(text)))
+    return tuple(dict.fromkeys(text.removeprefix("file://") for text in found if text and not is_url(text)))
 
 
 def urls(fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -97,7 +133,7 @@ def urls(fields: Mapping[str, Any]) -> tuple[str, ...]:
     named = [
         text
         for key, text in _texts(fields)
-        if text and (key.lower() in _URLS or (_is_url(text) and not re.search(r"\s", text)))
+        if text and (key.lower() in _URLS or (is_url(text) and not re.search(r"\s", text)))
     ]
     prompt = fields.get("prompt")
     return tuple(dict.fromkeys(named or (_URL.findall(prompt) if isinstance(prompt, str) else [])))
@@ -115,7 +151,8 @@ def patch_problem(text: str) -> str:
     return "" if len(headers) == len(written) + len(deleted) else "It has headers that nobody can read here."
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether a text has the form of an address; one of a file counts as its path."""
     return bool(re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*:/", text))
 
 
