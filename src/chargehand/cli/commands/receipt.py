@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["receipt"]
 
-_EXAMPLES = """
+_VERIFY = """
 chargehand receipt verify                    does everything that the newest run proved still hold?
 chargehand receipt verify todo-1 --no-run    journal, files, notes and commits only; no gate is run
 chargehand receipt verify --task api         one task
+"""
+_SHOW = """
+chargehand receipt show                      what is known of the newest run
 chargehand receipt show api                  what is known of a task that landed
 chargehand receipt show api --json           all of it
+"""
+_LIST = """
 chargehand receipt list                      every receipt of the newest run, and where it lies
 """
+_EXAMPLES = (_VERIFY + _SHOW + _LIST).replace("\n\n", "\n")
 
 
 @click.group("receipt", invoke_without_command=True, epilog="\b\nExamples:" + _EXAMPLES.rstrip().replace("\n", "\n  "))
@@ -34,7 +40,7 @@ def receipt(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-@command("verify", examples=_EXAMPLES)
+@command("verify", examples=_VERIFY)
 @run_argument
 @task_option("Check only what is known of this task.")
 @click.option("--no-run", is_flag=True, help="Run no gate.")
@@ -67,7 +73,7 @@ def _is_watched(call: Call) -> bool:
     return is_terminal(call.out.stderr) and not call.out.quiet
 
 
-@command("show", examples=_EXAMPLES)
+@command("show", examples=_SHOW)
 @optional_task
 @run_option
 async def showing(call: Call, task: str | None, run: str | None) -> None:
@@ -113,7 +119,7 @@ async def _keep(call: Call, workshop: Workshop, run: str) -> None:
         call.out.note(f"The receipts could not be written: {error}")
 
 
-@command("list", examples=_EXAMPLES)
+@command("list", examples=_LIST)
 @run_argument
 async def listing(call: Call, run: str | None) -> None:
     """List the receipts of RUN: of every task that landed, and that of the run itself."""
