@@ -47,7 +47,8 @@ Limits, checked by the runtime after you:
 
 _VERDICT = """\
 How to answer: write one JSON object to the file named by the environment variable CHARGEHAND_RESULT, then end; or let
-it be the last block of your last message, fenced with three backticks and tagged `chargehand-verdict`. At least {"verdict": "PASS"} or {"verdict": "FAIL", ...}. Fields:
+it be the last block of your last message, fenced with three backticks and tagged `chargehand-verdict`.
+At least {"verdict": "PASS"} or {"verdict": "FAIL", ...}. Fields:
 - "criteria": [{"criterion": "its text, word by word", "met": true or false, "evidence": "what you saw"}]
 - "findings": [{"id": "f1", "severity": "critical|major|minor|note", "file": "path", "line": 12, "claim": "what is
   wrong", "clause": "what it goes against", "evidence_command": "a command that shows it (optional; the runtime runs
