@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = "r"
 PATIENCE_S = 100.0
 _REFS = re.compile(
-    rf"refs/heads/(?:main|chargehand/{RUN})|refs/chargehand/bases/{RUN}"
+    rf"refs/heads/(?:main|chargehand/{RUN})|refs/chargehand/bases/{RUN}|refs/notes/chargehand"
     rf"|refs/chargehand/(?:attempts|candidates|rescue)/{RUN}/[^/]+/[0-9]+"
 )
 
@@ -131,11 +131,21 @@ class Ground:
             *_unless(Counter(self.landed()) == Counter(tasks), f"I4: landed: {self.landed()}"),
             *_unless(tree is None or self.tree() == tree, "the final tree is another one"),
             *_unless(self.world.checkout() == dict(self.before), "I1: the user's checkout, index or HEAD changed"),
+            *self._receipts(),
             *self._refs(),
             *self._processes(),
             *self._pools(),
             *self._locks(),
         ]
+
+    def _receipts(self) -> Iterator[str]:
+        """Journal, files and notes say the same of every landing, once each."""
+        done = self.chargehand("receipt", "verify", RUN, "--no-run", "--json")
+        yield from _unless(done.code == 0, f"the receipts do not hold: {done.out[:2000]}{done.err[-500:]}")
+        commits = self.git("rev-list", "--first-parent", f"main..chargehand/{RUN}").splitlines()
+        lines = [line for each in commits for line in self.git("notes", "--ref=chargehand", "show", each).splitlines()]
+        kinds = Counter(json.loads(line)["kind"] for line in lines)
+        yield from _unless(kinds == {"task": len(commits), "run": 1}, f"notes of {len(commits)} landings: {kinds}")
 
     def _refs(self) -> Iterator[str]:
         for ref in self.world.refs():
