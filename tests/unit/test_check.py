@@ -10,6 +10,7 @@ from chargehand.domain.check import Survey, World, check, program_of, programs_o
 from chargehand.domain.plan import (
     Barrier,
     Command,
+    Defaults,
     EnvSpec,
     Files,
     GateSpec,
@@ -303,6 +304,19 @@ def test_ordinary_instructions_are_no_injection() -> None:
 def test_a_secret_in_the_plan_is_pointed_out() -> None:
     env = EnvSpec(values=(("A", "1"), ("KEY", "ghp_" + "a" * 36)))
     assert [p.path for p in found(plan(task("a"), env=env), "secret")] == [("env", "set", "KEY")]
+
+
+def test_private_folders_and_models_that_are_options_are_refused() -> None:
+    """I8: HOME and its like are an attempt's own; whatever stands for a model is handed to a program as a word."""
+    names = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_DIRS", "XDG_SEAT", "MY_HOME")
+    env = EnvSpec(values=tuple((name, "/x") for name in names))
+    bad = found(plan(task("a"), env=env), "bad_value")
+    assert [p.path[2] for p in bad] == list(names[:4])
+    assert all(p.is_error and "a folder of its own" in p.message for p in bad)
+    tasks = (task("a", model="--settings=x"), task("b", model="gpt-5"), task("c", model="-m"))
+    bad = found(plan(*tasks, defaults=Defaults(model="-m")), "bad_value")
+    assert [p.path for p in bad] == [("defaults", "model"), ("tasks", 0, "model")]
+    assert bad[1].task == "a"
 
 
 def test_tasks_need_a_title_and_a_way_to_tell_that_they_are_done() -> None:

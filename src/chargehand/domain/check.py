@@ -12,6 +12,7 @@ from chargehand.domain.problem import Path, Problem, Severity, nearest
 from chargehand.domain.scope import is_literal, literal_path, matches, validate
 from chargehand.domain.suspicion import injection_in, placeholder_in, secret_in
 from chargehand.domain.turns import Turn, Turns, taking_turns
+from chargehand.domain.variables import is_private
 
 __all__ = [
     "RESERVED_GATES",
@@ -70,7 +71,7 @@ def survey(plan: Plan, world: World | None = None) -> Survey:
     needs: dict[str, tuple[str, ...]] = {}
     for task in plan.tasks:
         needs.setdefault(task.id, task.depends_on)
-    problems = [*_names(plan), *_dependencies(plan, needs), *_paths(plan), *_texts(plan), *_sizes(plan)]
+    problems = [*_names(plan), *_dependencies(plan, needs), *_paths(plan), *_texts(plan), *_sizes(plan), *_values(plan)]
     if world is not None:
         problems += _programs(plan, world)
     cycle = graph.find_cycle(needs)
@@ -291,6 +292,27 @@ def _sizes(plan: Plan) -> Iterator[Problem]:
         message = f"The plan has {len(plan.tasks)} tasks and no waves."
         hint = "Give the tasks a 'wave', so that progress has stages."
         yield _warning("no_waves", message, ("tasks",), "", hint)
+
+
+# -- values that programs are given ---------------------------------------------------------------
+
+
+def _values(plan: Plan) -> Iterator[Problem]:
+    """What would be taken for something else than it says: a folder that is private, a model that is an option."""
+    for name, _ in plan.env.values:
+        if is_private(name):
+            message = f"env.set.{name} cannot be set: every attempt and every check has a folder of its own for it."
+            yield Problem(code="bad_value", message=message, hint="Take it out.", path=("env", "set", name))
+    yield from _model(plan.defaults.model, "The model of the defaults", ("defaults", "model"))
+    for number, task in enumerate(plan.tasks):
+        if task.model != plan.defaults.model:
+            yield from _model(task.model, f"The model of task {task.id}", ("tasks", number, "model"), task.id)
+
+
+def _model(model: str | None, what: str, path: Path, task: str = "") -> Iterator[Problem]:
+    if model is not None and model.startswith("-"):
+        message = f"{what}, {model!r}, begins with '-', which a program would take for one of its options."
+        yield Problem(code="bad_value", message=message, hint="Write the name of a model.", path=path, task=task)
 
 
 # -- programs -------------------------------------------------------------------------------------

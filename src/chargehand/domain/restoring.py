@@ -20,6 +20,7 @@ from chargehand.domain.outcome import FaultKind, GateResult, GateStatus, Role
 from chargehand.domain.plan import Command
 from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.state import GateFit, RunState, TaskRecord
+from chargehand.domain.variables import bends_checks
 from chargehand.domain.words import TaskStatus
 
 __all__ = ["command_of", "first_fault", "fit_name", "line_fault", "mitigate", "refusal", "respond", "restored"]
@@ -36,12 +37,6 @@ _NARROWS = (
     *("--select", "--extend-ignore", "--extend-exclude", "--only", "--fix", "-n0", "||", ";", "|", "&&"),
 )
 """Arguments that make a check look at less, or not fail: a fitter may not add them."""
-
-_NAMES_OF_TOOLS = (
-    *("PATH", "HOME", "SHELL", "IFS", "ENV", "BASH_ENV", "CI", "NODE_OPTIONS", "NODE_PATH", "RUSTC_WRAPPER"),
-    *("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "JAVA_TOOL_OPTIONS", "MAVEN_OPTS", "GOFLAGS", "MAKEFLAGS", "RUSTFLAGS"),
-)
-_PREFIXES = ("LD_", "DYLD_", "GIT_", "CHARGEHAND_", "PYTHON", "PERL", "RUBY", "npm_config_", "NPM_CONFIG_")
 
 
 # -- what a gate is called ------------------------------------------------------------------------
@@ -224,5 +219,5 @@ def _bent(command: Command, fit: Fit) -> Iterator[str]:
         if narrowing or command.shell:
             yield f"these arguments would let the gate look at less: {' '.join(narrowing) or 'a shell command'}."
     for name, _ in fit.env:
-        if name in _NAMES_OF_TOOLS or name.startswith(_PREFIXES):
+        if bends_checks(name):
             yield f"the variable {name} decides what is run."

@@ -12,7 +12,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus, urlsplit
 
-__all__ = ["REDACTED", "SHORTEST_SECRET", "Strainer", "Vault", "forms", "redact", "secret_values"]
+__all__ = ["REDACTED", "SHORTEST_SECRET", "Strainer", "Vault", "forms", "is_secret_name", "redact", "secret_values"]
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 8
@@ -47,6 +47,11 @@ def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
     found = {value for name, value in environment.items() if _is_secret(name, value)}
     found |= {secret for value in environment.values() if (secret := _in_url(value))}
     return _sorted(found)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret, as far as a name tells."""
+    return name not in _PUBLIC and _NAME.search(name) is not None and _PLACE_NAME.search(name) is None
 
 
 def _is_secret(name: str, value: str) -> bool:
