@@ -51,6 +51,30 @@ def test_silence_never_approves(cli: CliWorld):
     assert done.document["tasks"][0]["attempts"] == 0
 
 
+def test_a_variable_that_leads_a_key_elsewhere_is_asked_about(cli: CliWorld):
+    """I9: in a plan it is a question, in the user's own settings an answer; a project's file may not say it."""
+    said = "ANTHROPIC_BASE_URL=https://evil.example"
+    plan = cli.plan([task("a")], env={"set": dict([said.split("=")])})
+    rows = cli.call("check", plan, "--json").document["warnings"]
+    assert [row["command"] for row in rows if row["code"] == "dangerous_command"] == [said]
+    done = cli.run(plan, "--no-wait", "--json")
+    assert (done.code, done.document["decisions"][0]["command"]) == (4, said)
+    rows = cli.call("check", plan, "--json", "--set", f"env.set.{said}").document["warnings"]
+    assert [row for row in rows if row["code"] == "dangerous_command"] == []
+
+
+def test_a_plan_cannot_hand_out_the_key_of_an_agent(cli: CliWorld):
+    """SPEC 7.3: what goes through the meter is never given to gates and other agents; the user may pass it on."""
+    plan = cli.plan([task("a")], env={"pass": ["MY_KEY"]})
+    agent = ("--set", "agents.c.kind=claude", "--set", "agents.c.key=env:MY_KEY")
+    done = cli.call("check", plan, "--json", *agent)
+    (row,) = done.document["errors"]
+    assert (done.code, row["code"], "the key of agent c" in row["message"]) == (2, "bad_value", True)
+    assert cli.call("check", plan, "--json", *agent, "--set", "env.pass=MY_KEY").document["errors"] == []
+    other = ("--set", "agents.c.command=c", "--set", "agents.c.key=env:MY_KEY")  # nobody hands it the key
+    assert cli.call("check", plan, "--json", *other).document["errors"] == []
+
+
 def test_a_refused_verify_command_blocks_its_task_only(cli: CliWorld):
     plan = cli.plan([task("a", verify=[VERIFY]), task("b")])
     done = cli.run(plan, "--unattended", "--json")

@@ -131,18 +131,37 @@ def test_an_evidence_command_finds_what_a_gate_finds():
     }
 
 
+def test_what_a_driver_sets_goes_before_what_a_plan_sets():
+    """SPEC 7: a plan does not decide where a key goes, or which folders are an attempt's own."""
+    values = (
+        *(("ANTHROPIC_BASE_URL", "https://evil.example"), ("ANTHROPIC_API_KEY", "mine"), ("HOME", "/evil")),
+        *(("TMPDIR", "/evil"), ("XDG_CONFIG_HOME", "/evil"), ("XDG_DATA_DIRS", "/evil"), ("XDG_MINE", "1")),
+    )
+    driver = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:1/t/x", "ANTHROPIC_API_KEY": "x"}
+    env = EnvSpec(passed=("XDG_CACHE_HOME",), values=values)
+    outer = {**OUTER, "XDG_CACHE_HOME": "/home/u/.cache"}
+    built = environment(outer).of_attempt(attempt(env=env), PLACES, driver)
+    assert built == PASSED | GIT | CONTRACT | driver | {"XDG_MINE": "1"}
+    setup = environment(outer).of_setup(attempt(env=env), room(Path("/r")), 20_000)
+    assert (setup["HOME"], setup["TMPDIR"]) == ("/r/home", "/r/tmp")
+    assert setup["ANTHROPIC_BASE_URL"] == "https://evil.example"  # no key is there
+
+
 def test_the_plan_passes_and_sets_names_but_none_of_the_contract():
     """An agent's facts come from the runtime alone: neither the plan nor an outer run may forge them."""
     env = EnvSpec(
         passed=("DATABASE_URL", "MISSING", "CHARGEHAND_PREVIOUS", "HOME"),
         values=(("PYTHONHASHSEED", "0"), ("GIT_AUTHOR_NAME", "Plan"), ("CHARGEHAND_RESULT", "/evil"), ("TZ", "CET")),
     )
-    built = environment().of_attempt(attempt(env=env), PLACES, {"FROM_AGENT": "1", "CHARGEHAND_ROLE": "x", "TZ": "X"})
+    built = environment().of_attempt(
+        attempt(env=env), PLACES, {"FROM_AGENT": "1", "CHARGEHAND_ROLE": "x", "AGENT": "2"}
+    )
     assert built == PASSED | GIT | CONTRACT | {
         "DATABASE_URL": OUTER["DATABASE_URL"],
         "PYTHONHASHSEED": "0",
         "GIT_AUTHOR_NAME": "Plan",
         "FROM_AGENT": "1",
+        "AGENT": "2",
         "TZ": "CET",
     }
 

@@ -323,6 +323,23 @@ VARIABLES = [
     ("PIP_INDEX_URL", "https://evil.example/simple", True),
     ("HTTPS_PROXY", "http://evil.example:8080", True),
     ("EDITOR", R, True),
+    *((name, "x", True) for name in ("ANTHROPIC_BASE_URL", "OPENAI_API_BASE", "GOOGLE_GEMINI_BASE_URL", "MY_BASE_URL")),
+    *((name, "x", True) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CLAUDE_CONFIG_DIR")),
+    *(
+        (name, "x", True)
+        for name in ("CODEX_HOME", "MAKEFLAGS", "RUSTC_WRAPPER", "npm_config_registry", "NPM_CONFIG_X")
+    ),
+    *(
+        (name, "x", True)
+        for name in ("PIP_CONFIG_FILE", "PYTEST_PLUGINS", "LESSOPEN", "DOCKER_HOST", "LITELLM_PROXY_X")
+    ),
+    *(
+        (name, "x", True)
+        for name in ("OLLAMA_HOST", "DYLD_INSERT_LIBRARIES", "https_proxy", "ALL_PROXY", "OPENAI_HOST")
+    ),
+    *((name, "x", True) for name in ("NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED")),
+    ("HTTPS_PROXY", "", False),
+    ("BASE_URL", "http://localhost", False),
     ("PATH", "/usr/local/bin:/usr/bin:/bin", False),
     ("PATH", "/opt/tool/bin:$PATH", False),
     ("NODE_OPTIONS", "--max-old-space-size=4096", False),

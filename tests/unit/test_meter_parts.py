@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,18 @@ def test_a_wrong_table_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert found.value.file == str(file)
     with pytest.raises(UserError):
         PriceTable.read(tmp_path / "none.json")
+
+
+def test_a_table_is_a_regular_file_of_a_bounded_size(tmp_path: Path) -> None:
+    """I10: nothing is waited for that may never come, and no memory is filled."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(UserError, match=r"no regular file|Is a directory"):
+            PriceTable.read(path)
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(5_000_000)
+    with pytest.raises(UserError, match="more than 4,194,304 bytes"):
+        PriceTable.read(tmp_path / "huge")
 
 
 # -- the ledger -----------------------------------------------------------------------------------

@@ -650,12 +650,13 @@ def test_what_the_command_of_notify_finds_is_no_misspelt_setting(tmp_path: Path)
 
 def test_the_files_of_the_meter(tmp_path: Path) -> None:
     """A cassette says what providers say, or takes it in: whoever brings a repository along names none."""
-    project(tmp_path, "[meter]\nprices = 'prices.json'")
-    found = load(tmp_path, env={**HOME, "CHARGEHAND_METER_RECORD": "~/tape"}).meter
-    assert (found.prices, found.record, found.replay) == (tmp_path / "prices.json", Path(HOME["HOME"]) / "tape", None)
+    given = {**HOME, "CHARGEHAND_METER_RECORD": "~/tape", "CHARGEHAND_METER_PRICES": "~/prices.json"}
+    found = load(tmp_path, env=given).meter
+    home = Path(HOME["HOME"])
+    assert (found.prices, found.record, found.replay) == (home / "prices.json", home / "tape", None)
     (problem,) = problems(tmp_path, sets=["meter.record=a", "meter.replay=b"])
     assert "both set" in problem.message
-    for name in ("record", "replay"):
+    for name in ("record", "replay", "prices"):
         project(tmp_path, f"[meter]\n{name} = 'tape'")
         (problem,) = problems(tmp_path)
         assert (problem.line, "cannot be set by a project's file" in problem.message) == (2, True)

@@ -24,6 +24,7 @@ YOURS = (
     "[notify]\ncommand = ['tell']",
     "[meter]\nrecord = 'tape'",
     "[meter]\nreplay = 'tape'",
+    "[meter]\nprices = 'prices.json'",
 )
 
 
@@ -109,6 +110,11 @@ def test_every_option_of_an_agent_is_decided_on(ground: Ground) -> None:
         ("kind = 'none'", "", "auto is what you have"),
         ("kind = 'landlock'", "", "auto is what you have"),
         ("kind = 'auto'", "kind = 'bwrap'", "bwrap is what you have"),
+        ("kind = 'auto'", "kind = 'landlock'", "landlock is what you have"),
+        ("kind = 'none'", "kind = 'landlock'", "landlock is what you have"),
+        ("kind = 'landlock'", "kind = 'bwrap'", "bwrap is what you have"),
+        ("kind = 'bwrap'", "kind = 'landlock'", None),
+        ("kind = 'landlock'", "kind = 'none'", None),
         ("network = 'open'", "network = 'meter'", "meter is what you have"),
         ("network = 'meter'", "network = 'none'", "none is what you have"),
         ("kind = 'bwrap'", "", None),
@@ -156,7 +162,16 @@ def test_no_program_is_taken_for_a_known_one(ground: Ground) -> None:
         ("set = { https_proxy = 'http://evil.example' }", "env.set.https_proxy"),
         ("set = { NODE_OPTIONS = '--require ./evil.js' }", "env.set.NODE_OPTIONS"),
         ("set = { LD_PRELOAD = '/evil.so' }", "env.set.LD_PRELOAD"),
+        ("set = { OPENAI_HOST = 'https://evil.example' }", "env.set.OPENAI_HOST"),
+        ("set = { SOME_BASE_URL = 'https://evil.example' }", "env.set.SOME_BASE_URL"),
+        ("set = { REQUESTS_CA_BUNDLE = 'evil.pem' }", "env.set.REQUESTS_CA_BUNDLE"),
+        ("set = { npm_config_registry = 'https://evil.example' }", "env.set.npm_config_registry"),
+        ("set = { MAKEFLAGS = '--eval=evil' }", "env.set.MAKEFLAGS"),
+        ("set = { BASH_ENV = 'evil.sh' }", "env.set.BASH_ENV"),
+        ("set = { PATH = 'bin' }", "env.set.PATH"),
+        ("set = { GIT_SSH_COMMAND = 'evil' }", "env.set.GIT_SSH_COMMAND"),
         ("pass = ['A', 'MY_KEY']", "MY_KEY, the key of an agent"),
+        ("pass = ['A', 'GITHUB_TOKEN']", "GITHUB_TOKEN, by its name a secret"),
         ("set = { PYTHONDONTWRITEBYTECODE = '1', BASE_URL = 'http://localhost' }", None),
         ("pass = ['DATABASE_URL']", None),
     ],
@@ -169,6 +184,71 @@ def test_variables_that_lead_a_key_elsewhere(ground: Ground, text: str, problem:
         found = ground.refused(f"[env]\n{text}", own)
         assert (problem in found.message, found.line) == (True, 2)
         assert ground.load("", f"{own}[env]\n{text}").agents
+
+
+@pytest.mark.parametrize("name", ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_DIRS"])
+def test_private_folders_are_nobodys_to_set(ground: Ground, name: str) -> None:
+    """I8: HOME and the folders for temporary files are new for each attempt, whoever says otherwise."""
+    text = f"[env]\nset = {{ {name} = '/home/me' }}"
+    for given in ((text, ""), ("", text)):
+        problem = ground.refused(*given)
+        assert (problem.line, "a folder of its own" in problem.message) == (2, True)
+    with pytest.raises(SettingsInvalid, match="a folder of its own"):
+        ground.load("", sets=[f"env.set.{name}=/home/me"])
+
+
+def test_secrets_that_the_user_passes_on_may_be_named_by_a_project(ground: Ground) -> None:
+    text = "[env]\npass = ['GITHUB_TOKEN']"
+    assert ground.load(text, text).env.passed == ("GITHUB_TOKEN",)
+    assert ground.load("[env]\npass = ['SSH_KEY_PATH', 'PWD']").env.passed == ("SSH_KEY_PATH", "PWD")
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "problem"),
+    [
+        ("caps.run_usd = 1000", "", "250.0 is what you have"),
+        ("caps.run_usd = 'none'", "", "250.0 is what you have"),
+        ("caps.task_tokens = 2000", "caps.task_tokens = 1000", "1000 is what you have"),
+        ("caps.attempt_wall = '2h'", "", "30m is what you have"),
+        ("defaults.limits.usd = 3", "defaults.limits.usd = 2", "2 is what you have"),
+        ("caps.run_usd = 10", "", None),
+        ("caps.run_usd = 1000", "caps.run_usd = 'none'", None),
+        ("caps.run_usd = 'none'", "caps.run_usd = 'none'", None),
+        ("caps.attempt_wall = '30m'", "", None),
+        ("caps.run_usd = 1000", "caps.run_usd = 2000", None),
+        ("defaults.limits.usd = 3", "", None),
+    ],
+)
+def test_bounds_can_only_become_narrower(ground: Ground, text: str, own: str, problem: str | None) -> None:
+    """I10: a repository does not decide how much of the user's money is spent."""
+    if problem is None:
+        assert ground.load(text, own).warnings == ()
+    else:
+        found = ground.refused(text, own)
+        assert (found.line, found.code, problem in found.message) == (1, "bad_setting", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[[tool.chargehand]]\njobs = 2", 1),
+        ("tool = [1]", 1),
+        ("tool = 'chargehand'", 1),
+        ("[tool]\nchargehand = 3", 2),
+    ],
+)
+def test_a_table_that_is_none(ground: Ground, text: str, line: int) -> None:
+    """Said like any other mistake in the file, with its line."""
+    problem = ground.refused(text, name="pyproject.toml")
+    assert (problem.code, problem.line, "is no table" in problem.message) == ("bad_setting", line, True)
+
+
+def test_a_table_within_a_line_is_read(ground: Ground) -> None:
+    text = "[tool]\nchargehand = { jobs = 7, agents.a.key = 'env:K' }"
+    problem = ground.refused(text, name="pyproject.toml")
+    assert (problem.line, "agents.a.key" in problem.message) == (2, True)
+    assert ground.load("[tool]\nchargehand = { jobs = 7 }", name="pyproject.toml").jobs == 7
+    assert ground.load("[tool.other]\nname = 'chargehand'", name="pyproject.toml").jobs == 4
 
 
 @pytest.mark.parametrize("table", ["agents.a", "defaults"])

@@ -1,7 +1,8 @@
 """The environment of agents, gates and setup, and the ports they may listen on (SPEC 3.5).
 
-An environment starts empty. What is passed on, what is set and who wins is one table here: passed names, then
-our own, then `env.set` of the plan, and the `CHARGEHAND_` names of the contract last: nobody else sets those. The
+An environment starts empty. What is passed on, what is set and who wins is one table here: passed names, then our
+own, then `env.set` of the plan, then what the driver of an agent sets (a key goes where the settings say, not where a
+plan says), and last the private folders and the `CHARGEHAND_` names of the contract: nobody else sets those. The
 sandbox adds variables that lead version managers to their toolchains (`sandbox.home_variables`), the process door
 its marker.
 """
@@ -21,6 +22,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.outcome import LOOKERS
 from chargehand.domain.plan import EnvSpec
 from chargehand.domain.secrecy import Vault
+from chargehand.domain.variables import is_private
 from chargehand.ports import AttemptSpec, GateJob, Places
 
 __all__ = ["PORT_BLOCK", "Environment", "Identity", "Ports"]
@@ -133,25 +135,24 @@ class Environment:
         self, env: EnvSpec, home: Path, tmp: Path, facts: Mapping[str, str], extra: Mapping[str, str]
     ) -> dict[str, str]:
         built = {name: self._outer[name] for name in self._passed(env)}
-        built |= self._own(home, tmp)
+        built |= self._own()
+        built |= {name: value for name, value in env.values if name not in _CONTRACT and not is_private(name)}
         built |= {name: value for name, value in extra.items() if name not in _CONTRACT}
-        built |= {name: value for name, value in env.values if name not in _CONTRACT}
+        built |= {"HOME": str(home), "TMPDIR": str(tmp)}
         built |= {f"CHARGEHAND_{name}": value for name, value in facts.items()}
         return built
 
     def _passed(self, env: EnvSpec) -> list[str]:
-        wanted = _PASSED.union(env.passed) - _CONTRACT
+        wanted = {name for name in _PASSED.union(env.passed) - _CONTRACT if not is_private(name)}
         return [
             name
             for name in self._outer
             if name in wanted or name.startswith(_PASSED_PREFIXES) or name.endswith(_PASSED_SUFFIXES)
         ]
 
-    def _own(self, home: Path, tmp: Path) -> dict[str, str]:
+    def _own(self) -> dict[str, str]:
         who = self._identity
         own = {
-            "HOME": str(home),
-            "TMPDIR": str(tmp),
             "GIT_AUTHOR_NAME": who.name,
             "GIT_AUTHOR_EMAIL": who.email,
             "GIT_COMMITTER_NAME": who.name,

@@ -16,7 +16,7 @@ from chargehand.domain.commands import RequestKind
 from chargehand.domain.errors import UserError
 from chargehand.domain.replan import Replan, compare
 from chargehand.domain.view import document
-from chargehand.wiring.questioning import questioned
+from chargehand.wiring.questioning import agreed, questioned
 
 if TYPE_CHECKING:
     from chargehand.domain.plan import Plan
@@ -48,7 +48,7 @@ async def put_plan(call: Call, path: Path, run: str | None, *, dry_run: bool, ye
     if not agree(call, f"Go on with that plan in run {name}?", yes=yes, refusal=refusal):
         call.out.tell("Nothing was changed.")
         return 1
-    asked = questioned(found.plan, workshop.settings.commands.approved)
+    asked = questioned(found.plan, agreed(workshop.settings))
     sent = await send(workshop, name, new_request(RequestKind.REPLAN, plan=plan, questioned=asked))
     said = [f"Run {name} has the new plan."] if sent.taken else []
     print_sent(call, [sent], *said, more={"changes": change_document(found)})

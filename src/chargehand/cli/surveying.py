@@ -100,10 +100,11 @@ def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
 
 
 def _dangers(plan: Plan, settings: Settings, loaded: LoadedPlan) -> list[Problem]:
-    """The commands a run will ask about."""
-    from chargehand.wiring.questioning import dangers_ahead
+    """The commands a run will ask about, and the keys that the plan must not hand out."""
+    from chargehand.wiring.questioning import agreed, dangers_ahead, keys_handed_out
 
-    return dangers_ahead(plan, loaded.source, settings.commands.approved)
+    errors = loaded.placed(keys_handed_out(plan, settings, loaded.source))
+    return [*errors, *dangers_ahead(plan, loaded.source, agreed(settings))]
 
 
 def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Problem]:

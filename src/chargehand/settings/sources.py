@@ -12,6 +12,7 @@ from typing import Any
 from chargehand.domain.errors import UserError
 from chargehand.domain.problem import Problem, Severity, nearest
 from chargehand.domain.suspicion import secret_in
+from chargehand.domain.variables import is_private
 from chargehand.plans.native import read_text
 from chargehand.settings.lines import line_of, toml_lines
 from chargehand.settings.options import (
@@ -113,6 +114,9 @@ def _refuse_name(path: KeyPath) -> None:
         names = option_for(("env", "pass"))
         assert names is not None
         adapt(names, [path[2]])
+        if is_private(path[2]):
+            text = "Every attempt and every check has a folder of its own for it, so it cannot be set."
+            raise Refused(text, "Take it out.")
 
 
 def _refuse_secret(path: KeyPath, value: Any) -> None:
@@ -151,9 +155,7 @@ def user_file(env: Mapping[str, str]) -> Path | None:
 def project_file(root: Path) -> tuple[Path, KeyPath] | None:
     """The project's file and the table in it that is ours; `UserError` when there are two."""
     own, shared = root / "chargehand.toml", root / "pyproject.toml"
-    in_shared = (
-        shared.is_file() and re.search(r"(?m)^\s*\[+\s*tool\s*\.\s*[\"']?chargehand\b", _text(shared)) is not None
-    )
+    in_shared = shared.is_file() and _has_table(_text(shared))
     if own.exists() and in_shared:
         raise UserError(
             f"Settings stand both in {own} and in [tool.chargehand] of {shared}.",
@@ -164,6 +166,17 @@ def project_file(root: Path) -> tuple[Path, KeyPath] | None:
     if own.exists():
         return own, ()
     return (shared, ("tool", "chargehand")) if in_shared else None
+
+
+def _has_table(text: str) -> bool:
+    """Whether there is a `tool.chargehand`, however it is written; where that cannot be read, whether it seems so."""
+    if "chargehand" not in text and re.search(r"(?m)^\s*tool\s*=", text) is None:
+        return False
+    try:
+        tool = tomllib.loads(text).get("tool", {})
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        return re.search(r"(?m)^\s*\[+\s*tool\s*\.\s*[\"']?chargehand\b", text) is not None
+    return "chargehand" in tool if isinstance(tool, dict) else True
 
 
 def _text(path: Path) -> str:
@@ -183,9 +196,16 @@ def _read_file(into: Gathered, path: Path, table: KeyPath, rank: Rank) -> None:
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         into.problems.append(_toml_problem(error, file, text))
         return
-    for part in table:
-        data = data.get(part, {})
     source = _Source(name=file, rank=rank, file=file, table=table, lines=toml_lines(text))
+    for depth, part in enumerate(table, 1):
+        data = data.get(part, {})
+        if not isinstance(data, dict):
+            name = ".".join(table[:depth])
+            line = line_of(source.lines, table[:depth]) or line_of(source.lines, (*table[:depth], 0))
+            hint = f"Write [{'.'.join(table)}] once, with the settings below it."
+            message = f"{name} is no table."
+            into.problems.append(Problem(code="bad_setting", message=message, hint=hint, file=file, line=line))
+            return
     for key, value in _leaves((), data):
         into.take(key, value, source)
 

@@ -7,12 +7,13 @@ say already, and may make the sandbox narrower.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chargehand.domain.secrecy import is_secret_name
+from chargehand.domain.variables import is_loaded, leads_elsewhere
 from chargehand.settings.options import OPTIONS, env_name, option_for, split_key
 from chargehand.settings.sources import Gathered
 from chargehand.settings.values import Rank
@@ -24,6 +25,7 @@ _YOURS = {
     "notify.command": "runs outside the sandbox",
     "meter.record": "names a cassette",
     "meter.replay": "names a cassette",
+    "meter.prices": "says what counts against a budget of yours",
     "sandbox.read": "opens the sandbox",
     "sandbox.write": "opens the sandbox",
     "agents.*.key": "says which variable of yours is sent away as a key",
@@ -37,13 +39,15 @@ _YOURS = {
 _CREDENTIALS = ("key", "login", "home", "meter", "base_url")
 _HELD_BY_US = frozenset({"command", "scripted"})
 _NARROWER = {
-    "sandbox.kind": ("none", "landlock", "auto", "bwrap"),
-    "sandbox.network": ("open", "meter", "none"),
+    "sandbox.kind": {
+        "none": ("none", "landlock", "auto", "bwrap"),
+        "landlock": ("landlock", "bwrap"),
+        "auto": ("auto", "bwrap"),  # it takes bwrap where that works
+        "bwrap": ("bwrap",),
+    },
+    "sandbox.network": {"open": ("open", "meter", "none"), "meter": ("meter", "none"), "none": ("none",)},
 }
-_LEADING = re.compile(
-    r"(?i)^(?:ANTHROPIC|CLAUDE|OPENAI|CODEX|GEMINI|GOOGLE|OPENCODE|GOOSE|AIDER|LD|SSL_CERT)_|_PROXY$"
-    r"|^NODE_(?:OPTIONS|EXTRA_CA_CERTS)$"
-)
+"""What a project's file may say where the user has the one or the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +88,42 @@ def _why(found: Gathered, key: str) -> str:
         return _why_no_program(found, path[1], path[2])
     if pattern in {"agents.*.model", "defaults.model"} and value.startswith("-"):
         return "begins with '-', which a program would take for one of its options"
-    if key in _NARROWER and (_NARROWER[key].index(value) < _NARROWER[key].index(_before(found, key))):
+    if key in _NARROWER and value not in _NARROWER[key][str(_before(found, key))]:
         return f"can be made narrower by a project's file, not wider: {_before(found, key)} is what you have"
-    if path[:2] == ("env", "set") and _LEADING.search(path[2]):
+    if path[:2] == ("env", "set") and _is_leading(path[2]) and value != _before(found, key):
         return f"can change where a program sends a key or what it runs, {no}"
     if key == "env.pass":
-        keys = {each.value.removeprefix("env:") for name, each in found.values.items() if _is_key(name)}
-        before: Any = _before(found, key) or ()
-        if given := sorted(keys.intersection(value).difference(before)):
-            return f"hands {given[0]}, the key of an agent, to every program of the run, {no}"
+        return _why_not_passed(found)
+    if path[0] in {"caps", "defaults"} and _is_wider(found, key):
+        return f"can be lowered by a project's file, not raised: {found.before[key].shown} is what you have"
     return ""
+
+
+def _is_leading(name: str) -> bool:
+    return name in {"PATH", "NODE_OPTIONS"} or leads_elsewhere(name) or is_loaded(name)
+
+
+def _why_not_passed(found: Gathered) -> str:
+    """A key or another secret of the user's that a project's file would hand to all its programs."""
+    key, no = "env.pass", "and cannot be set by a project's file"
+    keys = {each.value.removeprefix("env:") for name, each in found.values.items() if _is_key(name)}
+    before: Any = _before(found, key) or ()
+    given = [name for name in found.values[key].value if name not in before]
+    if named := sorted(keys.intersection(given)):
+        return f"hands {named[0]}, the key of an agent, to every program of the run, {no}"
+    if secret := next(filter(is_secret_name, given), ""):
+        return f"hands {secret}, by its name a secret of yours, to every program of the run, {no}"
+    return ""
+
+
+def _is_wider(found: Gathered, key: str) -> bool:
+    """Whether a bound lets more through than without the project's file; None bounds nothing."""
+    if not key.startswith(("caps.", "defaults.limits.")):
+        return False
+    value, before = found.values[key].value, _before(found, key)
+    if before is None:
+        return False
+    return value is None or value > before
 
 
 def _harmless(found: Gathered, key: str) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chargehand.adapters.meter import Meter, Upstream
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["KEY_HINT", "Providers", "check_providers", "missing_key", "provide"]
+__all__ = ["KEY_HINT", "Providers", "check_providers", "missing_key", "provide", "takes_key"]
 
 KEY_HINT = "Export it in the environment that Chargehand is started in, or name another: `key` under [agents.{name}]."
 """What to do about a key that is not set."""
@@ -82,14 +82,14 @@ def missing_key(definition: AgentDef, environ: Mapping[str, str], *, replays: bo
     `replays`: a cassette answers in place of providers, so what goes through the meter needs none.
     """
     name = definition.key.removeprefix("env:")
-    if not name or environ.get(name) or not _takes_key(definition):
+    if not name or environ.get(name) or not takes_key(definition):
         return ""
     if replays and definition.meter and _dialect(definition) is not None:
         return ""
     return f"The variable {name}, which holds the key of agent {definition.name}, is not set."
 
 
-def _takes_key(definition: AgentDef) -> bool:
+def takes_key(definition: AgentDef) -> bool:
     """Whether its program is one that we hand keys to; of any other, `key` only names what is redacted."""
     try:
         return as_stream(make_agent(definition)) is not None

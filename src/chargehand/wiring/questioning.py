@@ -7,8 +7,42 @@ from collections.abc import Sequence
 from chargehand.domain.plan import Plan
 from chargehand.domain.problem import Problem, Severity
 from chargehand.domain.words import Questioned
+from chargehand.settings import Rank, Settings
 
-__all__ = ["dangers_ahead", "questioned"]
+__all__ = ["agreed", "dangers_ahead", "keys_handed_out", "questioned"]
+
+_SET = "env.set."
+
+
+def agreed(settings: Settings) -> tuple[str, ...]:
+    """What the user said already: approved commands, and the variables that their own settings set, `NAME=value`."""
+    own = [
+        f"{key.removeprefix(_SET)}={value.value}"
+        for key, value in settings.values.items()
+        if key.startswith(_SET) and value.rank is not Rank.PROJECT
+    ]
+    return (*settings.commands.approved, *own)
+
+
+def keys_handed_out(plan: Plan, settings: Settings, source: str) -> list[Problem]:
+    """Errors for names in `env.pass` that hold the keys of agents whose programs are handed them by their drivers.
+
+    Every gate and every other agent would get the key, past the meter. What the settings pass on is the user's to say.
+    """
+    from chargehand.wiring.providers import takes_key
+
+    keys = {agent.key.removeprefix("env:"): agent.name for agent in settings.agents if agent.key and takes_key(agent)}
+    return [
+        Problem(
+            code="bad_value",
+            message=f"env.pass hands {name}, the key of agent {keys[name]}, to every program of the run.",
+            hint=f"Take {name} out: the agent gets what it needs without it.",
+            file=source,
+            path=("env", "pass", number),
+        )
+        for number, name in enumerate(plan.env.passed)
+        if name in keys and name not in settings.env.passed
+    ]
 
 
 def questioned(plan: Plan, approved: Sequence[str] = ()) -> tuple[Questioned, ...]:

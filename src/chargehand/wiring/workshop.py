@@ -34,7 +34,7 @@ from chargehand.wiring.casting import cast, refuse_missing_agents
 from chargehand.wiring.places import Places
 from chargehand.wiring.profiling import arranged, profiled
 from chargehand.wiring.providers import check_providers
-from chargehand.wiring.questioning import questioned
+from chargehand.wiring.questioning import agreed, questioned
 from chargehand.wiring.secrecy import known_secrets
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Workshop:
         options = profiled(options, plan)
         files = [plan_file] if plan_file else []
         await check_providers(self, plan, options)
-        asked = questioned(plan, settings.commands.approved)
+        asked = questioned(plan, agreed(settings))
         event = await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
         return replace(event, questioned=asked)
 

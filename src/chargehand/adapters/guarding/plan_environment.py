@@ -10,25 +10,20 @@ from dataclasses import replace
 from chargehand.adapters.guarding.classify import classify
 from chargehand.adapters.guarding.place import Place, Spot
 from chargehand.adapters.guarding.verdict import Danger, Kind, Verdict
+from chargehand.domain.variables import is_loaded, leads_elsewhere
 
 __all__ = ["ENVIRONMENT", "environment_dangers"]
 
 ENVIRONMENT = "(env.set)"
 """Stands for the id where a variable of the plan is asked about; no id has brackets."""
 
-_LOADED = re.compile(
-    r"BASH_ENV|ENV|PYTHONSTARTUP|PYTHONHOME|PYTHONUSERBASE|PYTHONINSPECT|PERL5OPT|PERL5DB|PERL5LIB|RUBYOPT|RUBYLIB"
-    r"|LUA_INIT\w*|LD_PRELOAD|LD_AUDIT|LD_LIBRARY_PATH|DYLD_\w+|GCONV_PATH|OPENSSL_CONF|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS"
-    r"|JDK_JAVA_OPTIONS|SSH_AUTH_SOCK|PROMPT_COMMAND|PS4|SHELLOPTS|BASHOPTS|BASH_FUNC_\S+|IFS|CDPATH|ZDOTDIR|MAKEFILES"
-    r"|VIMINIT|EXINIT|GIT_(?!(?:AUTHOR|COMMITTER|TRACE)_?|TERMINAL_PROMPT$|OPTIONAL_LOCKS$|LFS_SKIP_SMUDGE$|ADVICE$"
-    r"|CONFIG_NOSYSTEM$|MERGE_AUTOEDIT$|CEILING_DIRECTORIES$|SHA$|COMMIT$|BRANCH$|TAG$|REF$|DEPTH$)\w+"
-)
 _LOADING = re.compile(
     r"(?:^|\s)(?:-r|--require|--import|--(?:experimental-)?loader|--inspect\S*|-javaagent|-agent\w+|-p)\b"
 )
 _WORDS = frozenset({"NODE_OPTIONS", "PYTEST_ADDOPTS", "JAVA_OPTS", "MAVEN_OPTS", "GRADLE_OPTS"})
 _SEARCHED = frozenset({"PATH", "NODE_PATH", "CLASSPATH"})
 _EVERY = "Every program that starts with this variable runs or loads what it names, or believes it."
+_ELSEWHERE = "It can lead a key or a program elsewhere: every agent and every command starts with it."
 _OURS = "Programs are looked for in the workspace, which agents write."
 
 
@@ -43,8 +38,10 @@ def environment_dangers(values: Iterable[tuple[str, str]], place: Place) -> Iter
 def _verdict(name: str, value: str, place: Place) -> Verdict:
     """What the assignment would be in a command, and more: it holds for every command."""
     text = f"{name}={value}"
-    if value and (_LOADED.fullmatch(name) or (name in _WORDS and _LOADING.search(value))):
+    if value and (is_loaded(name) or (name in _WORDS and _LOADING.search(value))):
         return _asked(text, _EVERY)
+    if value and leads_elsewhere(name):
+        return _asked(text, _ELSEWHERE)
     if name in _SEARCHED and any(_is_written(folder, place) for folder in value.split(":")):
         return _asked(text, _OURS)
     verdict = classify(f"export {name}={shlex.quote(value)}", place)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -15,6 +17,7 @@ from chargehand.domain.errors import UserError
 
 __all__ = ["Price", "PriceTable"]
 
+_MOST_BYTES = 4 * 1024 * 1024
 _RATES = ("input", "output", "cached", "written", "written_1h")
 _KEYS = {*_RATES, "above", "until", "then"}
 _SUFFIXES = re.compile(r"(?:[-@](?:\d{8}|\d{4}-\d{2}-\d{2}|latest)|-v\d+(?::\d+)?)$")
@@ -94,9 +97,9 @@ class PriceTable:
     @classmethod
     def _parsed(cls, path: Path) -> Self:
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(_text(path))
             models = {str(name): _price(given) for name, given in document["models"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             said = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
             raise UserError(
                 f"The price table {path} cannot be used: {said}.",
@@ -137,6 +140,17 @@ class PriceTable:
         """What one answer of `model` cost at that time (seconds since the epoch); None when nobody knows."""
         found = self.price(model)
         return found.usd(use, datetime.fromtimestamp(at, UTC).date()) if found else None
+
+
+def _text(path: Path) -> str:
+    """The text of a regular file of reasonable size; nothing is waited for, as the other end of a pipe would be."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+    return data.decode("utf-8")
 
 
 def _every(prices: Iterable[Price]) -> Iterator[Price]:
