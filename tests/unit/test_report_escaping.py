@@ -190,6 +190,7 @@ def full() -> model.Report:
         parked=(finding,),
         open_findings=(finding,),
         questions=(asked,),
+        open_questions=(waiting,),
         notes=("n",),
         next_steps=(("t", "c"),),
         receipt=receipt,

@@ -265,6 +265,8 @@ def test_a_question_waits_until_it_is_answered_and_no_longer_than_the_run() -> N
     answered = DecisionAnswered(id="d1", choice="retry", by="uma", note="again")
     events = journal(ask("d1"), answered, ask("d2"), RunFinished(verdict=RunVerdict.FAILED))
     history = remember(events)
+    assert [each.id for each in report_of(events[:4]).open_questions] == ["d2"]
+    assert report_of(events[:4]).mark.word == "waiting for answers"
     assert [(asked.choice, asked.by, asked.note) for asked in history.questions] == [
         ("retry", "uma", "again"),
         ("", "", ""),

@@ -9,11 +9,11 @@ from chargehand.domain.events import Recorded, ReviewFailed, ReviewPassed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.review import Stage
 from chargehand.domain.state import RunState
-from chargehand.domain.view import run_state
+from chargehand.domain.view import open_decisions, run_state
 from chargehand.domain.words import TERMINAL, TaskStatus
 from chargehand.report.diffs import Room
 from chargehand.report.graph import GraphTask, draw_graph
-from chargehand.report.history import History, Ran, remember
+from chargehand.report.history import Asked, History, Ran, remember
 from chargehand.report.marks import RUNS, TASKS
 from chargehand.report.model import (
     Criterion,
@@ -119,6 +119,7 @@ class _Run:
             parked=tuple(each for each in every if each.parked),
             open_findings=tuple(each for each in every if each.mark.word == "open"),
             questions=rows.questions(own),
+            open_questions=rows.questions(self._open()),
             notes=tuple(rows.line(note) for note in history.notes.get("", [])),
             next_steps=tuple(self._next_steps()),
             receipt=self.source.receipts.get(""),
@@ -158,6 +159,10 @@ class _Run:
             yield "No process drives it; it goes on where it stands when it is resumed."
         if state.accepted is not None:
             yield f"{state.accepted.target} holds it since {state.accepted.commit[:10]} ({state.accepted.how})."
+
+    def _open(self) -> list[Asked]:
+        heard = {each.id for each in open_decisions(self.source.state, held=self.source.live)}
+        return [each for each in self.history.questions if each.decision.id in heard]
 
     def _facts(self) -> Iterator[Fact]:
         state, history, line = self.source.state, self.history, self.rows.line

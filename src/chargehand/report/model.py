@@ -356,7 +356,10 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run. `said` is its state in whole sentences; `sandbox_warning` is there where no sandbox held the agents."""
+    """One run. `said` is its state in whole sentences; `sandbox_warning` is there where no sandbox held the agents.
+
+    `questions` are those about the run, `open_questions` all that an answer is heard to, also about tasks.
+    """
 
     run: str
     plan: str
@@ -383,6 +386,7 @@ class Report:
     parked: tuple[Finding, ...] = ()
     open_findings: tuple[Finding, ...] = ()
     questions: tuple[Asking, ...] = ()
+    open_questions: tuple[Asking, ...] = ()
     notes: tuple[str, ...] = ()
     next_steps: tuple[tuple[str, str], ...] = ()
     receipt: ReceiptRef | None = None

@@ -9,11 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chargehand.adapters.environment import Environment, Identity
 from chargehand.adapters.git.owned import write_atomically
 from chargehand.adapters.git.patches import Pair, read_patches
 from chargehand.adapters.receipts import FOLDER, file_name
 from chargehand.adapters.secret_formats import without_secrets
-from chargehand.adapters.text import clean_text
+from chargehand.adapters.text import clean_text, shown_without
 from chargehand.domain.errors import ChargehandError, UserError
 from chargehand.domain.evolve import fold
 from chargehand.domain.state import RunState, TaskRecord
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["open_page", "tell_report", "write_report"]
 
 _PATCH_BYTES = 512 * 1024
+_NOT_READ = "The difference cannot be shown: it is too large, or parts of it are not in this repository."
 
 
 async def tell_report(shop: Workshop, run: str) -> Report:
@@ -34,13 +36,14 @@ async def tell_report(shop: Workshop, run: str) -> Report:
     events = shop.service.events(run)
     state = fold(events)
     sandbox, unheld = await _sandbox(shop, state)
+    vault = Environment(outer=shop.environ, identity=Identity(), vault=shop.vault).vault(state.plan.env)
     return build_report(
         Source(
             state=state,
             events=events,
             now=shop.clock.now(),
             live=shop.store.holder(run) is not None,
-            clean=lambda text: clean_text(shop.vault.text(text)),
+            clean=lambda text: clean_text(shown_without(text, vault)),
             sandbox=sandbox,
             unheld=unheld,
             patches=await _patches(shop, state),
@@ -99,7 +102,7 @@ def _patch(record: TaskRecord, pair: Pair, found: dict[Pair, str | None]) -> Pat
         return Patch(base="", commit=pair[1], landed=landed, note="Its commits are not here any more.")
     text = found[pair]
     if text is None:
-        return Patch(base=pair[0], commit=pair[1], landed=landed, note="The difference is too large to show.")
+        return Patch(base=pair[0], commit=pair[1], landed=landed, note=_NOT_READ)
     cut = "The difference is large; its end is not shown." if len(text) > _PATCH_BYTES - 4096 else ""
     return Patch(base=pair[0], commit=pair[1], landed=landed, text=without_secrets(text), note=cut)
 

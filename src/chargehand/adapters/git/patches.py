@@ -23,9 +23,10 @@ _HEAD = re.compile(rb"^([0-9a-f]{40,64}) ([0-9a-f]{40,64})\n", re.MULTILINE)
 
 
 async def read_patches(git: Git, pairs: Sequence[Pair], limit: int) -> dict[Pair, str | None]:
-    """The patches of pairs whose objects exist, each cut at about `limit` bytes; None where it is too large to read.
+    """The patches of pairs whose commits exist, each cut at about `limit` bytes.
 
-    Nothing is executed: no driver, no text conversion. A pair of which an object is gone is left out.
+    None where one cannot be read: it is too large, or parts of it are missing. A pair of which a commit is
+    gone is left out. Nothing is executed: no driver, no text conversion.
     """
     trees = await _trees(git, [name for pair in pairs for name in pair])
     known = [pair for pair in dict.fromkeys(pairs) if pair[0] in trees and pair[1] in trees]
