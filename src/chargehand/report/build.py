@@ -35,6 +35,7 @@ from chargehand.report.units import count, duration, instant
 __all__ = ["Source", "build_report"]
 
 _MOST_NAMED = 12
+_ORDER = (TaskStatus.INTEGRATED, *(status for status in reversed(TaskStatus) if status is not TaskStatus.INTEGRATED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +224,7 @@ class _Run:
         numbers: dict[TaskStatus, int] = {}
         for record in self.source.state.tasks.values():
             numbers[record.status] = numbers.get(record.status, 0) + 1
-        return tuple((TASKS[status], numbers[status]) for status in TaskStatus if status in numbers)
+        return tuple((TASKS[status], numbers[status]) for status in _ORDER if status in numbers)
 
     def _criteria(self) -> tuple[Criterion, ...]:
         """Ticked is only what a verdict that counted says of exactly the tree that the branch holds now."""
