@@ -375,6 +375,16 @@ def test_the_breaker_counts_per_wave_where_waves_are_a_barrier():
     assert play.task("e").status is TaskStatus.INTEGRATED
 
 
+def test_the_breaker_may_span_all_waves():
+    tasks = [a_task("a", wave=1), a_task("b", wave=1), a_task("c", wave=2), a_task("d", wave=2)]
+    play = Play(a_plan(*tasks), jobs=4, policy=Policy(breaker_spans_waves=True))
+    play.begin()
+    for task in "abc":
+        play.attempt(task, blocked())
+    assert play.state.stopped.reason is StopReason.BREAKER
+    assert play.state.stopped.tasks == ("a", "b", "c")
+
+
 def test_the_breaker_may_be_off():
     play = Play(a_plan(*(a_task(t) for t in "abcd")), jobs=4, policy=Policy(breaker=None))
     play.begin()

@@ -182,7 +182,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a task takes where it says nothing itself."""
+    """What a task takes where it says nothing itself; `jobs` bounds how many tasks of the plan are live at once."""
 
     agent: str | None = None
     reviewer: str | None = None
@@ -190,6 +190,7 @@ class Defaults:
     weight: Weight = Weight.FULL
     mode: Mode = Mode.PARALLEL
     limits: Limits = Limits()
+    jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ class Policy:
     """How often each outcome may be answered by another attempt before somebody is asked.
 
     `review_fixes` count per stage; `fits` are asked for per gate and fault, the second only with another mitigation.
-    `breaker` is the number of blocked tasks in a phase that stops the run (None: off). Waits after a rate limit
-    without a stated reset double from `backoff_s` up to `backoff_max_s`.
+    `breaker` is the number of blocked tasks in a phase that stops the run (None: off); a phase is a wave where waves
+    are declared, unless it spans all of them. Waits after a rate limit without a stated reset double from `backoff_s`
+    up to `backoff_max_s`.
 
     `stages` are the reviews of a task, in order; with none, nothing is reviewed and the run as a whole is not looked
     at. `final_baseline`: a gate of the run that was red on the base is excused as far as it is no worse.
@@ -42,6 +43,7 @@ class Policy:
     fits: int = 2
     researches: int = 1
     breaker: int | None = 3
+    breaker_spans_waves: bool = False
     backoff_s: float = 30.0
     backoff_max_s: float = 900.0
     stages: tuple[Stage, ...] = (Stage.SPEC, Stage.QUALITY)

@@ -402,7 +402,9 @@ class RunState:
             del self.ready[at]
 
     def phase(self, task_id: str) -> int:
-        """The phase of the breaker: the task's wave where waves are declared, else one for the run."""
+        """The phase of the breaker: the task's wave where waves are declared and count, else one for the run."""
+        if self.options.policy.breaker_spans_waves:
+            return 0
         declared = self.wave is not None or self.tasks[task_id].task.wave is not None
         return self.wave_of[task_id] if declared else 0
 

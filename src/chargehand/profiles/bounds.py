@@ -44,7 +44,15 @@ BOUNDS: dict[str, Bounds] = {
         commits="agent or runtime",
     ),
     "konductor": Bounds(
-        policy=Policy(retries=0, contexts=2, breaker=3, review_fixes=2, holistic_fixes=3, final_baseline=False),
+        policy=Policy(
+            retries=0,
+            contexts=2,
+            breaker=3,
+            review_fixes=2,
+            holistic_fixes=3,
+            final_baseline=False,
+            breaker_spans_waves=True,
+        ),
         order="waves of plans, at most `max_wave_parallelism` plans at once; the tasks of a plan in sequence",
         phase="the phase folder: one run each",
         retries="a crash is never tried again",

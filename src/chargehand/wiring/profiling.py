@@ -33,12 +33,13 @@ def arranged(plan: Plan, settings: Settings) -> Plan:
 
 
 def profiled(options: RunOptions, plan: Plan) -> RunOptions:
-    """The options with the bounds and the words of the profile; UserError where the two do not go together."""
+    """The options with the bounds and words of the profile and the plan; UserError where they do not go together."""
     profile = profile_of(plan.profile)
     if options.accept and not profile.accepts:
         text = f"With profile {profile.name} nothing is accepted without you: accept shows what is to land."
         raise UserError(text, code="accept_refused", hint="Leave out --accept, and use `chargehand accept` at the end.")
-    return replace(options, policy=profile.policy, wording=profile.wording)
+    jobs = min(options.jobs, plan.defaults.jobs or options.jobs)
+    return replace(options, policy=profile.policy, wording=profile.wording, jobs=jobs)
 
 
 def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
