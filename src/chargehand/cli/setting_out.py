@@ -61,7 +61,11 @@ async def set_out(
     if not new:
         refuse_second_run(workshop.service, workshop.store, plan)
         unreadable = _unreadable(workshop)
-    event = await workshop.new_run(plan, base=base, run_id=run_id, only=only, plan_file=Path(surveyed.loaded.source))
+    loaded = surveyed.loaded
+    files = [Path(file) for file in loaded.files]
+    event = await workshop.new_run(
+        plan, base=base, run_id=run_id, only=only, plan_file=Path(loaded.source), files=files
+    )
     _check_commands(event.options)
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
     if path is None and not yes and may_ask(call) and not _ask(surveyed, plan):

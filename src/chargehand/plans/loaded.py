@@ -41,7 +41,7 @@ class LoadedPlan:
     `plan` is None when there are errors. `draft` is then what could be understood, for `check` to find the other
     problems at once; it must not be run. `source` names the file as it was given. `counts` adds what the reader
     counted in a source of another system, so that nothing vanishes; `told` are sentences about what was taken for
-    what, and what was left alone.
+    what, and what was left alone. `files` are all files it was read from, where that is more than `source`.
     """
 
     source: str
@@ -53,6 +53,7 @@ class LoadedPlan:
     counts: Mapping[str, int] = field(default_factory=dict)
     locate: Locate = nowhere
     told: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with file, line and column filled in from their paths, in the order of the file."""

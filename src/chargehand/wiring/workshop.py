@@ -115,8 +115,12 @@ class Workshop:
         jobs: int | None = None,
         review: bool = True,
         plan_file: Path | None = None,
+        files: Sequence[Path] = (),
     ) -> RunStarted:
-        """The first event of a new run of a checked plan; nothing is changed yet."""
+        """The first event of a new run of a checked plan; nothing is changed yet.
+
+        `files` are those the plan was read from, where that is more than `plan_file`.
+        """
         settings = self.settings
         review = review and plan.features.code_review
         settled = cast(plan, settings, self.cwd)
@@ -143,7 +147,7 @@ class Workshop:
             target=await self.current_branch() or "",
         )
         options = profiled(options, plan)
-        files = [plan_file] if plan_file else []
+        files = files or ([plan_file] if plan_file else [])
         await check_providers(self, plan, options)
         asked = questioned(plan, agreed(settings))
         event = await starting.begin(self.repository, self.store, plan, options, base=base, run_id=run_id, files=files)
