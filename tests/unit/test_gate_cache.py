@@ -16,7 +16,13 @@ from chargehand.adapters.junit import TestIds
 
 KEY, OTHER = "ab" * 32, "ac" * 32
 ENTRY = Entry(
-    run="r1", tail="3 passed", wall_s=1.5, output_sha256="00", environment="11", tests=TestIds(passed=("a", "ü"))
+    run="r1",
+    tail="3 passed",
+    wall_s=1.5,
+    output_sha256="00",
+    environment="11",
+    base="22",
+    tests=TestIds(passed=("a", "ü")),
 )
 NOW = 1_700_000_000.0
 
@@ -54,6 +60,7 @@ GOOD = {
     "wall_s": 1,
     "output_sha256": "",
     "environment": "",
+    "base": "",
     "tests": None,
 }
 

@@ -32,13 +32,17 @@ _FORMAT = "chargehand-gate-cache/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A clean pass: which run paid for it, and what it left. `tests` is None where it told of none."""
+    """A clean pass: which run paid for it, and what it left. `tests` is None where it told of none.
+
+    `base` is the tree the change began at; whether it matters is for whoever takes the entry to find out.
+    """
 
     run: str
     tail: str = ""
     wall_s: float = 0.0
     output_sha256: str = ""
     environment: str = ""
+    base: str = ""
     tests: TestIds | None = None
 
 
@@ -125,6 +129,7 @@ class GateCache:
             wall_s=_number(found["wall_s"]),
             output_sha256=_text(found["output_sha256"]),
             environment=_text(found["environment"]),
+            base=_text(found["base"]),
             tests=None if tests is None else _tests(tests),
         )
 
@@ -140,6 +145,7 @@ def _document(key: str, entry: Entry, at: float) -> dict[str, object]:
         "wall_s": entry.wall_s,
         "output_sha256": entry.output_sha256,
         "environment": entry.environment,
+        "base": entry.base,
         "tests": None if tests is None else {"passed": tests.passed, "skipped": tests.skipped},
     }
 

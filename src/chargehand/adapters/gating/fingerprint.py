@@ -52,16 +52,20 @@ _CONFIG = ("core.", "filter.", "lfs.", "submodule.")
 _INFO_BYTES = 1 << 20
 _BASE = "CHARGEHAND_BASE"
 _SEARCH_S = 5.0
-_MOST_PLACES = 200
 _NOWHERE = Path("/chargehand/room")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """`key` is that of the cache, and never told to anybody; `environment` has no hash of a secret in it."""
+    """`key` is that of the cache, and never told to anybody; `environment` has no hash of a secret in it.
+
+    `base` is the tree the change began at. It is in the key where the command asks for it; where a file of the tree
+    does, an entry of another base does not count.
+    """
 
     key: str
     environment: str
+    base: str = ""
 
 
 @dataclass(slots=True)
@@ -88,31 +92,18 @@ class TreeFacts:
         named = ((meta.decode("ascii"), path.decode("utf-8", "surrogateescape")) for meta, _, path in entries)
         return tuple(f"{meta} {path}" for meta, path in named if scope.matches(patterns, path))
 
-    async def mentions_base(self, tree: str, before: str) -> bool:
-        """Whether a file of the tree asks where the change began; yes where that takes too long to find out.
-
-        Where the tree `before` is known not to, only what differs from it is looked through.
-        """
+    async def mentions_base(self, tree: str) -> bool:
+        """Whether a file of the tree asks where the change began; yes where that takes too long to find out."""
         if tree not in self._mentions and not self._gave_up:
+            words = ("grep", "-q", "-a", "-F", "-e", _BASE, tree)
             try:
-                self._mentions[tree] = await self._search(tree, before)
+                got = await self.repository.plumbing().run(*words, ok=(0, 1), timeout_s=_SEARCH_S)
+                self._mentions[tree] = got.code == 0
             except GitFailed:
                 self._mentions[tree] = True
             except AdapterError:
                 self._gave_up = True
         return self._mentions.get(tree, True)
-
-    async def _search(self, tree: str, before: str) -> bool:
-        plumbing, places = self.repository.plumbing(), list[str]()
-        if self._mentions.get(before) is False:
-            differs = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=d", before, tree)
-            changed = (await plumbing.run(*differs, timeout_s=_SEARCH_S)).stdout.split(b"\0")[:-1]
-            if not changed:
-                return False
-            if len(changed) <= _MOST_PLACES:
-                places = ["--", *(f":(top,literal){path.decode('utf-8', 'surrogateescape')}" for path in changed)]
-        search = ("grep", "-q", "-a", "-F", "-e", _BASE, tree, *places)
-        return (await plumbing.run(*search, ok=(0, 1), timeout_s=_SEARCH_S)).code == 0
 
 
 def is_verify(check: Check) -> bool:
@@ -137,15 +128,12 @@ async def fingerprints(parts: GateParts, facts: TreeFacts, job: GateJob) -> dict
     """The fingerprint of every check of a job, by id."""
     files = await facts.key_files(job.tree, job.setup.key if job.setup else ())
     base = await parts.repository.tree(job.base)
-    asks = parts.cache is None or await facts.mentions_base(job.tree, base)
-    return await asyncio.to_thread(_fingerprints, parts, job, files, base, asks_base=asks)
+    return await asyncio.to_thread(_fingerprints, parts, job, files, base)
 
 
-def _fingerprints(
-    parts: GateParts, job: GateJob, files: Iterable[str], base: str, *, asks_base: bool
-) -> dict[str, Fingerprint]:
+def _fingerprints(parts: GateParts, job: GateJob, files: Iterable[str], base: str) -> dict[str, Fingerprint]:
     around = _around(parts, job, files)
-    asks_base = asks_base or any(_BASE in value for _, value in job.env.values)
+    asks_base = any(_BASE in value for _, value in job.env.values)
     found: dict[str, Fingerprint] = {}
     for turn in turns(job):
         before: list[str] = []  # in the same checkout: what they make may be there
@@ -166,6 +154,7 @@ def _fingerprints(
             found[check.id] = Fingerprint(
                 key=_digest([*material, *around.lines, *around.values]),
                 environment=_digest([*around.lines, *own.lines]),
+                base=base,
             )
             before += command
     return found

@@ -156,8 +156,11 @@ class Job:
         for checks in turns(self._job):
             found: dict[str, GateResult] = {}
             for check in checks:
-                entry = await asyncio.to_thread(cache.get, self._known[check.id].key)
-                result = await self._runner.from_cache(check, entry) if entry is not None else None
+                known = self._known[check.id]
+                entry = await asyncio.to_thread(cache.get, known.key)
+                if entry is None or (entry.base != known.base and await self._facts.mentions_base(self._job.tree)):
+                    break
+                result = await self._runner.from_cache(check, entry)
                 if result is None:
                     break
                 found[check.id] = result
@@ -185,6 +188,7 @@ class Job:
             wall_s=result.wall_s,
             output_sha256=result.output_sha256,
             environment=result.environment,
+            base=self._known[result.gate].base,
             tests=ran.ids,
         )
         await asyncio.to_thread(cache.put, self._known[result.gate].key, entry)
