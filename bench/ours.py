@@ -34,10 +34,10 @@ class Place:
     agent: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def argv(self, items: tuple[Item, ...], *, sleep_s: float, gate: bool, jobs: int) -> list[str]:
+    def argv(self, items: tuple[Item, ...], *, sleep_s: float, gate: bool, jobs: int, run: str = RUN) -> list[str]:
         """The command that runs `items`; writes the plan."""
         agent = shlex.join([str(self.agent), str(sleep_s)])
-        return self.command(plan_of(items, gate=gate), RUN, "--agent-command", agent, "--jobs", str(jobs))
+        return self.command(plan_of(items, gate=gate), run, "--agent-command", agent, "--jobs", str(jobs))
 
     def command(self, plan: str, run: str, *words: str) -> list[str]:
         """The command that carries out a plan as a run of that name; writes the plan."""

@@ -21,6 +21,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 if __package__ in {None, ""}:
     sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -28,7 +29,7 @@ if __package__ in {None, ""}:
 from bench.judging import cache, reviews, train
 from bench.ours import Course, Place, Taken, a_place, course_of, cpu_s, histogram, rss_mb, take, tree_of
 from bench.rows import How, Row
-from bench.work import Item, git, levels
+from bench.work import Item, levels
 
 __all__ = ["main"]
 
@@ -44,9 +45,9 @@ def floor(how: How, *words: str) -> dict[str, float]:
     return {**done, "all_cpu_s": taken.all_cpu_s}
 
 
-def ours(place: Place, items: tuple[Item, ...], *, sleep_s: float = 0, gate: bool = False, jobs: int = 4) -> Taken:
-    """`chargehand run` for the same work."""
-    return take(place.argv(items, sleep_s=sleep_s, gate=gate, jobs=jobs), place.env, place.folder)
+def ours(place: Place, items: tuple[Item, ...], *, sleep_s: float = 0, gate: bool = False, **more: Any) -> Taken:
+    """`chargehand run` for the same work; `more` may be `jobs` (4) and `run`, its name."""
+    return take(place.argv(items, sleep_s=sleep_s, gate=gate, **{"jobs": 4, **more}), place.env, place.folder)
 
 
 # -- the parts ------------------------------------------------------------------------------------
@@ -93,14 +94,13 @@ def git_processes(how: How) -> Iterator[Row]:
         notes = place.count_git()
         few, many = levels((4,)), levels((8, 8, 4))
         counts = {}
-        for items in (few, many):
+        for name, items in (("few", few), ("many", many)):
             notes.write_text("")
-            ours(place, items, gate=True)
+            ours(place, items, gate=True, run=name)
             counts[len(items)] = histogram(notes)
-            (place.folder / "state").rename(place.folder / f"state-{len(items)}")
-            git(place.repository, "branch", "-q", "-D", "chargehand/bench", env=place.env)
+            (place.folder / "state").rename(place.folder / f"state-{name}")  # with what is cached
         notes.write_text("")
-        ours(place, many)
+        ours(place, many, run="bare")
         bare = histogram(notes).total() / 20
     extra = (counts[20] - counts[4]).total() / 16
     names = ", ".join(f"{name} {count / 20:.1f}" for name, count in counts[20].most_common(20))
