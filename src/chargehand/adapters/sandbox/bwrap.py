@@ -24,7 +24,7 @@ NAMESPACES = (
 )
 # Run as root, the program keeps what file ownership needs and nothing that could undo a mount.
 ROOT_CAPABILITIES = ("CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP")
-DEVICES = (Path("/dev"), Path("/proc"))
+DEVICES = frozenset({Path("/dev"), Path("/proc")})
 TMPFS_BYTES = 1024 * 1024 * 1024
 
 

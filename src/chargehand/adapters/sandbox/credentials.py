@@ -34,6 +34,7 @@ def credential_files(root: Path) -> list[Path]:
 
 
 def _files(root: Path) -> Iterator[Path]:
+    """The files near the top whose names are suspect."""
     left = MOST_ENTRIES
     waiting = [(os.fspath(root), 0)]
     while waiting:
@@ -45,7 +46,8 @@ def _files(root: Path) -> Iterator[Path]:
                     if left < 0:
                         return
                     if entry.is_file(follow_symlinks=False):
-                        yield Path(entry.path)
+                        if _is_suspect(entry.name):
+                            yield Path(entry.path)
                     elif depth < DEPTH and entry.name not in NOT_SEARCHED and entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, depth + 1))
         except OSError:
@@ -54,13 +56,17 @@ def _files(root: Path) -> Iterator[Path]:
 
 def holds_credential(path: Path) -> bool:
     """Whether the name of a file, or for keys its content, says that it holds a credential."""
-    name = path.name.lower()
-    if not NAMES.fullmatch(name) or HARMLESS.fullmatch(name):
+    if not _is_suspect(path.name):
         return False
-    if not name.endswith(ENDINGS_TO_READ):
+    if not path.name.lower().endswith(ENDINGS_TO_READ):
         return True
     try:
         with path.open("rb") as file:
             return PRIVATE_KEY in file.read(KEY_BYTES)
     except OSError:
         return True
+
+
+def _is_suspect(name: str) -> bool:
+    name = name.lower()
+    return NAMES.fullmatch(name) is not None and HARMLESS.fullmatch(name) is None

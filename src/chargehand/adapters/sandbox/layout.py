@@ -33,9 +33,9 @@ class Access(IntEnum):
     READ = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One rule; the deepest that applies to a path decides. Sorted: shallow before deep."""
+    """One rule; the deepest that applies to a path decides."""
 
     depth: int
     access: Access
@@ -48,17 +48,21 @@ class Layout:
 
     rules: dict[Path, Access] = field(default_factory=dict)
     links: dict[Path, None] = field(default_factory=dict)
+    _by_name: dict[str, Access] = field(default_factory=dict)
 
     def add(self, path: Path, access: Access) -> None:
         """Add a rule for a real path."""
-        self.rules[path] = max(access, self.rules.get(path, Access.NONE))
+        self.rules[path] = self._by_name[str(path)] = max(access, self.rules.get(path, Access.NONE))
 
     def access(self, path: Path) -> Access:
-        """What the rules say about a real path."""
-        for place in (path, *path.parents):
-            if place in self.rules:
-                return self.rules[place]
-        return Access.READ
+        """What the rules say about a real path. Asked hundreds of times for each program: names, no Path for each."""
+        name, rules = str(path), self._by_name
+        while name not in rules:
+            above = name.rpartition("/")[0]
+            if not above:
+                return rules.get("/", Access.READ)
+            name = above
+        return rules[name]
 
     def sees(self, path: Path) -> bool:
         """Whether an absolute path leads somewhere inside: the file itself and every link on the way."""
@@ -74,7 +78,8 @@ class Layout:
 
     def entries(self) -> list[Entry]:
         """The rules, shallow before deep."""
-        return sorted(Entry(depth=len(path.parts), access=access, path=path) for path, access in self.rules.items())
+        found = (Entry(depth=len(path.parts), access=access, path=path) for path, access in self.rules.items())
+        return sorted(found, key=lambda entry: (entry.depth, entry.access, entry.path.parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
