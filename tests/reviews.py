@@ -100,7 +100,7 @@ class ReviewWatch:
             for stage in STAGES:
                 self.counts[effect.task, stage] = 0
                 for known in (self.last, self.trees, self.open):
-                    known.pop((effect.task, stage), None)  # type: ignore[attr-defined]
+                    known.pop((effect.task, stage), None)
 
     def _passed(self, event: ReviewPassed) -> None:
         key = (event.task, event.stage)

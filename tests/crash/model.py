@@ -15,10 +15,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chargehand.domain.effects import Effect, Land, MergeCandidate, OpenBranch, RunCanary, RunGates, StartAttempt
+from chargehand.domain.effects import (
+    Effect,
+    Land,
+    MergeCandidate,
+    OpenBranch,
+    RunCanary,
+    RunFix,
+    RunGates,
+    StartAttempt,
+)
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import EffectIntended, Event
+from chargehand.domain.options import Caps
 from chargehand.domain.outcome import (
+    LOOKERS,
     AgentExit,
     AttemptResult,
     Candidate,
@@ -26,6 +37,7 @@ from chargehand.domain.outcome import (
     ChangeKind,
     Conflict,
     ExitKind,
+    FaultKind,
     GateResult,
     GateStatus,
     HeadMoved,
@@ -34,11 +46,13 @@ from chargehand.domain.outcome import (
     MergeResult,
     Report,
     ReportStatus,
+    Role,
     Sealed,
     Usage,
 )
-from chargehand.ports import AttemptSpec, GateJob, LandJob, MergeJob, Opened, Recovered
+from chargehand.ports import AttemptSpec, Check, FixJob, GateJob, LandJob, MergeJob, Opened, Recovered
 from chargehand.testing.fakes import FakeClock, object_id
+from tests.looks import fitted, passes
 
 __all__ = ["BASE", "BRANCH", "RUN", "Act", "Director", "Memory", "ModelFleet", "ModelGates", "ModelIntegrator", "World"]
 
@@ -133,12 +147,15 @@ class Director:
 
 @dataclass
 class World:
-    """What stays when a process dies. `acts` says what the agent of a task does, attempt by attempt (last: all later).
+    """What stays when a process dies. `acts` says what comes of a task, attempt by attempt (last: all later).
+
+    An attempt of those who only look is a result as it is; where there is none, reviewers are content and fitters help.
+    A look at the whole run is the task `run`.
 
     `eager`: effects happen at once and are only told later; else they happen when their turn comes.
     """
 
-    acts: Mapping[str, Sequence[Act]]
+    acts: Mapping[str, Sequence[Act | AttemptResult]]
     journal: Any = None
     memory: Memory = Memory.NOTHING
     eager: bool = False
@@ -204,8 +221,10 @@ class World:
         return result
 
     def _result(self, spec: AttemptSpec) -> AttemptResult | AdapterError:
+        if spec.role in LOOKERS:
+            return self._looked(spec)
         acts = self.acts.get(spec.task) or (Act(write=dict.fromkeys(literals(spec), f"{spec.task}\n")),)
-        act = acts[min(spec.attempt, len(acts)) - 1]
+        act = [each for each in acts[: spec.attempt] if isinstance(each, Act)][-1]
         if act.error:
             return AdapterError("fleet", act.error)
         before = self.trees[spec.base]
@@ -230,6 +249,15 @@ class World:
             ),
             usage=Usage(wall_s=1.0),
         )
+
+    def _looked(self, spec: AttemptSpec) -> AttemptResult:
+        """I7: who looks is shown what is named, and nothing of it is kept."""
+        assert self.tree_id(spec.commit) == spec.tree, "somebody is told another tree than they get"
+        acts = self.acts.get(spec.task, ())
+        act = acts[spec.attempt - 1] if spec.attempt <= len(acts) else None
+        if isinstance(act, AttemptResult):
+            return act
+        return fitted(spec.gate, env=(("UNSTUCK", "1"),)) if spec.role is Role.FITTER else passes()
 
 
 def literals(spec: AttemptSpec) -> list[str]:
@@ -317,7 +345,11 @@ def _name(spec: AttemptSpec) -> str:
 
 
 class ModelGates:
-    """Implements `ports.Gates`: a gate is red where a file of the tree says `red:<gate>`; its run takes time."""
+    """Implements `ports.Gates`: a gate is red where a file of the tree says `red:<gate>`; its run takes time.
+
+    Where one says `slow:<gate>` the gate needs more time than it has by default, where `stuck:<gate>` it needs the
+    variable `UNSTUCK`. A `fix` makes red things good in the files it is given.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -334,13 +366,49 @@ class ModelGates:
             world.running.discard(job.key)
         results: list[GateResult] = []
         for check in job.checks:
-            red = any(f"red:{check.id}" in text for text in world.trees[job.commit].values())
-            status = GateStatus.FAIL if red else GateStatus.PASS
-            text = f"{check.id} is red" if red else ""
-            results.append(GateResult(gate=check.id, tree=job.tree, status=status, exit_code=int(red), tail=text))
-            if red and job.stop_early:
+            results.append(self._judged(check, job))
+            if results[-1].status is not GateStatus.PASS and job.stop_early:
                 break
         return tuple(results)
+
+    def _judged(self, check: Check, job: GateJob) -> GateResult:
+        texts = "".join(self._world.trees[job.commit].values())
+        slow = f"slow:{check.id}" in texts and check.wall_s <= Caps().gate_wall_s
+        if slow or (f"stuck:{check.id}" in texts and "UNSTUCK" not in dict(check.env)):
+            kind = FaultKind.TIMEOUT if slow else FaultKind.ENV_MISSING
+            return GateResult(gate=check.id, tree=job.tree, status=GateStatus.FAULT, fault=kind, detail=str(kind))
+        red = f"red:{check.id}" in texts
+        return GateResult(
+            gate=check.id,
+            tree=job.tree,
+            status=GateStatus.FAIL if red else GateStatus.PASS,
+            exit_code=int(red),
+            tail=f"{check.id} is red" if red else "",
+        )
+
+    async def fix(self, job: FixJob) -> Sealed | None:
+        """The change with red things made good, kept by its ref; None where there were none."""
+        world = self._world
+        world.must_be_intended(lambda effect: isinstance(effect, RunFix) and effect.key == job.key)
+        world.running.add(job.key)
+        try:
+            await world.director.turn(job.key)
+        finally:
+            world.running.discard(job.key)
+        before = world.trees[job.commit]
+        marks = [f"red:{check.id.removeprefix('fix-')}" for check in job.commands]
+        mended = {p: "good\n" for p in job.paths if p in before and any(mark in before[p] for mark in marks)}
+        if not mended:
+            return None
+        commit = world.store({**before, **mended}, job.commit, about=job.message)
+        world.refs[job.ref] = commit
+        return Sealed(
+            base=job.commit,
+            commit=commit,
+            tree=world.tree_id(commit),
+            base_tree=world.tree_id(job.commit),
+            changes=tuple(Change(path=path, kind=ChangeKind.MODIFIED) for path in sorted(mended)),
+        )
 
     async def cancel(self, key: str) -> None:
         """Nothing of it is left in memory."""

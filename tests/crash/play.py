@@ -14,10 +14,15 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import (
     AttemptFinished,
     Event,
+    FixFinished,
+    GateMitigated,
     GatesFinished,
     LandFinished,
     MergeFinished,
     RequeueWhy,
+    ReviewFailed,
+    ReviewPassed,
+    ReviewVoided,
     RunStarted,
     TaskEnded,
     TaskIntegrated,
@@ -26,6 +31,7 @@ from chargehand.domain.events import (
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.options import AgentDef, RunOptions
 from chargehand.domain.outcome import ExitKind
+from chargehand.domain.review import VoidWhy
 from chargehand.domain.state import RunState
 from chargehand.domain.words import TERMINAL
 from chargehand.engine.dispatch import Ports
@@ -71,7 +77,7 @@ class Game:
         self.store = MemoryStore()
         self.world = World(acts=story.acts, memory=memory, eager=eager, director=Director(tuple(script)))
         agents = tuple(AgentDef(name=name, kind="command") for name in ("agent", "scripted"))
-        options = RunOptions(agent="agent", agents=agents, review=False, **story.options)
+        options = RunOptions(agent="agent", agents=agents, **{"review": False, **story.options})
         started = RunStarted(run=RUN, plan=story.plan, options=options, base=BASE, branch=BRANCH)
         service = Service(self.store, self._no_ports, self.world.clock)
         service.start(started).release()
@@ -277,7 +283,7 @@ class Game:
             kind, run, task, number = ref.removeprefix(f"{REF_ROOT}/").split("/")
             assert (kind, run) in {("attempts", RUN), ("candidates", RUN)}
             record = state.tasks[task]
-            assert 1 <= int(number) <= record.attempts + record.lost
+            assert 1 <= int(number.partition("-")[0]) <= record.attempts + record.lost
 
 
 class _Faulty(MemoryStore):
@@ -315,6 +321,16 @@ def steps(game: Game, task: str = "") -> list[tuple[str, ...]]:
                 found.append((named, type(event.result).__name__, str(event.attempt)))
             case TaskRequeued(why=why) if why is not RequeueWhy.LOST:
                 found.append((named, "again", why))
+            case ReviewPassed(stage=stage, carried=carried):
+                found.append((named, "passed", stage, "carried" if carried else "judged"))
+            case ReviewFailed(stage=stage, open=left):
+                found.append((named, "failed", stage, *(finding.id for finding in left)))
+            case ReviewVoided(why=why) if why is not VoidWhy.LOST:
+                found.append((named, "void", why))
+            case GateMitigated(gate=gate, by=by):
+                found.append((named, "mitigated", gate, by))
+            case FixFinished(sealed=sealed):
+                found.append((named, "mended" if sealed else "not mended"))
             case TaskEnded(status=status, reason=reason):
                 found.append((named, status, reason))
             case TaskIntegrated():

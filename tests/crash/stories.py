@@ -10,6 +10,7 @@ from chargehand.demo.stage import SAMPLE
 from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.outcome import (
     AgentExit,
+    AttemptResult,
     Blocker,
     BlockerKind,
     Concern,
@@ -24,6 +25,7 @@ from chargehand.domain.plan import Barrier, Command, Files, GatePoint, Interface
 from chargehand.domain.words import RunVerdict
 from chargehand.plans.detect import read_plan
 from tests.crash.model import Act
+from tests.looks import a_finding, broke_rules, fails, fitted, not_met, passes, researched
 from tests.play import a_gate, a_plan, a_task
 
 __all__ = ["STORIES", "Story"]
@@ -42,7 +44,7 @@ class Story:
     """
 
     plan: Plan
-    acts: Mapping[str, Sequence[Act]] = field(default_factory=dict)
+    acts: Mapping[str, Sequence[Act | AttemptResult]] = field(default_factory=dict)
     answers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     verdict: RunVerdict = RunVerdict.FINISHED
@@ -243,6 +245,87 @@ def _cancelled() -> Story:
     )
 
 
+def _reviews() -> Story:
+    """Findings and fixes at both stages, stage 1 asked again on the way, void and malformed verdicts, a yes."""
+    limited = AttemptResult(exit=AgentExit(kind=ExitKind.RATE_LIMITED))
+    wide = Act(write={"wide.txt": "better\n", "beside.txt": "new\n"})
+    return Story(
+        plan=a_plan(
+            a_task("fixed", modify=["fixed.txt"], verify=(Command(argv=("check",)),)),
+            a_task("wide"),
+            a_task("void", "fixed", modify=["void.txt"]),
+            a_task("taken", modify=["taken.txt"]),
+            a_task("after", "taken", "wide", modify=["after.txt"]),
+            gates=[a_gate("tests"), a_gate("lint", GatePoint.TASK, fix=Command(argv=("lint", "--fix")))],
+        ),
+        acts={
+            "fixed": [
+                wrote("fixed.txt", "one\n"),
+                fails(a_finding(file="fixed.txt"), criteria=[not_met("it works")]),
+                wrote("fixed.txt", "two\n"),
+                passes(),
+                fails(a_finding(file="fixed.txt")),
+                wrote("fixed.txt", "three\n"),
+                limited,
+                passes(),
+            ],
+            "wide": [
+                wrote("wide.txt"),
+                passes(),
+                fails(a_finding(file="wide.txt")),
+                wide,
+                fails(a_finding(file="beside.txt")),
+                wrote("beside.txt", "newer\n"),
+                passes(),
+                passes(),
+            ],
+            "void": [wrote("void.txt", "red:lint\n"), broke_rules(), fails(), passes(), passes()],
+            "taken": [wrote("taken.txt"), fails(), fails()],
+            "run": [fails(a_finding(file="wide.txt"))],
+        },
+        answers={("taken", "review"): "approve"},
+        options={"jobs": 6, "review": True},
+        landed=["fixed", "wide", "void", "taken", "after", "fix-1"],
+    )
+
+
+def _health() -> Story:
+    """Gates that need time, or a fitter, at a task, as merged and at the end; research for a plan that is returned."""
+    back = Kickback(signal=KickbackSignal.NEEDS_RESEARCH, details="which tree?")
+    unstuck = (("UNSTUCK", "1"),)
+    points = (GatePoint.TASK, GatePoint.INTEGRATE)
+    return Story(
+        plan=a_plan(
+            a_task("slow", modify=["slow.txt"]),
+            a_task("stuck", modify=["stuck.txt"]),
+            a_task("last", "slow", "stuck", modify=["last.txt"]),
+            a_task("back", "last", modify=["back.txt"]),
+            gates=[a_gate("tests", *points), a_gate("lint", GatePoint.INTEGRATE), a_gate("end", GatePoint.RUN)],
+        ),
+        acts={
+            "slow": [wrote("slow.txt", "slow:tests\n")],
+            "stuck": [wrote("stuck.txt", "stuck:lint\n"), fitted("lint", env=unstuck)],
+            "last": [wrote("last.txt", "stuck:end\n")],
+            "back": [says(S.KICKBACK, kickback=back), researched()],
+            "run": [fitted("end", env=unstuck)],
+        },
+        answers={("back", "kickback"): "skip"},
+        options={"jobs": 4},
+        landed=["slow", "stuck", "last"],
+    )
+
+
+def _train() -> Story:
+    """Candidates gated on each other, one of them red as merged: those behind it are built anew."""
+    return Story(
+        plan=a_plan(*(a_task(name, modify=[f"{name}.txt"]) for name in "abcd"), gates=[a_gate("tests")]),
+        acts={"b": [wrote("b.txt", "red:tests\n"), wrote("b.txt")]},
+        options={"jobs": 4},
+        landed=["a", "b", "c", "d"],
+        steady=False,
+    )
+
+
 STORIES: Mapping[str, Any] = {
     "demo": _demo,
     "conflicts": _conflicts,
@@ -251,4 +334,7 @@ STORIES: Mapping[str, Any] = {
     "waves": _waves,
     "commands": _commands,
     "cancelled": _cancelled,
+    "reviews": _reviews,
+    "health": _health,
+    "train": _train,
 }

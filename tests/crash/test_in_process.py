@@ -1,6 +1,6 @@
 """Dying at every call of every port, on a world in memory: the same tree, each task once, nothing left (SPEC 8).
 
-For the plan of the demo and four others. Every test goes through all k, the two ways a call can be cut short (before
+For the plan of the demo and others. Every test goes through all k, the two ways a call can be cut short (before
 it, and after it had its effect but before it answered), and turns through what a fleet may still know of attempts.
 """
 
@@ -128,6 +128,10 @@ def test_the_stories_have_what_they_are_for():
     assert {"skipped", "blocked"} <= seen["decisions"]
     assert "fix-3" in whole_of("waves").landed
     assert "cancelled" in seen["commands"] & seen["cancelled"]
+    told = {" ".join(step[1:]) for name in STORIES for task in whole_of(name).steps.values() for step in task}
+    assert {"failed spec f1", "failed quality f1", "passed spec carried", "void violated", "void malformed"} <= told
+    assert {"mended", "mitigated tests raised", "mitigated lint fitted"} <= told
+    assert "fix-1" in whole_of("reviews").landed
     calls = {name for whole in map(whole_of, STORIES) for name in whole.calls}
     assert {"FakeJournal.append", "FakeInbox.settle", "FakeNotifier.notify", "ModelReader.read"} <= calls
 

