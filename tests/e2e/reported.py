@@ -141,6 +141,7 @@ def play_rich(world: World) -> None:
         _tasks(str(marks)),
         _SCENARIO,
         unattended=False,
+        features={"code_review": True, "holistic": True},
         goal="A small program that keeps todos, with an interface over HTTP.",
         success_criteria=["Todos can be added", "It runs on a server"],
         gates=[

@@ -70,7 +70,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Repo:
     made = Repo(path=folder / "project", environ=hermetic_environment(folder / "home")).init()
     made.commit("base", readme="A project.\n")
     cli = CliWorld(made, folder / "cli")
-    cli.run(cli.plan([task("a"), task("b")], goal="Todos, @everyone."))
+    done = cli.run(cli.plan([task("a"), task("b")], goal="Todos, @everyone."))
+    assert done.code == 0, done.stderr
     return made
 
 

@@ -236,7 +236,8 @@ def test_the_page_is_as_wide_as_the_screen_and_styled(page: Path, tmp_path: Path
 @pytest.fixture
 def cli(repo: Repo, tmp_path: Path) -> CliWorld:
     world = CliWorld(repo, tmp_path / "cli")
-    world.run(world.plan([task("a")]))
+    done = world.run(world.plan([task("a")]))
+    assert done.code == 0, done.stderr
     return world
 
 
