@@ -129,6 +129,12 @@ def test_without_a_barrier_a_wave_may_equal_that_of_a_dependency() -> None:
     assert "depends on a in wave 2" in problem.message
 
 
+def test_with_a_barrier_a_task_whose_order_is_inferred_may_share_a_wave() -> None:
+    tasks = (task("a", wave=1), task("b", "a", wave=1), task("c", "b", wave=1))
+    (problem,) = found(plan(*tasks, barrier=Barrier.WAVE, inferred=("b",)), "wave_order")
+    assert (problem.task, problem.path) == ("c", ("tasks", 2, "wave"))
+
+
 def test_with_a_barrier_a_wave_is_later_than_that_of_a_dependency() -> None:
     tasks = (task("a", wave=2), task("b", "a", wave=2), task("c", "a", "gone"))
     problems = found(plan(*tasks, barrier=Barrier.WAVE), "wave_order")

@@ -74,6 +74,11 @@ def test_with_a_barrier_a_wave_is_later_than_those_it_needs() -> None:
     assert graph.waves(DIAMOND, declared, strict=True) == {"a": 1, "b": 2, "c": 5, "d": 6}
 
 
+def test_a_step_may_share_the_wave_of_the_step_before_it() -> None:
+    declared = {"a": 1, "b": 1, "c": 1, "d": 1}
+    assert graph.waves(DIAMOND, declared, strict=True, within={"b"}) == {"a": 1, "b": 1, "c": 2, "d": 3}
+
+
 def test_remaining_counts_the_longest_way_to_an_end() -> None:
     assert graph.remaining({"a": [], "b": ["a"], "c": ["b"], "x": ["a"]}) == {"a": 3, "b": 2, "c": 1, "x": 1}
 

@@ -80,7 +80,7 @@ def survey(plan: Plan, world: World | None = None) -> Survey:
     if cycle or len(needs) < len(plan.tasks):
         return Survey(problems=tuple(problems))
     strict = plan.barrier is Barrier.WAVE
-    waves = graph.waves(needs, {task.id: task.wave for task in plan.tasks}, strict=strict)
+    waves = graph.waves(needs, {task.id: task.wave for task in plan.tasks}, strict=strict, within=plan.inferred)
     problems += _wave_order(plan, waves)
     turns = taking_turns(plan.tasks, needs, waves if strict else None)
     return Survey(
@@ -169,12 +169,12 @@ def _cycle_problem(plan: Plan, cycle: Sequence[str]) -> Problem:
 
 
 def _wave_order(plan: Plan, waves: dict[str, int]) -> Iterator[Problem]:
-    equal = plan.barrier is Barrier.WAVE
+    strict = plan.barrier is Barrier.WAVE
     for number, task in enumerate(plan.tasks):
         if task.wave is None or waves[task.id] == task.wave:
             continue
         late = max((name for name in task.depends_on if name in waves), key=waves.__getitem__)
-        rule = "later than" if equal else "not earlier than"
+        rule = "later than" if strict and task.id not in plan.inferred else "not earlier than"
         message = f"Task {task.id} is in wave {task.wave}, but it depends on {late} in wave {waves[late]}."
         hint = f"With barrier {plan.barrier} a task's wave is {rule} those of its dependencies."
         yield Problem(code="wave_order", message=message, hint=hint, path=("tasks", number, "wave"), task=task.id)

@@ -8,7 +8,7 @@ cycles and raise `ValueError` otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
@@ -96,11 +96,17 @@ def _cycle_from(start: str, needs: Needs, done: set[str]) -> tuple[str, ...]:
     return ()
 
 
-def waves(needs: Needs, declared: Mapping[str, int | None] | None = None, *, strict: bool = False) -> dict[str, int]:
+def waves(
+    needs: Needs,
+    declared: Mapping[str, int | None] | None = None,
+    *,
+    strict: bool = False,
+    within: Collection[str] = (),
+) -> dict[str, int]:
     """The wave of each node, from 1: the declared one, else one later than its latest dependency.
 
     A declared wave that is too early is raised to the earliest legal one: that of the latest dependency, or with
-    `strict` (a barrier after each wave) one later.
+    `strict` (a barrier after each wave) one later. Nodes of `within` may share the wave of what they need all the same.
     """
     stated = declared or {}
     found: dict[str, int] = {}
@@ -110,7 +116,7 @@ def waves(needs: Needs, declared: Mapping[str, int | None] | None = None, *, str
         if own is None:
             found[node] = latest + 1
         else:
-            found[node] = max(own, latest + 1 if strict else latest)
+            found[node] = max(own, latest + 1 if strict and node not in within else latest)
     return {node: found[node] for node in needs}
 
 

@@ -230,7 +230,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A checked task graph. `tasks` keep the order of the source: it breaks ties of the schedule."""
+    """A checked task graph. `tasks` keep the order of the source: it breaks ties of the schedule.
+
+    `inferred` are the tasks whose dependencies are the order in which a plan of another system lists them; steps of
+    one unit, they may share its wave.
+    """
 
     plan: str
     tasks: tuple[Task, ...]

@@ -41,10 +41,11 @@ class Plain(str):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands; both count from 1."""
+    """Where something stands; both count from 1. `file` only where a plan is more than one file."""
 
     line: int
     column: int
+    file: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

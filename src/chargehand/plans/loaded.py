@@ -66,4 +66,4 @@ class LoadedPlan:
         place = self.locate(problem.path)
         if place is None:
             return replace(problem, file=self.source)
-        return replace(problem, file=self.source, line=place.line, column=place.column)
+        return replace(problem, file=place.file or self.source, line=place.line, column=place.column)
