@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -87,6 +88,32 @@ def told(command: str) -> None:
 @given(st.lists(PIECES, max_size=60).map("".join))
 def test_broken_shell_never_raises(command: str) -> None:
     told(command)
+
+
+@pytest.mark.parametrize("sign", ["\u0100", "\u3000", "\ue001", "\U00012345", "\U00031860", "\U000bffff", "\U0010ffff"])
+def test_signs_that_end_the_process_of_the_grammar_do_not_end_ours(sign: str) -> None:
+    """The scanner looks signs up in a table of 256: an agent could end the coordinator with five bytes."""
+    for text in (
+        "{" + sign,
+        f"${{{sign}",
+        f"x{sign}=1",
+        f"<<{sign}",
+        f"[[ a =~ {sign}",
+        f"a{{{sign}..{sign}}}",
+        f"@({sign}",
+    ):
+        told(text)
+
+
+@pytest.mark.parametrize("sign", ["é", "\u3000", "中", "\U0001f600", "\U0010ffff", "ÀÁÂ"])
+def test_signs_beyond_ascii_stay_what_they_are(sign: str) -> None:
+    """A question shows the words as they were, and paths with such signs are found."""
+    for text in (f"rm /outside/{sign}x", f"rm '/outside/{sign}x'", f'd={sign}x; rm "/outside/$d"'):
+        (danger,) = classify(text, PLACE).reasons
+        assert (danger.rule, danger.exact) == ("delete_outside", text.rpartition("; ")[2])
+    named = replace(PLACE, untracked=frozenset({f"{sign}x"}))
+    assert classify(f'echo a > "{sign}x"', named).kind is Kind.DANGEROUS
+    assert classify(f"echo a > {sign}y", named).kind is Kind.HARMLESS
 
 
 @settings(deadline=None, max_examples=100)

@@ -92,13 +92,12 @@ class Look:
         if self.steps > MOST_STEPS:
             raise TooMuch("It does too many things to follow them all.")
 
-    def read(self, text: str) -> bytes:
-        """The bytes of a text that is to be parsed, within the bounds."""
-        data = text.encode("utf-8", "replace")
-        self.parsed_bytes += len(data)
-        if len(data) > LONGEST_COMMAND_BYTES or self.parsed_bytes > MOST_BYTES:
+    def read(self, text: str) -> None:
+        """Count a text that is to be parsed against the bounds."""
+        size = len(text.encode("utf-8", "replace"))
+        self.parsed_bytes += size
+        if size > LONGEST_COMMAND_BYTES or self.parsed_bytes > MOST_BYTES:
             raise TooMuch(f"It is longer than {LONGEST_COMMAND_BYTES:,} bytes, or becomes so.")
-        return data
 
     # -- further down ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from chargehand.adapters.guarding.place import UNKNOWN, is_secret_name
 from chargehand.adapters.guarding.programs import follow_program
 from chargehand.adapters.guarding.scope import NOTHING, SOMETHING, Out, Scope, some
 from chargehand.adapters.guarding.variables import look_at_variable
-from chargehand.adapters.guarding.words import Words, text_of
+from chargehand.adapters.guarding.words import Words, masked, text_of
 
 __all__ = ["Shell"]
 
@@ -60,7 +60,8 @@ class Shell:
     def text(self, text: str, call: Call, positional: Sequence[str] | None) -> Out:
         """Follow a text in the shell of `call`; it changes the scope as the shell's own text would."""
         look = self._look
-        tree = _parser().parse(look.read(text))
+        look.read(text)
+        tree = _parser().parse(masked(text))
         if tree.root_node.has_error:
             look.report("unparseable", _first_error(tree.root_node, text))
         elif _BROKEN_WORD.search(text):
@@ -151,7 +152,8 @@ class Shell:
     def _not_arithmetic(self, node: Node, scope: Scope, feed: Out | None) -> Out:
         """`((rm x) )` looks like arithmetic to the grammar, and is two subshells to a shell."""
         inner = text_of(node)[1:-1]
-        tree = _parser().parse(self._look.read(inner))
+        self._look.read(inner)
+        tree = _parser().parse(masked(inner))
         guess = scope.copy()
         guess.strangers = False
         return self._sequence(_statements(tree.root_node), guess, feed)

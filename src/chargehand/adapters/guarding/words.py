@@ -17,7 +17,7 @@ from tree_sitter import Node
 from chargehand.adapters.guarding.place import REMOTE, UNKNOWN
 from chargehand.adapters.guarding.scope import MOST_VALUES, Out, Scope, some
 
-__all__ = ["Words", "braces", "escapes", "text_of"]
+__all__ = ["Words", "braces", "escapes", "masked", "text_of"]
 
 _ANSI = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _ANSI_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
@@ -40,9 +40,39 @@ class _Part:
 _Way = tuple[_Part, ...]
 
 
+_FIRST_MASK = 0xC0
+_MASK = re.compile("[\u00c0-\u00ff]{1,4}")
+
+
+def masked(text: str) -> bytes:
+    """`text` as the grammar may be given it: every sign beyond ASCII is written as four of Latin-1.
+
+    Its scanner looks signs up in a table of 256, and a text with others ends the whole process. To a shell all of them
+    are plain parts of a word, and that is what they stay. `text_of` turns them back.
+    """
+    plain = text.encode("utf-8", "replace").decode("utf-8")
+    return re.sub(r"[^\x00-\x7f]", lambda match: _written(ord(match[0])), plain).encode("utf-8")
+
+
+def _written(code: int) -> str:
+    return "".join(chr(_FIRST_MASK + (code >> shift & 63)) for shift in (18, 12, 6, 0))
+
+
+def _unmasked(data: bytes) -> str:
+    return _MASK.sub(lambda match: _meant(match[0]), data.decode("utf-8", "replace"))
+
+
+def _meant(signs: str) -> str:
+    code = 0
+    for sign in signs:
+        code = code << 6 | (ord(sign) - _FIRST_MASK)
+    whole = len(signs) == 4 and 0x80 <= code < 0x110000 and not 0xD800 <= code < 0xE000
+    return chr(code) if whole else UNKNOWN
+
+
 def text_of(node: Node) -> str:
-    """The source of a node."""
-    return (node.text or b"").decode("utf-8", "replace")
+    """The source of a node of a masked text."""
+    return _unmasked(node.text or b"")
 
 
 class Words:
@@ -274,7 +304,7 @@ def _at_ifs(value: str, scope: Scope) -> str:
 
 
 def _plain(data: bytes) -> list[_Way]:
-    text = data.decode("utf-8", "replace")
+    text = _unmasked(data)
     return [(_Part(_ESCAPED_IN_QUOTES.sub(_unescaped, text), quoted=True),)]
 
 
