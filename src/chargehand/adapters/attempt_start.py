@@ -128,7 +128,8 @@ class Preparation:
 
         own = {"workspace": places.workspace, "home": places.home, "tmp": places.tmp, "room": room.root}
         spec = replace(ground.spec, model=ground.spec.model or parts.models.get(ground.spec.agent))
-        ground.metered = Metered(parts.meter, spec, scrub=tuple((str(own[name]), f"<{name}>") for name in own))
+        scrub = tuple((str(own[name]), f"<{name}>") for name in own)
+        ground.metered = Metered(parts.meter, spec, is_fenced=parts.relays, scrub=scrub)
         if parts.relays:
             await ground.metered.listen(room.root / "meter")
         return replace(places, meter=ground.metered.access)

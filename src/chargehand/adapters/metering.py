@@ -44,8 +44,9 @@ class Relay:
 class Metered:
     """An attempt that reaches its provider through the meter, under the name of its agent.
 
-    `scrub` are texts of this attempt alone, with what stands for them in a cassette. `attend` runs beside the program;
-    `corrected` closes the account and puts what it knows into a result.
+    `is_fenced`: the meter is all that the program reaches. `scrub` are texts of this attempt alone, with what stands
+    for them in a cassette. `attend` runs beside the program; `corrected` closes the account and puts what it knows into
+    a result.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Metered:
         meter: Meter,
         spec: AttemptSpec,
         *,
+        is_fenced: bool = False,
         scrub: tuple[tuple[str, str], ...] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -66,7 +68,13 @@ class Metered:
         self._record = MeterRecord()
         self.relay: Relay | None = None
         asked = MeterSpec(
-            key=spec.key, upstream=spec.agent, model=spec.model, tokens=spec.tokens, usd=spec.usd, scrub=scrub
+            key=spec.key,
+            upstream=spec.agent,
+            model=spec.model,
+            tokens=spec.tokens,
+            usd=spec.usd,
+            is_fenced=is_fenced,
+            scrub=scrub,
         )
         self.access: MeterAccess = meter.open(asked)
 

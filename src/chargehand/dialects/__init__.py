@@ -5,6 +5,7 @@ speak through it, so that neither knows a form the other does not.
 """
 
 from .estimates import expected
+from .reaching import DuplicateKey, leans_on_the_past, once_each, reaches_out
 from .refusals import Refusal, refusal
 from .resets import retry_at
 from .routes import Dialect, Errand, Route, route
@@ -14,6 +15,7 @@ from .usage import AnswerReader, StreamProblem, TokenUse
 __all__ = [
     "AnswerReader",
     "Dialect",
+    "DuplicateKey",
     "Errand",
     "Refusal",
     "Route",
@@ -22,6 +24,9 @@ __all__ = [
     "StreamProblem",
     "TokenUse",
     "expected",
+    "leans_on_the_past",
+    "once_each",
+    "reaches_out",
     "refusal",
     "retry_at",
     "route",

@@ -22,6 +22,8 @@ _QUIET = (
     *("check_for_update_on_startup=false", "analytics.enabled=false", "history.persistence='none'"),
     "features.apps=false",
 )
+_UNMETERED = ("web_search='disabled'", "features.image_generation=false")
+"""Tools that its provider runs, offered with every request: the meter lets none of them through."""
 _KEY = "CODEX_PROVIDER_KEY"
 _RETRIES = 3  # each is waited for in silence; longer waits are for the runtime
 _WARNING = re.compile(r"^Reconnecting\.\.\. \d+/\d+")
@@ -46,7 +48,7 @@ class CodexAgent(ProgramAgent):
         """One conversation, its brief on standard input."""
         endpoint = self.endpoint(places)
         env, keys = endpoint.variables(_KEY) if endpoint.base_url else endpoint.variables("CODEX_API_KEY")
-        settings = list(_QUIET)
+        settings = [*_QUIET, *(_UNMETERED if places.meter else ())]
         if endpoint.base_url:
             settings += _provider(f"{endpoint.base_url}/v1", with_key=bool(env or keys))
         options = (

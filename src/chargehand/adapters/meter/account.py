@@ -72,6 +72,7 @@ class Account:
     _failures: int = 0
     _refused: int = 0
     _dearest: Price | None = None
+    _longest: int = 0
     _eased: asyncio.Event = field(default_factory=asyncio.Event)
 
     def asked(self, model: str) -> float:
@@ -94,6 +95,7 @@ class Account:
             self._guessed += tally.use - tally.told
         model, use = tally.model, tally.use
         self._use += use
+        self._longest = max(self._longest, use.total)
         name = model if model in self._models or len(self._models) < _MOST_MODELS else "others"
         self._models[name] = self._models.get(name, _NOTHING) + use
         usd = self.prices.usd(model, use, self.now())
@@ -117,6 +119,16 @@ class Account:
     def is_bounded(self) -> bool:
         """Whether there is a budget at all."""
         return self.spec.tokens is not None or self.spec.usd is not None
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether its provider must do nothing but answer: nobody would count the money, or see what is sent where."""
+        return self.spec.is_fenced or self.spec.usd is not None
+
+    @property
+    def longest(self) -> int:
+        """The tokens of the longest answered request, prompt and answer: no conversation is longer until now."""
+        return self._longest
 
     def over_budget(self) -> str:
         """Which budget is used up, in words; empty when none is. What is under way counts as far as it was told.

@@ -20,6 +20,13 @@ _HOP_BY_HOP = frozenset(
 )
 _KEYS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key"})
 _OURS = frozenset({"host", "content-length", "content-encoding", "accept-encoding", "expect", "cookie"})
+_MEANS_ANOTHER = frozenset(
+    {
+        *("openai-organization", "openai-project", "x-goog-user-project"),
+        *("x-http-method-override", "x-http-method", "x-method-override"),
+    }
+)
+"""Who pays, and what is asked for, is the user's to say: `headers` of the upstream may have them."""
 _USUAL = {Dialect.ANTHROPIC: Auth.X_API_KEY, Dialect.GEMINI: Auth.GOOGLE}
 
 
@@ -64,15 +71,22 @@ def address(upstream: Upstream, path: str, query: str) -> str:
     for version in ("/v1", "/v1beta"):
         if base.endswith(version) and path.startswith(f"{version}/"):
             base = base.removesuffix(version)
-    if "key=" in query:
-        query = urlencode([(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name != "key"])
+    given = parse_qsl(query, keep_blank_values=True)
+    if any(map(_is_dropped, given)):
+        query = urlencode([pair for pair in given if not _is_dropped(pair)])
     return base + path + (f"?{query}" if query else "")
+
+
+def _is_dropped(pair: tuple[str, str]) -> bool:
+    """Parameters that are another key, another payer or another method: `$httpMethod` and its like."""
+    name = pair[0].lower()
+    return name in {"key", "access_token", "oauth_token", "userproject"} or (name.startswith("$") and name != "$alt")
 
 
 def onward(headers: Iterable[tuple[str, str]], upstream: Upstream, dialect: Dialect | None) -> list[tuple[str, str]]:
     """The headers for the provider: those of the agent without its token, with the real key, asking for plain bytes."""
     given = list(headers)
-    dropped = _HOP_BY_HOP | _KEYS | _OURS | _named(given) | {name.lower() for name in upstream.headers}
+    dropped = _HOP_BY_HOP | _KEYS | _OURS | _MEANS_ANOTHER | _named(given) | {name.lower() for name in upstream.headers}
     kept = [(name, value) for name, value in given if name.lower() not in dropped]
     kept.append(("Accept-Encoding", "identity"))
     kept += upstream.headers.items()

@@ -17,7 +17,20 @@ from chargehand.adapters.meter.headers import onward, returned
 from chargehand.adapters.meter.values import Bounds, Upstream
 from chargehand.adapters.meter.watching import Watch, message_in
 from chargehand.adapters.text import clean_text, redact
-from chargehand.dialects import Dialect, Errand, Refusal, Route, TokenUse, expected, refusal, retry_at
+from chargehand.dialects import (
+    Dialect,
+    DuplicateKey,
+    Errand,
+    Refusal,
+    Route,
+    TokenUse,
+    expected,
+    leans_on_the_past,
+    once_each,
+    reaches_out,
+    refusal,
+    retry_at,
+)
 from chargehand.dialects.chat import UsageChunkFilter, asking_for_usage
 
 if TYPE_CHECKING:
@@ -28,6 +41,15 @@ __all__ = ["Admitted", "Ask", "Passage", "answer_of"]
 _NOT_JSON = "The body is no JSON object that the meter can read, so that it cannot tell what it would cost."
 _BACKGROUND = (
     "The meter does not pass on answers in the background, whose tokens nobody could count: ask without `background`."
+)
+_TWICE = "The body says something twice in one object, and nobody can tell which of it would count."
+_NO_MORE = (
+    "The meter does not pass on {what}: what it costs, or what is sent there, is not metered. Ask without it; "
+    "`sandbox.network` open and no limits in dollars lift this."
+)
+_PAST = (
+    "The meter does not know how long the conversation is that the provider kept, and this attempt has a budget: "
+    "send the conversation itself."
 )
 _HELD = "Other requests of this attempt may use up its budget; ask again when they are answered."
 _TOKENS_A_SECOND = 100
@@ -67,6 +89,8 @@ class Passage:
         self._arrival: Arrival | None = None
         self._since: float | None = None
         self._is_settled = False
+        self._is_whole = False
+        self._is_twofold = False
         self._exchange = Exchange(settle=self._settle, so_far=self._so_far, task=asyncio.current_task())
 
     async def carry(self) -> web.StreamResponse:
@@ -94,6 +118,8 @@ class Passage:
             if (told := await self._admitted_or_not(question)) is not None:
                 return answer_of(told)
             self._since = self._account.asked(self._model)
+        elif self._account.is_strict and body and (told := self._barred(question)) is not None:
+            return answer_of(told)
         since = self._since if self._since is not None else self._account.clock()
         try:
             async with self._ask(self._admitted.upstream, question) as arrival:
@@ -114,11 +140,9 @@ class Passage:
 
         From then on it is reserved what it may come to.
         """
-        document, account = question.document, self._account
-        if not isinstance(document, dict):
-            return refusal(self._dialect, 400, _NOT_JSON)
-        if self._dialect is Dialect.RESPONSES and document.get("background"):
-            return refusal(self._dialect, 400, _BACKGROUND, code="unsupported_parameter")
+        account = self._account
+        if (told := self._barred(question)) is not None:
+            return told
         try:
             async with asyncio.timeout(self._bounds.hold_s):
                 while not (over := account.over_budget()) and account.is_held_up():
@@ -128,9 +152,33 @@ class Passage:
         if over:
             account.refused()
             return _used_up(self._dialect, over)
+        document = question.document
         assert self._dialect is not None
-        self._exchange.reserved = expected(self._dialect, document, len(question.body))
+        assert isinstance(document, dict)
+        reserved = expected(self._dialect, document, len(question.body))
+        if leans_on_the_past(self._dialect, document):
+            reserved = replace(reserved, input=reserved.input + account.longest)
+        self._exchange.reserved = reserved
         return None
+
+    def _barred(self, question: Question) -> Refusal | None:
+        """Why a request is none for this attempt, whenever it is made; a provider fetches what it counts, too."""
+        if self._dialect is None:
+            return None
+        if not isinstance(question.document, dict):
+            return refusal(self._dialect, 400, _TWICE if self._is_twofold else _NOT_JSON)
+        why = self._why_never(self._dialect, question.document)
+        return refusal(self._dialect, 400, why, code="unsupported_parameter") if why else None
+
+    def _why_never(self, dialect: Dialect, document: dict[str, object]) -> str:
+        account = self._account
+        if dialect is Dialect.RESPONSES and document.get("background"):
+            return _BACKGROUND
+        if account.is_strict and (what := reaches_out(dialect, document)):
+            return _NO_MORE.format(what=what)
+        if account.is_bounded and not account.longest and leans_on_the_past(dialect, document):
+            return _PAST
+        return ""
 
     async def _body(self) -> bytes:
         if self._request.headers.get("Expect", "").lower() == "100-continue" and self._request.transport is not None:
@@ -142,9 +190,9 @@ class Passage:
         admitted, document, adds_usage = self._admitted, None, False
         if admitted.taken.dialect is not None and body:
             try:
-                document = json.loads(body)
-            except (ValueError, RecursionError):
-                document = None
+                document = json.loads(body, object_pairs_hook=once_each)
+            except (ValueError, RecursionError) as error:
+                self._is_twofold = isinstance(error, DuplicateKey)
             if not self._model and isinstance(document, dict):
                 self._model = str(document.get("model") or "")[:200]
             if self._dialect is Dialect.CHAT and admitted.upstream.asks_usage:
@@ -190,6 +238,7 @@ class Passage:
         if strip and (rest := strip.finish()):
             await self._to_agent(answer.write(rest))
         self._watch.finish()
+        self._is_whole = True
         self._settle()
         await self._to_agent(answer.write_eof())
         return answer
@@ -224,7 +273,9 @@ class Passage:
         model = (watch.model if watch else "") or self._model
         if watch is not None and watch.is_told:
             return Tally(model=model, use=told, told=told, is_final=True)
-        guessed = watch.guessed if watch and watch.guessed else self._meanwhile()
+        guessed = watch.guessed if watch else 0
+        if not guessed or not self._is_whole:
+            guessed = max(guessed, self._meanwhile())
         more = TokenUse(
             input=0 if told.input else reserved.input,
             output=max(0, guessed - told.output),
@@ -232,8 +283,11 @@ class Passage:
         return Tally(model=model, use=told + more, told=told)
 
     def _meanwhile(self) -> int:
-        """Output that a model may have made while nothing of it came: an answer that is no stream comes at its end."""
-        if self._watch is not None and self._watch.usage is not None:
+        """Output that a model may have made while nothing of it came: what it thinks, an answer that is no stream.
+
+        Whoever hangs up has it paid all the same, and a small event does not tell how much it was.
+        """
+        if self._is_whole and self._watch is not None and self._watch.usage is not None:
             return 0
         taken_s = self._account.clock() - (self._since or 0.0)
         return min(self._exchange.reserved.output, int(taken_s * _TOKENS_A_SECOND))

@@ -40,8 +40,8 @@ class Upstream:
 class MeterSpec:
     """One attempt: `key` names it, `upstream` its provider, `model` the one asked for in the settings.
 
-    `tokens` (all of input and output, cached ones included) and `usd` are its budgets. `scrub` are texts with what
-    stands for them in a cassette, such as the path of the workspace.
+    `tokens` (all of input and output, cached ones included) and `usd` are its budgets. `is_fenced`: its agent reaches
+    nothing but the meter. `scrub` are texts with what stands for them in a cassette, such as the path of the workspace.
     """
 
     key: str
@@ -49,6 +49,7 @@ class MeterSpec:
     model: str | None = None
     tokens: int | None = None
     usd: float | None = None
+    is_fenced: bool = False
     scrub: tuple[tuple[str, str], ...] = ()
 
 
