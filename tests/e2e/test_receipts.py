@@ -526,3 +526,17 @@ def test_the_shelf_knows_where_everything_lies(ran: Place) -> None:
     shelf = ran.in_shop(lambda shop: open_shelf(shop, ran.world.run))
     assert {receipt.task for receipt in shelf.receipts} == {"a", "b", ""}
     assert set(shelf.wanted(shelf.receipts)) == {ran.landed("a"), ran.landed("b")}
+
+
+def test_gates_run_again_in_the_sandbox_of_the_run(repo: Repo, tmp_path: Path) -> None:
+    """7.1: what is checked is as untrusted as it was; a gate reaches nothing outside."""
+    place = Place(repo, tmp_path, sandbox="auto")
+    probe = ["python3", "-c", f"import pathlib, sys; sys.exit(pathlib.Path({str(place.flag)!r}).exists())"]
+    if place.in_shop(lambda shop: shop.sandbox("auto")).sandbox.kind == "none":
+        pytest.skip("nothing holds a gate without a sandbox")
+    place.play(gates=[{"id": "alone", "run": probe}])
+    done = place.verify(gates=True)
+    assert done.holds
+    assert [(again.then, again.now) for each in done.receipts for again in each.again if again.gate == "alone"] == [
+        ("pass", "pass")
+    ] * 3

@@ -177,7 +177,9 @@ def test_a_gate_that_was_fitted_stands_as_it_was_fitted() -> None:
     (row,) = receipt(play)["gates"]
     assert (row["argv"], row["env"], row["status"]) == (["tests", "-p", "quiet"], {"SLOW": "0"}, "pass")
     assert row["limits"]["wall_s"] == 2000.0
-    assert [each["role"] for each in receipt(play)["attempts"]] == ["implementer", "fitter"]
+    body = receipt(play)
+    assert [each["role"] for each in body["attempts"]] == ["implementer", "fitter"]
+    assert body["attempt"] == 1  # that of the merge, which its trailer names: the fitter came later
 
 
 def test_only_gates_of_what_landed_count() -> None:

@@ -24,6 +24,7 @@ from chargehand.domain.events import (
     Event,
     FixFinished,
     GatesFinished,
+    MergeFinished,
     Recorded,
     RunReplanned,
     RunStarted,
@@ -105,6 +106,7 @@ class _Tale:
     gates: dict[GatePoint, GateStory] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     test_changes: dict[TestChange, None] = field(default_factory=dict)
+    merged: int = 0
 
 
 class ReceiptBook:
@@ -163,6 +165,8 @@ class ReceiptBook:
             case GatesFinished():
                 story = self._jobs.pop(event.key)
                 self._tale(event.task).gates[event.point] = story.with_results(event.results)
+            case MergeFinished():
+                self._tale(event.task).merged = event.attempt
             case DecisionAsked(decision=decision):
                 self._questions[decision.id] = decision
             case DecisionAnswered():
@@ -229,7 +233,7 @@ class ReceiptBook:
         changes = {path: tale.changes.get(path) for path in record.files_changed}
         body = self._head("task", entry) | {
             "task": {"id": record.id, "title": record.task.title},
-            "attempt": event.attempt,
+            "attempt": tale.merged,
             "base": record.origin or sealed.base,
             "sealed": {"commit": sealed.commit, "tree": sealed.tree},
             "candidate": {"commit": candidate.commit, "tree": candidate.tree, "head": candidate.head},
