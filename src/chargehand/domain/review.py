@@ -194,7 +194,8 @@ class Reviews:
         if stage is self.stage:
             return self
         way = self.detour
-        return replace(self, open=way.open, unmet=way.unmet, since=way.since, touched=way.touched, probes=way.probes)
+        since = way.since or self.since  # what stage 2 judged last has passed stage 1
+        return replace(self, open=way.open, unmet=way.unmet, since=since, touched=way.touched, probes=way.probes)
 
     def passed(self, stage: Stage, tree: str) -> bool:
         """Whether a stage passed for exactly this tree [I7]."""
