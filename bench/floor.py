@@ -57,9 +57,10 @@ class Floor:
         sleep_s: float,
         gate: bool,
         sandbox: bool = True,
+        train_s: float | None = None,
     ) -> None:
         self.repository, self.place, self.items = repository, place, items
-        self.sleep_s, self.gate, self.sandbox = sleep_s, gate, sandbox
+        self.sleep_s, self.gate, self.sandbox, self.train_s = sleep_s, gate, sandbox, train_s
         self.env = environment(place)
         self.processes = 0
         self.journal = Journal(place / "journal.db")
@@ -68,7 +69,9 @@ class Floor:
         self.tasks_s: list[float] = []
         self.free: asyncio.Queue[tuple[Path, Path]] = asyncio.Queue()
         self.done: dict[str, asyncio.Event] = {item.id: asyncio.Event() for item in items}
-        self.head = git(repository, "rev-parse", "HEAD", env=self.env)
+        self.head = self.tip = git(repository, "rev-parse", "HEAD", env=self.env)
+        self.last = asyncio.Event()
+        self.last.set()
         self.agent = place / "agent.sh"
         self.agent.write_text(AGENT)
         self.agent.chmod(0o755)
@@ -86,9 +89,12 @@ class Floor:
         work, check = await self.free.get()
         began = time.perf_counter()
         sealed, tree = await self.attempt(item, work)
-        await self.judge(item, check, sealed)
-        async with self.landing:
-            await self.land(item, check, sealed, tree)
+        if self.train_s is not None:
+            await self.ride(item, check, sealed)
+        else:
+            await self.judge(item, check, sealed)
+            async with self.landing:
+                await self.land(item, check, sealed, tree)
         self.tasks_s.append(time.perf_counter() - began - self.agents_s[item.id])
         self.free.put_nowait((work, check))
         self.done[item.id].set()
@@ -119,15 +125,38 @@ class Floor:
         await self.confined(check, check, (*PYTEST, f"tests/test_{item.id}.py"), {})
         self.journal.note(step="gate", task=item.id, passed=True)
 
+    async def ride(self, item: Item, check: Path, sealed: str) -> None:
+        """A train: merge onto the one before, the gate meanwhile, and land behind it."""
+        async with self.landing:
+            commit, _ = await self.merge(item, self.tip, sealed)
+            self.tip, before, landed = commit, self.last, asyncio.Event()
+            self.last = landed
+        self.journal.note(step="gate", task=item.id)
+        await self.check_out(check, commit)
+        await self.confined(check, check, ("sleep", str(self.train_s)), {})
+        self.journal.note(step="gate", task=item.id, passed=True)
+        await before.wait()
+        await self.move(item, commit)
+        landed.set()
+
     async def land(self, item: Item, check: Path, sealed: str, tree: str) -> None:
         """Merge without a work tree, the gate again on another tree, compare and swap."""
-        self.journal.note(step="merge", task=item.id)
-        merged = await self.git(self.repository, "merge-tree", "--write-tree", self.head, sealed)
-        parents = ("-p", self.head, "-p", sealed)
-        commit = await self.git(self.repository, "commit-tree", merged, *parents, "-m", item.id)
-        self.journal.note(step="merge", task=item.id, commit=commit)
+        commit, merged = await self.merge(item, self.head, sealed)
         if merged != tree:
             await self.judge(item, check, commit)
+        await self.move(item, commit)
+
+    async def merge(self, item: Item, head: str, sealed: str) -> tuple[str, str]:
+        """The merge commit and its tree."""
+        self.journal.note(step="merge", task=item.id)
+        merged = await self.git(self.repository, "merge-tree", "--write-tree", head, sealed)
+        parents = ("-p", head, "-p", sealed)
+        commit = await self.git(self.repository, "commit-tree", merged, *parents, "-m", item.id)
+        self.journal.note(step="merge", task=item.id, commit=commit)
+        return commit, merged
+
+    async def move(self, item: Item, commit: str) -> None:
+        """Compare and swap."""
         self.journal.note(step="land", task=item.id)
         await self.git(self.repository, "update-ref", "refs/heads/floor", commit, self.head)
         self.head = commit
@@ -172,7 +201,8 @@ def once(options: argparse.Namespace) -> dict[str, float]:
         widths = tuple(int(width) for width in options.levels.split(","))
         items = levels(widths)
         sandbox = not options.no_sandbox
-        floor = Floor(repository, place, items, sleep_s=options.sleep, gate=not options.no_gate, sandbox=sandbox)
+        how = {"sleep_s": options.sleep, "gate": not options.no_gate, "train_s": options.train}
+        floor = Floor(repository, place, items, **how, sandbox=sandbox)
         began = time.perf_counter()
         asyncio.run(floor.run(options.jobs))
         wall_s = time.perf_counter() - began
@@ -200,6 +230,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", type=int, default=4, help="slots (default 4)")
     made.add_argument("--files", type=int, default=200, help="files of the repository (default 200)")
     made.add_argument("--levels", default="8,8,4", help="tasks a level (default 8,8,4)")
+    made.add_argument("--train", type=float, help="gate candidates built on each other, for so many seconds each")
     made.add_argument("--no-gate", action="store_true", help="leave the gate out")
     made.add_argument("--no-sandbox", action="store_true", help="leave bubblewrap out")
     made.add_argument("--dir", default=None, help="where to work (default: the temporary folder)")

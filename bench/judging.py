@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench.ours import Place, a_place, take
-from bench.rows import How, Row
+from bench.rows import How, Row, floor
 from bench.work import Item, levels
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def train(how: How) -> Iterator[Row]:
     part, gate_s, slots = "train", 2.0, 4
     items = levels((8 if how.quick else 20,))
     least_s = gate_s * len(items) / slots
+    floor_s = floor(how, "--levels", str(len(items)), "--train", str(gate_s))["wall_s"]
+    yield Row(part=part, what=f"{len(items)} candidates, the floor", value=floor_s, unit="s", note="four slots")
     taken = {}
     for what, jobs, red in (
         ("four slots", slots, "-"),
@@ -57,6 +59,7 @@ def train(how: How) -> Iterator[Row]:
         yield Row(part=part, what=f"{len(items)} candidates, {what}", value=one.train_s, unit="s", note=note)
     ratio, note = taken["four slots"].train_s / least_s, f"gate × candidates / slots is {least_s:g} s"
     yield Row(part=part, what="against the gates alone", value=ratio, unit="×", most=1.5, note=note)
+    yield Row(part=part, what="the floor, against them", value=floor_s / least_s, unit="×")
     yield Row(part=part, what="the same, one red", value=taken["one is red"].train_s / least_s, unit="×")
     ratio = taken["one slot"].train_s / taken["four slots"].train_s
     yield Row(part=part, what="serial gating takes", value=ratio, unit="×", note="of what four slots take")

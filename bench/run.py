@@ -28,21 +28,13 @@ if __package__ in {None, ""}:
 
 from bench.judging import cache, reviews, train
 from bench.ours import Course, Place, Taken, a_place, course_of, cpu_s, histogram, rss_mb, take, tree_of
-from bench.rows import How, Row
+from bench.rows import How, Row, floor
 from bench.work import Item, levels
 
 __all__ = ["main"]
 
 ROOT = Path(__file__).parent.parent
 TASKS = levels()
-
-
-def floor(how: How, *words: str) -> dict[str, float]:
-    """What the floor says of the same work, in a process of its own."""
-    argv = [sys.executable, str(ROOT / "bench" / "floor.py"), *words]
-    taken = take([*argv, "--dir", how.folder] if how.folder else argv)
-    done: dict[str, float] = json.loads(taken.out)
-    return {**done, "all_cpu_s": taken.all_cpu_s}
 
 
 def ours(place: Place, items: tuple[Item, ...], *, sleep_s: float = 0, gate: bool = False, **more: Any) -> Taken:
