@@ -540,3 +540,23 @@ def test_gates_run_again_in_the_sandbox_of_the_run(repo: Repo, tmp_path: Path) -
     assert [(again.then, again.now) for each in done.receipts for again in each.again if again.gate == "alone"] == [
         ("pass", "pass")
     ] * 3
+
+
+def test_tests_that_were_red_first_are_so_again(place: Place) -> None:
+    """3.7.4: laid over the base they fail there; also where a gate of the same tree was run for somebody else."""
+    code = "import a\nassert a.ONE == 1\n"
+    task = {
+        "id": "a",
+        "title": "A",
+        "type": "tdd",
+        "files": {"create": ["a.py"], "test": ["test_a.py"]},
+        "verify": [["python3", "-B", "test_a.py"]],
+    }
+    scenario = {"a": [write("a.py", "ONE = 1\n"), write("test_a.py", code), DONE]}
+    gates = [{"id": "flag", "run": ["test", "-e", str(place.flag)], "on": ["task", "integrate", "run"]}]
+    place.world.play([task], scenario, gates=gates, features={"code_review": False})
+    assert place.world.outcome("a")[0] == "integrated", place.world.task("a")
+    done = place.verify(gates=True)
+    assert done.holds, told(done, "a")
+    rows = {(again.gate, again.point): (again.then, again.now) for again in done.receipts[0].again}
+    assert rows["red-first", "task"] == rows["flag", "integrate"] == ("pass", "pass")
