@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +122,37 @@ def test_a_note_on_nothing_is_refused_as_a_whole(repo: Repo, repository: Reposit
     with pytest.raises(AdapterError, match="fast-import"):
         runner.run(edit_notes(repository, [one, "1" * 40], lambda _, old: "x\n", why="test"))
     assert runner.run(read_notes(repository)) == {}
+
+
+def test_repositories_with_longer_names(
+    tmp_path: Path, git_environment: dict[str, str], runner: asyncio.Runner
+) -> None:
+    repo = Repo(path=tmp_path / "long", environ=git_environment).init("--object-format=sha256")
+    one = repo.commit("one")
+    repository = runner.run(Repository.discover(repo.path, repo.environ))
+    assert runner.run(edit_notes(repository, [one], lambda _, old: f"{old}x\n", why="test")) == 1
+    assert runner.run(edit_notes(repository, [one], lambda _, old: f"{old}y\n", why="test")) == 1
+    assert repo.git("notes", "--ref=chargehand", "show", one) == "x\ny"
+
+
+def test_a_linked_work_tree_shares_them(repo: Repo, repository: Repository, runner: asyncio.Runner) -> None:
+    repo.git("worktree", "add", "-q", "-b", "side", str(repo.path.parent / "side"))
+    one = repo.commit("one")
+    side = runner.run(Repository.discover(repo.path.parent / "side", repo.environ))
+    runner.run(edit_notes(side, [one], lambda _, old: "x\n", why="test"))
+    assert runner.run(read_notes(repository)) == {one: "x\n"}
+
+
+def test_a_lock_that_stays_is_told(
+    repo: Repo, repository: Repository, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another git holds the ref: tried again for a while, then said, and nothing is half written."""
+    monkeypatch.setattr("chargehand.adapters.git.notes._ROUNDS", 2)
+    one = repo.commit("one")
+    lock = repo.path / ".git" / "refs" / "notes" / "chargehand.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    with pytest.raises(AdapterError, match=r"the lock .*chargehand\.lock is in the way"):
+        runner.run(edit_notes(repository, [one], lambda _, old: "x\n", why="test"))
+    lock.unlink()
+    assert runner.run(edit_notes(repository, [one], lambda _, old: "x\n", why="test")) == 1

@@ -46,15 +46,21 @@ async def edit_notes(repository: Repository, commits: Collection[str], edit: Edi
 
     AdapterError when others kept being faster, or the repository cannot be written.
     """
+    problem = AdapterError("git", f"{NOTES} was moved by others each time it was to be written.", retryable=True)
     for turn in range(_ROUNDS):
         tip = await repository.ref(NOTES)
         old = {} if tip is None else await _read(repository, tip, commits)
         new = {commit: edit(commit, old.get(commit, "")) for commit in commits}
         changed = {commit: text for commit, text in new.items() if text != old.get(commit, "")}
-        if not changed or await _write(repository, tip, changed, why):
-            return len(changed)
+        try:
+            if not changed or await _write(repository, tip, changed, why):
+                return len(changed)
+        except AdapterError as error:
+            if not error.retryable:
+                raise
+            problem = error
         await asyncio.sleep(random.uniform(0, _PAUSE_S * (turn + 1)))  # noqa: S311 - spreads those who compete
-    raise AdapterError("git", f"{NOTES} was moved by others each time it was to be written.", retryable=True)
+    raise problem
 
 
 async def _read(repository: Repository, tip: str, commits: Collection[str] | None) -> dict[str, str]:
@@ -78,12 +84,7 @@ async def _write(repository: Repository, tip: str | None, notes: Mapping[str, st
     with repository.incoming() as incoming:
         made = await _import(repository, incoming, tip, notes, why)
         await incoming.hand_over(incoming.over(repository.plumbing()), [made], [tip] if tip else [])
-        try:
-            return await repository.set_ref(NOTES, made, tip or repository.zero, why=why)
-        except AdapterError as error:
-            if not error.retryable:
-                raise
-            return False
+        return await repository.set_ref(NOTES, made, tip or repository.zero, why=why)
 
 
 async def _import(
