@@ -6,6 +6,8 @@ import asyncio
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
@@ -560,3 +562,40 @@ def test_tests_that_were_red_first_are_so_again(place: Place) -> None:
     assert done.holds, told(done, "a")
     rows = {(again.gate, again.point): (again.then, again.now) for again in done.receipts[0].again}
     assert rows["red-first", "task"] == rows["flag", "integrate"] == ("pass", "pass")
+
+
+def test_after_a_repair_the_old_notes_are_what_is_left(ran: Place) -> None:
+    """The rebuilt journal knows only that the tasks landed; what files and notes say of how is not written over."""
+    before = {commit: ran.note(commit) for commit in ran.noted()}
+    for file in ran.folder.glob("journal.db*"):
+        file.unlink()
+    repaired = subprocess.run(
+        [sys.executable, "-m", "chargehand", "doctor", ran.world.run, "--repair", "--yes"],
+        cwd=ran.repo.path,
+        env=ran.world.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=90,
+        check=False,
+    )
+    assert b"a, b landed" in repaired.stdout, (repaired.stdout, repaired.stderr)
+    done = ran.verify()
+    assert {"no_evidence", "journal_tampered", "note_changed", "receipt_changed"} <= codes(done)
+    assert "lost with a damaged journal" in told(done, "a")
+    assert ran.write() == Written()
+    assert {commit: ran.note(commit) for commit in ran.noted()} == before
+
+
+def test_ids_that_were_edited_are_found(place: Place) -> None:
+    """They stand in a file of the gate; receipts hold what it said."""
+    folder = place.world.folder / "judge"
+    folder.mkdir()
+    (folder / "run.py").write_text(JUNIT)
+    (folder / "names").write_text("one two")
+    place.play(gates=[{"id": "tests", "run": ["python3", str(folder / "run.py")], "junit": True}])
+    row = next(row for row in json.loads((place.files / "a.json").read_text())["gates"] if row["id"] == "tests")
+    file = place.folder / row["tests"]["after"]["file"]
+    file.write_text(file.read_text().replace("two", "three"))
+    done = place.verify()
+    assert {"receipt_changed", "note_changed"} <= codes(done)
+    assert ".tests." in told(done, "a")
