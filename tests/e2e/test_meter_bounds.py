@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -32,7 +32,31 @@ class Clock:
 
 
 @asynccontextmanager
-async def thinking(first: Any, clock: Clock, left: asyncio.Event | None = None) -> AsyncIterator[Meter]:
+async def provider(handler: Callable[[web.BaseRequest], Any], clock: Clock) -> AsyncIterator[Meter]:
+    """A provider that answers in some way of its own, and a meter in front of it."""
+    runner = web.ServerRunner(web.Server(handler, handler_cancellation=True), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    meter = Meter({"stub": Upstream(base_url=url, key=KEY)}, PriceTable.packaged(), clock=clock)
+    await meter.start()
+    try:
+        yield meter
+    finally:
+        await meter.stop()
+        await runner.cleanup()
+
+
+def refusing(body: str) -> AbstractAsyncContextManager[Meter]:
+    """A provider that answers each request with an error of these words."""
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=401, text=body)
+
+    return provider(handler, Clock())
+
+
+def thinking(first: Any, clock: Clock, left: asyncio.Event | None = None) -> AbstractAsyncContextManager[Meter]:
     """A provider that sends one small event and then thinks for ever; `left` is set when nobody waits any more."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
@@ -46,17 +70,7 @@ async def thinking(first: Any, clock: Clock, left: asyncio.Event | None = None) 
                 left.set()
         return answer
 
-    runner = web.ServerRunner(web.Server(handler, handler_cancellation=True), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    meter = Meter({"stub": Upstream(base_url=url, key=KEY)}, PriceTable.packaged(), clock=clock)
-    await meter.start()
-    try:
-        yield meter
-    finally:
-        await meter.stop()
-        await runner.cleanup()
+    return provider(handler, clock)
 
 
 SMALL = {
@@ -181,6 +195,22 @@ def test_a_body_that_says_something_twice_is_not_passed_on(run: Any) -> None:
                 assert answer.status == 400
                 assert "twice" in (await answer.json())["error"]["message"]
             assert not server.seen
+
+    run(play())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_half_a_key_is_never_told(run: Any, whole: bool) -> None:
+    """SPEC 7.3: a provider may repeat the key that it refuses; it is taken out before the words are cut."""
+    message = "x" * (1000 - len(KEY) // 2) + KEY + " is wrong"
+
+    async def play() -> None:
+        async with refusing(json.dumps({"error": {"message": message}}) if whole else message) as meter:
+            access = meter.open(spec())
+            await ask(access.base_url, SPEECHES[Dialect.CHAT], token=access.token)
+            (problem,) = meter.look("attempt").problems
+        assert len(problem.text) <= 1000
+        assert KEY[:8] not in problem.text
 
     run(play())
 

@@ -250,10 +250,16 @@ def test_agents_tells_versions_and_logins(cli: CliWorld) -> None:
     assert "npm install" in row["install"]
     define(cli, "http://127.0.0.1:1", key="env:NOT_SET_ANYWHERE")
     told = cli.call("agents", "--json").document
-    assert told["agents"][0]["has_login"] is False
+    (row,) = told["agents"]
+    assert (row["has_login"], row["runnable"], row["version"]) == (False, False, "3.2.1")
+    assert row["problem"].startswith("The variable NOT_SET_ANYWHERE")
     assert {row["kind"] for row in told["programs"]} == {"aider", "codex", "gemini", "goose", "opencode"}
     shown = cli.call("agents").stdout
-    assert "key NOT_SET_ANYWHERE, which is not set" in shown
+    assert re.search(r"^ *no +\S.*NOT_SET_ANYWHERE", shown, re.MULTILINE), shown
+    tape = cli.folder / "tape"
+    tape.write_text("")
+    (row,) = cli.call("agents", "--json", "--set", f"meter.replay={tape}").document["agents"]
+    assert row["runnable"] is True, "a cassette answers, and needs no key"
     assert "kinds of programs that no agent is of:" in shown
     home = cli.folder / "home"
     (home / ".claude").mkdir(parents=True)

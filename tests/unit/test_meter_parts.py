@@ -350,6 +350,7 @@ def test_an_error_is_kept_only_so_far() -> None:
         (b'"text"', "text"),
         (b"<html>bad gateway</html>", "<html>bad gateway</html>"),
         (b"", ""),
+        (b"x" * 5000, "x" * 5000),
     ],
 )
 def test_the_message_of_an_error(body: bytes, message: str) -> None:

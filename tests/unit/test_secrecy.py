@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import shlex
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.domain.secrecy import REDACTED, Strainer, Vault, forms, redact, secret_values
+from chargehand.domain.secrecy import REDACTED, Strainer, Vault, forms, is_secret_name, redact, secret_values
 
 SECRET = "hunter2/with+signs=é"
 
@@ -59,6 +61,78 @@ def test_every_form_is_hidden(shown):
     kept = left.replace(REDACTED, "").strip('<>"')
     assert len(kept) <= 20  # what stood before and after it, encoded
     assert not any(form in left for form in forms(SECRET))
+
+
+AWKWARD = """p&s<s>/w'rd"x\\y`$é+z"""
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        json.dumps(json.dumps(AWKWARD)),
+        json.dumps({"text": json.dumps({"key": AWKWARD}, ensure_ascii=False)}),
+        json.dumps(AWKWARD).replace("/", "\\/"),
+        json.dumps(AWKWARD).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
+        json.dumps(json.dumps(AWKWARD).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")),
+        "p\\u0026s\\u003Cs\\u003E/w\\u0027rd\\u0022x\\\\y\\u0060$\\u00E9\\u002Bz",
+        html.escape(AWKWARD),
+        html.escape(AWKWARD, quote=False),
+        html.escape(AWKWARD).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        html.escape(AWKWARD).replace("&#x27;", "&apos;"),
+        html.escape(AWKWARD).replace("&#x27;", "&#039;"),
+        shlex.quote(AWKWARD),
+        json.dumps(shlex.quote(AWKWARD)),
+        AWKWARD.replace("'", "'\\''"),
+        '"p&s<s>/w\'rd\\"x\\\\y\\`\\$é+z"',
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_quoted(shown):
+    """SPEC 7.3: in JSON that is a text in JSON, as PHP, Go and .NET write it, in HTML, in a shell's command."""
+    left = redact(f"<{shown}>", [AWKWARD])
+    assert REDACTED in left
+    assert "w" not in left.replace(REDACTED, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("SESSION_JWT", "not-of-its-shape", {"not-of-its-shape"}),
+        ("APPPRIVATEKEY", "c0ffee-c0ffee", {"c0ffee-c0ffee"}),
+        (
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "AccountName=me;AccountKey=abcd/efgh+1==;EndpointSuffix=x",
+            {"AccountName=me;AccountKey=abcd/efgh+1==;EndpointSuffix=x", "abcd/efgh+1=="},
+        ),
+        ("BUS", "Endpoint=sb://x/;SharedAccessKey=longenough", {"longenough"}),
+        ("DB", "Server=x;User Id=me;Password=hunter2222;", {"hunter2222"}),
+        (
+            "ALERTS",
+            "https://hooks.slack.com/services/T00/B00/abcdefgh1234",
+            {"https://hooks.slack.com/services/T00/B00/abcdefgh1234", "T00/B00/abcdefgh1234", "abcdefgh1234"},
+        ),
+        (
+            "ERRORS",
+            "https://0123456789abcdef0123456789abcdef@o1.ingest.example/2",
+            {"0123456789abcdef0123456789abcdef"},
+        ),
+        ("ERRORS", "https://somebody.with.a.long.name@host.example/2", set()),
+        ("DOCS", "https://hooks.example.org/services/T00/B00/abcdefgh1234", set()),
+    ],
+)
+def test_more_that_is_secret(name, value, secrets):
+    assert set(secret_values({name: value})) == secrets
+
+
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "MY_JWT", "DB_CONNECTION_STRING", "AWS_CREDENTIALS", "GITHUB_TOKEN", "DSN"]
+)
+def test_names_of_secrets(name):
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["PWD", "SSH_KEY_PATH", "TOKEN_FILE", "DATABASE_URL", "MODE", "KEYBOARD"])
+def test_names_of_no_secrets(name):
+    assert not is_secret_name(name)
 
 
 def test_what_is_short_or_known_to_all_is_no_secret():

@@ -41,6 +41,7 @@ KEYS = {
     "pypi-AgEIcHlwaS5vcmc" + made(80): "PyPI Token",
     "SG." + made(22) + "." + made(43): "SendGrid API Key",
     "hf_" + made(34, string.ascii_letters): "Hugging Face Token",
+    "AccountKey=" + made(86) + "==": "Azure Storage Key",
     jwt(): "JSON Web Token",
 }
 

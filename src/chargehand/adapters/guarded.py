@@ -149,7 +149,8 @@ class Guarded:
         return self._noted(shown, question, Ruling(allow=ruling.allow, reason=ruling.text))
 
     def _denied_at_once(self, tool: str, what: str, reason: str) -> Ruling:
-        self._denied.append(f"{tool}: {what[:_SHOWN_CHARS]} ({reason.rstrip('.')})")
+        redact = self._redactor().text  # before anything is cut: half a secret is not found any more
+        self._denied.append(f"{tool}: {redact(what)[:_SHOWN_CHARS]} ({redact(reason).rstrip('.')})")
         return Ruling(allow=False, reason=reason)
 
     def _said_before(self, question: Question, shown: str) -> Ruling | None:

@@ -22,7 +22,7 @@ __all__ = ["HINT", "Spotted", "is_excused", "is_generated", "spot", "without_sec
 
 HINT = re.compile(
     rb"A3T|A[BKS]IA|ACCA|[Aa][Ww][Ss]|gh[pousr]_|github_pat_|gl[a-z]{2,4}-|xox|xapp-|hooks\.slack|k_live_|SG\.|eyJ|sk-"
-    rb"|PRIVATE KEY|PuTTY|://[^/\s:@]*:[^/\s@]|npm_|AIza|GOCSPX-|pypi-|hf_"
+    rb"|PRIVATE KEY|PuTTY|://[^/\s:@]*:[^/\s@]|npm_|AIza|GOCSPX-|pypi-|hf_|AccountKey="
 )
 """A text without this holds nothing that could be spotted: most need not be looked at closely."""
 
@@ -38,6 +38,7 @@ _FORMATS = (
     ("Slack Token", r"(?:xapp|xoxe(?:\.xox[bp])?)-\d-[\w-]{20,}", ""),
     ("Slack Token", r"xox[abeoprs]-\d{6,}-[\w-]{10,}", ""),
     ("PyPI Token", r"pypi-AgE[\w-]{50,}", ""),
+    ("Azure Storage Key", r"AccountKey=[A-Za-z0-9+/]{86}==", ""),
     ("Hugging Face Token", r"hf_[A-Za-z]{34}", r"(?![A-Za-z0-9])"),
 )
 """Kind, form, and what may not follow where nothing but the key is meant."""

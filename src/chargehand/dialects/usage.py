@@ -239,7 +239,7 @@ class AnswerReader:
         named = (_STATUSES.get(str(word).lower()) for word in words)
         status = number or next((found for found in named if found), 500)
         text = str(error.get("message") or error.get("type") or "error")
-        self.problem = StreamProblem(status=status, text=text[:2000], body=json.dumps({"error": error}).encode())
+        self.problem = StreamProblem(status=status, text=text, body=json.dumps({"error": error}).encode())
 
 
 def _openai(usage: dict[str, Any], input_key: str, output_key: str, details_key: str) -> TokenUse:

@@ -19,14 +19,22 @@ SHORTEST_SECRET = 8
 
 _NAME = re.compile(
     r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|KEY|APIKEY|CREDENTIALS?|CREDS?|AUTH|AUTHORIZATION|COOKIE"
-    r"|DSN|PAT)(?:_|\d|$)|(?:TOKEN|SECRET|PASSWORD|APIKEY)$",
+    r"|DSN|PAT|JWT|CONNECTION_?STRING|CONN_?STR)(?:_|\d|$)"
+    r"|(?:TOKEN|SECRET|PASSWORD|APIKEY|PRIVATEKEY|ACCESSKEY|SECRETKEY|CONNECTIONSTRING|JWT)$",
     re.IGNORECASE,
 )
 _SHAPE = re.compile(
     r"sk-[\w-]{16,}|[sr]k_(?:live|test)_\w{16,}|gh[pousr]_\w{30,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{10,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[\w-]{35}|npm_\w{36}|pypi-[\w-]{50,}|eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*",
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
+    r"|https://(?:hooks\.slack\.com|(?:[\w-]+\.)?discord(?:app)?\.com/api/webhooks)/\S+",
     re.DOTALL,
+)
+_KEY_LIKE = re.compile(r"[0-9a-f]{16,}|(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[\w-]{20,}")
+"""What stands alone before a host and is no name of anybody's, as in the addresses that errors are sent to."""
+_HOOK = re.compile(r"https://[^/]+/(?:services|workflows|triggers|api/webhooks)/(\S+)")
+_CONNECTION = re.compile(
+    r"(?:^|;)\s*(?:AccountKey|SharedAccessKey|SharedAccessSignature|Password|Pwd|Secret)\s*=\s*([^;]+)", re.IGNORECASE
 )
 _PUBLIC = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK"})  # paths that would vanish from every message
 _PLACE_NAME = re.compile(r"(?:_PATH|_FILE|_DIR|_HOME|_SOCK|CREDENTIALS)$", re.IGNORECASE)
@@ -45,13 +53,14 @@ _LINE = 16
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The values of variables that are secret by their name or their shape, and those inside URLs, longest first."""
     found = {value for name, value in environment.items() if _is_secret(name, value)}
-    found |= {secret for value in environment.values() if (secret := _in_url(value))}
+    found |= {secret for value in environment.values() for secret in (*_in_url(value), *_CONNECTION.findall(value))}
     return _sorted(found)
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds a secret, as far as a name tells."""
-    return name not in _PUBLIC and _NAME.search(name) is not None and _PLACE_NAME.search(name) is None
+    is_place = _PLACE_NAME.search(name) is not None and not name.upper().endswith("CREDENTIALS")
+    return name not in _PUBLIC and not is_place and _NAME.search(name) is not None
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -60,16 +69,20 @@ def _is_secret(name: str, value: str) -> bool:
     return _NAME.search(name) is not None or _SHAPE.fullmatch(value.strip()) is not None
 
 
-def _in_url(value: str) -> str:
-    """The password of a URL, or the token that stands alone before its host."""
+def _in_url(value: str) -> Iterator[str]:
+    """The password of a URL, or the token that stands alone before its host; of a webhook what only its owner knows."""
     try:
         parts = urlsplit(value) if "://" in value else None
-        if parts is None:
-            return ""
-        user = parts.username or ""
-        return parts.password or (user if _SHAPE.fullmatch(user) else "")
+        user, password = (parts.username or "", parts.password or "") if parts is not None else ("", "")
     except ValueError:
-        return ""
+        return
+    if password:
+        yield password
+    if _SHAPE.fullmatch(user) or _KEY_LIKE.fullmatch(user):
+        yield user
+    if _SHAPE.fullmatch(value.strip()) and (hook := _HOOK.match(value.strip())):
+        yield hook[1]
+        yield hook[1].rpartition("/")[2]
 
 
 def _sorted(values: Iterable[str]) -> tuple[str, ...]:
@@ -78,9 +91,10 @@ def _sorted(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def forms(secret: str) -> frozenset[str]:
-    """What a secret looks like in text: as it is, in JSON, in URLs, in base64 at any offset, in hexadecimal.
+    """What a secret looks like in text: as it is, in JSON, also inside JSON, quoted for a shell, in HTML and in URLs.
 
-    Of a secret of several lines each long line counts by itself. None for one that is too short.
+    And in base64 at any offset, and in hexadecimal. Of a secret of several lines each long line counts by itself. None
+    for one that is too short.
     """
     if len(secret) < SHORTEST_SECRET:
         return frozenset()
@@ -90,9 +104,11 @@ def forms(secret: str) -> frozenset[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    yield secret
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    for written in {secret, *_quoted(secret), *_in_html(secret)}:
+        yield written
+        for once in _in_json(written):
+            yield once
+            yield from _in_json(once)
     data = secret.encode("utf-8", "surrogateescape")
     for escaped in (quote(data, safe=""), quote(data), quote_plus(data)):
         yield escaped
@@ -105,6 +121,34 @@ def _forms(secret: str) -> Iterator[str]:
             # The characters that share bits with what stands before or after the secret differ from text to text.
             whole = encode(b"\0" * offset + data).decode("ascii")
             yield whole[-(-offset * 8 // 6) : (offset + len(data)) * 8 // 6]
+
+
+def _in_json(text: str) -> Iterator[str]:
+    """As writers of JSON have it: some escape more than they must (`\\/`, `\\u0026`, `\\u002B`)."""
+    escaped = json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield escaped
+    yield escaped.replace("/", "\\/")
+    yield re.sub("[&<>]", lambda found: f"\\u{ord(found[0]):04x}", escaped)
+    capital = re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), escaped.replace('\\"', "\\u0022"))
+    yield re.sub("[&<>'+`]", lambda found: f"\\u{ord(found[0]):04X}", capital)
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """As shells have it: within single quotes, within double ones, and with a backslash before all that is special."""
+    yield text.replace("'", "'\"'\"'")
+    yield text.replace("'", "'\\''")
+    yield re.sub(r'([\\"$`])', r"\\\1", text)
+    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", text)
+
+
+def _in_html(text: str) -> Iterator[str]:
+    base = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield base
+    for double, single in (("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&#34;", "&#39;"), ("&quot;", "&#039;")):
+        yield base.replace('"', double).replace("'", single)
+    yield base.replace('"', "&quot;").replace("'", "&apos;")
+    yield base.replace('"', "&quot;")
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:

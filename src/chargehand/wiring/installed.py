@@ -17,6 +17,7 @@ from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.options import AgentDef
 from chargehand.ports import Agent, Capabilities
+from chargehand.wiring.providers import missing_key
 
 __all__ = ["Installed", "look_at", "offered", "version_of"]
 
@@ -28,7 +29,7 @@ _PASSED = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_E
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What is there of an agent. `problem` says why its program cannot run; `install` is the command that installs it.
+    """What is there of an agent. `problem` says why no run can start with it, `install` how to get it.
 
     `login` says in words how it comes to its provider, and `has_login` whether that is there (None: nobody can tell).
     """
@@ -42,9 +43,12 @@ class Installed:
     can: tuple[str, ...] = ()
 
 
-async def look_at(agents: Sequence[AgentDef], environ: Mapping[str, str]) -> list[Installed]:
-    """Each agent; versions are asked for at the same time, and never for longer than 20 s."""
-    return list(await asyncio.gather(*(_look(definition, environ) for definition in agents)))
+async def look_at(agents: Sequence[AgentDef], environ: Mapping[str, str], *, replays: bool = False) -> list[Installed]:
+    """Each agent; versions are asked for at the same time, and never for longer than 20 s.
+
+    `replays`: a cassette answers in place of providers, which needs no key.
+    """
+    return list(await asyncio.gather(*(_look(definition, environ, replays=replays) for definition in agents)))
 
 
 def offered(agents: Sequence[AgentDef]) -> list[tuple[str, str, str]]:
@@ -65,10 +69,11 @@ def offered(agents: Sequence[AgentDef]) -> list[tuple[str, str, str]]:
     return found
 
 
-async def _look(definition: AgentDef, environ: Mapping[str, str]) -> Installed:
+async def _look(definition: AgentDef, environ: Mapping[str, str], *, replays: bool) -> Installed:
     try:
         agent = make_agent(definition)
-        problem = agent.missing()
+        there = not (problem := agent.missing())
+        problem = problem or missing_key(definition, environ, replays=replays)
     except UserError as error:
         return Installed(agent=definition, problem=error.message)
     stream = as_stream(agent)
@@ -76,7 +81,7 @@ async def _look(definition: AgentDef, environ: Mapping[str, str]) -> Installed:
     return Installed(
         agent=definition,
         problem=problem,
-        version="" if problem else await version_of(definition, environ),
+        version=await version_of(definition, environ) if there else "",
         login=login,
         has_login=has_login,
         install=_install(agent),

@@ -53,6 +53,7 @@ _PAST = (
 )
 _HELD = "Other requests of this attempt may use up its budget; ask again when they are answered."
 _TOKENS_A_SECOND = 100
+_SHOWN_CHARS = 1000
 
 Ask = Callable[[Upstream, Question], AbstractAsyncContextManager[Arrival]]
 """Puts a question to a provider, or to a cassette."""
@@ -315,8 +316,8 @@ class Passage:
             self._account.failed(found.status, retry_at({}, found.body, now), self._clean(found.text))
 
     def _clean(self, text: str) -> str:
-        """A provider's words without control sequences, the key, or the token."""
-        return redact(clean_text(text), (self._admitted.upstream.key, self._admitted.token))
+        """The beginning of a provider's words, without control sequences, the key, or the token."""
+        return redact(clean_text(text), (self._admitted.upstream.key, self._admitted.token))[:_SHOWN_CHARS]
 
 
 def answer_of(told: Refusal) -> web.Response:

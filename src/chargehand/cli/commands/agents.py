@@ -39,7 +39,7 @@ async def agents(call: Call) -> None:
     from chargehand.wiring.installed import look_at, offered
 
     settings = await call.settings()
-    found = await look_at(settings.agents, os.environ)
+    found = await look_at(settings.agents, os.environ, replays=settings.meter.replay is not None)
     others = offered(settings.agents)
     if call.out.json:
         rows = [_row(each, is_default=each.agent.name == settings.agent) for each in found]
