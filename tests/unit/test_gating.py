@@ -116,3 +116,10 @@ def test_the_same_red_has_the_same_signature():
     assert sign(failed("a", tail="x")) == sign(failed("a", tail="x"))
     assert sign(failed("a", tail="x")) != sign(failed("a", tail="y"))
     assert sign(failed("a", tail="x")) != sign(failed("b", tail="x"))
+
+
+def test_a_gate_without_tests_that_ran_before_is_red_also_where_it_was_red_on_the_base():
+    """3.7.4: they have not passed, they are gone."""
+    gone = replace(failed("tests", "t1"), vanished=("t2",))
+    verdict = judge(gone, baseline=(failed("tests", "t1"),))
+    assert names(verdict.red) == ["tests"]

@@ -9,7 +9,7 @@ import pytest
 
 from chargehand.domain.brief_looks import compose_look
 from chargehand.domain.effects import Land, RunFix, RunGates, StartAttempt
-from chargehand.domain.events import EffectLost, GateMitigated, WarningRaised
+from chargehand.domain.events import EffectLost, GateMitigated, GatesFinished, WarningRaised
 from chargehand.domain.line import Fit, Mitigation, RestorationOutcome
 from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.outcome import Change, ChangeKind, ExitKind, FaultKind, GateResult, Role
@@ -360,6 +360,21 @@ def test_a_lost_fitter_is_asked_again(how):
 def test_a_task_that_used_up_its_attempts_gets_no_fitter():
     play = at_fitter(caps=Caps(task_attempts=1))
     assert play.asked().reason is Reason.LINE_FAULT
+
+
+def test_a_fitter_is_asked_about_a_gate_that_left_no_result():
+    """There is no line fault to show then."""
+    play = gated()
+    effect = play.effect(RunGates, "a")
+    for _ in range(2):
+        effect = play.effect(RunGates, "a")
+        point, commit = effect.point, effect.commit
+        play.record(
+            GatesFinished(key=effect.key, task="a", attempt=1, point=point, commit=commit, results=()),
+        )
+    told = compose_look(play.state, fitter(play)).text
+    assert "Line Fault" not in told
+    assert "How gates are run" in told
 
 
 def test_a_fitter_waits_for_a_slot_of_its_agent():

@@ -9,6 +9,7 @@ import pytest
 
 from chargehand.domain.brief_looks import compose_look
 from chargehand.domain.circuits import reviewer_for
+from chargehand.domain.decide import wake_at
 from chargehand.domain.effects import MergeCandidate, RunFix, RunGates, StartAttempt
 from chargehand.domain.events import (
     AttemptFinished,
@@ -20,23 +21,28 @@ from chargehand.domain.events import (
     TaskEndAsked,
     WarningRaised,
 )
+from chargehand.domain.facts import facts_of_task
 from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.outcome import Concern, ConcernKind, ExitKind, FaultKind, ReportStatus, Role
-from chargehand.domain.plan import Command, Complexity, Features, GatePoint, Scope, TaskType, Weight
+from chargehand.domain.plan import Command, Complexity, Features, Files, GatePoint, Scope, TaskType, Weight
 from chargehand.domain.policy import Policy
 from chargehand.domain.review import Probe, Ruling, Severity, Stage, VoidWhy
+from chargehand.domain.test_changes import TestChange as DomainTestChange
+from chargehand.domain.test_changes import TestChangeKind as DomainTestChangeKind
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
 from tests.looks import a_finding, broke_rules, fails, met, no_verdict, not_met, passes
-from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty
+from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty, passed
 
 S = TaskStatus
 
 
-def reviewed(*, task: Any = None, plan: Any = None, **options: Any) -> Play:
-    """A run of one task whose first attempt is done, and is looked at."""
+def reviewed(*, task: Any = None, plan: Any = None, gated: bool = False, **options: Any) -> Play:
+    """A run of one task whose first attempt is done (and `gated`, where it has gates), and is looked at."""
     play = Play(a_plan(a_task("a", **(task or {})), **(plan or {})), **{"review": True, **options})
     play.begin()
     play.attempt("a")
+    if gated:
+        play.gates("a")
     return play
 
 
@@ -755,3 +761,74 @@ def test_mended_by_a_command_the_verdicts_are_carried():
     assert play.effect(RunGates, "a").point is GatePoint.INTEGRATE
     play.integrate("a")
     assert play.task("a").status is S.INTEGRATED
+
+
+def test_what_is_settled_is_told_as_facts():
+    """4: everything that can be settled without a model is handed over."""
+    files = Files(create=("new.txt",), modify=("a.txt", "src/*.txt"), test=("t.txt",))
+    task = a_task("a", files=files, verify=(Command(argv=("check",)),), allow_test_changes=True)
+    bent = DomainTestChange(path="t.txt", kind=DomainTestChangeKind.SKIPPED, detail="test_x is skipped")
+    seal = {"present": ("a.txt",), "placeholders": ("a.txt:3: TODO",), "test_changes": (bent,)}
+    play = Play(a_plan(task, gates=[a_gate("lint", GatePoint.TASK), a_gate("odd", GatePoint.TASK)]), review=True)
+    play.begin(failed("odd"))
+    play.attempt("a", done(changes=["new.txt"], seal={**seal, "present": ("new.txt", "a.txt")}))
+    shaky = replace(passed("lint"), flaky=("test_y",), command="lint .")
+    play.gates("a", shaky, replace(failed("odd"), exit_code=None))
+    told = brief(play)
+    for line in (
+        "Changed since the task began: new.txt.",
+        "Listed under modify and not touched: a.txt (exists).",
+        "Listed under modify and not touched: src/*.txt (is not there, or not literal).",
+        "Listed under test and not touched: t.txt (is not there, or not literal).",
+        "Looks unfinished: a.txt:3: TODO.",
+        "Touches existing tests: t.txt: skipped (test_x is skipped).",
+        "lint (`lint .`): passed; flaky: test_y.",
+        "odd: fail.",
+        "verify-1: passed.",
+    ):
+        assert line in told
+    record = play.task("a").but(checked=())
+    assert "The verify command `check` has no result for this tree yet." in facts_of_task(play.state, record)
+
+
+def test_a_change_that_was_better_before_is_kept():
+    """3.8: the better attempt is kept when a later one is worse."""
+    play = reviewed(policy=Policy(review_fixes=1))
+    play.attempt("a", fails(a_finding()))
+    fix(play)
+    play.attempt("a", fails(a_finding(), a_finding("f2")))
+    asked = play.asked()
+    assert asked.kept == "sealed(a.1)"
+    assert "worse than what was there before" in asked.question
+
+
+def test_a_provider_is_waited_for_by_those_who_wait_for_a_look():
+    play = reviewed(agents=[AgentDef(name="judge", kind="command")], reviewer="judge")
+    play.attempt("a", ended(ExitKind.RATE_LIMITED, retry_at=1500.0))
+    assert wake_at(play.state, play.now) == 1500.0
+    whole = at_quality()
+    whole.attempt("a", passes())
+    whole.integrate("a")
+    whole.attempt("", ended(ExitKind.RATE_LIMITED, retry_at=1600.0))
+    assert wake_at(whole.state, whole.now) == 1600.0
+
+
+def test_a_provider_nobody_waits_for_wakes_nobody():
+    play = Play(a_plan(a_task("a"), a_task("b", agent="other")), agents=[AgentDef(name="other", kind="command")])
+    play.begin()
+    play.attempt("b", ended(ExitKind.RATE_LIMITED, retry_at=1500.0))
+    play.record(TaskEndAsked(task="b", status=S.SKIPPED, reason=Reason.HUMAN, by="me"))
+    assert wake_at(play.state, play.now) is None
+
+
+def test_a_verdict_carried_over_does_not_bring_an_old_gate_run_back():
+    """What waited for a fitter is forgotten with the state it was for."""
+    play = at_quality(plan={"gates": [a_gate("lint", GatePoint.TASK)]}, gated=True)
+    play.attempt("a", fails(a_finding(file="change")))
+    fix(play, "change")
+    play.gates("a", faulty("lint", FaultKind.ENV_MISSING))
+    play.attempt("a", no_verdict())  # the fitter says nothing
+    play.answer("retry")
+    play.gates("a")
+    assert role(play) is Role.QUALITY_REVIEWER, "stage 1 is carried over"
+    assert play.task("a").unjudged is None

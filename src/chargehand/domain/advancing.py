@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chargehand.domain.effects import Land, MergeCandidate, RunGates
-from chargehand.domain.events import EffectIntended, Event, GatesFinished, GatesPassed, MergeFinished
+from chargehand.domain.events import EffectIntended, Event, GatesPassed, MergeFinished
 from chargehand.domain.gating import due_checks, verifies
 from chargehand.domain.ids import effect_key
 from chargehand.domain.outcome import Candidate
@@ -37,16 +37,10 @@ def advance(state: RunState, now: float) -> Events:
         record = state.tasks[task]
         if record.unjudged is not None and not _is_spent(state, record):
             continue
-        match record.status:
-            case TaskStatus.GATING:
-                return (_gate(state, record),)
-            case TaskStatus.REVIEWING:
-                events = next_review(state, record, now)
-            case TaskStatus.INTEGRATING:
-                events = tuple(_integrate(state, record))
-            case _:
-                events = ()
-        if events:
+        if record.status is TaskStatus.GATING:
+            return (_gate(state, record),)
+        reviewing = record.status is TaskStatus.REVIEWING
+        if events := next_review(state, record, now) if reviewing else tuple(_integrate(state, record)):
             return events
     return ()
 
@@ -94,9 +88,7 @@ def expected_head(state: RunState, task: str) -> str | None:
     """What the candidate of a task is built on: the branch, or the candidate before it; None while there is none."""
     assert state.head is not None
     head = state.head
-    for other in state.queue:
-        if other == task:
-            return head
+    for other in state.queue[: state.queue.index(task)]:
         candidate = state.tasks[other].candidate
         if candidate is None or candidate.head != head:
             return None
@@ -104,11 +96,8 @@ def expected_head(state: RunState, task: str) -> str | None:
     return head
 
 
-def is_premature(state: RunState, record: TaskRecord, outcome: GatesFinished | MergeFinished) -> bool:
-    """Whether a bad outcome of a candidate may be the fault of one before it, which has not landed yet."""
-    if isinstance(outcome, MergeFinished):
-        assert not isinstance(outcome.result, Candidate)
-        return outcome.result.head != state.head
+def is_premature(state: RunState, record: TaskRecord) -> bool:
+    """Whether what is said against a candidate may be the fault of one before it, which has not landed yet."""
     return record.candidate is not None and record.candidate.head != state.head
 
 

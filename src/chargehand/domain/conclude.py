@@ -105,11 +105,12 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
 def _look(state: RunState, record: TaskRecord, look: StartAttempt, outcome: AttemptFinished, now: float) -> Events:
     if look.role in REVIEWERS:
         return conclude_review(state, record, outcome, now)
+    warnings = _warnings(record, outcome.result)
     if void := start_over(state, record.id, look, outcome.result, now):
-        return void
+        return (*warnings, *void)
     if look.role is Role.FITTER:
-        return _fitted(state, record, look, outcome)
-    return _researched(state, record, outcome)
+        return (*warnings, *_fitted(state, record, look, outcome))
+    return (*warnings, *_researched(state, record, outcome))
 
 
 def _fitted(state: RunState, record: TaskRecord, look: StartAttempt, outcome: AttemptFinished) -> Events:
@@ -139,8 +140,11 @@ def _researched(state: RunState, record: TaskRecord, outcome: AttemptFinished) -
 
 
 def _attempt(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
-    warnings = tuple(WarningRaised(code="agent", text=text, task=record.id) for text in result.warnings)
-    return (*warnings, *_ending(state, record, result, now))
+    return (*_warnings(record, result), *_ending(state, record, result, now))
+
+
+def _warnings(record: TaskRecord, result: AttemptResult) -> Events:
+    return tuple(WarningRaised(code="agent", text=text, task=record.id) for text in result.warnings)
 
 
 def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
@@ -368,7 +372,7 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
     due = due_checks(state.plan, point, record.task if verifies(record, point) else None)
     told = FINDINGS if is_reviewed(state, record) else frozenset()
     verdict = judge_gates(outcome.results, state.baseline_red, due, tree_to_judge(record, point), told)
-    if not verdict.is_green and is_premature(state, record, outcome):
+    if not verdict.is_green and is_premature(state, record):
         return ()
     if verdict.faults:
         fault = verdict.faults[0]

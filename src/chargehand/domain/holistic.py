@@ -52,14 +52,12 @@ def is_holistic(state: RunState) -> bool:
 
 
 def close_holistic(state: RunState, now: float, *, complete: bool) -> Events | None:
-    """The next step of the look at the whole run: events; empty while it is under way; None when it is over.
+    """The next step of the look at the whole run: events; empty while it waits to begin; None when it is over.
 
     `complete`: every task landed. The answer to a question about it is `approve`, or the run has been stopped.
     """
     if not is_holistic(state) or state.whole.reviews.passed(Stage.HOLISTIC, state.head_tree):
         return None
-    if state.whole.inflight is not None:
-        return ()
     if answered := [answer for answer in state.answers.values() if answer[0].kind is DecisionKind.HOLISTIC]:
         return (_let_pass(state),) if answered[-1][1] == "approve" else None
     outcome, look = state.whole.unjudged, state.whole.look

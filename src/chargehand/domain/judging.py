@@ -42,10 +42,12 @@ class Judgement:
 def judge(
     review: Review, reviews: Reviews, stage: Stage, touched: Collection[str] | None, criteria: Collection[str]
 ) -> Judgement:
-    """Weigh a verdict. `touched` are the files the last fix changed, None in round 1; `criteria` those of the task."""
+    """Weigh the verdict of a review that has one.
+
+    `touched` are the files the last fix changed, None in round 1; `criteria` those of the task.
+    """
     verdict = review.verdict
-    if verdict is None:
-        return Judgement(problem=review.problem or "There is no verdict.")
+    assert verdict is not None
     frozen = {finding.id: finding for finding in reviews.open}
     parked: list[Parked] = []
     still = _still_open(verdict.passed, verdict.findings, frozen)

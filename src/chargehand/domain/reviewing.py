@@ -258,7 +258,7 @@ def _failed(
     kept = ""
     if record.best is not None and record.best.severity < failure.severity:
         kept = record.best.commit
-        text += f" This is worse than what was there before; that is kept as {kept[:12]}."
+        text += f" This is worse than what was there before; that is kept as {kept[:12]}; `approve` takes the last one."
     kind, reason = DecisionKind.REVIEW, Reason.REVIEW_UNRESOLVED
     asked = ask(state, record.id, kind, reason, text, _CHOICES, "block", kept=kept, failure=failure, effects=_EFFECTS)
     return (failed, *asked)
