@@ -177,3 +177,17 @@ def test_progress_is_shown_on_a_terminal(cli: CliWorld) -> None:
         os.close(leader)
     assert done.returncode == 0
     assert "gates of task a (task), 1 of" in told
+
+
+def test_a_yes_of_then_is_none_of_today(repo: Repo, tmp_path: Path) -> None:
+    """I9: commands that the run asked about are not run again unasked."""
+    cli = CliWorld(repo, tmp_path / "cli")
+    gates = [{"id": "clean", "run": "rm -rf build && test -s a.txt", "on": ["run"]}]
+    asked = cli.run(cli.plan([task("a")], gates=gates, features={"code_review": False}), "--no-wait", "--json")
+    assert cli.call("approve", asked.document["decisions"][0]["id"]).code == 0
+    assert cli.call("resume").code == 0
+    done = cli.call("receipt", "verify", "--json")
+    assert (done.code, done.document["error"]["code"]) == (2, "needs_yes")
+    assert "rm -rf build" in done.document["error"]["message"]
+    assert cli.call("receipt", "verify", "--no-run").code == 0
+    assert cli.call("receipt", "verify", "--yes", "--json").document["gates_run"] is True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargehand.cli.call import Call, command, optional_task, run_argument, run_option, task_option
+from chargehand.cli.call import Call, command, optional_task, run_argument, run_option, task_option, yes_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +44,12 @@ def receipt(ctx: click.Context) -> None:
 @run_argument
 @task_option("Check only what is known of this task.")
 @click.option("--no-run", is_flag=True, help="Run no gate.")
-async def verifying(call: Call, run: str | None, task: str | None, no_run: bool) -> int:
+@yes_option
+async def verifying(call: Call, run: str | None, task: str | None, no_run: bool, yes: bool) -> int:
     """Check that what RUN proved still holds: journal, files and notes agree, its commits are there, its gates pass.
 
-    The gates run again on the recorded trees, in the sandbox, without a model and without the cache. Exit code 0 when
-    everything holds, 1 when something does not.
+    The gates run again on the recorded trees, in the sandbox, without a model and without the cache; where the plan has
+    commands that the run asked about, so does this. Exit code 0 when everything holds, 1 when something does not.
     """
     from chargehand.cli.render.receipts import verified_document, verified_lines, written_line
     from chargehand.wiring.verifying import verify
@@ -56,7 +57,8 @@ async def verifying(call: Call, run: str | None, task: str | None, no_run: bool)
     workshop = await call.open()
     name = workshop.service.newest(run)
     tell: Callable[[str], None] | None = call.out.note if _is_watched(call) else None
-    done = await verify(workshop, name, tasks=[task] if task else (), gates=not no_run, tell=tell)
+    gates = not no_run and (yes or _may_run(call, workshop, name))
+    done = await verify(workshop, name, tasks=[task] if task else (), gates=gates, tell=tell)
     if call.out.json:
         call.out.document(verified_document(done))
     else:
@@ -64,6 +66,26 @@ async def verifying(call: Call, run: str | None, task: str | None, no_run: bool)
             call.out.note(line)
         call.out.say(*verified_lines(done, call.pen))
     return 0 if done.holds else 1
+
+
+def _may_run(call: Call, workshop: Workshop, run: str) -> bool:
+    """Whether the gates may run: a yes of then was for that run, and is none for today [I9]."""
+    from chargehand.cli.driving import may_ask
+    from chargehand.cli.terminal import confirm
+    from chargehand.domain.errors import ChargehandError, UserError
+
+    try:
+        questioned = workshop.service.look(run).state.questioned
+    except ChargehandError:  # what is wrong with the journal is told with everything else, and no gate runs
+        return True
+    asked = list(dict.fromkeys(each.command for commands in questioned.values() for each in commands))
+    if not asked:
+        return True
+    if not may_ask(call):
+        text = f"Run {run} asked before it ran `{asked[0]}`, and there is no terminal to ask on."
+        raise UserError(text, code="needs_yes", hint="Add --yes, or --no-run.")
+    call.out.tell(*(f"  {each}" for each in asked))
+    return confirm("Run this again, with the other gates?")
 
 
 def _is_watched(call: Call) -> bool:
