@@ -77,7 +77,7 @@ def _has_syntax(record: TaskRecord) -> bool:
 
 
 def _key(record: TaskRecord, step: str) -> str:
-    """Gates that run again for the same attempt, after a mitigation, have logs of their own."""
+    """Gates that run again for the same attempt (mitigated, mended, or on another candidate) have logs of their own."""
     return effect_key(record.id, record.made, f"{step}-{record.again + 1}" if record.again else step)
 
 

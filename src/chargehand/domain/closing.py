@@ -183,7 +183,7 @@ def _restore(state: RunState, verdict: GateVerdict, now: float) -> Events | None
 
 def _run_gates(state: RunState, point: GatePoint) -> EffectIntended:
     assert state.head is not None
-    attempt = state.rounds[point]
+    attempt = state.rounds[point] + (len(state.whole.fixes) if point is GatePoint.RUN else 0)
     again = sum(fit.raised + fit.rerun + len(fit.fits) for fit in state.fits.values())
     return EffectIntended(
         effect=RunGates(

@@ -164,7 +164,8 @@ class TaskRecord:
     `unheard` is the question of a held call whose attempt was ended because nobody was waited for, and `ruled` what
     people said of such commands (text, allowed): it counts in the next attempt. `look` is the last attempt of one who
     only looks, `aside` the outcome that waits for it, `checked` what the gates said of the sealed tree, `mended` the
-    gates whose `fix` was run on it, `merged` the files of test ids of the candidate, `again` counts mitigations.
+    gates whose `fix` was run on it, `merged` the files of test ids of the candidate, `again` counts what made its gates
+    run again: mitigations, what was mended, other candidates.
     """
 
     task: Task

@@ -152,7 +152,8 @@ def take_outcome(state: RunState, event: Outcome) -> None:
         case FixFinished(sealed=Sealed() as sealed):
             changes |= _mended(record, sealed) | {"aside": None}
         case MergeFinished(result=Candidate() as candidate):
-            changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None}
+            again = record.again + (record.candidate is not None)
+            changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None, "again": again}
         case LandFinished(result=Landed(commit=commit)):
             state.head = commit
             assert record.candidate is not None
@@ -192,6 +193,7 @@ def _mended(record: TaskRecord, sealed: Sealed) -> dict[str, object]:
         "reviews": replace(reviews, judged=(*reviews.judged, *carried)),
         "candidate": None,
         "candidate_green": False,
+        "again": record.again + 1,
     }
 
 
