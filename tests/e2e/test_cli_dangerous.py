@@ -63,6 +63,16 @@ def test_a_variable_that_leads_a_key_elsewhere_is_asked_about(cli: CliWorld):
     assert [row for row in rows if row["code"] == "dangerous_command"] == []
 
 
+def test_what_a_project_sets_is_asked_about_like_what_a_plan_sets(cli: CliWorld):
+    """I9: where the value decides; what the name alone decides is refused in such a file."""
+    (cli.repo.path / "chargehand.toml").write_text("[env.set]\nPYTHONPATH = '/srv/evil'\nEDITOR = 'vi'\n")
+    rows = cli.call("check", cli.plan([task("a")]), "--json").document["warnings"]
+    assert [row["command"] for row in rows if row["code"] == "dangerous_command"] == ["PYTHONPATH=/srv/evil"]
+    (cli.repo.path / "chargehand.toml").write_text("[env.set]\nBASH_ENV = 'src/x.sh'\n")
+    done = cli.call("check", cli.plan([task("a")]), "--json")
+    assert (done.code, "env.set.BASH_ENV" in done.stdout) == (2, True)
+
+
 def test_a_plan_cannot_hand_out_the_key_of_an_agent(cli: CliWorld):
     """SPEC 7.3: what goes through the meter is never given to gates and other agents; the user may pass it on."""
     plan = cli.plan([task("a")], env={"pass": ["MY_KEY"]})

@@ -245,6 +245,9 @@ def test_codex_is_started(places):
     assert resumed.argv[-3:] == ("resume", "s-1", "-")
     assert not any("model_provider" in word for word in resumed.argv)
     assert make("codex", key="env:MINE").launch(SPEC, places).keys == {"CODEX_API_KEY": "MINE"}
+    metered = make("codex", key="env:MINE").launch(SPEC, replace(places, meter=METER))
+    assert "web_search='disabled'" in metered.argv, "every request would offer it, and the meter lets none through"
+    assert "web_search='disabled'" not in launch.argv
 
 
 def test_gemini_is_started(places):

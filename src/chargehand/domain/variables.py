@@ -32,19 +32,8 @@ _LOADED = re.compile(
 )
 _OF_TOOLS = frozenset(
     {
-        *(
-            "PATH",
-            "SHELL",
-            "CI",
-            "NODE_PATH",
-            "NODE_OPTIONS",
-            "CLASSPATH",
-            "PYTEST_ADDOPTS",
-            "MAVEN_OPTS",
-            "GRADLE_OPTS",
-            "JAVA_OPTS",
-        ),
-        *("GOFLAGS", "RUSTFLAGS"),
+        *("PATH", "SHELL", "CI", "NODE_PATH", "NODE_OPTIONS", "CLASSPATH", "PYTEST_ADDOPTS", "GOFLAGS", "RUSTFLAGS"),
+        *("MAVEN_OPTS", "GRADLE_OPTS", "JAVA_OPTS"),
     }
 )
 _PREFIXES = ("GIT_", "CHARGEHAND_", "PYTHON", "PERL", "RUBY")
