@@ -214,6 +214,7 @@ class PhaseReading:
         named = _PLAN.fullmatch(file.name)
         text = self._text(file)
         if text is None:
+            self.counts.update(plans=1, plans_broken=1)
             return None
         if named is None and not text.startswith("+++"):
             self.counts["left_alone"] += 1
@@ -292,6 +293,7 @@ class PhaseReading:
         left = self._left(plans, meant)
         if self.place is None:
             self._refuse_missing(meant, left)
+            left = {name: standing for name, standing in left.items() if self.places[name][0] in meant}
         wanted = [(read, step) for read, step in self.places.values() if read in meant]
         tasks = [self._task(read, step, left) for read, step in wanted if read.ident(step) in left]
         self.order = [made.task.id for made in tasks]
