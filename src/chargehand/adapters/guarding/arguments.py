@@ -15,7 +15,7 @@ from chargehand.adapters.guarding.look import Call, Look
 from chargehand.adapters.guarding.options import names, read_options
 from chargehand.adapters.guarding.place import UNKNOWN, Spot
 
-__all__ = ["look_at_arguments"]
+__all__ = ["is_reader", "look_at_arguments"]
 
 
 _OUTPUT = re.compile(
@@ -46,6 +46,11 @@ _GIT_OUTPUTS = {
     "clone": ("--separate-git-dir",),
     "init": ("--separate-git-dir",),
 }
+
+
+def is_reader(name: str) -> bool:
+    """Whether a program only reads: what its words name is shown, looked through, or printed."""
+    return name in READERS
 
 
 def look_at_arguments(name: str, call: Call, look: Look, *, known: bool) -> None:
@@ -188,6 +193,20 @@ def _python(call: Call, look: Look) -> None:
             _outside(words[1:], call, look)
 
 
+def _cargo(call: Call, look: Look) -> None:
+    """`cargo clean` removes a folder that a variable or an option names."""
+    _project(call, look)
+    if "clean" in call.args and not {"-n", "--dry-run"}.intersection(call.args):
+        folders = [*_values(call.args, ("--target-dir",)), *call.scope.variables.get("CARGO_TARGET_DIR", ())]
+        look.deletes([one for one in folders if look.spot(one, call) is not Spot.INSIDE], call, whole=True)
+
+
+def _yq(call: Call, look: Look) -> None:
+    """`yq -i` writes what it reads."""
+    if any(re.match(r"-\w*i|--in-?place$|--inplace$", word) for word in call.args):
+        _outside([word for word in call.args if not word.startswith("-")], call, look)
+
+
 def _cmake(call: Call, look: Look) -> None:
     reading = ("cat", "compare", "md5", "sha", "echo", "env", "time", "sleep", "true", "false", "capabilities")
     if call.args[:1] == ("-E",) and not "".join(call.args[1:2]).startswith(reading):
@@ -210,7 +229,9 @@ _WRITING_SQL = re.compile(
 _MORE: dict[str, Callable[[Call, Look], None]] = {
     "git": _git,
     **dict.fromkeys(("make", "gmake", "ninja"), _make),
-    **dict.fromkeys(("cargo", "uv", "npm", "poetry", "pdm", "hatch", "rye"), _project),
+    "cargo": _cargo,
+    "yq": _yq,
+    **dict.fromkeys(("uv", "npm", "poetry", "pdm", "hatch", "rye"), _project),
     **dict.fromkeys(("perl", "ruby"), _in_place),
     "python": _python,
     "cmake": _cmake,

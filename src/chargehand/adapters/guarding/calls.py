@@ -19,6 +19,7 @@ from typing import Any
 from chargehand.adapters.guarding.classify import classify, unreadable
 from chargehand.adapters.guarding.fields import (
     commands,
+    each_command,
     environment,
     folders,
     is_url,
@@ -52,9 +53,10 @@ class ToolKind(StrEnum):
 class ToolCall:
     """One call of a tool, before it happens: all of it untrusted.
 
-    `command` is the text for a shell (None: not told), `variables` what is set before it, as lines of a shell; `paths`
-    what is written or read, `urls` what is fetched; `cwd` is where the agent says that it stands, `typed_into` the
-    running program that a text is typed into; `raw` the call as it came, as JSON; `problem` why it cannot be judged.
+    `command` is the text for a shell (None: not told), `each` the commands it is made of, where they are several,
+    `variables` what is set before it, as lines of a shell; `paths` what is written or read, `urls` what is fetched;
+    `cwd` is where the agent says that it stands, `typed_into` the running program that a text is typed into; `raw` the
+    call as it came, as JSON; `problem` why it cannot be judged.
     """
 
     agent: str
@@ -62,6 +64,7 @@ class ToolCall:
     tool: str
     kind: ToolKind
     command: str | None = None
+    each: tuple[str, ...] = ()
     variables: str = ""
     typed_into: str = ""
     paths: tuple[str, ...] = ()
@@ -154,10 +157,13 @@ def read_call(agent: str, document: object, cwd: str = "") -> ToolCall:
         tool=tool,
         kind=kind,
         command=command,
+        each=each_command(fields) if kind is ToolKind.UNKNOWN else (),
         variables=variables,
         typed_into=_typed_into(tool, fields),
         paths=found,
-        urls=urls(fields) if kind in {ToolKind.FETCH, ToolKind.READ, ToolKind.UNKNOWN} else (),
+        urls=urls(fields, hosts=kind is ToolKind.UNKNOWN)
+        if kind in {ToolKind.FETCH, ToolKind.READ, ToolKind.UNKNOWN}
+        else (),
         cwd=folder or _text(given, "cwd") or cwd,
         raw=json.dumps(document),
         problem=_two_names(given) or problem,
@@ -246,7 +252,7 @@ def _rule_command(call: ToolCall, place: Place) -> Ruling | Question:
     problem = unreadable(text)
     if problem:
         return Ruling(allow=False, reason=f"{problem} Use the tool for files, or smaller commands.")
-    ways = dict.fromkeys((text, call.command))
+    ways = dict.fromkeys((text, call.command, *call.each))
     dangers = dict.fromkeys(danger for way in ways for danger in classify(way, place).reasons)
     if not dangers:
         return Ruling(allow=True)

@@ -43,6 +43,13 @@ _HIDES = re.compile(
     r"|instance_eval|class_eval|create_function|call_user_func|\bloadstring\b|process\.(?:binding|dlopen)|\[\s*['\"][^'\"]*['\"]\s*(?:\+|\])"
     r"|\brequire\s*\(\s*[^'\")]|\bimport\s*\(\s*[^'\")]|\bvm\b|\bassert\s*\(|\.constructor\b|Reflect|globalThis\["
 )
+_INSTALLS = re.compile(
+    r"\binstall\.packages\b|\binstall_(?:github|gitlab|bitbucket|git|url|svn|version|bioc|cran)\b|\bBiocManager::install\b|\bpak::\w"
+    r"|\bPkg\.(?:add|develop|clone)\b|\bMix\.install\b|\bCPAN::Shell\b|\bCPAN\s*->|\bGem\.install\b|\bbundler/inline\b|\brenv::install\b"
+)
+_ONE_VARIABLE = re.compile(
+    r"\b(?:process\s*\.\s*env|Deno\.env|Bun\.env|import\.meta\.env|ENV|ENVIRON)\s*\[\s*(['\"])\w+\1\s*\](?!\s*\()"
+)
 _ENVIRONMENT = re.compile(
     r"process\.env(?!\s*[.\[]|\w)|%ENV|\bENV\.(?:to_|each|inspect)|\bputs\s+ENV\b|\bp\s+ENV\b|getenv\s*\(\s*\)|phpinfo"
 )
@@ -54,11 +61,13 @@ _PATHS = re.compile(r"""['"]((?:/|~|\.\./)[^'"\s]*|\.env[^'"\s]*|[^'"\s]*/\.env)
 
 def look_into(text: str, call: Call, look: Look) -> None:
     """Code of a language that is not parsed."""
+    text = _ONE_VARIABLE.sub(" ENV_OF_ONE ", text)  # whether it is a secret is looked at elsewhere
     for pattern, rule, why in (
         (_REMOVES, "delete_unknown", "Its code names something that removes or empties files."),
         (_RUNS, "hidden_code", "Its code runs other programs."),
         (_FETCHES, "network", "Its code connects to the network."),
         (_HIDES, "hidden_code", ""),
+        (_INSTALLS, "install_unnamed", "Its code installs packages."),
     ):
         if pattern.search(text):
             look.report(rule, call, why=why)

@@ -15,13 +15,15 @@ from typing import Any
 from chargehand.adapters.guarding.files import patched
 from chargehand.adapters.guarding.options import names
 
-__all__ = ["commands", "environment", "folders", "is_url", "patch_problem", "patches", "paths", "urls"]
+__all__ = ["commands", "each_command", "environment", "folders", "is_url", "patch_problem", "patches", "paths", "urls"]
 
 _COMMANDS = names(
     "command cmd commands cmdline command_line commandline shell_command script argv args arguments bash exec code "
     "chars stdin"
 )
 _CERTAIN = names("command cmd cmdline command_line commandline shell_command")
+_RUNNABLE = _CERTAIN | names("script scripts commands shell_script bash sh run_command exec")
+_HOSTS = frozenset({"host", "hostname", "hosts", "server", "domain", "remote_host", "base_url", "baseurl"})
 _FOLDERS = ("directory", "workdir", "dir_path", "cwd", "working_directory", "working_dir", "workingdirectory")
 _PATHS = re.compile(
     r"path|file|dir(?:ectory|ectories|s)?(?:$|_)|folder|root|dest|source|target|uri|^glob$|include|cwd|notebook$|workspace|^to$|^from$",
@@ -53,7 +55,9 @@ def commands(fields: Mapping[str, Any], *, certain: bool) -> tuple[str | None, s
 
     `certain`: the tool runs commands; of others only fields that can hardly mean anything else are taken for one.
     """
-    keys = _COMMANDS if certain else _CERTAIN
+    if not certain:
+        return _anywhere(fields)
+    keys = _COMMANDS
     given = [_command(value) for key, value in fields.items() if key.lower() in keys and value not in (None, "", [])]
     told = dict.fromkeys(given)
     if len(told) > 1:
@@ -62,6 +66,38 @@ def commands(fields: Mapping[str, Any], *, certain: bool) -> tuple[str | None, s
     if any(not _is_known_shell(value) for key, value in fields.items() if key.lower() == "shell"):
         return command, "The shell that it asks for is none that is known here."
     return command, ""
+
+
+def _anywhere(fields: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Every command in a call whose tool nobody knows, however deep it lies."""
+    near = {key: value for key, value in fields.items() if key.lower() in _CERTAIN}
+    _, problem = commands(near, certain=True)
+    if any(not _is_known_shell(part[key]) for part in _parts(fields) for key in part if key.lower() == "shell"):
+        problem = "The shell that it asks for is none that is known here."
+    return "\n".join(each_command(fields)) or None, problem
+
+
+def each_command(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The commands in a call whose tool nobody knows: each is judged by itself, since one may hide the next."""
+    found: list[str | None] = []
+    for part in _parts(fields):
+        for key, value in part.items():
+            if key.lower() in _RUNNABLE:
+                found.append(_command(value))
+                found += [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    return tuple(dict.fromkeys(text for text in found if text and text.strip()))
+
+
+def _parts(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The fields, and those that lie in them."""
+    waiting: list[object] = [fields]
+    while waiting:
+        given = waiting.pop()
+        if isinstance(given, Mapping):
+            yield {str(key): value for key, value in given.items()}
+            waiting += reversed(list(given.values()))
+        elif isinstance(given, list):
+            waiting += reversed(given)
 
 
 def _is_known_shell(value: object) -> bool:
@@ -87,7 +123,8 @@ def environment(fields: Mapping[str, Any]) -> tuple[str, str]:
     A name that is none would end up in the text that is judged as something else: `x; y`, `x <<E`.
     """
     given: dict[str, str] = {}
-    for value in (value for key, value in fields.items() if key.lower() in _ENVIRONMENTS):
+    told = [value for part in _parts(fields) for key, value in part.items() if key.lower() in _ENVIRONMENTS]
+    for value in told:
         pairs = _pairs(value)
         if pairs is None or any(_VARIABLE.fullmatch(name) is None for name, _ in pairs):
             return "", "Its environment is not one of names and texts."
@@ -128,13 +165,16 @@ def paths(fields: Mapping[str, Any], *, written: bool = False) -> tuple[str, ...
     return tuple(dict.fromkeys(text.removeprefix("file://") for text in found if text and not is_url(text)))
 
 
-def urls(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """The addresses that a call names; those in its prompt where no field holds one."""
+def urls(fields: Mapping[str, Any], *, hosts: bool = False) -> tuple[str, ...]:
+    """The addresses that a call names; those in its prompt where no field holds one; `hosts`: also by their names."""
     named = [
         text
         for key, text in _texts(fields)
         if text and (key.lower() in _URLS or (is_url(text) and not re.search(r"\s", text)))
     ]
+    if hosts:
+        told = [(key.lower(), text) for key, text in _texts(fields) if key.lower() in _HOSTS and text.strip()]
+        named += [text for key, text in told if key.startswith("host") or "." in text or ":" in text]
     prompt = fields.get("prompt")
     return tuple(dict.fromkeys(named or (_URL.findall(prompt) if isinstance(prompt, str) else [])))
 

@@ -21,6 +21,15 @@ def _rm(call: Call, look: Look) -> None:
     look.deletes(options.rest, call, whole=options.has("-r", "-R", "--recursive"))
 
 
+def _rimraf(call: Call, look: Look) -> None:
+    """`rimraf`, `del`: from the packages of a project."""
+    if program(call.argv[0]) == "shx":
+        look.again(call.args, call)
+    elif "--dry-run" not in call.args:
+        options = read_options(call.args, long=("--max-retries", "--backoff", "--impl"))
+        look.deletes(options.rest, call, whole=True)
+
+
 def _rmdir(call: Call, look: Look) -> None:
     for path in read_options(call.args).rest:
         if look.spot(path, call) is Spot.OUTSIDE:
@@ -84,7 +93,7 @@ def _ln(call: Call, look: Look) -> None:
     for path in taken:
         look.reads_below(path, call)
     for target in put:
-        look.writes(target, call)
+        look.writes(target, call, follow=False)
         for cwd in call.scope.cwds:
             for path in taken:
                 at = look.place.full(target, cwd)
@@ -323,6 +332,7 @@ FILES: dict[str, Handler] = {
     "unlink": _rm,
     "srm": _rm,
     "rmdir": _rmdir,
+    **dict.fromkeys(("rimraf", "del-cli", "del", "shx"), _rimraf),
     "shred": _shred,
     "wipe": _shred,
     "mv": _mv,

@@ -10,7 +10,7 @@ import re
 
 from chargehand.adapters.guarding.options import names
 
-__all__ = ["is_known", "is_standard_folder"]
+__all__ = ["is_known", "is_standard_folder", "takes_files"]
 
 _TEXT = names(
     "cat tac head tail cut paste join tr sort uniq wc nl fmt fold expand unexpand column comm diff diff3 cmp "
@@ -54,7 +54,7 @@ _TESTS = names(
     "pytest py.test tox nox unittest nose2 green behave coverage hypothesis mutmut cosmic-ray jest vitest mocha "
     "ava tap jasmine karma cypress playwright nightwatch testcafe rspec minitest cucumber phpunit pest codecept "
     "phpspec behat bats shunit2 busted ctest gtest ginkgo nextest cargo-nextest prove locust k6 lighthouse newman "
-    "schemathesis dredd"
+    "schemathesis dredd gotestsum"
 )
 _CHECKS = names(
     "ruff black isort flake8 pylint pyflakes pycodestyle pydocstyle mypy pyright basedpyright pytype pyre bandit "
@@ -68,7 +68,8 @@ _CHECKS = names(
     "cpplint iwyu ktlint detekt checkstyle pmd spotbugs google-java-format scalafmt scalafix swiftlint "
     "swiftformat hlint ormolu fourmolu stylish-haskell ocamlformat credo dialyzer stylua luacheck selene sqlfluff "
     "pgformatter pg_format nixfmt nixpkgs-fmt alejandra statix buildifier djlint curlylint commitlint "
-    "conventional-changelog gitlint deptry tokei cloc scc sloccount lizard hclfmt terraform-docs"
+    "conventional-changelog gitlint deptry tokei cloc scc sloccount lizard hclfmt terraform-docs gofumpt golines gci "
+    "nilaway ineffassign unparam publint attw size-limit sort-package-json syncpack"
 )
 _TOOLS = names(
     "pm2 mlr miller mongosh python python3 node ruby perl php lua luajit bash sh zsh fish uvicorn gunicorn "
@@ -80,7 +81,9 @@ _TOOLS = names(
     "corepack asdf mise rtx direnv sdk jenv goenv code subl atom idea openapi-generator swagger-codegen "
     "graphql-codegen quicktype rdfind gpg-agent wasm-pack wasm-bindgen wasm-opt wat2wasm wasm2wat wasmtime wasmer "
     "emcc em++ sqlfmt gprof gcov lcov genhtml gcovr llvm-cov llvm-profdata xcrun xcodegen flutter dart kustomize "
-    "kubeconform kubeval"
+    "kubeconform kubeval wire sqlc dlv air mockgen mockery stringer enumer templ ent oapi-codegen ogen swag gqlgen "
+    "counterfeiter moq goversioninfo protoc-gen-go tsc-alias tsx unbuild tsdown rimraf del-cli cpy-cli mkdirp shx "
+    "changeset npm-check-updates ncu goreleaser semantic-release release-it np gh-pages surge"
 )
 _KNOWN = _TEXT | _FILES | _MACHINE | _BUILDS | _TESTS | _CHECKS | _TOOLS
 _VERSION = re.compile(r"-?\d[\d.]*$")
@@ -107,6 +110,11 @@ def is_known(name: str) -> bool:
         return True
     bare = _VERSION.sub("", _TARGET.sub("", name.removesuffix(".exe"))) or name
     return bare in _KNOWN or name.startswith(("llvm-", "clang-"))
+
+
+def takes_files(name: str) -> bool:
+    """Whether the words of a program are files or patterns rather than verbs."""
+    return name in _TEXT | _FILES | _MACHINE | _TESTS | _CHECKS
 
 
 def is_standard_folder(path: str) -> bool:

@@ -155,9 +155,16 @@ class Look:
         else:
             self.reads(path, call)
 
-    def writes(self, path: str, call: Call, *, append: bool = False) -> None:
-        """A file is written: a question outside, and where something is lost that nothing else keeps."""
+    def writes(self, path: str, call: Call, *, append: bool = False, follow: bool = True) -> None:
+        """A file is written: a question outside, and where something is lost that nothing else keeps.
+
+        `follow`: what the command itself has made a link is written through.
+        """
         spot = self.spot(path, call)
+        for cwd in call.scope.cwds if follow and self.links and spot in {Spot.INSIDE, Spot.PRIVATE} else ():
+            link = self.place.full(path, cwd)
+            if link in self.links:
+                spot = self.place.spot(self.links[link], (posixpath.dirname(link),))
         if spot is Spot.OUTSIDE:
             self.report("disk" if path.startswith("/dev/") else "overwrite_outside", call)
         elif spot is Spot.UNKNOWN:
@@ -175,8 +182,15 @@ class Look:
                 self.report("delete_outside", call)
             elif spot is Spot.UNKNOWN:
                 self.report("delete_unknown", call)
+            elif spot is Spot.PRIVATE and self._is_temporary(path, call):
+                continue
             elif spot in {Spot.ROOT, Spot.GIT} or whole or "**" in path:
                 self.report("delete_recursive", call, inside=True)
+
+    def _is_temporary(self, path: str, call: Call) -> bool:
+        """Whether a path lies in the attempt's own TMPDIR, which is emptied anyway."""
+        tmp = self.place.tmp
+        return bool(tmp) and all(self.place.full(path, cwd).startswith(tmp + "/") for cwd in call.scope.cwds)
 
     # -- code -----------------------------------------------------------------------------------------
 

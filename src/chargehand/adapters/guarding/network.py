@@ -20,10 +20,15 @@ _CURL_LONG = (
     "--cacert", "--capath", "--cert", "--key", "--config", "--url", "--referer", "--resolve", "--connect-to",
     "--unix-socket", "--range", "--json", "--output-dir", "--netrc-file", "--limit-rate", "--max-redirs",
     "--dump-header", "--trace", "--trace-ascii", "--stderr", "--interface", "--abstract-unix-socket",
-    "--preproxy", "--socks5", "--socks5-hostname", "--aws-sigv4", "--oauth2-bearer", "--proto", "--ciphers",
+    "--preproxy", "--socks4", "--socks4a", "--socks5", "--socks5-hostname", "--proxy1.0",
+    "--aws-sigv4", "--oauth2-bearer", "--proto", "--ciphers",
     "--variable", "--expand-url", "--expand-data", "--dns-servers", "--doh-url", "--tls-max", "--etag-save",
     "--libcurl", "--hsts", "--alt-svc", "--etag-compare", "--expand-output",
 )  # fmt: skip
+_CURL_PROXIES = (
+    *("--preproxy", "--proxy1.0", "--socks4", "--socks4a", "--socks5", "--socks5-hostname"),
+    *("--dns-servers", "--dns-ipv4-addr", "--haproxy-clientip"),
+)
 _CURL_LOGS = (
     "--trace",
     "--trace-ascii",
@@ -69,7 +74,9 @@ def _goes_to(urls: tuple[str, ...], call: Call, look: Look) -> bool:
 def _curl(call: Call, look: Look) -> Out:
     options = read_options(call.args, short=_CURL_SHORT, long=_CURL_LONG)
     remote = _goes_to(
-        (*options.rest, *options.values("--url", "--expand-url", "--proxy", "-x", "--doh-url")), call, look
+        (*options.rest, *options.values("--url", "--expand-url", "--proxy", "-x", "--doh-url", *_CURL_PROXIES)),
+        call,
+        look,
     )
     if options.has("-K", "--config", "--resolve", "--connect-to", "--unix-socket", "--abstract-unix-socket"):
         look.report("network", call, why="Where it really connects cannot be told from the command.")

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from chargehand.adapters.guarding.arguments import look_at_arguments
+from chargehand.adapters.guarding.local_tools import is_local_tool
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
+from chargehand.adapters.guarding.manifests import requirements
 from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names, read_options
 from chargehand.adapters.guarding.place import UNKNOWN, Spot, is_loopback
 
-__all__ = ["PACKAGES", "PYTHON_MODULES"]
+__all__ = ["PACKAGES", "PYTHON_MODULES", "install_named"]
 
 _ELSEWHERE = re.compile(
     r"^(?:[a-z+]+://|git@|git\+|(?:github|gitlab|bitbucket|gist):|[\w.-]+/[\w.-]+(?:#|$)|.*@(?:git|https?|ssh|file)[+:])"
@@ -35,7 +38,7 @@ def _is_path(name: str) -> bool:
     )
 
 
-def _install(names: Sequence[str], call: Call, look: Look, *, owner_slash: bool = False) -> None:
+def install_named(names: Sequence[str], call: Call, look: Look, *, owner_slash: bool = False) -> None:
     """Packages named on a command line."""
     for name in names:
         if UNKNOWN in name:
@@ -79,22 +82,13 @@ def _pip(words: Sequence[str], call: Call, look: Look) -> None:
     )  # fmt: skip
     verb = tuple(word for word in options.rest if word in _PIP_VERBS)[:1] or options.rest[:1]
     if not verb or verb[0] in {
-        "list",
-        "freeze",
-        "show",
-        "check",
-        "config",
-        "debug",
-        "cache",
-        "hash",
-        "inspect",
-        "tree",
+        *("list", "freeze", "show", "check", "config", "debug", "cache", "hash", "inspect", "tree"),
     }:
         return
     if verb[0] in {"install", "download", "wheel", "sync", "compile"} and not options.has("--dry-run"):
         names = options.rest[options.rest.index(verb[0]) + 1 :] if verb[0] not in {"sync", "compile"} else ()
         names = tuple(name for name in names if name not in {"pip", "setuptools", "wheel"})
-        _install([*names, *options.values("-e", "--editable")], call, look)
+        install_named([*names, *options.values("-e", "--editable")], call, look)
         _sources(
             [
                 *options.values(
@@ -111,9 +105,7 @@ def _pip(words: Sequence[str], call: Call, look: Look) -> None:
             call,
             look,
         )
-        for path in options.values("-r", "--requirement", "-c", "--constraint"):
-            if "://" in path or look.spot(path, call) in {Spot.OUTSIDE, Spot.UNKNOWN}:
-                look.report("install_untrusted", call)
+        _required([*options.values("-r", "--requirement", "-c", "--constraint")], call, look)
         for path in options.values("-t", "--target", "--prefix", "--root"):
             look.writes(path, call, append=True)
         if options.has("--trusted-host", "--break-system-packages"):
@@ -122,9 +114,19 @@ def _pip(words: Sequence[str], call: Call, look: Look) -> None:
         return
 
 
+def _required(paths: Sequence[str], call: Call, look: Look) -> None:
+    """Files of requirements: those of the project are no question, those that the command itself writes are."""
+    for path in paths:
+        known = look.script(path, call)
+        if known is not None and known.text is not None:
+            requirements(known.text, call, look, install_named)
+        elif known is not None or "://" in path or look.spot(path, call) in {Spot.OUTSIDE, Spot.UNKNOWN, Spot.SINK}:
+            look.report("install_untrusted", call)
+
+
 def _pip_program(call: Call, look: Look) -> None:
     if program(call.argv[0]) == "easy_install":
-        _install(read_options(call.args).rest, call, look)
+        install_named(read_options(call.args).rest, call, look)
         return
     _pip(call.args, call, look)
 
@@ -149,12 +151,13 @@ def _uv(call: Call, look: Look) -> None:
     elif verb == "x" or (verb == "tool" and rest[:1] == ["run"]):
         _uvx_words(rest if verb == "x" else rest[1:], call, look)
     elif verb == "tool" and rest[:1] == ["install"]:
-        _install(read_options(rest[1:], short="p", long=("--with", "--python")).rest, call, look)
+        install_named(read_options(rest[1:], short="p", long=("--with", "--python")).rest, call, look)
     elif verb == "add":
+        _required([*read_options(rest, short="pr").values("-r")], call, look)
         options = read_options(
             rest, short="pr", long=("--group", "--index", "--optional", "--python", "--extra", "--tag", "--rev")
         )
-        _install(options.rest, call, look)
+        install_named(options.rest, call, look)
         _sources([*options.values("--index", "--default-index", "--index-url")], call, look)
     elif verb == "publish":
         look.report("publish", call) if "--dry-run" not in rest else None
@@ -167,6 +170,7 @@ def _uv(call: Call, look: Look) -> None:
         )
         for name in options.values("--with"):
             _run_package(name, call, look)
+        _required([*options.values("--with-requirements")], call, look)
         for path in options.values("--env-file"):
             look.reads(path, call)
         look.again(options.rest, call)
@@ -192,7 +196,9 @@ def _pipx(call: Call, look: Look) -> None:
         options = read_options(words[1:], long=("--spec", "--python", "--index-url", "--pip-args"), stop=True)
         _run_package(next(options.values("--spec"), options.rest[0] if options.rest else UNKNOWN), call, look)
     elif words[:1] and words[0] in {"install", "inject", "upgrade"}:
-        _install(read_options(words[1:], long=("--spec", "--python", "--index-url", "--pip-args")).rest, call, look)
+        install_named(
+            read_options(words[1:], long=("--spec", "--python", "--index-url", "--pip-args")).rest, call, look
+        )
 
 
 _NODE_LONG = (
@@ -205,7 +211,13 @@ _NODE_INSTALLS = names("install i add isntall in ins inst insta instal")
 _NODE_VERBS = (
     _NODE_PUBLISHES
     | _NODE_INSTALLS
-    | names("run run-script test t start exec x dlx create init ci global npm set config")
+    | names("run run-script test t start exec x dlx create init ci global npm set config pkg")
+)
+_NODE_OTHERS = names(
+    "update up upgrade upgrade-interactive remove rm un uninstall unlink link ls list ll why info view outdated audit "
+    "dedupe prune rebuild pack version versions workspace workspaces node store fetch import licenses cache help bin "
+    "root prefix env patch patch-commit setup server doctor deploy recursive m multi constraints explain plugin search "
+    "stage unplug"
 )
 
 
@@ -223,11 +235,17 @@ def _npm(call: Call, look: Look) -> None:
     elif name == "yarn" and rest[:2] == ("npm", "publish"):
         look.report("publish", call)
     elif verb in _NODE_INSTALLS:
-        _install(rest[1:], call, look, owner_slash=True)
+        install_named(rest[1:], call, look, owner_slash=True)
         for path in options.values("-C", "--prefix", "--dir", "--cwd"):
             look.writes(path, call, append=True)
         if options.has("-g", "--global", "--location"):
             look.report("install_untrusted", call, inside=True, why="It installs for the whole machine.")
+    elif verb == "pkg" and rest[1:2] == ("set",):
+        _package_set(rest[2:], call, look)
+    elif verb == "exec" and name != "npm":  # it runs what is installed, and fetches nothing
+        look.again(_after(call, "exec"), _known(call))
+    elif name in {"pnpm", "yarn"} and rest and verb not in _NODE_VERBS | _NODE_OTHERS:
+        look.again(rest, _known(call))
     elif verb in {"exec", "x", "dlx", "create", "init"} and (verb not in {"init", "create"} or rest[1:]):
         _npx_words(
             call.args[list(call.args).index(verb) + 1 :],
@@ -236,7 +254,27 @@ def _npm(call: Call, look: Look) -> None:
             prefix="create-" if verb in {"init", "create"} else "",
         )
     elif name == "yarn" and verb == "global":
-        _install(rest[2:], call, look, owner_slash=True)
+        install_named(rest[2:], call, look, owner_slash=True)
+
+
+def _after(call: Call, verb: str) -> tuple[str, ...]:
+    return tuple(read_options(call.args[call.args.index(verb) + 1 :], stop=True).rest)
+
+
+def _known(call: Call) -> Call:
+    """The same where programs nobody lists are no question: the project lists them."""
+    scope = call.scope.copy()
+    scope.strangers = False
+    return replace(call, scope=scope)
+
+
+def _package_set(words: Sequence[str], call: Call, look: Look) -> None:
+    """`npm pkg set dependencies.x=1`: installed with the next `npm install`."""
+    for word in words:
+        listed = re.fullmatch(r"(?:\w*[dD]ependencies|overrides|resolutions)[.\[](.+?)\]?=(.*)", word, re.DOTALL)
+        if listed is not None:
+            strange = re.search(r"[:/]", listed[2]) and not listed[2].startswith(("workspace:", "file:."))
+            install_named([listed[2] if strange else listed[1].strip("\"'")], call, look, owner_slash=True)
 
 
 def _npx(call: Call, look: Look) -> None:
@@ -251,6 +289,15 @@ def _npx_words(words: Sequence[str], call: Call, look: Look, prefix: str = "") -
     if options.rest:
         look_at_arguments(program(options.rest[0]), call.of(options.rest), look, known=False)
     if options.has("--no-install", "--no", "--offline"):
+        look.again(options.rest, _known(call))
+        return
+    if (
+        not options.has("-p", "--package")
+        and options.rest
+        and not prefix
+        and is_local_tool(options.rest[0], call, look)
+    ):
+        look.again(options.rest, _known(call))
         return
     names = [*options.values("-p", "--package")] or [prefix + name for name in options.rest[:1]]
     for name in names:
@@ -279,7 +326,7 @@ def _cargo(call: Call, look: Look) -> None:
         if options.has("--git", "--registry", "--index"):
             look.report("install_untrusted", call)
         elif not options.has("--path"):
-            _install(options.rest[options.rest.index(verb[0]) + 1 :], call, look)
+            install_named(options.rest[options.rest.index(verb[0]) + 1 :], call, look)
 
 
 def _gem(call: Call, look: Look) -> None:
@@ -289,10 +336,18 @@ def _gem(call: Call, look: Look) -> None:
         look.report("publish", call)
     elif verb and verb[0] in {"install", "i"}:
         _sources([*options.values("-s", "--source")], call, look)
-        _install(options.rest[1:], call, look)
+        install_named(options.rest[1:], call, look)
 
 
 def _go(call: Call, look: Look) -> None:
+    if call.args[:2] == ("env", "-w"):
+        for word in call.args[2:]:
+            name, _, value = word.partition("=")
+            quiet = name in {"GOSUMDB", "GONOSUMDB", "GONOSUMCHECK", "GOINSECURE"}
+            if quiet or (name == "GOPROXY" and value not in {"direct", "off", "https://proxy.golang.org,direct"}):
+                look.report("install_untrusted", call)
+            look.again(("env", word, "true"), call)
+        return
     options = read_options(call.args, single=True)
     verb = options.rest[:1]
     if verb and verb[0] in {"install", "get", "run"}:
@@ -340,7 +395,7 @@ def _verbs(install: Sequence[str] = (), publish: Sequence[str] = (), run: Sequen
         if verb[0] in publish:
             look.report("publish", call)
         elif verb[0] in install:
-            _install(options.rest[1:], call, look)
+            install_named(options.rest[1:], call, look)
         elif verb[0] in run:
             words = call.args[call.args.index(verb[0]) + 1 :]
             look.again(read_options(words, short="npe", long=("--name", "--prefix", "--env"), stop=True).rest, call)
@@ -354,7 +409,7 @@ def _twine(call: Call, look: Look) -> None:
 
 
 def _build_tool(call: Call, look: Look) -> None:
-    if any(
+    if not {"--dry-run", "-m"}.intersection(call.args) and any(
         word.rpartition(":")[2] in {"deploy", "publish", "publishToMavenLocal", "release", "uploadArchives"}
         for word in call.args
     ):
@@ -404,12 +459,11 @@ PACKAGES: dict[str, Handler] = {
     "dotnet": _verbs((), ("nuget",)),
     "nuget": _verbs(("install",), ("push",)),
     "luarocks": _verbs(("install",), ("upload",)),
-    "cpan": lambda call, look: _install(read_options(call.args).rest, call, look),
-    "cpanm": lambda call, look: _install(read_options(call.args).rest, call, look),
+    "cpan": lambda call, look: install_named(read_options(call.args).rest, call, look),
+    "cpanm": lambda call, look: install_named(read_options(call.args).rest, call, look),
     "helm": _verbs(("install", "upgrade"), ("push",)),
     **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew", "sbt"), _build_tool),
     "vsce": _verbs((), ("publish",)),
-    "semantic-release": lambda call, look: look.report("publish", call),
     "lerna": _verbs((), ("publish",)),
     "changeset": _verbs((), ("publish",)),
 }

@@ -9,16 +9,20 @@ import re
 from dataclasses import replace
 from functools import cache
 
+from chargehand.adapters.guarding.addresses import look_at_addresses
 from chargehand.adapters.guarding.arguments import look_at_arguments
 from chargehand.adapters.guarding.builtins import BUILTINS
 from chargehand.adapters.guarding.code import CODE
+from chargehand.adapters.guarding.databases import look_at_databases
 from chargehand.adapters.guarding.files import FILES
 from chargehand.adapters.guarding.known import is_known, is_standard_folder
 from chargehand.adapters.guarding.look import Call, Handler, Look, program
+from chargehand.adapters.guarding.manifests import look_at_manifests
 from chargehand.adapters.guarding.network import NETWORK
 from chargehand.adapters.guarding.options import names, read_options
-from chargehand.adapters.guarding.packages import PACKAGES
+from chargehand.adapters.guarding.packages import PACKAGES, install_named
 from chargehand.adapters.guarding.place import UNKNOWN, Spot
+from chargehand.adapters.guarding.publishing import look_at_publishing
 from chargehand.adapters.guarding.python_code import look_into_python
 from chargehand.adapters.guarding.scope import SOMETHING, Out
 from chargehand.adapters.guarding.scripts import SCRIPTS
@@ -81,6 +85,10 @@ def follow_program(call: Call, look: Look) -> Out:
     handler = _table().get(name)
     look_at_arguments(name, call, look, known=handler is not None)
     look_at_options(name, call, look)
+    look_at_addresses(name, call, look)
+    look_at_publishing(name, call, look)
+    look_at_databases(name, call, look)
+    look_at_manifests(name, call, look, install_named)
     out = handler(call, look) if handler is not None else None
     if name in {"cp", "ln", "link", "install", "mv"}:
         _copied(call, look)

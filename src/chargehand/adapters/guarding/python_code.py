@@ -6,12 +6,14 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 from chargehand.adapters.guarding.look import Call, Look
 from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names
 from chargehand.adapters.guarding.place import UNKNOWN, Spot, is_secret_name
-from chargehand.adapters.guarding.python_reach import Connections, Names, environment_uses
+from chargehand.adapters.guarding.python_reach import Connections, Names, environment_uses, uses_network
+from chargehand.adapters.guarding.scope import some
 
 __all__ = ["look_into_python"]
 
@@ -53,10 +55,13 @@ class _Reader:
         self._hosts: list[str] = []
         self._plain: set[ast.expr] = set()
         self._network = False
+        self._installs = False
+        self._pushes = False
         self._writes = False
 
     def read(self, tree: ast.AST) -> None:
         nodes = list(ast.walk(tree))
+        self._moved(nodes)
         self._plain = {node.func for node in nodes if isinstance(node, ast.Call)}
         self._plain |= {node.value for node in nodes if isinstance(node, ast.Assign | ast.Attribute)}
         for node in nodes:
@@ -64,6 +69,17 @@ class _Reader:
         for node in nodes:
             self._one(node)
         self._conclude(nodes)
+
+    def _moved(self, nodes: list[ast.AST]) -> None:
+        """`os.chdir`: what follows may be in that folder, or still where the command stands."""
+        for node in nodes:
+            if not (isinstance(node, ast.Call) and self._function(node.func) in {"chdir", "fchdir"}):
+                continue
+            target = self._text(node.args[0]) if node.args else None
+            scope = self._call.scope.copy()
+            full = [UNKNOWN if target is None else self._look.place.full(target, cwd) for cwd in scope.cwds]
+            scope.cwds = some([*scope.cwds, *full])
+            self._call = replace(self._call, scope=scope)
 
     def _learn(self, node: ast.AST) -> None:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -94,6 +110,8 @@ class _Reader:
                 "urlencode",
                 "urljoin",
             }
+        self._installs = self._installs or top in {"pip", "easy_install", "ensurepip"}
+        self._pushes = self._pushes or top in {"git", "pygit2", "dulwich"}
         if top in _HIDING_MODULES or name == "*":
             self._report("hidden_code")
 
@@ -144,6 +162,12 @@ class _Reader:
             self._argv(node)
         elif name in {"kill", "killpg"} and isinstance(node.func, ast.Attribute) and self._owner(node.func) == "os":
             self._look.report("kill", self._call, inside=self._look.place.sandboxed)
+        elif self._installs and name in {"main", "_main", "bootstrap"}:
+            self._pip(node)
+        elif name in {"extractall", "extract", "unpack_archive"}:
+            self._extracts(node, name)
+        elif name == "push" and self._pushes:
+            self._report("git_push")
         elif name == "getenv" and node.args:
             self._variable(node.args[0])
         elif _STARTS.match(name):
@@ -162,6 +186,22 @@ class _Reader:
             self._writes = True
         elif name in {"create_connection", "open_connection", "urlopen", "urlretrieve"}:
             self._network = True
+
+    def _pip(self, node: ast.Call) -> None:
+        """`pip.main(["install", …])` is the command of that name."""
+        listed = node.args[0] if node.args else None
+        if isinstance(listed, ast.List | ast.Tuple):
+            words = [UNKNOWN if (text := self._text(part)) is None else text for part in listed.elts]
+            self._look.again(("pip", *words), self._call)
+        else:
+            self._report("install_untrusted", "Its Python installs what cannot be told.")
+
+    def _extracts(self, node: ast.Call, name: str) -> None:
+        at = 0 if name == "extractall" else 1
+        named = [word.value for word in node.keywords if word.arg in {"path", "extract_dir"}]
+        for target in [*node.args[at : at + 1], *named]:
+            text = self._text(target)
+            self._look.writes(UNKNOWN if text is None else text, self._call, append=True)
 
     def _variable(self, node: ast.expr) -> None:
         name = self._text(node)
@@ -275,7 +315,10 @@ class _Reader:
         if self._network:
             calls = Connections(known)
             calls.look(nodes, self._plain)
-            if calls.indirect or not (self._hosts or calls.told):
+            used = bool(self._hosts) or uses_network(nodes, _NETWORK)
+            if not used and not (calls.told or calls.indirect):
+                pass  # importing something connects to nothing
+            elif calls.indirect or not (self._hosts or calls.told):
                 self._report("network", "Its Python connects to a host that cannot be told.")
             for host in (*map(host_of, self._hosts), *calls.hosts):
                 self._look.host(host, self._call)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chargehand.adapters.guarding.network import host_of
 from chargehand.adapters.guarding.options import names
 from chargehand.adapters.guarding.place import UNKNOWN
 
-__all__ = ["Connections", "Names", "environment_uses"]
+__all__ = ["Connections", "Names", "environment_uses", "uses_network"]
 
 _ENVIRONMENTS = frozenset({"environ", "environb"})
 _ONE = frozenset({"get", "pop", "setdefault", "__getitem__"})
@@ -26,6 +26,9 @@ _LISTENS = frozenset({"bind", "listen", "accept", "start_server", "create_server
 _OPENS = frozenset({"urlopen", "urlretrieve"})
 _CLIENTS = frozenset({"requests", "httpx", "urllib3", "aiohttp"})
 _VERBS = names("get post put patch delete head options request stream")
+_ABOUT = frozenset({"__version__", "__file__", "__name__", "__doc__", "__path__", "VERSION", "codes", "exceptions"})
+"""What a module tells about itself."""
+_WAYS_ROUND = names("getattr attrgetter methodcaller vars globals locals import_module __import__ reload eval exec")
 _HANDED = frozenset({"getattr", "attrgetter", "methodcaller", "vars", "globals", "locals"})
 
 
@@ -36,6 +39,29 @@ class Names:
     known: Mapping[str, str]
     text: Callable[[ast.expr | None], str | None]
     function: Callable[[ast.expr], str]
+
+
+def uses_network(nodes: Sequence[ast.AST], modules: Collection[str]) -> bool:
+    """Whether anything of the `modules` is used: importing them, or asking for their version, connects to nothing."""
+    parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
+    bound: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            bound.update(
+                a.asname or a.name.partition(".")[0] for a in node.names if a.name.partition(".")[0] in modules
+            )
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in modules:
+            bound.update(alias.asname or alias.name for alias in node.names if alias.name not in _ABOUT)
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id in _WAYS_ROUND:
+            return True
+        if isinstance(node, ast.Attribute) and node.attr in {"modules", "import_module", "reload"}:
+            return True
+        if isinstance(node, ast.Name) and node.id in bound:
+            parent = parents.get(node)
+            if not (isinstance(parent, ast.Attribute) and parent.attr in _ABOUT):
+                return True
+    return False
 
 
 def environment_uses(nodes: Sequence[ast.AST], known: Names) -> Iterator[str | None]:

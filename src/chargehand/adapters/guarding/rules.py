@@ -38,6 +38,8 @@ RULES = {
     "install_unnamed": "It installs a package that the plan does not name.",
     "run_unnamed": "It fetches and runs a package that the plan does not name.",
     "publish": "It publishes something for others.",
+    # databases
+    "database": "It destroys what a database holds.",
     # network
     "network": "It connects to a host that the plan does not name.",
     "upload": "It sends files or data away.",

@@ -35,8 +35,11 @@ def _awk(call: Call, look: Look) -> None:
     files = [*options.values("-f", "--file", "-i", "--include", "-E", "--exec")]
     if options.has("-l", "--load"):
         look.report("hidden_code", call, why="It loads an extension.")
-    if not texts and not files:
+    if not texts and not options.has("-f", "--file", "-E", "--exec"):
         texts = list(options.rest[:1])
+    if "inplace" in files or "inplace.awk" in files:
+        for path in options.rest[0 if options.has("-f", "--file") or options.has("-e", "--source") else 1 :]:
+            look.writes(path, call)
     for text in texts:
         _awk_text(text, call, look)
     for path in files:

@@ -351,9 +351,9 @@ class Shell:
                 words.append(child)
         for child in out_of:
             feed, target = self._redirect(child, held, feed, target)
-        self._tests += text_of(words[0]) in {"[", "test"} if words else 0
+        self._tests += text_of(words[0]) in {"[", "test", ":"} if words else 0
         lists = self._words.command(words, scope)
-        self._tests -= text_of(words[0]) in {"[", "test"} if words else 0
+        self._tests -= text_of(words[0]) in {"[", "test", ":"} if words else 0
         out: Out | None = None
         for argv in lists:
             held_exact, self._exact = self._exact, exact

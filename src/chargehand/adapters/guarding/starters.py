@@ -75,6 +75,7 @@ _OPTIONS = {
     "tshark": ("-z",),
     "cloc": ("--diff-cmd",),
     "nodemon": ("--exec", "-x"),
+    "air": ("--build.cmd", "--build.bin", "--build.full_bin", "-build.cmd", "-build.bin", "-build.full_bin"),
     "tig": ("--pager",),
     "git": ("--upload-pack", "--receive-pack"),
     "gpg": ("--pinentry-program", "--agent-program", "--photo-viewer"),

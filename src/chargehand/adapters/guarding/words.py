@@ -225,6 +225,8 @@ class Words:
             for value in self.variable(name, scope):
                 self._evaluate(value, scope, True)
             return (UNKNOWN,)
+        if rest and name not in scope.variables and not re.match(r":?\+", rest):
+            self._secret(name)
         if index:
             return _indexed(scope.arrays.get(name), index[1:-1]) if not rest else (UNKNOWN,)
         if not rest:

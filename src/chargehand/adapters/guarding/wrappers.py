@@ -130,6 +130,15 @@ def _printenv(call: Call, look: Look) -> None:
         look.report("secret_variable", call, inside=True)
 
 
+def _envsubst(call: Call, look: Look) -> None:
+    """It fills variables into a text: those that are named, or whatever stands in what it reads."""
+    told = read_options(call.args).rest or ((call.feed.text,) if call.feed is not None and call.feed.text else ())
+    if not told and "-h" not in call.args and not {"--help", "--version", "-V"}.intersection(call.args):
+        look.report("environment", call, inside=True, why="It fills in whatever variables its input names.")
+    if any(is_secret_name(name) for text in told for name in re.findall(r"\$\{?(\w+)", text)):
+        look.report("secret_variable", call, inside=True)
+
+
 def _xargs(call: Call, look: Look) -> Out | None:
     options = read_options(
         call.args,
@@ -236,6 +245,7 @@ WRAPPERS: dict[str, Handler] = {
     "runuser": _su,
     "env": _env,
     "printenv": _printenv,
+    "envsubst": _envsubst,
     "xargs": _xargs,
     "parallel": _parallel,
     "busybox": _busybox,
