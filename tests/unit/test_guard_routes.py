@@ -6,7 +6,9 @@ Nothing in the table is ever executed; it is read, and classified.
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from chargehand.adapters.guarding.classify import classify
 from chargehand.adapters.guarding.place import Place
 from chargehand.adapters.guarding.verdict import Kind
 from tests.unit.test_guard_cases import PLACE, SANDBOXED
+from tests.unit.test_guard_shapes import UNITS
 
 
 def read_rows() -> list[tuple[str, str]]:
@@ -96,7 +99,48 @@ def test_a_manifest_is_read_as_it_is_now_and_no_further_than_a_bound(tmp_path: P
     manifest.write_text(json.dumps({"dependencies": {"vite": "5"}, "x": "y" * 600_000}))
     assert classify("npx vite", place).kind is Kind.DANGEROUS
     manifest.unlink()
-    import os
-
     os.mkfifo(manifest)
     assert classify("npx vite", place).kind is Kind.DANGEROUS
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(
+            "wait-on '",
+            "psql -c '",
+            "mongosh --eval '",
+            "mvn '",
+            "rake '",
+            "npm pkg set '",
+            "envsubst '",
+            "R -e '",
+            "goose '",
+        ),
+        *("echo '", "make '", "alembic '", "kubectl get '", "python -m x '", "go env -w '", "rails '", "redis-cli '"),
+    ],
+)
+def test_words_made_to_be_slow_are_not(head: str) -> None:
+    """Nearly linear time, whatever stands in the words."""
+    behind = "' > package.json; npm i" if head.startswith("echo") else "'"
+    more = (
+        "a:",
+        "a.",
+        "a=",
+        "a:/",
+        "://",
+        "x y ",
+        "db:",
+        "- ",
+        "drop ",
+        "alter table ",
+        "delete from x ",
+        "$a",
+        "@",
+        "npm:",
+    )
+    for unit in (*UNITS[::3], *more):
+        text = head + unit.replace("'", '"') * ((8100 - len(head)) // len(unit)) + behind
+        began = time.monotonic()
+        classify(text, PLACE)
+        assert time.monotonic() - began < 3.0, unit

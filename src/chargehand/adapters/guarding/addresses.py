@@ -33,9 +33,8 @@ _INDEXED = names(
 _RUNS = names("uv uvx deno bun pre-commit gradle gradlew mvn mvnw nix guix cargo-generate")
 _RUNNING = names("run x exec generate try-repo serve eval")
 _SCRIPTS = names("concurrently npm-run-all npm-run-all2 run-s run-p wireit turbo nx lerna make just task gulp grunt")
-_ADDRESS = re.compile(
-    r"(?:-{0,2}[\w.:-]+[=:])?@?((?:[a-z][a-z0-9.]*\+)?[a-z][a-z0-9.-]*://.*)", re.IGNORECASE | re.DOTALL
-)
+_SCHEME = re.compile(rf"[A-Za-z{UNKNOWN}][A-Za-z0-9.+{UNKNOWN}-]{{0,30}}$")
+_BEFORE = re.compile(r"(?:-{0,2}[\w.:-]{0,100}[=:])?@?|--?")
 _HERE = re.compile(r"(?:file|sqlite\d?|duckdb|data|unix|memory|about):", re.IGNORECASE)
 _ELSEWHERE = re.compile(
     r"(?:-{0,2}[\w.-]+=)?(?:npm|jsr|git\+[a-z]+):(?!//(?:localhost|127\.))(.+)", re.IGNORECASE | re.DOTALL
@@ -54,18 +53,27 @@ def look_at_addresses(name: str, call: Call, look: Look) -> None:
     runs = name in _RUNS or bool(_RUNNING.intersection(call.args[:2]))
     before = ""
     for word in call.args:
-        address = _ADDRESS.fullmatch(word) if not re.search(r"\s", word) else None
+        address = _address_in(word)
         elsewhere = _ELSEWHERE.fullmatch(word) if name not in _SCRIPTS and call.args[:1] != ("run",) else None
         naming = name in _BUILDERS and (_NAMING.fullmatch(before) or _NAMING.match(word))
-        if address is not None and not naming:
-            _address(address[1], name, call, look, runs=runs)
-        elif elsewhere is not None and address is None:
+        if address and not naming:
+            _address(address, name, call, look, runs=runs)
+        elif elsewhere is not None and not address:
             _package(elsewhere[1], call, look, runs=runs)
         before = word
     if name in {"deno", "bun"} and call.args[:1] == ("run",):
         for word in call.args[1:]:
             if re.match(r"(?:npm|jsr):", word):
                 _package(word[4:], call, look, runs=True)
+
+
+def _address_in(word: str) -> str:
+    """The address that a word is, or is the value of an option or a name; empty when there is none."""
+    head, found, rest = word.partition("://")
+    scheme = _SCHEME.search(head) if found and not re.search(r"\s", word) else None
+    if scheme is None or _BEFORE.fullmatch(head[: scheme.start()]) is None:
+        return ""
+    return f"{scheme[0]}://{rest}"
 
 
 def _address(text: str, name: str, call: Call, look: Look, *, runs: bool) -> None:
