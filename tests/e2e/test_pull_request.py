@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chargehand.adapters.forge import Forge as Forging
+from chargehand.adapters.git.repository import Repository
+from chargehand.domain.errors import UserError
 from tests.e2e.cliworld import CliWorld, Done, task
+from tests.e2e.screens import screen
 from tests.repos import Repo, hermetic_environment
 
 BRANCH = "chargehand/todo-1"
@@ -222,3 +227,48 @@ def test_a_moved_branch_and_a_run_that_goes_on_are_refused(forge: Forge) -> None
     assert forge.accept("--yes", "--json").document["error"]["code"] == "branch_moved"
     assert forge.accept("--squash", "--json").document["error"]["code"] == "bad_option"
     assert list(forge.refs()) == ["refs/heads/main"]
+
+
+def test_on_a_terminal_it_asks_and_enter_is_no(forge: Forge) -> None:
+    """I9."""
+    path = f"{forge.folder / 'bin'}:{forge.cli.environ['PATH']}"
+    with screen(forge.cli, "accept", "--pr", columns=300, PATH=path) as shown:
+        shown.wait_for("[y/N]: ")
+        shown.press("\n")
+        assert shown.end() == 1
+    assert f"Push {BRANCH} (4 commits) to origin" in shown.text
+    assert "open a pull request against main?" in shown.text
+    assert "Nothing was pushed." in shown.text
+    assert list(forge.refs()) == ["refs/heads/main"]
+    with screen(forge.cli, "accept", "--pr", PATH=path) as shown:
+        shown.wait_for("[y/N]: ")
+        shown.press("y\n")
+        assert shown.end() == 0
+    assert f"refs/heads/{BRANCH}" in forge.refs()
+
+
+def test_a_gh_that_hangs_has_a_deadline(forge: Forge, run: Callable[..., Any]) -> None:
+    """I10, and nothing of it is left (I11)."""
+    gh = forge.folder / "bin" / "gh"
+    gh.write_text(f"#!/bin/sh\necho $$ > {forge.folder}/pid\nexec sleep 600\n")
+
+    async def ask() -> None:
+        repository = await Repository.discover(forge.cli.repo.path, forge.cli.environ)
+        found = Forging(repository=repository, remote="origin", program=str(gh), ask_s=0.5)
+        await found.open(branch=BRANCH, target="main", title="t", body="b")
+
+    with pytest.raises(UserError, match="did not come to an end"):
+        run(ask())
+    assert not Path(f"/proc/{(forge.folder / 'pid').read_text().strip()}").exists()
+
+
+def test_the_password_of_a_remote_is_not_shown(forge: Forge) -> None:
+    """SPEC 7.3."""
+    forge.cli.repo.git("remote", "set-url", "origin", "https://uma:hunter2hunter2@localhost:1/x.git")
+    path = f"{forge.folder / 'bin'}:{forge.cli.environ['PATH']}"
+    with screen(forge.cli, "accept", "--pr", columns=300, PATH=path) as shown:
+        shown.wait_for("[y/N]: ")
+        shown.press("y\n")
+        assert shown.end() == 2
+    assert "https://localhost:1/x.git" in shown.text
+    assert "hunter2" not in shown.text

@@ -7,6 +7,7 @@ fails instead, and both have a deadline. Hooks do not run, and exactly one ref i
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.process import Captured, capture
 from chargehand.domain.errors import AdapterError, UserError
 
-__all__ = ["Forge", "Opened", "remote_of"]
+__all__ = ["Forge", "Opened", "remote_of", "without_user"]
 
 _PUSH_S = 600.0
 _ASK_S = 60.0
@@ -37,12 +38,20 @@ _SILENT = {
 }
 
 
+_USER = re.compile(r"(?<=://)[^/@\s]*@")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A pull request; `created`: it was not there before."""
 
     url: str
     created: bool
+
+
+def without_user(text: str) -> str:
+    """Text without the user and password of the addresses in it."""
+    return _USER.sub("", text)
 
 
 def remote_of(config: Mapping[str, str], target: str) -> str:
@@ -70,11 +79,16 @@ def _names_remote(key: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forge:
-    """The remote of a repository, and `gh`, which must be there: `UserError` says how to go on without."""
+    """The remote of a repository, and `gh`, which must be there: `UserError` says how to go on without.
+
+    `push_s` and `ask_s` are the deadlines of a push and of one call of `gh`.
+    """
 
     repository: Repository
     remote: str
     program: str
+    push_s: float = _PUSH_S
+    ask_s: float = _ASK_S
 
     @classmethod
     def find(cls, repository: Repository, remote: str, branch: str) -> Forge:
@@ -93,7 +107,7 @@ class Forge:
         """Make `branch` of the remote `commit`, if it stands behind it; nothing else is pushed."""
         words = ("push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
         argv = ("git", *QUIET, *words, "--", self.remote, f"{commit}:refs/heads/{branch}")
-        got = await self._run(argv, b"", _PUSH_S)
+        got = await self._run(argv, b"", self.push_s)
         if got.code:
             raise UserError(
                 f"{branch} could not be pushed to {self.remote}: {_said(got)}",
@@ -124,7 +138,7 @@ class Forge:
             raise UserError(text, code="gh_failed", hint="Is it GitHub CLI 2 or newer? See `gh --version`.") from None
 
     async def _gh(self, words: tuple[str, ...], stdin: bytes) -> Captured:
-        got = await self._run((self.program, *words), stdin, _ASK_S)
+        got = await self._run((self.program, *words), stdin, self.ask_s)
         if got.code:
             raise UserError(
                 f"gh {' '.join(words[:2])} failed: {_said(got)}",
@@ -157,6 +171,6 @@ class Forge:
 
 def _said(got: Captured) -> str:
     """What a program said last; a pushing git says on stdout what became of each ref."""
-    text = (got.stderr or got.stdout).decode("utf-8", "replace").strip()
+    text = without_user((got.stderr or got.stdout).decode("utf-8", "replace")).strip()
     said = " ".join(text[-_SAID:].split()) or f"it ended with code {got.code} and said nothing"
     return said if said.endswith((".", "!", "?")) else f"{said}."

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chargehand.adapters.forge import Forge, remote_of
+from chargehand.adapters.forge import Forge, remote_of, without_user
 from chargehand.adapters.secret_formats import without_secrets
 from chargehand.domain.errors import UserError
 from chargehand.report.markdown import to_markdown
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Proposal", "PullRequest", "look_before_pull_request", "open_pull_request"]
 
 _TITLE = 100
-_USER = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +70,7 @@ async def look_before_pull_request(shop: Workshop, run: str, target: str | None)
         branch=state.branch,
         target=target,
         remote=remote,
-        url=_USER.sub("", url),
+        url=without_user(url),
         commit=at,
         commits=int(counted),
         forge=forge,
