@@ -84,7 +84,8 @@ _PATH_OR_TEXT = re.compile(r"[/\s]|\.\w{1,4}$")
 
 
 def _publishes(name: str, verb: str) -> bool:
-    if name in _ELSEWHERE or (name in _BUILD_RELEASES and verb == "release") or _LOCAL.fullmatch(verb):
+    built = (name in _BUILD_RELEASES and verb == "release") or (name == "dotnet" and verb == "publish")
+    if name in _ELSEWHERE or built or _LOCAL.fullmatch(verb):
         return False
     if name in _GOALS and re.fullmatch(r"(?:[\w-]+:)*(?:release:\w+|deploy(?::\w+)?|\w*[pP]ublish\w*|release)", verb):
         return not verb.startswith(("release:clean", "release:help"))

@@ -511,6 +511,13 @@ class Shell:
         return [field for way in self._words.fields(node, scope) for field in way]
 
     def _substituted(self, node: Node, scope: Scope) -> Out:
+        """What is substituted in a test is a command of its own."""
+        held, self._tests = self._tests, 0
+        out = self._substituted_text(node, scope)
+        self._tests = held
+        return out
+
+    def _substituted_text(self, node: Node, scope: Scope) -> Out:
         nodes = _statements(node)
         if not nodes and (redirect := next((c for c in node.named_children if c.type == "file_redirect"), None)):
             call = Call(argv=("",), exact=text_of(node), scope=scope)
