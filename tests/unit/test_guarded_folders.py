@@ -50,10 +50,10 @@ def decided(
 def test_a_yes_is_for_one_folder(tmp_path: Path) -> None:
     """I9: an answer counts for one question, and where the command runs is part of it."""
     answers, asked, _ = decided(
-        tmp_path, ((f"cd src && {R}", True),), "/ws/repo", "/ws/tmp", "/ws/repo/src", "/ws/repo/src"
+        tmp_path, ((f"cd src && {R}", True),), "/ws/repo", "/srv", "/ws/repo/src", "/ws/repo/src"
     )
     assert answers == [False, False, True, False]
-    assert asked == [R, f"cd /ws/tmp && {R}", f"cd src && {R}"]
+    assert asked == [R, f"cd /srv && {R}", f"cd src && {R}"]
 
 
 def test_a_yes_for_the_workspace_is_for_nothing_else(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from chargehand.adapters.guarding.look import Call, Look, program
 from chargehand.adapters.guarding.options import names
@@ -22,6 +23,8 @@ _CLIENTS = names(
     "psql mysql mariadb sqlcmd clickhouse-client cqlsh usql pgcli mycli litecli cockroach snowsql bq trino presto "
     "sqlplus isql impala-shell beeline tsql influx"
 )
+_LANGUAGES = names("python node ruby php rails bun deno")
+_EXECUTED = re.compile(rf"\w*(?:execute|query|exec)\w*\s*\(\s*[\"'`]+\s*(?:{_SQL.pattern})", re.IGNORECASE)
 _FILES = frozenset({"sqlite3", "duckdb"})
 _PROGRAMS = names("dropdb dropuser pg_dropcluster pg_resetwal mysql_install_db")
 _VERBS = {
@@ -65,7 +68,10 @@ def look_at_databases(name: str, call: Call, look: Look) -> None:
     if name in _PROGRAMS or (name in _VERBS and re.match(_VERBS[name], text)):
         look.report("database", call)
     elif destroys is not None:
-        if any(destroys.search(one) for one in _statements(call)):
+        if any(destroys.search(one) for one in (*_statements(call), *_files(call, look))):
+            look.report("database", call)
+    elif name in _LANGUAGES:
+        if any(_EXECUTED.search(one) and "sqlite" not in one for one in _statements(call)):
             look.report("database", call)
     elif name == "redis-cli":
         _redis(call, look)
@@ -92,6 +98,15 @@ def _statements(call: Call) -> Iterator[str]:
     yield from call.args
     if call.feed is not None and call.feed.text:
         yield call.feed.text
+
+
+def _files(call: Call, look: Look) -> Iterator[str]:
+    """Files of statements that the command itself has written."""
+    for word, after in pairwise((*call.args, "")):
+        path = after if word in {"-f", "--file"} else word.partition("=")[2] if word.startswith("--file=") else ""
+        known = look.script(path, call) if path else None
+        if known is not None and known.text is not None:
+            yield known.text
 
 
 def _redis(call: Call, look: Look) -> None:

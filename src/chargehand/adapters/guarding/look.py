@@ -23,6 +23,7 @@ MOST_BYTES = 4 * LONGEST_COMMAND_BYTES
 MOST_STEPS = 3_000
 MOST_DEPTH = 40
 MOST_DANGERS = 40
+_MOST_LINKS = 12
 
 
 class TooMuch(Exception):
@@ -118,12 +119,21 @@ class Look:
     def spot(self, path: str, call: Call) -> Spot:
         """Where a path of the command lies; links made by the command itself are followed."""
         cwds = call.scope.cwds
-        for link, target in self.links.items() if UNKNOWN not in path else ():
-            for cwd in cwds:
-                full = self.place.full(path, cwd)
-                if full.startswith(link + "/") or (full == link and path.endswith("/")):
-                    return self.place.spot(target + full[len(link) :], (posixpath.dirname(link),))
+        for cwd in cwds if self.links and UNKNOWN not in path else ():
+            full = self.place.full(path, cwd)
+            behind = self._behind_links(full, last=path.endswith("/"))
+            if behind != full:
+                return self.place.spot(behind, cwds)
         return self.place.spot(path, cwds)
+
+    def _behind_links(self, full: str, *, last: bool) -> str:
+        """Where a path leads by the links that the command has made; `last`: also when it is one itself."""
+        for _ in range(_MOST_LINKS):
+            link = next((one for one in self.links if full.startswith(one + "/") or (last and full == one)), None)
+            if link is None:
+                return full
+            full = self.place.full(self.links[link], posixpath.dirname(link)) + full[len(link) :]
+        return UNKNOWN
 
     def host(self, host: str, call: Call) -> None:
         """A connection goes out: a question unless the host is this machine, or named by the plan."""
@@ -162,9 +172,9 @@ class Look:
         """
         spot = self.spot(path, call)
         for cwd in call.scope.cwds if follow and self.links and spot in {Spot.INSIDE, Spot.PRIVATE} else ():
-            link = self.place.full(path, cwd)
-            if link in self.links:
-                spot = self.place.spot(self.links[link], (posixpath.dirname(link),))
+            full = self.place.full(path, cwd)
+            behind = self._behind_links(full, last=True)
+            spot = spot if behind == full else self.place.spot(behind, (cwd,))
         if spot is Spot.OUTSIDE:
             self.report("disk" if path.startswith("/dev/") else "overwrite_outside", call)
         elif spot is Spot.UNKNOWN:

@@ -73,19 +73,19 @@ def look_at_manifests(name: str, call: Call, look: Look, install: _Install) -> N
             re.sub(r"(?m)^.*(?:homepage|repository|\$schema|^module ).*$", "", known.text)
         ):
             look.report("install_untrusted", call)
-        install(list(_listed(path, known.text)), call, look)
+        try:
+            install(list(_listed(path, known.text)), call, look)
+        except (ValueError, RecursionError):
+            look.report("install_untrusted", call, why="It has just changed what is to be installed.")
 
 
 def _listed(path: str, text: str) -> Iterator[str]:
-    try:
-        if path in {"package.json", "composer.json"}:
-            yield from _of_json(json.loads(text))
-        elif path.endswith(".toml") or path == "Pipfile":
-            yield from _of_toml(tomllib.loads(text))
-        else:
-            yield from (one or other for one, other in _NAMED.findall(text))
-    except (ValueError, RecursionError):
-        return
+    if path in {"package.json", "composer.json"}:
+        yield from _of_json(json.loads(text))
+    elif path.endswith(".toml") or path == "Pipfile":
+        yield from _of_toml(tomllib.loads(text))
+    else:
+        yield from (one or other for one, other in _NAMED.findall(text))
 
 
 def _of_json(given: object) -> Iterator[str]:

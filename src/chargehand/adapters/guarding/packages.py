@@ -240,6 +240,8 @@ def _npm(call: Call, look: Look) -> None:
             look.writes(path, call, append=True)
         if options.has("-g", "--global", "--location"):
             look.report("install_untrusted", call, inside=True, why="It installs for the whole machine.")
+    elif verb in {"run", "run-script"} and "--" in call.args and rest[1:2]:
+        look.again((rest[1], *call.args[call.args.index("--") + 1 :]), _known(call))
     elif verb == "pkg" and rest[1:2] == ("set",):
         _package_set(rest[2:], call, look)
     elif verb == "exec" and name != "npm":  # it runs what is installed, and fetches nothing

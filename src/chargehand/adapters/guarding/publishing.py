@@ -22,6 +22,8 @@ from chargehand.adapters.guarding.wrappers import WRAPPERS
 __all__ = ["look_at_publishing"]
 
 _VERB = re.compile(r"publish(?:[A-Z]\w*)?|release|deploy|upload|push|gh-deploy")
+_TASK = re.compile(r"(?:publish|deploy)(?:[:.][\w:.-]+)?|deploy[_-][\w.-]+")
+_QUIET_TASK = re.compile(r".*[:_-](?:dry|dry-?run|local|check|test|tests|preview|config|notes|build|docs?:build)")
 _ELSEWHERE = frozenset({"bumpversion", "bump2version", "bump-my-version", "tbump"})
 """`release` is the name of a part of the version to them."""
 _BUILD_RELEASES = frozenset({"mix", "rebar3", "flutter", "swift", "xcodebuild", "dotnet", "zig"})
@@ -91,4 +93,4 @@ def _publishes(name: str, verb: str) -> bool:
         return not verb.startswith(("release:clean", "release:help"))
     if name in _TASK_RUNNERS | {"mix"} and re.fullmatch(r"[\w-]+[.:](?:publish|push|deploy)", verb):
         return True
-    return bool(_VERB.fullmatch(verb))
+    return bool(_VERB.fullmatch(verb) or (_TASK.fullmatch(verb) and not _QUIET_TASK.fullmatch(verb)))

@@ -273,6 +273,9 @@ class Shell:
                 refer(name, values, call, self._look) if refers else scope.assign(name, values)
             elif child.type != "variable_name":
                 declare(self._flat(child, scope), call, self._look, refers=refers)
+        if declared and re.match(r"\w+\s+-\w*p", text_of(node)):
+            for name in _NAME.findall(text_of(node))[1:]:
+                self._secret(name)
         if node.type == "declaration_command" and len(node.children) == 1:
             exact = text_of(node)
             if exact in {"export", "declare", "typeset"}:

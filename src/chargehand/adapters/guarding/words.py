@@ -214,6 +214,9 @@ class Words:
         indirect = re.fullmatch(r"\$\{!(\w+)\}", text_of(node))
         if indirect is not None:
             return self._indirect(self.variable(indirect[1], scope), scope)
+        named = re.match(r"\$\{!(\w+)", text_of(node))
+        for value in self.variable(named[1], scope) if named is not None else ():
+            self._secret(value)
         match = re.fullmatch(r"\$\{(\w+|[@*#?!$-])(\[[^]]*\])?(.*)\}", text_of(node), re.DOTALL)
         if match is None:
             self._evaluate(text_of(node), scope, False)
