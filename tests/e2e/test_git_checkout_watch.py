@@ -8,8 +8,8 @@ from chargehand.adapters.checkout_watch import CheckoutWatch, Differences
 from tests.e2e.gitworld import World
 
 
-def changed(world: World, act) -> Differences:
-    watch = CheckoutWatch(repository=world.repository)
+def changed(world: World, act, artifacts: tuple[str, ...] = ()) -> Differences:
+    watch = CheckoutWatch(repository=world.repository, artifacts=artifacts)
     before = world.run(watch.snapshot())
     act()
     return CheckoutWatch.diff(before, world.run(watch.snapshot()))
@@ -50,6 +50,14 @@ def test_paths_and_refs_of_the_checkout_are_named(world: World, repo):
         "refs/tags/v1",
         "src/app.py",
     )
+
+
+def test_what_the_coordinator_writes_for_another_system_does_not_count(world: World, repo):
+    def act() -> None:
+        repo.write("state/tasks.json", "ours\n")
+        repo.write("state/other.json", "theirs\n")
+
+    assert changed(world, act, ("state/tasks.json",)).checkout_changed == ("state/other.json",)
 
 
 def test_a_switched_branch_is_noticed(world: World, repo):

@@ -19,6 +19,7 @@ from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.domain.ids import REF_ROOT
+from chargehand.domain.scope import matches
 
 __all__ = ["CheckoutWatch", "Differences", "Snapshot"]
 
@@ -45,9 +46,13 @@ class Differences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutWatch:
-    """Looks at the user's repository before and after an attempt; leaves out what Chargehand itself moves."""
+    """Looks at the user's repository before and after an attempt; leaves out what Chargehand itself moves.
+
+    `artifacts` are patterns of paths that the coordinator writes for another system, at any time.
+    """
 
     repository: Repository
+    artifacts: tuple[str, ...] = ()
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     async def snapshot(self) -> Snapshot:
@@ -56,7 +61,8 @@ class CheckoutWatch:
         async with self._one_at_a_time:  # all looks share one git directory
             status = await self._status()
         settings = await asyncio.to_thread(self._settings)
-        return Snapshot(checkout={**refs, **status}, settings=settings)
+        seen = {path: state for path, state in status.items() if not matches(self.artifacts, path)}
+        return Snapshot(checkout={**refs, **seen}, settings=settings)
 
     @staticmethod
     def diff(before: Snapshot, after: Snapshot) -> Differences:

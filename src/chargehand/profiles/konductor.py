@@ -295,4 +295,20 @@ def _prefixes(folder: Path) -> dict[int, str]:
     return found
 
 
-PROFILE = Profile(name="konductor", policy=BOUNDS["konductor"].policy, wording=_WORDING, project=_project)
+_ARTIFACTS = (
+    ".konductor/state.toml",
+    ".konductor/.results/execute-*.toml",
+    "**/plans/*-task-*-summary.md",
+    "**/plans/*-task-*-spec-review.md",
+    "**/plans/*-task-*-quality-review.md",
+    "**/phases/*/code-review.md",
+    "**/.chargehand-*.tmp",
+)
+
+PROFILE = Profile(
+    name="konductor",
+    policy=BOUNDS["konductor"].policy,
+    wording=_WORDING,
+    project=_project,
+    artifacts=_ARTIFACTS,
+)

@@ -30,7 +30,8 @@ class Profile:
     `wording` is (role, text) added to the briefs of a role. `arrange` makes of a plan as it was read the plan as it is
     run, with the settings of the run as dotted keys; it may raise UserError where the system has a gate of its own
     before a run. `accepts`: whether `--accept` may land by itself. `project` makes the projection onto the system's
-    files; None: there are none.
+    files; None: there are none. `artifacts` are patterns of the paths those files may have, relative to the work tree:
+    that they change under an attempt says nothing of its agent.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Profile:
     arrange: Callable[[Plan, Mapping[str, object]], Plan] | None = None
     accepts: bool = True
     project: Callable[[Site, Plan], Projection] | None = None
+    artifacts: tuple[str, ...] = ()
     asks_first: bool = field(default=False)
 
 

@@ -27,6 +27,7 @@ from chargehand.adapters.workspaces import GitWorkspaces
 from chargehand.domain.state import RunState
 from chargehand.engine.dispatch import Ports
 from chargehand.ports import OpenRun
+from chargehand.profiles import profile_of
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
 from chargehand.wiring.profiling import projections
@@ -76,6 +77,10 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
         clock=shop.clock,
         projections=projections(shop, state),
     )
+
+
+def _checkout_watch(shop: Workshop, state: RunState) -> CheckoutWatch:
+    return CheckoutWatch(repository=shop.repository, artifacts=profile_of(state.plan.profile).artifacts)
 
 
 @asynccontextmanager
@@ -159,7 +164,7 @@ def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspac
         grace_s=caps.report_grace_s,
         on_output=shop.on_output,
         place_of=partial(_place_of, state.plan, site.sandbox.kind != "none"),
-        watch=CheckoutWatch(repository=shop.repository) if site.sandbox.kind == "none" else None,
+        watch=_checkout_watch(shop, state) if site.sandbox.kind == "none" else None,
         meter=providers.meter,
         metered=providers.metered,
         models={definition.name: definition.model for definition in state.options.agents if definition.model},
