@@ -184,7 +184,7 @@ def _restore(state: RunState, verdict: GateVerdict, now: float) -> Events | None
 def _run_gates(state: RunState, point: GatePoint) -> EffectIntended:
     assert state.head is not None
     attempt = state.rounds[point] + (len(state.whole.fixes) if point is GatePoint.RUN else 0)
-    again = sum(fit.raised + fit.rerun + len(fit.fits) for fit in state.fits.values())
+    again = state.whole.again
     return EffectIntended(
         effect=RunGates(
             key=f"{point}-{state.wave or 0}/{attempt}/gates" + (f"-{again + 1}" if again else ""),

@@ -203,11 +203,12 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
                 commit=record.sealed.commit,
                 files_changed=tuple(changed),
                 trees=tuple(dict.fromkeys((*record.trees, record.sealed.tree))),
+                again=_again(record),
                 reviews=replace(record.reviews, malformed=0, violated=0),
             )
         case GatesPassed(point=GatePoint.TASK):
             to = TaskStatus.REVIEWING if event.review else TaskStatus.INTEGRATING
-            move(state, record, to, candidate=None, candidate_green=False)
+            move(state, record, to, candidate=None, candidate_green=False, again=_again(record))
         case GatesPassed():
             state.tasks[record.id] = record.but(
                 candidate_green=True, greened=event.green, merged=_tests_of(record), unjudged=None
@@ -232,6 +233,11 @@ def _task(state: RunState, event: AttemptAccepted | GatesPassed | TaskRequeued |
             after_end(state, event)
         case _:  # pragma: no cover
             assert_never(event)
+
+
+def _again(record: TaskRecord) -> int:
+    """A person who sends a change on has its gates run again."""
+    return record.again + (record.status is TaskStatus.AWAITING_DECISION)
 
 
 def _tests_of(record: TaskRecord) -> tuple[tuple[str, str], ...]:

@@ -131,7 +131,7 @@ def _mitigate(state: RunState, event: GateMitigated) -> None:
         if any(result.status is GateStatus.FAULT for result in state.canary or ()):
             state.canary = None
         state.closing = None
-        state.whole = state.whole.but(unjudged=None, aside=None)
+        state.whole = state.whole.but(unjudged=None, aside=None, again=state.whole.again + 1)
         return
     record = state.tasks[event.task]
     state.tasks[event.task] = record.but(unjudged=None, aside=None, again=record.again + 1)

@@ -151,7 +151,10 @@ def replan(state: RunState, plan: Plan) -> None:
             _withdraw(state, decision.id)
     if _gates(plan) != _gates(state.plan):  # what was gated by the old ones is gated anew
         state.canary = None
-        records = {name: record.but(candidate=None, candidate_green=False) for name, record in records.items()}
+        records = {
+            name: record.but(candidate=None, candidate_green=False, again=record.again + 1)
+            for name, record in records.items()
+        }
     state.closing = None
     state.rounds = dict.fromkeys(GatePoint, 0)
     state.blocked.clear()

@@ -136,6 +136,7 @@ class Whole:
     """What was looked at of the run as a whole, by reviewers and fitters that belong to no task.
 
     `attempts` numbers them; `aside` are the gates a fitter was asked about; `fixes` the tasks that mend what was found.
+    `again` counts what was done about gates that could not judge.
     """
 
     attempts: int = 0
@@ -146,6 +147,7 @@ class Whole:
     aside: GatesFinished | None = None
     reviews: Reviews = Reviews(stage=Stage.HOLISTIC)
     fixes: tuple[str, ...] = ()
+    again: int = 0
 
     def but(self, **changes: Any) -> Whole:
         """The same with some fields changed."""
