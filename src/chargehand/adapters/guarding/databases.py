@@ -24,7 +24,7 @@ _CLIENTS = names(
     "sqlplus isql impala-shell beeline tsql influx"
 )
 _LANGUAGES = names("python node ruby php rails bun deno")
-_EXECUTED = re.compile(rf"\w*(?:execute|query|exec)\w*\s*\(\s*[\"'`]+\s*(?:{_SQL.pattern})", re.IGNORECASE)
+_EXECUTED = re.compile(rf"(?:execute|query|exec)\w{{0,40}}\s*\(\s*[\"'`]+\s*(?:{_SQL.pattern})", re.IGNORECASE)
 _FILES = frozenset({"sqlite3", "duckdb"})
 _PROGRAMS = names("dropdb dropuser pg_dropcluster pg_resetwal mysql_install_db")
 _VERBS = {
