@@ -1,6 +1,6 @@
 """What Chargehand costs beside the work itself; every number against the floor of the same run.
 
-    make bench                       everything (about ten minutes)
+    make bench                       everything (about a quarter of an hour)
     make bench ARGS="--quick"        fewer repetitions and smaller sizes
     make bench ARGS="--only git"     one part
 
