@@ -51,6 +51,7 @@ bench: $(READY)  ## what coordination costs, against the floor of the same run (
 
 kills: $(READY)  ## kill a run at every effect, and at random times under each sandbox (about 15 minutes on two cores)
 	$(BIN)/python -m tests.crash.sweep
+	$(BIN)/python -m tests.crash.sweep --plan judged
 	$(BIN)/python -m tests.crash.kills
 
 e2e: $(READY) kills  ## the kills, then rebuild two published packages, module by module (needs the package index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -21,8 +22,11 @@ from typing import Any
 from chargehand.adapters.confined import mark_of
 from chargehand.adapters.process.marks import marked
 from chargehand.adapters.process.tree import snapshot
+from chargehand.domain.events import Recorded, TaskIntegrated
+from chargehand.domain.evolve import evolve, fold
 from tests.e2e.world import World
 from tests.repos import Repo, hermetic_environment
+from tests.reviews import ReviewWatch
 
 __all__ = ["RUN", "Ended", "Ground", "ground"]
 
@@ -31,7 +35,7 @@ RUN = "r"
 PATIENCE_S = 100.0
 _REFS = re.compile(
     rf"refs/heads/(?:main|chargehand/{RUN})|refs/chargehand/bases/{RUN}|refs/notes/chargehand"
-    rf"|refs/chargehand/(?:attempts|candidates|rescue)/{RUN}/[^/]+/[0-9]+"
+    rf"|refs/chargehand/(?:attempts|candidates|rescue)/{RUN}/[^/]+/[0-9]+(?:-fix-[0-9]+)?"
 )
 
 
@@ -132,6 +136,7 @@ class Ground:
             *_unless(tree is None or self.tree() == tree, "the final tree is another one"),
             *_unless(self.world.checkout() == dict(self.before), "I1: the user's checkout, index or HEAD changed"),
             *self._receipts(),
+            *self._reviews(),
             *self._refs(),
             *self._processes(),
             *self._pools(),
@@ -146,6 +151,27 @@ class Ground:
         lines = [line for each in commits for line in self.git("notes", "--ref=chargehand", "show", each).splitlines()]
         kinds = Counter(json.loads(line)["kind"] for line in lines)
         yield from _unless(kinds == {"task": len(commits), "run": 1}, f"notes of {len(commits)} landings: {kinds}")
+
+    def _reviews(self) -> Iterator[str]:
+        """I7, I10: whatever was cut off, what the journal tells of reviews is what an undisturbed run may tell."""
+        first, *rest = self._journal()
+        watch, state = ReviewWatch(), fold([first])
+        for recorded in rest:
+            try:
+                if isinstance(recorded.event, TaskIntegrated):
+                    watch.lands(state.tasks[recorded.event.task])
+                watch.follow(recorded.event, state)
+            except (AssertionError, KeyError) as error:
+                yield f"I7: reviews at event {recorded.seq} ({type(recorded.event).__name__}): {error!r}"
+                return
+            evolve(state, recorded.event, recorded.at)
+
+    def _journal(self) -> list[Recorded]:
+        async def read() -> list[Recorded]:
+            shop = await self.world.shop(())
+            return list(shop.service.events(RUN))
+
+        return asyncio.run(read())
 
     def _refs(self) -> Iterator[str]:
         for ref in self.world.refs():
@@ -179,7 +205,8 @@ class Ground:
         (outside,) = (self.folder / "state" / "chargehand").iterdir()
         for slot in [*outside.glob("agents/s*"), *outside.glob("gates/s*")]:
             note = json.loads((slot / "note.json").read_bytes()) if (slot / "note.json").is_file() else {}
-            yield from _unless(not note.get("held"), f"workspace {slot} says it is held")
+            held = note.get("held") and slot.parent.name == "agents"  # nothing in those of gates is to be kept
+            yield from _unless(not held, f"workspace {slot} says it is held")
             yield from _unless(_is_free(slot / "lock"), f"workspace {slot} is held")
         for room in outside.glob("private/*/*"):
             yield f"a private folder is left: {room}"

@@ -1,4 +1,4 @@
-"""The projects in which real coordinators are killed: the one of the demo, and a short one with restless agents."""
+"""The projects in which real coordinators are killed: the demo's, one that is judged, one with restless agents."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from chargehand.demo.stage import SAMPLE
 
-__all__ = ["DEMO_TASKS", "RESTLESS_TASKS", "demo", "restless"]
+__all__ = ["DEMO_TASKS", "JUDGED_TASKS", "RESTLESS_TASKS", "demo", "judged", "restless"]
 
 DEMO_TASKS = ("ledger", "csvfile", "money", "search", "report", "labels", "cli", "readme")
+JUDGED_TASKS = ("doubt", "mend", "unfit", "plain", "also")
 RESTLESS_TASKS = ("a", "b", "c", "d")
 
 
@@ -25,6 +26,75 @@ def demo() -> dict[str, str]:
     files["agent.yaml"] = re.sub(r"wait: 0\.\d+", "wait: 0.02", files["agent.yaml"])
     files["chargehand.toml"] = re.sub(r"(?m)^state_dir.*$", "", files["chargehand.toml"])
     return files
+
+
+def judged() -> dict[str, str]:
+    """Five tasks side by side: a review that fails, a `fix` command, a gate that needs a fitter, two without anything.
+
+    Those two are gated as merged, one on the other, and in the end somebody looks at the whole. Whoever looks and every
+    command takes long enough to be cut off in the middle.
+    """
+    light = {"complexity": "trivial", "weight": "light"}
+    checks = {
+        "lint.sh": "sleep 0.2\n! grep -q badly mend.txt 2> /dev/null\n",
+        "mend.sh": "sleep 0.3\nsed -i s/badly/well/ mend.txt\n",
+        "fit.sh": 'test -e unfit.txt || exit 0\nsleep 0.2\ntest -n "$FIT_READY" || exit 126\n',
+        "sum.sh": "test -e plain.txt && test -e also.txt || sleep 0.4\nsleep 0.2\n",
+    }
+    plan: dict[str, Any] = {
+        "chargehand": 1,
+        "plan": "judged",
+        "features": {"code_review": True, "holistic": True},
+        "defaults": {"agent": "script", "limits": {"wall": "30s"}},
+        "gates": [
+            {"id": "lint", "run": ["sh", "lint.sh"], "on": ["task"], "fix": ["sh", "mend.sh"]},
+            {"id": "fit", "run": ["sh", "fit.sh"], "on": ["task"]},
+            {"id": "sum", "run": ["sh", "sum.sh"], "on": ["integrate", "run"]},
+        ],
+        "tasks": [
+            {"id": name, "title": name, "files": {"create": [f"{name}.txt"]}, **(light if name in quick else {})}
+            for quick in [("unfit", "plain", "also")]
+            for name in ("plain", "also", "unfit", "mend", "doubt")
+        ],
+    }
+    return {
+        "README.md": "A project.\n",
+        **checks,
+        "plan.yaml": json.dumps(plan, indent=1),
+        "agent.json": json.dumps({"scenario": 1, "tasks": _judged_steps()}, indent=1),
+        "chargehand.toml": 'jobs = 5\n[agents.script]\nkind = "scripted"\ncommand = "agent.json"\n',
+    }
+
+
+def _judged_steps() -> dict[str, Any]:
+    done = {"report": {"status": "DONE"}}
+
+    def wrote(name: str, text: str) -> list[Mapping[str, Any]]:
+        return [{"wait": 0.1}, {"write": {"path": f"{name}.txt", "text": text}}, {"wait": 0.1}, done]
+
+    late = {"spawn": {"how": "double_fork", "seconds": 20, "write": "late.txt"}}
+    passes = [late, {"wait": 0.3}, {"verdict": "PASS"}]
+    mended = [{"replace": {"path": "doubt.txt", "old": "draft", "new": "final"}}, {"wait": 0.3}, done]
+    fitted = {"mitigation_applied": ["It is told that it may start."], "environment": {"FIT_READY": "1"}}
+    looks = {"default": {"attempts": {"default": passes}}}
+    fails = [{"wait": 0.3}, {"verdict": ["major doubt.txt:1 It is a draft."]}]
+    return {
+        "doubt": {
+            "roles": {
+                "implementer": wrote("doubt", "draft\n"),
+                "spec-reviewer": {"attempts": {2: fails, "default": passes}},
+                "fixer": mended,
+                **looks,
+            }
+        },
+        "mend": {"roles": {"implementer": wrote("mend", "badly\n"), **looks}},
+        "unfit": {
+            "roles": {"implementer": wrote("unfit", "unfit\n"), "fitter": [{"wait": 0.3}, {"restoration": fitted}]}
+        },
+        "plain": {"roles": {"implementer": wrote("plain", "plain\n")}},
+        "also": {"roles": {"implementer": wrote("also", "also\n")}},
+        "run": {"roles": looks},
+    }
 
 
 def restless() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """SIGKILL at chosen calls of a real coordinator: real git, real agents, then the real `chargehand resume` (SPEC 8).
 
-Here one call of each kind; `make e2e` goes through all effects, and kills at random times (`kills.py`).
+Here one call of each kind, and one moment of each kind of judgement; `make e2e` goes through all effects, and kills at
+random times (`kills.py`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,32 @@ POINTS = (
 def test_killed_at(text):
     """I1, I2, I4, I11: the same tree, each task once, the user's checkout untouched, nothing left."""
     assert killed_at(Point.of(text), undisturbed().tree) == []
+
+
+MOMENTS = (
+    "at:spec-reviewer 1 after",
+    "at:quality-reviewer 2 before",
+    "at:fixer 1 after",
+    "at:fitter 1 after",
+    "at:RunFix 1 after",
+    "at:ahead 1 after",
+    "at:judged 1 before",
+    "at:holistic-reviewer 1 after",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", MOMENTS)
+def test_killed_in_the_middle_of_a_judgement(text):
+    """I4, I7, I11: reviews, fixes, `fix` commands, fitters, candidates on each other, between verdict and landing."""
+    assert killed_at(Point.of(text), undisturbed("judged").tree, plan="judged") == []
+
+
+@pytest.mark.slow
+def test_a_review_killed_twice():
+    """I4, I7: the same review again, by a process that took over and dies in it, too; then a fixer."""
+    first, *rest = map(Point.of, ("at:spec-reviewer 1 after", "at:spec-reviewer 1 after", "at:fixer 1 before"))
+    assert killed_at(first, undisturbed("judged").tree, again=rest, plan="judged") == []
 
 
 @pytest.mark.slow
