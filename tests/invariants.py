@@ -54,6 +54,7 @@ class Watch:
         self.landed: Counter[str] = Counter()
         self.open: dict[str, Decision] = {}
         self.starts: set[str] = set()
+        self.judged: set[str] = set()
         self.reviews = ReviewWatch()
         self.interrupted = False
         self.paused = False
@@ -166,7 +167,12 @@ class Watch:
                 self.baseline = {r.gate: r for r in results if r.status is GateStatus.FAIL}
             case GateMadeRequired(gate=gate):
                 self.baseline.pop(gate, None)
-            case GatesFinished(results=results):
+            case RunReopened() | RunReplanned():  # their rounds begin anew
+                self.judged = {
+                    key for key in self.judged if "/gates" not in key or not key.startswith(("run-", "wave-"))
+                }
+            case GatesFinished(key=key, results=results):
+                self.judged.add(key)
                 for result in results:
                     if self._excused(result):
                         self.gated.setdefault(result.tree, set()).add(result.gate)
@@ -218,8 +224,9 @@ class Watch:
                         assert self.landed[needed] == 1, "never before its dependencies are integrated"
             case Land():
                 assert effect.head == self.head
-            case RunGates(point=GatePoint.INTEGRATE):
-                assert effect.tree == self.candidates[effect.commit].tree
+            case RunGates(point=point):
+                assert effect.key not in self.judged, "every run of gates has a log of its own"
+                assert point is not GatePoint.INTEGRATE or effect.tree == self.candidates[effect.commit].tree
             case _:
                 pass
 
