@@ -3,6 +3,7 @@
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -30,13 +31,15 @@ def crashed(spec):
 def failed(spec):
     """As `look_result`, with a finding beside it that is nowhere."""
     result = look_result(spec, passed=False)
+    assert result.review is not None
     verdict = result.review.verdict
+    assert verdict is not None
     nowhere = replace(verdict.findings[0], id="f2", severity=Severity.MINOR, line=99)
     verdict = replace(verdict, findings=(*verdict.findings, nowhere))
     return replace(result, review=replace(result.review, verdict=verdict))
 
 
-LOOKS = {
+LOOKS: dict[str, Any] = {
     "pass": look_result,
     "fail": failed,
     "meddle": partial(look_result, violations=["modified a.txt"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Lab(Execution):
     def start(self) -> None:
         self.base = self.change(BASE)
 
-    def change(self, files: dict[str, str | None]) -> str:
+    def change(self, files: Mapping[str, str | None]) -> str:
         for path, text in files.items():
             if text is None:
                 (self.repo.path / path).unlink()

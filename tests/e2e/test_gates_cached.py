@@ -422,7 +422,8 @@ def test_jobs_beside_each_other(lab):
             for n in range(3)
             for g, run in zip(gates, lab.runs, strict=True)
         ]
-        return await asyncio.gather(*(gate.run(job) for gate, job in jobs))
+        ran: list[tuple[GateResult, ...]] = await asyncio.gather(*(gate.run(job) for gate, job in jobs))
+        return ran
 
     results = [result for (result,) in asyncio.run(play())]
     assert {result.status for result in results} == {GateStatus.PASS}

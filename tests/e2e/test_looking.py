@@ -7,6 +7,7 @@ import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -512,7 +513,7 @@ def test_evidence_ends_with_the_attempt(best, torn):
     """I11: cancelled it is a result with what is known; torn down it leaves nothing that runs, and no workspace."""
     spec = looking(best)
 
-    async def play():
+    async def play() -> Any:
         fleet = best.fleet(best.agent(SLOW))
         await fleet.submit(spec)
         waiting = asyncio.ensure_future(fleet.wait(spec.key))

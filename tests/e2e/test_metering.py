@@ -262,9 +262,11 @@ def corrected(
 def test_usage_that_nobody_told_is_marked_as_a_guess(each, no_proxies):
     """I10: it counts, in tokens and in money, and the attempt says how much of it is guessed."""
     (result,) = corrected(each, {}, model="gpt-5.5", told=False)
-    assert result.usage.tokens == result.usage.estimated > 50
+    assert result.usage.tokens == result.usage.estimated
+    assert (result.usage.estimated or 0) > 50
     assert result.usage.usd is not None
-    assert result.usage.usd == result.usage.held_usd > 0
+    assert result.usage.usd == result.usage.held_usd
+    assert (result.usage.held_usd or 0) > 0
     assert result.warnings == ()
     (result,) = corrected(each, {}, model="gpt-5.5")
     assert (result.usage.tokens, result.usage.estimated) == (1050, 0)

@@ -314,6 +314,7 @@ def test_what_has_lapsed_is_on_the_record():
     play.canary()
     held(play)
     (dropped,) = lapse_calls(play.state)
+    assert isinstance(dropped, CommandDropped)
     assert dropped.call == "c1"
     assert dropped.detail.startswith("d1 has lapsed: the process that held `rm -rf /x` is gone.")
     key = next(iter(play.state.inflight))

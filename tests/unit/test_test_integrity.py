@@ -84,7 +84,7 @@ PY_BENT: dict[str, tuple[Files, Kind]] = {
         py("    def test_store():\n        assert len", "    # def test_store():\n    #   assert len"),
         Kind.DELETED,
     ),
-    "test shadowed": (PY and py("    def test_store():", "    def helper():"), Kind.DELETED),
+    "test shadowed": (py("    def test_store():", "    def helper():"), Kind.DELETED),
     "file gone": ({"tests/test_calc.py": (PY, None)}, Kind.DELETED),
     "file renamed out of collection": (
         {"tests/test_calc.py": (PY, None), "tests/calc_old.py": (None, PY)},
