@@ -832,3 +832,12 @@ def test_a_verdict_carried_over_does_not_bring_an_old_gate_run_back():
     play.gates("a")
     assert role(play) is Role.QUALITY_REVIEWER, "stage 1 is carried over"
     assert play.task("a").unjudged is None
+
+
+def test_an_author_who_said_nothing_claims_nothing():
+    """No report, but a change: the evidence is judged, and the reviewer is told of no claim."""
+    play = Play(a_plan(a_task("a")), review=True)
+    play.begin()
+    play.attempt("a", done(None))
+    assert role(play) is Role.SPEC_REVIEWER
+    assert "What the author says" not in brief(play)

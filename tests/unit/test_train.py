@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from chargehand.domain.outcome import FaultKind, Role
 from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import Reason, TaskStatus
+from chargehand.engine.jobs import gate_job
 from tests.invariants import Watch
-from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, failed, faulty
+from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, failed, faulty, passed
 
 S = TaskStatus
 
@@ -264,3 +266,25 @@ def test_a_premature_red_one_that_is_first_later_is_judged_as_it_was():
     play.answer("retry")
     play.attempt("b", crashed())
     assert play.asked().reason is Reason.CRASH
+
+
+def test_test_ids_are_held_against_what_landed_last():
+    """3.7.4: what ran before has to run again; where the tree before is another one, nothing is known of it."""
+    gates = [a_gate("tests", GatePoint.TASK, GatePoint.INTEGRATE, junit=True), a_gate("lint", GatePoint.TASK)]
+    play = Watched(a_plan(a_task("a"), a_task("b"), gates=gates), jobs=2)
+
+    def baseline(task: str) -> str:
+        return gate_job(play.state, play.effect(RunGates, task)).checks[0].baseline
+
+    play.begin(replace(passed("tests"), tests="canary.json"))
+    play.attempt("a")
+    play.attempt("b")
+    assert baseline("a") == "canary.json"
+    play.gates("a")
+    play.merge("a")
+    play.gates("a", replace(passed("tests"), tests="a.json"))
+    play.land("a")
+    assert baseline("b") == "", "it began on another tree"
+    play.gates("b")
+    play.merge("b")
+    assert baseline("b") == "a.json"

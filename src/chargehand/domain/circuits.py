@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from chargehand.domain.outcome import GateStatus
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import TaskStatus
 
 __all__ = ["agent_for", "chain", "next_reset", "reviewer_for", "reviewers", "why_none"]
 
@@ -58,9 +57,8 @@ def next_reset(state: RunState, now: float) -> float | None:
     if not pending:
         return None
     wanted = {name for *_, task in state.ready for name in chain(state, state.tasks[task])}
-    for task in state.attention:
-        if state.tasks[task].status is not TaskStatus.WAITING:  # a reviewer or a fitter may be due
-            wanted |= {*reviewers(state, state.tasks[task]), *chain(state, state.tasks[task])}
+    for task in state.attention:  # a reviewer, a fitter or a researcher may be due
+        wanted |= {*reviewers(state, state.tasks[task]), *chain(state, state.tasks[task])}
     if _whole_may_wait(state):
         wanted |= set(reviewers(state, None))
     return min((until for agent, until in pending.items() if agent in wanted), default=None)

@@ -211,13 +211,13 @@ def _bent(command: Command, fit: Fit) -> Iterator[str]:
         rest = iter(fit.argv)
         if fit.argv[:1] != before[:1] or not all(word in rest for word in before):
             yield "the invocation must keep the program and every argument of the gate, in their order."
-            return
-        added = list(fit.argv)
-        for word in before:
-            added.remove(word)
-        narrowing = [word for word in added if word.lower().split("=")[0] in _NARROWS]
-        if narrowing or command.shell:
-            yield f"these arguments would let the gate look at less: {' '.join(narrowing) or 'a shell command'}."
+        else:
+            added = list(fit.argv)
+            for word in before:
+                added.remove(word)
+            narrowing = [word for word in added if word.lower().split("=")[0] in _NARROWS]
+            if narrowing or command.shell:
+                yield f"these arguments would let the gate look at less: {' '.join(narrowing) or 'a shell command'}."
     for name, _ in fit.env:
         if bends_checks(name):
             yield f"the variable {name} decides what is run."
