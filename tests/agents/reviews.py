@@ -37,7 +37,10 @@ def review(ground: Ground, other: Program) -> str:
     landed = ground.landed("greet.py") or ""
     ground.expect('if name else "Hello!"' in landed, True, "the fix in what landed")
     ground.expect(ground.landed("README.md"), "A project.", "what no task was about")
-    return f"{len(ground.events('review_failed'))} findings mended"
+    mended = len(ground.events("review_failed"))
+    ground.finish(ground.start("receipt", "verify"))  # the gates once more, and whether all that is told still holds
+    ground.expect(ground.code, 0, "the exit code of `receipt verify`")
+    return f"{mended} findings mended"
 
 
 def void(ground: Ground) -> str:
