@@ -20,7 +20,7 @@ from chargehand.plans.markdown import sections
 __all__ = ["Config", "Standing", "Summary", "read_config", "read_state", "read_summary"]
 
 _STATUS = re.compile(r"(?is)(?P<review>review[ \t]+)?status[ \t]*(?::[ \t]*(?P<said>.*))?")
-_PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]+)\.")
+_PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>\S+)\.")
 _KNOWN = ("DONE", "DONE_WITH_CONCERNS", "NEEDS_CONTEXT", "BLOCKED")
 _FEATURES = ("research", "plan_checker", "design_review", "code_review", "verifier")
 _CONFIG: Mapping[str, Mapping[str, type]] = {

@@ -36,7 +36,7 @@ def summary_text(record: TaskRecord, state: RunState, plan: str, step: str, *, a
         if review == "passed" and not record.reviews.judged:
             parts.append("No reviewer looked at it: reviews are switched off, or there was nothing to review.")
     if record.status is TaskStatus.INTEGRATED and not accepted:
-        parts.append(f"Not accepted yet: branch {state.branch}, commit {record.landed}.")
+        parts.append(f"Not accepted yet: branch {state.branch}, commit {record.landed or 'unknown'}.")
     return "\n\n".join(parts) + "\n"
 
 
