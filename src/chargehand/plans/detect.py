@@ -10,6 +10,7 @@ from typing import Protocol
 
 from chargehand.domain.errors import UserError
 from chargehand.domain.problem import Problem
+from chargehand.plans.dispatch import NexusReader
 from chargehand.plans.konductor import KonductorReader
 from chargehand.plans.loaded import LoadedPlan
 from chargehand.plans.native import parse_plan, read_text
@@ -73,7 +74,7 @@ class NativeReader:
         return parse_plan(text or "", source)
 
 
-READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader())
+READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader(), NexusReader())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
