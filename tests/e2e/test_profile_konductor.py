@@ -361,6 +361,30 @@ def test_a_resume_brings_every_file_back(world: World, number: int):
     assert landed == sorted(WORK)
 
 
+def test_a_kill_in_the_middle_loses_nothing(world: World, tmp_path: Path):
+    """I4: SIGKILL while a task is at work; the resume ends with the artifacts of a run that was not killed."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    work = {
+        task: [{"write": {step["write"]["path"]: step["write"]["text"] for step in steps if "write" in step}}]
+        for task, steps in WORK.items()
+    }
+    cli.script({**work, "003-task-1": [{**work["003-task-1"][0], "stay": True}]})
+    words = ("run", "--agent-command", cli.agent, "--sandbox", "none", "--no-review", "--unattended", "--run-id", "k")
+    with cli.start(*words) as process:
+        cli.wait_until_written()
+        process.kill()
+    assert toml(world, "state.toml")["current"]["status"] == "busy"
+    cli.script(work)
+    done = cli.call("resume", "k", "--json")
+    assert done.code == 0, done.stderr
+    assert cli.call("accept", "k", "--yes").code == 0
+    assert toml(world, "state.toml")["current"]["step"] == "executed"
+    results = world.repo.path / ".konductor" / ".results"
+    assert [tomllib.loads(file.read_text())["status"] for file in sorted(results.glob("execute-*"))] == ["ok"] * 5
+    left = [problem.message for problem in read_plan(None, world.repo.path).problems if problem.is_error]
+    assert left == ["All tasks of the phase are done."]
+
+
 def test_a_new_run_takes_up_where_the_last_was_accepted(world: World):
     """What was done with concerns is complete, what was blocked is taken up again."""
     blocked = [{"report": {"status": "BLOCKED", "blocker": "no cookie"}}]
