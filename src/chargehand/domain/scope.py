@@ -349,7 +349,11 @@ def _head(pattern: str) -> str:
         return literal_path(pattern)
     if "/" not in pattern.rstrip("/"):
         return ""
-    return literal_path(re.split(r"(?<!\\)[*?\[]", pattern, maxsplit=1)[0] + "/")
+    begin = re.split(r"(?<!\\)[*?\[]", pattern, maxsplit=1)[0]
+    segment = begin.rfind("/") + 1
+    if _segment(pattern[segment:].split("/", 1)[0]) is None:  # it counts as anything, its first letters included
+        begin = begin[:segment]
+    return literal_path(begin + "/")
 
 
 # -- lock files -----------------------------------------------------------------------------------
