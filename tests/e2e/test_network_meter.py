@@ -111,7 +111,17 @@ def play_run(world: World, *sets: str, key: bool = True) -> None:
             plan = world.folder / "plan.json"
             gate = {"id": "closed", "run": GATE, "on": ["integrate"]}
             tasks = [{"id": "a", "title": "Say hello"}]
-            plan.write_text(json.dumps({"chargehand": 1, "plan": "test", "tasks": tasks, "gates": [gate]}))
+            plan.write_text(
+                json.dumps(
+                    {
+                        "chargehand": 1,
+                        "plan": "test",
+                        "features": {"code_review": False},
+                        "tasks": tasks,
+                        "gates": [gate],
+                    }
+                )
+            )
             await world._play(plan, [*own, *sets], None, unattended=True, base=None)
 
     asyncio.run(play())
