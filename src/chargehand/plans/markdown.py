@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["Bullet", "Row", "Section", "bullets", "code_spans", "fences", "rows", "sections"]
+__all__ = ["Bullet", "Row", "Section", "bullets", "code_lines", "code_spans", "fences", "rows", "sections"]
 
 _BOX = re.compile(r"\[(?P<mark>[^\]\n]?)\][ \t]+(?P<text>.*)", re.DOTALL)
 
@@ -134,6 +134,16 @@ def rows(text: str, first: int = 1) -> tuple[Row, ...]:
 def fences(text: str) -> tuple[tuple[str, str], ...]:
     """(info, content) of all fenced blocks, in order."""
     return tuple((token.info.strip(), token.content) for token in _tokens(text) if token.type == "fence")
+
+
+def code_lines(text: str) -> frozenset[int]:
+    """The numbers of the lines that are code or raw HTML, with the fences around them."""
+    return frozenset(
+        1 + line
+        for token in _tokens(text)
+        if token.type in {"fence", "code_block", "html_block"} and token.map is not None
+        for line in range(*token.map)
+    )
 
 
 def code_spans(text: str) -> tuple[str, ...]:
