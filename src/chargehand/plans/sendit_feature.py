@@ -1,0 +1,372 @@
+"""From the files of a sendit feature to a plan: what is still to be done, and what the rest of it came to."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from chargehand.domain.plan import Defaults, Files, GateSpec, Plan, Scope, Task, Weight
+from chargehand.domain.problem import Path as Where
+from chargehand.domain.problem import Problem, Severity
+from chargehand.domain.test_changes import is_test
+from chargehand.plans.document import Place
+from chargehand.plans.loaded import LoadedPlan, Stated
+from chargehand.plans.native import read_text
+from chargehand.plans.sendit_done import Progress, Row, Spec, read_progress, read_spec
+from chargehand.plans.sendit_file import KNOWN, PlanFile, PlanStep, read_plan_file
+from chargehand.plans.sendit_runner import runners_of, verify_of
+from chargehand.plans.sendit_task import chained, listed
+from chargehand.plans.verify_text import finder
+
+__all__ = ["NOT_READY", "FeatureReading"]
+
+NOT_READY = "What is open in the spec"
+"""The title under which a plan carries what keeps its spec from being ready; its profile says what that means."""
+
+_MOST_TASKS = 8
+_TEXT_CHARS = 24_000
+
+
+@dataclass(slots=True, kw_only=True)
+class FeatureReading:
+    """One reading: `path` as it was named, `plans` the plans that could be meant."""
+
+    path: Path
+    source: str
+    plans: Sequence[Path]
+    problems: list[Problem] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    files: list[str] = field(default_factory=list)
+    steps: list[PlanStep] = field(default_factory=list)
+    plan_path: Path | None = None
+
+    def read(self) -> LoadedPlan:
+        """Everything that can be read, and all that is wrong with it."""
+        found = self._choose()
+        if found is None:
+            return self._loaded(None)
+        self.plan_path = found
+        file = self._plan_file(found)
+        progress = self._progress(found)
+        plan = self._plan(file, progress) if file is not None else None
+        if plan is not None and not plan.tasks and not self._failed:
+            hint = "Nothing is left to be carried out; add a task, or take another feature."
+            self._problem("nothing_left", "All tasks of the plan are done.", found, hint=hint)
+        return self._loaded(plan)
+
+    @property
+    def _failed(self) -> bool:
+        return any(problem.is_error for problem in self.problems)
+
+    def _loaded(self, plan: Plan | None) -> LoadedPlan:
+        gates = len(plan.gates) if plan is not None else 0
+        return LoadedPlan(
+            source=self.source,
+            locate=self._locate,
+            plan=None if self._failed else plan,
+            draft=plan,
+            problems=tuple(sorted(self.problems, key=lambda each: (each.file or "", each.line or 0))),
+            counts={name: self.counts[name] for name in sorted(self.counts)},
+            told=tuple(self.told),
+            reader="sendit",
+            files=tuple(dict.fromkeys(self.files)),
+            stated=Stated(keys=frozenset({"plan", "profile", "barrier", "defaults.weight"}), gates=gates),
+        )
+
+    def _problem(self, code: str, message: str, file: Path, *, line: int | None = None, hint: str = "") -> None:
+        self.problems.append(Problem(code=code, message=message, file=str(file), line=line, hint=hint))
+
+    def _warn(self, code: str, message: str, file: Path, *, line: int | None = None, hint: str = "") -> None:
+        warning = Problem(code=code, message=message, severity=Severity.WARNING, file=str(file), line=line, hint=hint)
+        self.problems.append(warning)
+
+    def _take(self, found: Iterable[Problem], file: Path) -> None:
+        self.problems += [replace(problem, file=str(file)) for problem in found]
+
+    def _text(self, file: Path) -> str | None:
+        text, problem = read_text(file)
+        if problem is not None and problem.code == "empty":
+            return ""
+        if problem is not None:
+            self._take([problem], file)
+            return None
+        return text
+
+    # -- which plan is meant ----------------------------------------------------------------------
+
+    def _choose(self) -> Path | None:
+        """The one plan; of several the one that is under way, else the only one that is not done."""
+        if len(self.plans) == 1:
+            return self.plans[0]
+        left = [plan for plan in self.plans if not _is_done(plan)]
+        under_way = [plan for plan in left if (plan.parent / "PROGRESS.md").is_file()]
+        chosen = under_way if len(under_way) == 1 else left or list(self.plans[:1])
+        if len(chosen) == 1:
+            others = [str(plan.parent) for plan in self.plans if plan != chosen[0]]
+            self.counts["features_left_alone"] = len(others)
+            self.told.append(f"Features left alone: {', '.join(others)}.")
+            return chosen[0]
+        names = ", ".join(str(plan.parent) for plan in chosen)
+        hint = f"Name one, such as {chosen[0].parent}."
+        self._problem("ambiguous_plan", f"More than one feature could be meant: {names}.", self.path, hint=hint)
+        return None
+
+    @property
+    def folder(self) -> Path:
+        """The feature's folder."""
+        assert self.plan_path is not None
+        return self.plan_path.parent
+
+    @property
+    def root(self) -> Path:
+        """The project: what lies around the nearest `specs`, else the feature's folder."""
+        folder = self.folder.resolve()
+        around = next((each for each in (folder, *folder.parents) if each.name == "specs"), None)
+        return around.parent if around is not None else folder
+
+    def _below(self, path: Path) -> str:
+        try:
+            return path.resolve().relative_to(self.root).as_posix()
+        except ValueError:
+            return path.name
+
+    # -- the files --------------------------------------------------------------------------------
+
+    def _plan_file(self, path: Path) -> PlanFile | None:
+        text = self._text(path)
+        self.files.append(str(path))
+        if text is None:
+            return None
+        plan, found = read_plan_file(text)
+        self._take(found, path)
+        self.steps = list(plan.steps)
+        self.counts["plan_tasks"] = len(plan.steps)
+        if len(plan.steps) > _MOST_TASKS:
+            message = f"The plan has {len(plan.steps)} tasks; sendit keeps plans to {_MOST_TASKS}."
+            self._warn("many_tasks", message, path, hint="Split the spec.")
+        for step in plan.steps:
+            if unknown := [name for name in step.texts if name not in KNOWN]:
+                self.told.append(f"task-{step.number}: goes into the brief as it is: {', '.join(unknown)}.")
+        if plan.others:
+            names = ", ".join(f"'{title}'" for title, _ in plan.others)
+            self.told.append(f"Sections that go into the briefs as they are: {names}.")
+        return plan
+
+    def _progress(self, plan: Path) -> Progress:
+        file = plan.parent / "PROGRESS.md"
+        text = self._text(file) if file.exists() else None
+        if text is None:
+            return Progress()
+        progress, found = read_progress(text)
+        self._take(found, file)
+        known = {step.number: step for step in self.steps}
+        self.counts["rows"] = len(progress.rows)
+        for row in progress.rows:
+            self._check_row(row, known.get(row.number), progress, file)
+        return progress
+
+    def _check_row(self, row: Row, step: PlanStep | None, progress: Progress, file: Path) -> None:
+        if step is None:
+            text = f"Row {row.number} is about a task that the plan does not have; it is left alone."
+            self._warn("orphan", text, file, line=row.line)
+            self.counts["left_alone"] += 1
+        elif row.status != "done":
+            return
+        elif not row.commit:
+            text = f"Task {row.number} is said to be done and names no commit: it is done again."
+            self._warn("no_commit", text, file, line=row.line)
+        elif row.number in progress.unaccepted:
+            branch = progress.unaccepted[row.number]
+            self.told.append(f"task-{row.number}: done on {branch}, which nobody accepted: it is done again.")
+        elif _same(row.title) != _same(step.title):
+            text = f"Row {row.number} says '{row.title[:80]}' is done; task {row.number} is '{step.title[:80]}'."
+            hint = "Give the row the title of the task, or set it to pending."
+            self._problem("other_task", text, file, line=row.line, hint=hint)
+
+    def _spec(self, file: PlanFile) -> tuple[Path | None, Spec]:
+        assert self.plan_path is not None
+        path = self.folder / "SPEC.md"
+        if file.origin:
+            named = PurePosixPath(file.origin)
+            if named.is_absolute() or ".." in named.parts:
+                text = f"The plan comes from '{file.origin}', which is no path below the project."
+                self._problem("unsafe_path", text, self.plan_path, line=file.origin_line)
+                return None, Spec()
+            path = self.root / named
+            if not path.is_file():
+                text = f"The plan comes from {file.origin}, which is not there."
+                hint = "Put it back, or take the line '> From: …' out."
+                self._problem("missing_spec", text, self.plan_path, line=file.origin_line, hint=hint)
+                return None, Spec()
+        text_ = self._text(path) if path.is_file() else None
+        if text_ is None:
+            self.told.append("There is no SPEC.md: the weight is light.")
+            return None, Spec()
+        spec, found = read_spec(text_)
+        self._take(found, path)
+        self.files.append(str(path))
+        return path, spec
+
+    # -- the plan ---------------------------------------------------------------------------------
+
+    def _plan(self, file: PlanFile, progress: Progress) -> Plan:
+        spec_path, spec = self._spec(file)
+        weight = progress.weight or (Weight.FULL if spec_path is not None else Weight.LIGHT)
+        self.told.append(
+            f"Weight: {weight}, {'as PROGRESS.md says' if progress.weight else 'by whether a spec is there'}."
+        )
+        done = {row.number: row for row in progress.rows if self._counts_as_done(row, progress)}
+        steps = [step for step in file.steps if step.number not in done]
+        self.counts["done"] = len(file.steps) - len(steps)
+        gates = runners_of(self.root, finder(self.root))
+        self._tell_of_suite(gates)
+        shared = self._background(file, spec_path, spec)
+        read = self._named_files(spec_path, spec)
+        made = [self._task(step, weight, shared, read, [*spec.tests], gates) for step in steps]
+        tasks = chained(made, {f"task-{s.number}" for s in steps if s.marked}, self.told)
+        before = [f"{row.number}. {row.title} (commit {row.commit})" for row in done.values()]
+        if before:
+            tasks = [replace(t, background=(("Done before", "\n".join(before)), *t.background)) for t in tasks]
+        self.steps = steps
+        return Plan(
+            plan=_slug(self.folder.resolve(), self.root),
+            goal=file.objective or file.title,
+            profile="sendit",
+            success_criteria=file.criteria,
+            defaults=Defaults(weight=weight),
+            gates=gates,
+            tasks=tuple(tasks),
+            inferred=tuple(task.id for task in tasks if task.depends_on),
+        )
+
+    def _counts_as_done(self, row: Row, progress: Progress) -> bool:
+        known = {step.number for step in self.steps}
+        return (
+            row.status == "done" and bool(row.commit) and row.number in known and row.number not in progress.unaccepted
+        )
+
+    def _tell_of_suite(self, gates: Sequence[GateSpec]) -> None:
+        if not gates:
+            self.told.append("No test runner was found: there is no final suite unless `commands.test` is set.")
+        for gate in gates:
+            self.told.append(f"Final suite: {gate.run.text}.")
+
+    def _background(self, file: PlanFile, spec_path: Path | None, spec: Spec) -> list[tuple[str, str]]:
+        assert self.plan_path is not None
+        where = [f"The plan is `{self._below(self.plan_path)}`."]
+        parts = [("Objective", file.objective), ("Context of the plan", file.context), *file.others]
+        if spec_path is not None:
+            where.insert(0, f"The spec is `{self._below(spec_path)}`: read it first.")
+            missing = [f"{self._below(spec_path)}:{line}: {text}" for line, text in spec.missing]
+            parts.append((NOT_READY, "\n".join(missing)))
+            for text in missing:
+                self.told.append(f"The spec is not ready, and only weight light does without: {text}.")
+        research = self.folder / "RESEARCH.md"
+        if research.is_file():
+            where.append(f"What research found is `{self._below(research)}`.")
+        tests = "\n".join(f"- `{path}`" for path in spec.tests)
+        parts = [
+            ("Where to read", "\n".join(where)),
+            *parts,
+            ("Tests of the spec: make those of your task pass", tests),
+        ]
+        return [(title, text[:_TEXT_CHARS]) for title, text in parts if text.strip()]
+
+    def _named_files(self, spec_path: Path | None, spec: Spec) -> tuple[str, ...]:
+        """What an agent is told to read; it is there in its workspace, also where git does not have it yet."""
+        assert self.plan_path is not None
+        paths = [self.plan_path, *([spec_path] if spec_path is not None else [])]
+        common = self.root / "specs" / "GLOBAL.md"
+        for path in (self.folder / "RESEARCH.md", common if spec_path is not None else None):
+            if path is not None and path.is_file():
+                paths.append(path)
+                self.files.append(str(path))
+        for name in spec.tests:
+            safe = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+            if safe and (self.root / name).is_file():
+                self.files.append(str(self.root / name))
+            elif not safe:
+                self._problem(
+                    "unsafe_path", f"The test file '{name}' is no path below the project.", spec_path or self.path
+                )
+        return tuple(dict.fromkeys((*(self._below(path) for path in paths), *spec.tests)))
+
+    def _task(
+        self,
+        step: PlanStep,
+        weight: Weight,
+        shared: Sequence[tuple[str, str]],
+        read: tuple[str, ...],
+        tests: Sequence[str],
+        gates: Sequence[GateSpec],
+    ) -> Task:
+        ident = f"task-{step.number}"
+        files = self._files(ident, step)
+        writes = files.writes if files is not None else ()
+        verify = verify_of(step.texts.get("verify", ""), [*writes, *tests], gates, finder(self.root))
+        self.told += [f"{ident}: verify {text}" for text in verify.told]
+        if files is not None:
+            files = replace(files, read=tuple(path for path in read if path not in writes))
+        parts = [step.notes, step.texts.get("action", "")]
+        parts += [f"Spec ref: {step.texts['spec ref']}"] if step.texts.get("spec ref") else []
+        parts += [f"{name}: {text}" for name, text in step.texts.items() if name not in KNOWN]
+        self.counts["open"] += 1
+        return Task(
+            id=ident,
+            title=step.title,
+            description="\n\n".join(part for part in parts if part),
+            files=files,
+            scope=Scope.STRICT,
+            acceptance=verify.criteria,
+            verify=verify.commands,
+            weight=weight,
+            background=tuple(shared),
+        )
+
+    def _files(self, ident: str, step: PlanStep) -> Files | None:
+        found = listed(step.texts.get("files", ""))
+        if not found:
+            self.told.append(f"{ident}: lists no files: it is unscoped.")
+            return None
+        create = [path for path, is_new in found if is_new and not is_test(path)]
+        modify = [path for path, is_new in found if not is_new and not is_test(path)]
+        test = [path for path, _ in found if is_test(path)]
+        return Files(create=tuple(create), modify=tuple(modify), test=tuple(test))
+
+    def _locate(self, path: Where) -> Place | None:
+        """The line of what a check says is wrong."""
+        if path[:1] != ("tasks",) or len(path) < 2 or not isinstance(path[1], int) or path[1] >= len(self.steps):
+            return None
+        step = self.steps[path[1]]
+        key = str(path[2]) if len(path) > 2 else ""
+        inner = {"files": "files", "verify": "verify", "acceptance": "verify", "description": "action"}.get(key, "")
+        return Place(step.lines.get(inner, step.line), 1, str(self.plan_path))
+
+
+def _same(title: str) -> str:
+    return " ".join(re.sub(r"[`*_\\]", "", title).lower().split())
+
+
+def _is_done(plan: Path) -> bool:
+    """Whether every task of a plan has a row that counts; what cannot be read is not done."""
+    file = plan.parent / "PROGRESS.md"
+    if not file.is_file():
+        return False
+    text, problem = read_text(plan)
+    said, wrong = read_text(file)
+    if problem is not None or wrong is not None:
+        return False
+    steps = {step.number for step in read_plan_file(text)[0].steps}
+    progress = read_progress(said)[0]
+    done = {row.number for row in progress.rows if row.status == "done" and row.commit}
+    return bool(steps) and steps <= done - set(progress.unaccepted)
+
+
+def _slug(folder: Path, root: Path) -> str:
+    """The name of a plan: the path of its feature below `specs`."""
+    parts = folder.relative_to(root).parts[1:] if folder != root else (folder.name,)
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts or (folder.name,)).lower()).strip("-")[:50] or "feature"
