@@ -14,6 +14,7 @@ from chargehand.plans.dispatch import NexusReader
 from chargehand.plans.konductor import KonductorReader
 from chargehand.plans.loaded import LoadedPlan
 from chargehand.plans.native import parse_plan, read_text
+from chargehand.plans.sendit import SenditReader
 
 __all__ = ["READERS", "FoundPlan", "NativeReader", "Reader", "find_plan", "read_plan"]
 
@@ -74,7 +75,7 @@ class NativeReader:
         return parse_plan(text or "", source)
 
 
-READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader(), NexusReader())
+READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader(), NexusReader(), SenditReader())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
