@@ -1,4 +1,6 @@
-"""SIGKILL at random times, again and again, of a coordinator with restless agents: `python -m tests.crash.kills`.
+"""SIGKILL at random times, again and again, of a real coordinator: `python -m tests.crash.kills`.
+
+Its agents are restless, or (`--plan judged`) it has reviewers, fixers, fitters and `fix` commands at work.
 
 Each scenario is a repository of its own and a seed: it starts the real `chargehand run`, kills it a few times in a row
 at random moments (the process alone, or its whole process group), each time takes the run up with the real
@@ -24,9 +26,12 @@ from functools import partial
 from chargehand.adapters.sandbox import choose
 from chargehand.domain.errors import UserError
 from tests.crash.ground import RUN, Ground, ground
-from tests.crash.plans import RESTLESS_TASKS, restless
+from tests.crash.plans import JUDGED_TASKS, RESTLESS_TASKS, judged, restless
 
 __all__ = ["Scenario", "Told", "play"]
+
+PLANS = {"restless": (restless, RESTLESS_TASKS), "judged": (judged, JUDGED_TASKS)}
+"""Projects, and the tasks that land in each."""
 
 KINDS = ("bwrap", "landlock", "none")
 KILLS = 4
@@ -43,6 +48,7 @@ class Scenario:
     seed: int
     kills: int
     within_s: float
+    plan: str = "restless"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,8 @@ class Told:
 def play(scenario: Scenario, tree: Mapping[str, str]) -> Told:
     """Kill, resume, kill, …, finish, and look."""
     keep: list[bool] = []
-    with ground(restless(), keep=keep) as place:
+    project, tasks = PLANS[scenario.plan]
+    with ground(project(), keep=keep) as place:
         draw = random.Random(scenario.seed)
         done: list[str] = []
         killed = outlived = 0
@@ -76,7 +83,7 @@ def play(scenario: Scenario, tree: Mapping[str, str]) -> Told:
             outlived += len(place.marked())
             done.append(f"{'group' if group else 'process'} {after_s:.3f} s{'' if hit else ' (had ended)'}")
         last = place.chargehand(*_words(place, scenario.kind))
-        problems = place.problems(RESTLESS_TASKS, tree)
+        problems = place.problems(tasks, tree)
         if last.code != 0:
             problems.insert(0, f"the last process ended with {last.code}: {last.err[-3000:]}")
         keep += [True] * bool(problems)
@@ -118,13 +125,14 @@ def _drain(process: subprocess.Popen[str]) -> None:
             stream.close()
 
 
-def undisturbed(kind: str) -> tuple[Mapping[str, str], float]:
+def undisturbed(kind: str, plan: str) -> tuple[Mapping[str, str], float]:
     """The tree of a run that nobody kills, and how long it takes."""
-    with ground(restless()) as place:
+    project, tasks = PLANS[plan]
+    with ground(project()) as place:
         began = time.monotonic()
         done = place.chargehand(*_words(place, kind))
         wall_s = time.monotonic() - began
-        problems = place.problems(RESTLESS_TASKS, None)
+        problems = place.problems(tasks, None)
         assert done.code == 0, done.err
         assert not problems, problems
         return place.tree(), wall_s
@@ -143,11 +151,11 @@ def available() -> list[str]:
     return found
 
 
-def _sweep(kind: str, seeds: Sequence[int], kills: int, jobs: int) -> int:
+def _sweep(kind: str, plan: str, seeds: Sequence[int], kills: int, jobs: int) -> int:
     """All scenarios of a sandbox; how many failed."""
     began = time.monotonic()
-    tree, wall_s = undisturbed(kind)
-    scenarios = [Scenario(kind=kind, seed=seed, kills=kills, within_s=wall_s * WITHIN) for seed in seeds]
+    tree, wall_s = undisturbed(kind, plan)
+    scenarios = [Scenario(kind=kind, seed=seed, kills=kills, within_s=wall_s * WITHIN, plan=plan) for seed in seeds]
     print(f"kills under {kind}: an undisturbed run takes {wall_s:.1f} s", flush=True)
     killed = outlived = rescued = failed = 0
     with ThreadPoolExecutor(jobs) as pool:
@@ -161,7 +169,9 @@ def _sweep(kind: str, seeds: Sequence[int], kills: int, jobs: int) -> int:
             for problem in told.problems:
                 print(f"    {problem}", flush=True)
             if told.problems:
-                print(f"    kept: {told.folder}; again: python -m tests.crash.kills --kind {kind}", end="")
+                print(
+                    f"    kept: {told.folder}; again: python -m tests.crash.kills --kind {kind} --plan {plan}", end=""
+                )
                 print(f" --seed {told.scenario.seed} --kills {kills} --scenarios 1", flush=True)
     took_s = time.monotonic() - began
     print(f"kills under {kind}: {killed} coordinators killed in {len(seeds)} runs, outlived by {outlived} processes")
@@ -173,13 +183,14 @@ def main() -> int:
     """Go through the sandboxes; 1 when something did not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=KINDS, action="append", help="a sandbox; default: all that work here")
+    parser.add_argument("--plan", choices=PLANS, default="restless")
     parser.add_argument("--seed", type=int, default=1, help="of the first scenario; the others count on from it")
     parser.add_argument("--scenarios", type=int, default=18, help="runs per sandbox")
     parser.add_argument("--kills", type=int, default=KILLS, help="kills in a row, before a run may finish")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     seeds = range(given.seed, given.seed + given.scenarios)
-    failed = sum(_sweep(kind, seeds, given.kills, given.jobs) for kind in given.kind or available())
+    failed = sum(_sweep(kind, given.plan, seeds, given.kills, given.jobs) for kind in given.kind or available())
     return int(failed > 0)
 
 

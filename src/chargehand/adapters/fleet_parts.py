@@ -35,6 +35,10 @@ class Pooled(Workspaces, Protocol):
         """Those whose holder died before it gave them back."""
         ...
 
+    async def unlock(self, run: str) -> None:
+        """Remove the locks that a dead holder of the run left on its refs."""
+        ...
+
     async def holds(self, ref: str, commit: str, tree: str) -> bool:
         """Whether `ref` points to the commit, and both it and its tree, which is this one, are there."""
         ...

@@ -40,6 +40,8 @@ async def take_over(
     """
     ended = await asyncio.to_thread(end_leftovers, mark_of(parts.folder))
     told = _of_processes(ended.killed, ended.left)
+    if not ended.left:
+        await parts.workspaces.unlock(run)
     notes = {key: note for key in keys if (note := read_note(parts.folder, key)) is not None and note.run == run}
     results = dict(known) | {
         key: result for key, note in notes.items() if key not in known and (result := await _sealed(parts, note))

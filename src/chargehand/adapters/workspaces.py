@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from chargehand.adapters.checkout import Checkout
 from chargehand.adapters.copies import Copy
 from chargehand.adapters.git.command import GIB, MIB
 from chargehand.adapters.git.layout import Layout, layout_of, planted, tags_as_packed_refs
+from chargehand.adapters.git.loose_refs import locks_of
 from chargehand.adapters.git.partial import complete
 from chargehand.adapters.git.reading import read_texts, write_patch
 from chargehand.adapters.git.refs import is_plain_directory, ref_safe
@@ -38,6 +40,7 @@ __all__ = ["GitWorkspaces"]
 
 _DEPTH = 5  # submodules in submodules
 _PLENTY = 16 * GIB  # a checkout is not measured where this much is free
+_LOCK_S = 1.0  # longer than any git holds a lock on one ref
 
 
 @dataclass(slots=True)
@@ -147,6 +150,19 @@ class GitWorkspaces:
                     found.append(Workspace(path=slot.work, slot=name, commit=note.commit, branch=note.branch))
                 slot.give_back()
         return found
+
+    async def unlock(self, run: str) -> None:
+        """Remove the locks that a dead holder of the run left on its refs: nobody else writes them (SPEC 8).
+
+        A git that packs refs has one for a moment; what is the same a second later is nobody's.
+        """
+        name, common = ref_safe(run), self.repository.common_dir
+        before = locks_of(common, name)
+        if before:
+            await asyncio.sleep(_LOCK_S)
+        for lock, _ in before.items() & locks_of(common, name).items():
+            with suppress(OSError):  # then git says that it is in the way
+                lock.unlink()
 
     # -- keeping what is in it
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chargehand.domain.ids import REF_ROOT
 
-__all__ = ["can_write", "delete_loose", "write_loose"]
+__all__ = ["can_write", "delete_loose", "locks_of", "write_loose"]
 
 _OURS = (f"{REF_ROOT}/attempts/", f"{REF_ROOT}/candidates/", f"{REF_ROOT}/bases/")
 _NEEDS_GIT = ("extensions.refstorage", "core.sharedrepository")
@@ -75,6 +75,23 @@ def delete_loose(common_dir: Path, name: str, oid: str) -> bool:
         lock.unlink()
         path.parent.rmdir()
     return stands
+
+
+def locks_of(common_dir: Path, run: str) -> dict[Path, tuple[int, int]]:
+    """The locks on refs that only the holder of a run writes, each with its inode and the time it was changed.
+
+    `run` as it stands in refs. Links are not followed.
+    """
+    found = {}
+    for kind in _OURS:
+        place = common_dir / kind / run
+        lock = place.with_name(f"{place.name}.lock")
+        inside = [Path(top, name) for top, _, names in os.walk(place) for name in names if name.endswith(".lock")]
+        for path in (lock, *inside):
+            with contextlib.suppress(OSError):
+                seen = path.lstat()
+                found[path] = (seen.st_ino, seen.st_mtime_ns)
+    return found
 
 
 def _packed(common_dir: Path) -> bytes:
