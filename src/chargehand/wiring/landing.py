@@ -87,8 +87,9 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     how = _how(state, result, squash=squash)
     if how != "nothing":
         shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
-        for projection in projections(shop, state):
-            projection.accepted(state, result.commit)
+        landed = shop.service.look(run).state
+        for projection in projections(shop, landed):
+            projection.accepted(landed, result.commit)
         await project(shop, run)
     return Acceptance(
         run=run,
