@@ -86,7 +86,8 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         raise _refusal(result, target)
     how = _how(state, result, squash=squash)
     if how != "nothing":
-        shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
+        state.accepted = RunAccepted(target=target, commit=result.commit, how=how)
+        shop.service.accepted(run, state.accepted)
         landed = shop.service.look(run).state
         for projection in projections(shop, landed):
             projection.accepted(landed, result.commit)
