@@ -49,10 +49,11 @@ demo: $(READY)  ## a run that goes wrong in every common way, is killed and resu
 bench: $(READY)  ## what coordination costs, against the floor of the same run (ARGS=--quick, ARGS="--only git")
 	$(BIN)/python bench/run.py $(ARGS)
 
-kills: $(READY)  ## kill a run at every effect, and at random times under each sandbox (about 15 minutes on two cores)
+kills: $(READY)  ## kill a run at every effect, and at random times under each sandbox (about half an hour on two cores)
 	$(BIN)/python -m tests.crash.sweep
 	$(BIN)/python -m tests.crash.sweep --plan judged
 	$(BIN)/python -m tests.crash.kills
+	$(BIN)/python -m tests.crash.kills --plan judged
 
 e2e: $(READY) kills  ## the kills, then rebuild two published packages, module by module (needs the package index)
 	$(BIN)/python examples/rebuild/rebuild.py sqlparse==0.5.3
