@@ -86,8 +86,7 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         raise _refusal(result, target)
     how = _how(state, result, squash=squash)
     if how != "nothing":
-        state.accepted = RunAccepted(target=target, commit=result.commit, how=how)
-        shop.service.accepted(run, state.accepted)
+        shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
         landed = shop.service.look(run).state
         for projection in projections(shop, landed):
             projection.accepted(landed, result.commit)
