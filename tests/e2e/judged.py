@@ -49,8 +49,6 @@ BOX = "bwrap" if shutil.which("bwrap") else "none"
 PASS: dict[str, Any] = {"verdict": "PASS"}
 FAIL: dict[str, Any] = {"verdict": "FAIL"}
 REVIEWED = {"code_review": True, "holistic": False}
-BOTH = ["spec-reviewer 2", "spec passed", "quality-reviewer 3", "quality passed", "landed"]
-"""What follows where both reviewers of a first attempt are content."""
 
 
 def task(name: str = "a", **keys: Any) -> dict[str, Any]:
