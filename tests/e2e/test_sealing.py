@@ -113,6 +113,16 @@ def test_claims_are_checked(world: World, attempt):
         assert world.seal(workspace, claim=nothing).claim is ClaimCheck.MISSING, nothing
 
 
+def test_a_claimed_commit_that_changes_nothing_is_empty(world: World, attempt):
+    """I6: beside it lies the work, uncommitted; that commit does not hold it."""
+    workspace, agent = attempt
+    agent.git("commit", "-q", "--allow-empty", "-m", "done")
+    empty = agent.git("rev-parse", "HEAD")
+    agent.write("a.txt", "a\n")
+    assert world.seal(workspace, claim=empty).claim is ClaimCheck.EMPTY
+    assert world.seal(workspace, claim=agent.commit("a")).claim is ClaimCheck.GOOD
+
+
 def test_a_claimed_tree_or_blob_is_no_commit(world: World, attempt):
     workspace, agent = attempt
     agent.write("a.txt", "a\n")

@@ -335,8 +335,11 @@ class Sealer:
             return ClaimCheck.NONE
         if len(claim) < 7 or not set(claim) <= set("0123456789abcdef"):
             return ClaimCheck.MISSING
-        own = {commit, *(made.oid for made in (start.history.commits if start.history else ()))}
+        made = start.history.commits if start.history else ()
+        own = {commit, *(each.oid for each in made)}
         if start.base_is_ancestor and len([oid for oid in own if oid.startswith(claim)]) == 1:
+            if any(each.oid.startswith(claim) and len(each.parents) == 1 and not each.touched for each in made):
+                return ClaimCheck.EMPTY
             fresh = commit != job.workspace.commit or not commit.startswith(claim)
             return ClaimCheck.GOOD if fresh else ClaimCheck.OLD
         return await self._elsewhere(job, start, claim)

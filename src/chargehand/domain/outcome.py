@@ -234,6 +234,7 @@ class ClaimCheck(StrEnum):
     MISSING = "missing"  # no such commit
     OLD = "old"  # already there at the base
     UNREACHABLE = "unreachable"  # exists, but is not part of the result
+    EMPTY = "empty"  # part of the result, and changes no file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
