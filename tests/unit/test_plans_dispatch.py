@@ -19,6 +19,8 @@ from chargehand.plans.checking import check_loaded
 from chargehand.plans.detect import READERS, read_plan
 from chargehand.plans.dispatch import NexusReader
 from chargehand.plans.loaded import LoadedPlan
+from chargehand.plans.native import parse_plan
+from chargehand.plans.writer import dump_native
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "dispatch"
 STATE = ".nexus-cortexia/state.json"
@@ -136,6 +138,20 @@ def test_what_is_on_a_branch_nobody_accepted_is_not_done(project: Path):
         in loaded.told
     )
     assert {task.id: task.depends_on for task in loaded.plan.tasks}["task-3.1"] == ("task-1",)
+
+
+def test_a_graph_can_be_written_down_in_the_native_format(project: Path):
+    plan = read_plan(None, project).plan
+    assert plan is not None
+    native = parse_plan(dump_native(plan), "plan.yaml")
+    assert native.problems == ()
+    assert native.plan is not None
+    shape = [(task.id, task.title, task.wave, task.depends_on, task.acceptance, task.files) for task in plan.tasks]
+    same = [
+        (task.id, task.title, task.wave, task.depends_on, task.acceptance, task.files) for task in native.plan.tasks
+    ]
+    assert same == shape
+    assert (native.plan.profile, native.plan.barrier) == (plan.profile, plan.barrier)
 
 
 def test_each_reader_claims_only_its_own(project: Path):

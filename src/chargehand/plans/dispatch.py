@@ -18,8 +18,9 @@ from pydantic import BaseModel, ValidationError
 from chargehand.domain.plan import Barrier, Complexity, Files, Interfaces, Plan, Scope, Task
 from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem
+from chargehand.domain.scope import is_literal, literal_path, validate
 from chargehand.plans.dispatch_check import check_state
-from chargehand.plans.dispatch_model import NexusState, NexusTask
+from chargehand.plans.dispatch_model import NexusState, NexusTask, TaskFiles
 from chargehand.plans.document import Document, Place
 from chargehand.plans.faults import dotted, problem_of
 from chargehand.plans.json_text import parse_json
@@ -33,6 +34,7 @@ _KEY = re.compile(r'"(?:task_graph|project_aim)"\s*:')
 _PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.")
 _HOME = ".nexus-cortexia"
 _FILE = "state.json"
+_MOST_BESIDE = 12
 
 
 class NexusReader:
@@ -183,7 +185,7 @@ class _Reading:
             approach=state.agreed_approaches.get(node.id, ""),
             depends_on=tuple(name for name in dict.fromkeys(node.depends_on) if name not in done),
             wave=node.wave,
-            files=Files(**{key: tuple(paths) for key, paths in files.model_dump().items()}) if files else None,
+            files=_files_of(files, self._root()) if files else None,
             scope=Scope.REVIEW,
             acceptance=(*node.acceptance, *(text for check in checks for text in check.criteria)),
             verify=tuple(dict.fromkeys(command for check in checks for command in check.commands)),
@@ -215,6 +217,32 @@ def _problem(detail: Any) -> Problem:
     if problem.code == "missing_key":
         return replace(problem, hint=f'Add "{problem.path[-1]}" to it.')
     return problem
+
+
+def _files_of(files: TaskFiles, root: Path) -> Files:
+    """The files of a task; what lies beside them is for reading first."""
+    writes = (*files.create, *files.modify, *files.test)
+    beside = [path for written in writes for path in _beside(written, root) if path not in {*writes, *files.read}]
+    return Files(
+        create=tuple(files.create),
+        modify=tuple(files.modify),
+        test=tuple(files.test),
+        read=(*files.read, *dict.fromkeys(beside[:_MOST_BESIDE])),
+    )
+
+
+def _beside(written: str, root: Path) -> Iterator[str]:
+    if validate(written) is not None or not is_literal(written):
+        return
+    folder = (root / literal_path(written)).parent
+    try:
+        names = sorted(file.name for file in folder.iterdir() if file.is_file() and not file.is_symlink())
+    except OSError:
+        return
+    for name in names:
+        path = (folder / name).relative_to(root).as_posix()
+        if not name.startswith(".") and is_literal(path) and validate(path) is None:
+            yield path
 
 
 def _unknown_keys(model: BaseModel, path: Where) -> Iterator[str]:
