@@ -15,6 +15,7 @@ from chargehand.plans.konductor import KonductorReader
 from chargehand.plans.loaded import LoadedPlan
 from chargehand.plans.native import parse_plan, read_text
 from chargehand.plans.sendit import SenditReader
+from chargehand.plans.task_executor import TaskExecutorReader
 
 __all__ = ["READERS", "FoundPlan", "NativeReader", "Reader", "find_plan", "read_plan"]
 
@@ -75,7 +76,7 @@ class NativeReader:
         return parse_plan(text or "", source)
 
 
-READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader(), NexusReader(), SenditReader())
+READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader(), NexusReader(), SenditReader(), TaskExecutorReader())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
