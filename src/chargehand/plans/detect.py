@@ -11,6 +11,7 @@ from typing import Protocol
 from chargehand.domain.errors import UserError
 from chargehand.domain.problem import Problem
 from chargehand.plans.dispatch import NexusReader
+from chargehand.plans.factory_line import StationKitReader
 from chargehand.plans.konductor import KonductorReader
 from chargehand.plans.loaded import LoadedPlan
 from chargehand.plans.native import parse_plan, read_text
@@ -76,7 +77,14 @@ class NativeReader:
         return parse_plan(text or "", source)
 
 
-READERS: tuple[Reader, ...] = (NativeReader(), KonductorReader(), NexusReader(), SenditReader(), TaskExecutorReader())
+READERS: tuple[Reader, ...] = (
+    NativeReader(),
+    KonductorReader(),
+    NexusReader(),
+    SenditReader(),
+    TaskExecutorReader(),
+    StationKitReader(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
