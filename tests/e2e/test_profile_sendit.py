@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -340,6 +341,29 @@ def test_a_resume_writes_what_was_lost_or_changed(world: World, number: int):
     }
     assert ("**Owner**: Otto" in progress(world)) is (number != 3)
     subjects = world.repo.git("log", "--first-parent", "--format=%s", f"main..{document['branch']}").splitlines()
+    assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
+
+
+def test_a_killed_run_goes_on(world: World, tmp_path: Path):
+    """I4, I11: the process is killed in the middle of a task; what landed has its row, and lands once."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    script, reached = tmp_path / "scenario.json", tmp_path / "reached"
+    os.mkfifo(reached)
+    hangs = [{"write": {"path": "src/limit.py", "text": "half\n"}}, {"stray": str(reached)}, {"hang": "silent"}]
+    script.write_text(json.dumps({"scenario": 1, "tasks": {**WORK, "task-5": hangs}}))
+    given = ("--set", "agents.script.kind=scripted", "--set", f"agents.script.command={script}", "--sandbox", "none")
+    with cli.start("run", *given, "--unattended", "--yes", "--run-id", "k") as process:
+        reached.read_bytes()
+        assert [table(world)[number][0] for number in (2, 3, 4, 5)] == ["done", "done", "done", "pending"]
+        process.kill()
+        process.wait()
+    script.write_text(json.dumps({"scenario": 1, "tasks": WORK}))
+    done = cli.call("resume", "k", "--unattended", "--json")
+    assert done.code == 0, done.stderr
+    assert {number: sha for number, (_, sha) in table(world).items() if number > 1} == {
+        int(each["id"][5:]): each["landed"][:12] for each in done.document["tasks"]
+    }
+    subjects = world.repo.git("log", "--first-parent", "--format=%s", f"main..{done.document['branch']}").splitlines()
     assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
 
 
