@@ -193,7 +193,7 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str =
         case "approve" if starts:
             return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED),)
         case "approve" if decision.kind is DecisionKind.REVIEW:
-            return (_let_pass(record),)
+            return (_let_pass(record, by),)
         case "approve":
             return (_take_on(record),)
         case "retry" if decision.reason in _STANDING:
@@ -248,7 +248,7 @@ def _take_on(record: TaskRecord) -> Event:
     return GatesPassed(task=record.id, attempt=record.made, point=GatePoint.TASK)
 
 
-def _let_pass(record: TaskRecord) -> Event:
+def _let_pass(record: TaskRecord, by: str) -> Event:
     """A person takes the change as it is: what was open is told in the report as their ruling."""
     sealed, reviews = record.sealed, record.reviews
     assert sealed is not None
@@ -262,6 +262,7 @@ def _let_pass(record: TaskRecord) -> Event:
         commit=sealed.commit,
         parked=tuple(parked),
         done=True,
+        by=by or "a person",
     )
 
 

@@ -144,7 +144,7 @@ def _failure_text(record: TaskRecord) -> str:
         parts.append("End of the output:\n" + "\n".join(failure.tail.splitlines()[-50:]))
     if record.why is RequeueWhy.CONFLICT:
         parts.append("You start on the new head: do the task again so that both changes hold.")
-    elif record.why is RequeueWhy.FIX:
+    elif record.why in {RequeueWhy.FIX, RequeueWhy.REVIEW}:
         parts.append("Mend this, and nothing else; what is already right stays as it is.")
     elif record.previous is not None:
         parts.append("You start clean. The change of the attempt before is the patch in CHARGEHAND_PREVIOUS.")

@@ -60,7 +60,7 @@ from chargehand.domain.outcome import (
 )
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.restoring import first_fault, respond, restored
-from chargehand.domain.reviewing import conclude_review, is_reviewed, start_over
+from chargehand.domain.reviewing import ask_about_review, conclude_review, is_reviewed, start_over
 from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState, TaskRecord
@@ -212,6 +212,8 @@ def _judge(state: RunState, record: TaskRecord, result: AttemptResult) -> Events
         before = record.failure
         assert before is not None  # a tree is remembered together with what was wrong with it
         text = f"Two attempts left the identical tree. {before.summary}"
+        if record.why is RequeueWhy.REVIEW:
+            return ask_about_review(state, record, text, before)
         return escalate(state, record, before.reason, text, failure=before)
     reviewed = is_reviewed(state, record)
     commits = state.options.policy.commits

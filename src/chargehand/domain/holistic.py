@@ -59,7 +59,7 @@ def close_holistic(state: RunState, now: float, *, complete: bool) -> Events | N
     if not is_holistic(state) or state.whole.reviews.passed(Stage.HOLISTIC, state.head_tree):
         return None
     if answered := [answer for answer in state.answers.values() if answer[0].kind is DecisionKind.HOLISTIC]:
-        return (_let_pass(state),) if answered[-1][1] == "approve" else None
+        return (_let_pass(state, answered[-1][2] or "a person"),) if answered[-1][1] == "approve" else None
     outcome, look = state.whole.unjudged, state.whole.look
     if outcome is not None and look is not None and look.role is Role.HOLISTIC_REVIEWER:
         return _conclude(state, outcome.result, look, now)
@@ -168,7 +168,7 @@ def _question(state: RunState, text: str) -> Events:
     return ask(state, "", kind, Reason.REVIEW_UNRESOLVED, text, choices, "stop", effects=_EFFECTS)
 
 
-def _let_pass(state: RunState) -> ReviewPassed:
+def _let_pass(state: RunState, by: str) -> ReviewPassed:
     reviews = state.whole.reviews
     parked = tuple(Parked(stage=Stage.HOLISTIC, finding=each, ruling=Ruling.HUMAN) for each in reviews.open)
     return ReviewPassed(
@@ -178,4 +178,5 @@ def _let_pass(state: RunState) -> ReviewPassed:
         tree=state.head_tree,
         commit=state.head or state.base,
         parked=parked,
+        by=by,
     )

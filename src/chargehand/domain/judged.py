@@ -101,6 +101,7 @@ def _judged(event: ReviewPassed | ReviewFailed, *, passed: bool) -> Judged:
         agent=event.agent,
         model=event.model,
         carried=isinstance(event, ReviewPassed) and event.carried,
+        by=event.by if isinstance(event, ReviewPassed) else "",
     )
 
 

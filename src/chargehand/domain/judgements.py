@@ -29,8 +29,9 @@ class GateMitigated:
 class ReviewPassed:
     """A stage passed for exactly this tree; with `done` all of them: reviewing | awaiting_decision -> integrating.
 
-    `carried`: the verdict for the tree before stands, since the fix stayed within the findings. `task` is empty for a
-    look at the whole run, whose `tree` is that of the branch.
+    `carried`: the verdict for the tree before stands, since the fix stayed within the findings. `by` is the person who
+    took the change as it is: there is no verdict then. `task` is empty for a look at the whole run, whose `tree` is
+    that of the branch.
     """
 
     task: str
@@ -44,6 +45,7 @@ class ReviewPassed:
     probes: tuple[Probe, ...] = ()
     carried: bool = False
     done: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

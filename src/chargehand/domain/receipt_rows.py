@@ -110,6 +110,7 @@ def review_rows(reviews: Reviews) -> list[Row]:
             "agent": each.agent,
             "model": each.model,
             "carried": each.carried,
+            **({"approved_by": each.by} if each.by else {}),
         }
         for each in reviews.judged
     ]

@@ -139,7 +139,10 @@ class Parked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A verdict that counted: which tree, by whom. `carried`: taken over from the tree before the last fix."""
+    """A verdict that counted: which tree, by whom. `carried`: taken over from the tree before the last fix.
+
+    `by` is the person who let the change pass without one.
+    """
 
     stage: Stage
     tree: str
@@ -148,6 +151,7 @@ class Judged:
     agent: str = ""
     model: str = ""
     carried: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

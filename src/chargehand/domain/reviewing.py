@@ -34,6 +34,7 @@ from chargehand.domain.words import DecisionKind, Failure, Reason
 __all__ = [
     "ROLES",
     "STAGES",
+    "ask_about_review",
     "conclude_review",
     "is_reviewed",
     "look_again",
@@ -54,11 +55,11 @@ STAGES = {role: stage for stage, role in ROLES.items()}
 
 _CHOICES = ("approve", "retry", "skip", "stop")
 _EFFECTS = {
-    "approve": "approve: the change lands as it is; what is open is told in the report as your ruling",
+    "approve": "approve: the change lands as it is, without any further review; what is open is told as your ruling",
     "retry": "retry: another attempt, with these findings in its brief and fresh bounds",
 }
 _AGAIN = {
-    "approve": "approve: the change lands without this review",
+    "approve": "approve: the change lands without this review, and without any further one",
     "retry": "retry: another reviewer is asked; the change is kept",
 }
 
@@ -259,9 +260,13 @@ def _failed(
     if record.best is not None and record.best.severity < failure.severity:
         kept = record.best.commit
         text += f" This is worse than what was there before; that is kept as {kept[:12]}; `approve` takes the last one."
+    return (failed, *ask_about_review(state, record, text, failure, kept=kept))
+
+
+def ask_about_review(state: RunState, record: TaskRecord, text: str, failure: Failure, *, kept: str = "") -> Events:
+    """A change that its reviewers are not content with: approve | retry | skip | stop; unattended it is blocked."""
     kind, reason = DecisionKind.REVIEW, Reason.REVIEW_UNRESOLVED
-    asked = ask(state, record.id, kind, reason, text, _CHOICES, "block", kept=kept, failure=failure, effects=_EFFECTS)
-    return (failed, *asked)
+    return ask(state, record.id, kind, reason, text, _CHOICES, "block", kept=kept, failure=failure, effects=_EFFECTS)
 
 
 def review_failure(stage: Stage, judgement: Judgement, review: Review) -> Failure:

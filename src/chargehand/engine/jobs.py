@@ -12,7 +12,7 @@ from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunFix, R
 from chargehand.domain.gating import verify_ids
 from chargehand.domain.holistic import WHOLE
 from chargehand.domain.ids import attempt_ref, candidate_ref
-from chargehand.domain.outcome import LOOKERS, ChangeKind
+from chargehand.domain.outcome import LOOKERS, ChangeKind, Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Task, TaskType
 from chargehand.domain.restoring import fit_name
 from chargehand.domain.state import GateFit, RunState, TaskRecord
@@ -46,7 +46,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         model=task.model if agent == first else None,  # the model of a task is one of its own agent's
         wall_s=task.limits.wall_s or caps.attempt_wall_s,
         idle_s=caps.attempt_idle_s if task.limits.idle_s is None else task.limits.idle_s,
-        previous=None if looks else record.previous,
+        previous=None if looks or effect.role is Role.FIXER else record.previous,
         ref=attempt_ref(state.run, task.id, effect.launch),
         declared=task.files.writes if task.files else (),
         reads=task.files.read if task.files else (),

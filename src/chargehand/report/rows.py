@@ -37,6 +37,7 @@ _RULINGS = {
 }
 _ACCEPTED = Mark(word="good evidence", glyph="✓", tone=Tone.GOOD)
 _PASSED = Mark(word="PASS", glyph="✓", tone=Tone.GOOD)
+_APPROVED = Mark(word="approved by a person", glyph="!", tone=Tone.ASK)
 _FAILED = Mark(word="FAIL", glyph="✗", tone=Tone.BAD)
 _VOID = Mark(word="void", glyph="!", tone=Tone.ASK)
 _LOST = Mark(word="lost, not counted", glyph="·", tone=Tone.QUIET)
@@ -194,10 +195,10 @@ class Rows:
         return tuple(
             VerdictRow(
                 stage=step.stage.value,
-                mark=_PASSED if isinstance(step, ReviewPassed) else _FAILED,
+                mark=_verdict(step),
                 tree=step.tree,
                 attempt=step.attempt,
-                agent=self.line(step.agent),
+                agent=self.line((isinstance(step, ReviewPassed) and step.by) or step.agent),
                 model=self.line(step.model),
                 carried=isinstance(step, ReviewPassed) and step.carried,
                 criteria=self._criteria(step, said.get(step.attempt)),
@@ -282,6 +283,12 @@ class Rows:
             by="nobody was asked (--unattended)" if asked.by == UNATTENDED else self.line(asked.by),
             note=self.line(asked.note),
         )
+
+
+def _verdict(step: ReviewPassed | ReviewFailed) -> Mark:
+    if isinstance(step, ReviewFailed):
+        return _FAILED
+    return _APPROVED if step.by else _PASSED
 
 
 def _concerns(result: AttemptResult) -> tuple[Concern, ...]:

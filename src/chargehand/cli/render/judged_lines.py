@@ -36,7 +36,7 @@ def of_judgement(event: ReviewPassed | ReviewFailed | ReviewVoided | GateMitigat
     match event:
         case ReviewPassed():
             parked = f"; {count(len(event.parked), 'remark')} kept for the report" if event.parked else ""
-            how = "carried over" if event.carried else "passed"
+            how = f"approved by {event.by}" if event.by else "carried over" if event.carried else "passed"
             return Line(task=event.task, what="review", detail=f"{event.stage} {how}{parked}")
         case ReviewFailed():
             said = [f"{finding.file}:{finding.line}: {finding.claim}" for finding in event.open]

@@ -76,6 +76,9 @@ def receipt_lines(body: Mapping[str, Any], pen: Pen) -> list[str]:
     for row in body.get("reviews", body.get("holistic", ())):
         carried = ", carried over" if row["carried"] else ""
         who = " ".join(filter(None, (row["agent"], row["model"])))
+        if person := row.get("approved_by"):
+            lines += hang(f"  {row['stage']} review ", f"no verdict: approved by {person}", pen, indent=_INDENT)
+            continue
         text = f"{'passed' if row['passed'] else 'failed'} for tree {short(row['tree'])} by {who or 'nobody'}{carried}"
         lines += hang(f"  {row['stage']} review ", text, pen, indent=_INDENT)
     for row in body.get("parked", ()):
