@@ -28,7 +28,8 @@ async def red_first(parts: GateParts, job: GateJob, results: Sequence[GateResult
     """Whether the tests of the change fail on its base; `results` are those of the change itself."""
     tests = await tests_of_change(parts.repository, job)
     if not tests:
-        return _skipped(job, RED_FIRST, "The change has no test files.")
+        nothing = "The change has no test files: test-driven work is proved by its own tests."
+        return replace(_skipped(job, RED_FIRST, nothing), status=GateStatus.FAIL)
     checks = tuple(replace(check, baseline="", rerun=False) for check in _telling(job))
     if not checks:
         return _skipped(job, RED_FIRST, _NO_CHECK)
