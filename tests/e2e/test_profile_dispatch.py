@@ -58,7 +58,13 @@ def world(repo: Repo, tmp_path: Path) -> World:
 
 
 def carry_out(
-    world: World, *, unattended: bool = True, observe: Any = None, sets: tuple[str, ...] = (), **steps: Any
+    world: World,
+    *,
+    unattended: bool = True,
+    observe: Any = None,
+    sets: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    **steps: Any,
 ) -> Mapping[str, Any]:
     """Carry the graph out with the scripted agent, `steps` instead of `WORK` (`task_3` for `task-3`)."""
     scenario = {**WORK, **{re.sub("_", ".", name.replace("_", "-", 1)): each for name, each in steps.items()}}
@@ -70,7 +76,7 @@ def carry_out(
         loaded = shop.load_plan(None)
         assert loaded.plan is not None, loaded.problems
         files = [Path(file) for file in loaded.files]
-        event = await shop.new_run(loaded.plan, plan_file=Path(loaded.source), files=files)
+        event = await shop.new_run(loaded.plan, plan_file=Path(loaded.source), files=files, only=only)
         world.run = event.run
         return await world._drive(shop, shop.service.start(event), observe, unattended=unattended)
 
@@ -196,6 +202,15 @@ def test_one_at_a_time_is_the_loop_of_a_single_agent(world: World):
     assert max(most) == 1
 
 
+def test_some_tasks_with_what_they_need(world: World):
+    """One task and its unfinished prerequisites; of the others nothing is said."""
+    carry_out(world, only=("task-6",))
+    state = state_of(world)
+    assert sorted(state["completed_tasks"]) == ["task-1", "task-2", "task-3.1", "task-3.2", "task-6"]
+    assert [each["task_id"] for each in state["failed_tasks"]] == ["task-8"], "as it was"
+    assert state["blocked_tasks"] == [{"task_id": "task-9", "blocked_on": "task-8"}]
+
+
 # -- the brief ------------------------------------------------------------------------------------
 
 
@@ -286,6 +301,29 @@ def test_a_worse_retry_is_dropped_for_the_first_state(world: World):
     assert "src/todo/add.py" in world.repo.files(kept)
 
 
+def test_a_dangerous_step_waits_for_a_yes_to_exactly_that_command(world: World):
+    """I9: the command and the reason are shown; a no, or nobody to ask, blocks the task and what depends on it."""
+    state = state_of(world)
+    for task in state["task_graph"]["tasks"]:
+        if task["id"] in {"task-7", "task-9"}:
+            task["verify"] = [f"`rm -rf build/{task['id']}`"]
+    (world.repo.path / STATE).write_text(json.dumps(state))
+    document = carry_out(world, unattended=False)
+    asked = {each["task"]: each for each in document["decisions"]}
+    assert {name: (each["kind"], each["command"]) for name, each in asked.items()} == {
+        "task-7": ("command", "rm -rf build/task-7"),
+        "task-9": ("command", "rm -rf build/task-9"),
+    }
+    assert "It deletes a folder with everything in it" in asked["task-7"]["question"], "why it is asked"
+    assert state_of(world)["failed_tasks"] == [], "a question about a command is no failure"
+    document = world.resume(unattended=True)
+    assert states(document)["task-7"] == states(document)["task-10"] == "blocked"
+    failed = {each["task_id"]: each["reason"] for each in state_of(world)["failed_tasks"]}
+    assert set(failed) == {"task-7", "task-9"}
+    assert failed["task-7"].startswith("Refused because nobody is asked: ")
+    assert failed["task-7"].endswith("The command: rm -rf build/task-7")
+
+
 def test_an_unfinished_result_is_no_result(world: World):
     """Placeholders are looked for in what was made."""
     mark = "TO" + "DO"
@@ -347,6 +385,28 @@ def test_a_resume_brings_the_lists_back(world: World, number: int):
     assert set(state["compressed_outputs"]) == set(WORK)
     assert state["owner"] == {"name": "Otto"}
     subjects = world.repo.git("log", "--first-parent", "--format=%s", f"main..{document['branch']}").splitlines()
+    assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
+
+
+def test_a_run_that_was_killed_goes_on(world: World, tmp_path: Path):
+    """I4: SIGKILL in the middle of an attempt; the state is whole, and nothing is done or listed twice."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    work = {task: [{"write": {steps[0]["write"]["path"]: "value = 1\n"}}] for task, steps in WORK.items()}
+    cli.script({**work, "task-7": [{**work["task-7"][0], "stay": True}]})
+    with cli.started_run(Path(STATE), "--unattended", "--run-id", "k", "--jobs", "1") as process:
+        cli.wait_until_written()
+        process.kill()
+        process.wait()
+    state = state_of(world)
+    assert state["current_wave"] == 3
+    assert set(state["completed_tasks"]) >= {"task-3.1", "task-3.2", "task-4", "task-5", "task-8"}
+    assert "task-7" not in state["completed_tasks"]
+    cli.script(work)
+    done = cli.call("resume", "k", "--json")
+    assert done.code == 0, done.stderr
+    state = state_of(world)
+    assert len(state["completed_tasks"]) == len(set(state["completed_tasks"])) == 12
+    subjects = world.repo.git("log", "--first-parent", "--format=%s", f"main..{done.document['branch']}").splitlines()
     assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
 
 
