@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from chargehand.domain.plan import Barrier, Command, Complexity, Files, Mode, Plan, Task, Weight
+from chargehand.domain.plan import Barrier, Command, Complexity, Features, Files, Mode, Plan, Task, Weight
 from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.document import Document, Place
@@ -221,6 +221,7 @@ class _Reading:
             goal=f"{ticket},{part}: all tasks are accepted.",
             profile="task-executor",
             barrier=Barrier.WAVE,
+            features=Features(holistic=False),  # the whole iteration is reviewed by another of their agents
             allowlist=tuple(dict.fromkeys((*policy.baseline_allowlist, *no_code))),
             tasks=tuple(made),
         )

@@ -1,0 +1,365 @@
+"""The task-executor of a JIRA pipeline: `tasks.yaml` is carried out and kept up to date, and `log.jsonl` (SPEC 11).
+
+One process writes both, after the event that they show. What its prompt asks a model for is data here: the bounds
+stand in `profiles.bounds`, the words for briefs below.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chargehand.domain import scope
+from chargehand.domain.effects import StartAttempt
+from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.events import EffectIntended, Recorded, ReviewVoided
+from chargehand.domain.outcome import Role
+from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
+from chargehand.domain.review import VoidWhy
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import Reason, TaskStatus
+from chargehand.ports import Projection
+from chargehand.profiles.bounds import BOUNDS
+from chargehand.profiles.profile import Profile, Site
+from chargehand.profiles.task_executor_states import RESULTS, leads_to, status_of
+from chargehand.profiles.task_executor_text import Value, edited, entries, groups
+from chargehand.profiles.writing import write_atomically
+
+__all__ = ["PROFILE"]
+
+_DEVELOPER = """\
+You are the developer of this one task. Write its code and its tests as its entry says; do not plan, research, review,
+decide on design, fill in what is missing, change the test strategy or commit. Only its files_to_modify, test_files and
+allowlist may change, and documentation where its policy says so. Mandates are to be followed to the letter.
+The entry's execution_strategy says how far validation goes: PARALLEL, write code and tests only and run neither build
+nor tests, for others work beside you and the runtime runs both; SEQUENTIAL, build and test until both are green.
+Leave tasks.yaml and log.jsonl alone: the runtime writes them."""
+
+_REVIEWER = """\
+You are the reviewer of this one task. Verify syntax, build, tests and code quality in full, and every success
+criterion with its evidence. Do not write code, plan, design or suggest how to do it: whoever changes a file has not
+reviewed."""
+
+_WORDING = (
+    (Role.IMPLEMENTER.value, _DEVELOPER),
+    (Role.FIXER.value, _DEVELOPER),
+    (Role.SPEC_REVIEWER.value, _REVIEWER),
+)
+
+_VIOLATIONS = frozenset({Reason.OUT_OF_SCOPE, Reason.BAD_COMMIT, Reason.CONFIG_CHANGED})
+_TAIL_LINES = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tasks(Projection):
+    """The entries of one file. `before` is how many attempts each had when the run began."""
+
+    root: Path
+    file: Path
+    log: Path | None
+    iteration: int | None
+    before: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    accepted_as: str = ""
+
+    def begin(self, state: RunState) -> None:
+        """Bring all entries up to date."""
+        self.accepted_as = state.accepted.commit if state.accepted is not None else ""
+        self._write(state.tasks.values(), state, state.last_at)
+
+    def take(self, recorded: Recorded, state: RunState) -> None:
+        """Bring the entry up to date that the event is about."""
+        event = recorded.event
+        effect = event.effect if isinstance(event, EffectIntended) else None
+        if effect is not None and not isinstance(effect, StartAttempt):
+            return
+        decision = getattr(event, "decision", None)
+        record = state.tasks.get(getattr(effect or decision or event, "task", ""))
+        if record is not None:
+            self._write([record], state, recorded.at)
+        if isinstance(event, ReviewVoided) and event.why is VoidWhy.VIOLATED:
+            text = f"The reviewer of {event.task} changed what it judges; its verdict is void (attempt {event.attempt})"
+            self._append([self._line("role_violation", event.task, text, recorded.at, violation="reviewer")])
+
+    def accepted(self, state: RunState, commit: str) -> None:
+        """What was taken in is no longer said to wait."""
+        self.accepted_as = commit
+        self._write(state.tasks.values(), state, state.last_at)
+
+    # -- entries ----------------------------------------------------------------------------------
+
+    def _write(self, records: Iterable[TaskRecord], state: RunState, at: float) -> None:
+        """The file first, then the log: a line that is missing is added when the run is taken up."""
+        text = _text(self.file)
+        written = text
+        lines: list[dict[str, Any]] = []
+        known = entries(text)
+        for record in records:
+            entry = known.get(record.id)
+            if entry is None:
+                if record.fixes_gates_of is None:
+                    raise AdapterError("projection", f"{self.file} has no entry {record.id} any more; put it back.")
+                continue  # a fix of the runtime is no task of theirs
+            changes = self._changes(record, state, entry, at)
+            if changes:
+                written = edited(written, record.id, {**changes, "updated_at": iso(at)})
+            lines += self._lines({**entry, **changes}, record, at, text)
+        if written != text:
+            write_atomically(self.file, written, self.root)
+        self._append(lines)
+
+    def _changes(self, record: TaskRecord, state: RunState, entry: Mapping[str, Any], at: float) -> dict[str, Value]:
+        """The keys of an entry that say something else than the run."""
+        old = _word(entry.get("status")) or "PENDING"
+        new = self._status(record, state, old)
+        wanted: dict[str, Value] = {}
+        if new != old:
+            wanted["status"] = new
+        if record.attempts == 0 and new == old:
+            return self._said_only(record, entry)
+        wanted |= self._started(record, entry, old, new, at)
+        paths = _paths(record)
+        if record.status is not TaskStatus.RUNNING and paths:
+            wanted["files_modified"] = paths
+            own = record.task.files.writes if record.task.files else ("**",)
+            if not _word(entry.get("first_code_change_at")) and any(scope.matches(own, path) for path in paths):
+                wanted["first_code_change_at"] = iso(at)
+        details = "\n".join(self._details(record, state))
+        if details:
+            wanted["validation_details"] = details
+        wanted |= _rejection(record, entry, new)
+        if record.is_over and (new != old or not _word(entry.get("completed_at"))):
+            wanted["completed_at"] = iso(at)
+        return {key: value for key, value in wanted.items() if not _says(entry.get(key), value)}
+
+    def _status(self, record: TaskRecord, state: RunState, old: str) -> str:
+        new = status_of(record, state, old)
+        provisional = old == "ACCEPTED" and self.before.get(record.id, ("", 0))[0] == "ACCEPTED"
+        if new != old and not provisional and not leads_to(record.task.mode, old, new):
+            text = (
+                f"{self.file}: {record.id} stands at {old}, and nothing leads from there to {new}: somebody changed it."
+            )
+            raise AdapterError("projection", f"{text} Put back what it said, and go on with `chargehand resume`.")
+        return new
+
+    def _started(self, record: TaskRecord, entry: Mapping[str, Any], old: str, new: str, at: float) -> dict[str, Value]:
+        """What an attempt begins with; several processes may carry on one attempt."""
+        wanted: dict[str, Value] = {"last_execution_mode": record.task.mode.value.upper()}
+        if not _word(entry.get("started_at")):
+            wanted["started_at"] = iso(at)
+        attempts = _number(entry.get("attempts"))
+        was, had = self.before.get(record.id, ("PENDING", 0))
+        if new == "ACTIVE" and (old != "ACTIVE" or (was == "ACTIVE" and attempts <= had)):
+            wanted["attempts"] = attempts + 1
+            if _word(entry.get("completed_at")):
+                wanted["completed_at"] = None
+        return wanted
+
+    def _said_only(self, record: TaskRecord, entry: Mapping[str, Any]) -> dict[str, Value]:
+        """A task that never began has its state as it was; why it ends is said."""
+        if not record.is_over and record.status is not TaskStatus.AWAITING_DECISION:
+            return {}
+        said = f"{record.status}: {record.reason}. {record.detail}".strip()
+        return {} if _says(entry.get("validation_details"), said) else {"validation_details": said}
+
+    def _details(self, record: TaskRecord, state: RunState) -> Iterator[str]:
+        """What came of validation, in lines."""
+        if record.status is TaskStatus.RUNNING:
+            return
+        for each in record.checked:
+            yield f"{each.gate}: {each.status}" + (f" ({each.detail})" if each.detail else "")
+        for judged in record.reviews.judged:
+            yield f"review: {'ACCEPTED' if judged.passed else 'REJECTED'} by {judged.agent or 'a reviewer'}"
+        if record.status is TaskStatus.INTEGRATED:
+            names = [gate.id for gate in state.plan.gates_on(GatePoint.INTEGRATE)]
+            yield f"as merged: {', '.join(map(_excused(state), names))}"
+            if self.accepted_as:
+                yield f"Accepted as {self.accepted_as}."
+            else:
+                yield f"Not accepted yet: branch {state.branch}, commit {record.landed}."
+            return
+        if record.reason is not None or record.failure is not None:
+            yield f"{record.reason or 'failed'}: {record.detail or (record.failure.summary if record.failure else '')}"
+        if record.failure is not None:
+            yield from record.failure.facts
+            yield from record.failure.tail.splitlines()[-_TAIL_LINES:]
+
+    # -- the log ----------------------------------------------------------------------------------
+
+    def _lines(self, entry: Mapping[str, Any], record: TaskRecord, at: float, text: str) -> Iterator[dict[str, Any]]:
+        """The final message of an attempt that has come to a result."""
+        status = _word(entry.get("status"))
+        if status not in RESULTS or record.attempts == 0:
+            return
+        attempt = _number(entry.get("attempts"))
+        modified = entry.get("files_modified")
+        message = "\n".join(
+            (
+                f"task-executor completed for {record.id} (attempt {attempt})",
+                f"Status: {status}",
+                f"Mode: {record.task.mode.value.upper()}",
+                f"Files modified: {len(modified) if isinstance(modified, list | tuple) else 0}",
+                f"Tasks file updated: {self.file.relative_to(self.root)}",
+            )
+        )
+        reason = record.failure.reason if record.failure is not None else record.reason
+        violation = "developer" if reason in _VIOLATIONS and status == "ERROR" else ""
+        line = self._line("task_completed", record.id, message, at, violation=violation, failed=status != "ACCEPTED")
+        line["parallel_group"] = groups(text).get(record.id)
+        yield line
+
+    def _line(
+        self, event: str, task: str, message: str, at: float, *, violation: str = "", failed: bool = True
+    ) -> dict[str, Any]:
+        bad = failed and "Status: SYNTAX_VALID" not in message
+        line: dict[str, Any] = {
+            "timestamp": iso(at),
+            "level": "CRITICAL_VIOLATION" if violation else "ERROR" if bad else "INFO",
+            "agent": "Orchestrator",
+            "event": event,
+            "iteration": self.iteration,
+            "task_id": task,
+            "parallel_group": None,
+            "message": message,
+        }
+        return {**line, "role_violation": violation} if violation else line
+
+    def _append(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Add the lines that are not there yet; the time alone makes none of them new."""
+        new = list(lines)
+        if self.log is None or not new:
+            return
+        text = _text(self.log) if self.log.exists() else ""
+        there = {_told(line) for line in text.splitlines()}
+        shown = [
+            json.dumps(line, ensure_ascii=False) for line in new if (line["task_id"], line["message"]) not in there
+        ]
+        if shown:
+            start = text if not text or text.endswith("\n") else f"{text}\n"
+            write_atomically(self.log, start + "".join(f"{line}\n" for line in shown), self.root)
+
+
+def iso(at: float) -> str:
+    """A time as the system writes it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _told(line: str) -> tuple[object, object]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None, None
+    return (found.get("task_id"), found.get("message")) if isinstance(found, dict) else (None, None)
+
+
+def _paths(record: TaskRecord) -> tuple[str, ...]:
+    sealed = tuple(change.path for change in record.sealed.changes) if record.sealed is not None else ()
+    return tuple(sorted({*record.files_changed, *sealed}))
+
+
+def _excused(state: RunState) -> Callable[[str], str]:
+    """What a gate came to before a change landed."""
+    return lambda gate: f"{gate}: {'red before it, and no worse' if gate in state.baseline_red else 'pass'}"
+
+
+def _rejection(record: TaskRecord, entry: Mapping[str, Any], status: str) -> dict[str, Value]:
+    if status == "REJECTED":
+        failure = record.failure
+        return {"rejection_reason": record.detail or (failure.summary if failure else str(record.reason))}
+    return {"rejection_reason": None} if status == "ACCEPTED" and _word(entry.get("rejection_reason")) else {}
+
+
+def _word(value: object) -> str:
+    """What an entry says, as text; nothing where it says nothing."""
+    text = value.strip() if isinstance(value, str) else ""
+    return "" if text in {"null", "~", "Null", "NULL"} else text
+
+
+def _number(value: object) -> int:
+    text = _word(value)
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
+def _says(found: object, value: Value) -> bool:
+    if isinstance(value, str | int):
+        return found == str(value)
+    return not _word(found) and not found if value is None else found == list(value)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise AdapterError("projection", f"{file} cannot be read: {error}. Put that right, then resume.") from error
+
+
+# -- where it lies, and what it needs -------------------------------------------------------------
+
+
+class _Outside(Projection):
+    """Tasks that lie outside the work tree, or below a link out of it, are read and never written to [I1]."""
+
+    def begin(self, state: RunState) -> None:
+        """Nothing."""
+
+    def take(self, recorded: Recorded, state: RunState) -> None:
+        """Nothing."""
+
+    def accepted(self, state: RunState, commit: str) -> None:
+        """Nothing."""
+
+
+def _project(site: Site, plan: Plan) -> Projection:
+    root, file = site.root.resolve(), site.source.resolve()
+    if not file.is_relative_to(root):
+        return _Outside()
+    kind, _, number = file.parent.name.partition("_")
+    in_iteration = kind == "iteration" and number.isdecimal()
+    return _Tasks(
+        root=root,
+        file=file,
+        log=file.parent.parent / "log.jsonl" if in_iteration else None,
+        iteration=int(number) if in_iteration else None,
+        before=dict(_before(plan)),
+    )
+
+
+def _before(plan: Plan) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Status and attempts of each task when the run began: its entry is in its brief."""
+    for task in plan.tasks:
+        for _, text in task.background[:1]:
+            try:
+                entry = entries(f"tasks:\n- {text.replace(chr(10), chr(10) + '  ')}\n").get(task.id, {})
+            except AdapterError:
+                entry = {}
+            yield task.id, (_word(entry.get("status")) or "PENDING", _number(entry.get("attempts")))
+
+
+def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
+    """Build and tests of every task as merged, and of the whole; UserError where nobody says what they are."""
+    missing = [key for key in ("commands.build", "commands.test") if not isinstance(settings.get(key), Command)]
+    if missing:
+        text = f"tasks.yaml names no commands, and {' and '.join(missing)} are not set."
+        hint = "Put `[commands]` with `build` and `test` into chargehand.toml."
+        raise UserError(text, code="no_commands", hint=hint)
+    own = {gate.id for gate in plan.gates}
+    points = frozenset({GatePoint.INTEGRATE, GatePoint.RUN})
+    made = [
+        GateSpec(id=name, run=command, on=points)
+        for name, key in (("build", "commands.build"), ("tests", "commands.test"))
+        if name not in own and isinstance(command := settings[key], Command)
+    ]
+    return replace(plan, gates=(*made, *plan.gates))
+
+
+PROFILE = Profile(
+    name="task-executor",
+    policy=BOUNDS["task-executor"].policy,
+    wording=_WORDING,
+    arrange=_arrange,
+    project=_project,
+    artifacts=("prompts/**/tasks.yaml", "prompts/**/log.jsonl", "**/iteration_*/tasks.yaml", "**/.chargehand-*.tmp"),
+)

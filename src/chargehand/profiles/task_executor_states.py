@@ -1,0 +1,107 @@
+"""The states of an entry, and which one a task of a run is in.
+
+Theory of operation. A SEQUENTIAL task goes PENDING, ACTIVE, DONE (its change is there, nobody judged it), ACCEPTED or
+REJECTED; a PARALLEL one PENDING, ACTIVE, SYNTAX_VALID (nobody built it), ACCEPTED, or SYNTAX_ERROR. Each may end in
+ERROR, and what went wrong becomes ACTIVE again with the next attempt. ACCEPTED is final once people took the work in.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chargehand.domain.events import RequeueWhy
+from chargehand.domain.outcome import GateStatus
+from chargehand.domain.plan import Mode
+from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.words import DecisionKind, Reason, TaskStatus
+
+__all__ = ["RESULTS", "TRANSITIONS", "leads_to", "status_of"]
+
+TRANSITIONS: dict[Mode, dict[str, frozenset[str]]] = {
+    Mode.SEQUENTIAL: {
+        "PENDING": frozenset({"ACTIVE"}),
+        "ACTIVE": frozenset({"DONE", "ERROR"}),
+        "DONE": frozenset({"ACCEPTED", "REJECTED", "ERROR"}),
+        "REJECTED": frozenset({"ACTIVE"}),
+        "ERROR": frozenset({"ACTIVE"}),
+        "ACCEPTED": frozenset(),
+    },
+    Mode.PARALLEL: {
+        "PENDING": frozenset({"ACTIVE"}),
+        "ACTIVE": frozenset({"SYNTAX_VALID", "SYNTAX_ERROR", "ERROR"}),
+        "SYNTAX_VALID": frozenset({"ACCEPTED", "ERROR"}),
+        "SYNTAX_ERROR": frozenset({"ACTIVE"}),
+        "ERROR": frozenset({"ACTIVE"}),
+        "ACCEPTED": frozenset(),
+    },
+}
+"""What may follow what, by execution mode; anything else is refused."""
+
+RESULTS = frozenset({"ACCEPTED", "REJECTED", "ERROR", "SYNTAX_VALID", "SYNTAX_ERROR"})
+"""The states an attempt ends in."""
+
+_GOES_ON = frozenset({RequeueWhy.CONTEXT, RequeueWhy.WAIT, RequeueWhy.LOST, RequeueWhy.FIX, RequeueWhy.REPORT})
+"""Why a task waits though its attempt has not failed: the next process carries the same attempt on."""
+
+_NO_RESULT = frozenset(
+    {DecisionKind.START, DecisionKind.COMMAND, DecisionKind.CONFIG_CHANGED, DecisionKind.BRANCH_MOVED}
+)
+_LEFT = frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED})
+_JUDGED = frozenset({Reason.GATE_RED, Reason.REVIEW_UNRESOLVED, Reason.REVIEW_NEEDED})
+_SYNTAX = re.compile(r"\bRed: (?:[^.]*, )?syntax\b")
+
+
+def leads_to(mode: Mode, old: str, new: str) -> bool:
+    """Whether one state becomes the other, at once or by way of others: several events may lie between two looks."""
+    seen, ahead = {old}, [old]
+    while ahead:
+        state = ahead.pop()
+        if state == new:
+            return True
+        following = TRANSITIONS[mode].get(state, frozenset()) - seen
+        seen |= following
+        ahead += following
+    return False
+
+
+def status_of(record: TaskRecord, state: RunState, old: str) -> str:
+    """The state a task is in, where its entry says `old`; `old` where the system has no word for it."""
+    mode = record.task.mode
+    if record.status is TaskStatus.INTEGRATED:
+        return "ACCEPTED"
+    if record.status in {TaskStatus.RUNNING, TaskStatus.GATING}:
+        return "ACTIVE"
+    if record.status in {TaskStatus.REVIEWING, TaskStatus.INTEGRATING}:
+        if mode is Mode.SEQUENTIAL:
+            return "DONE"
+        return "SYNTAX_VALID" if _is_validated(record) else "ACTIVE"
+    if _has_failed(record, state):
+        return _failed(record, mode, old)
+    stopped = record.status in _LEFT and old in {"ACTIVE", "DONE", "SYNTAX_VALID"} and record.attempts > 0
+    return "ERROR" if stopped else old
+
+
+def _is_validated(record: TaskRecord) -> bool:
+    """Whether the syntax of a parallel task was looked at: on its own, or with the gates of its candidate."""
+    looked = any(each.gate == "syntax" and each.status is not GateStatus.FAIL for each in record.checked)
+    return looked or record.candidate_green
+
+
+def _has_failed(record: TaskRecord, state: RunState) -> bool:
+    if record.status is TaskStatus.WAITING:
+        return record.failure is not None and record.why not in _GOES_ON
+    if record.status is TaskStatus.AWAITING_DECISION:
+        decision = state.decisions.get(record.decision or "")
+        return decision is None or decision.kind not in _NO_RESULT
+    return record.status in {TaskStatus.FAILED, TaskStatus.BLOCKED} and record.attempts > 0
+
+
+def _failed(record: TaskRecord, mode: Mode, old: str) -> str:
+    if old in {"REJECTED", "ERROR", "SYNTAX_ERROR"}:
+        return old  # this attempt has its result already
+    reason = record.reason or (record.failure.reason if record.failure else None)
+    if mode is Mode.SEQUENTIAL:
+        return "REJECTED" if reason in _JUDGED and old == "DONE" else "ERROR"
+    said = f"{record.failure.summary if record.failure else ''} {record.detail}"
+    has_syntax = reason is Reason.MISSING_FILE or (reason is Reason.GATE_RED and _SYNTAX.search(said) is not None)
+    return "SYNTAX_ERROR" if has_syntax and old == "ACTIVE" else "ERROR"
