@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chargehand.domain.brief import compose
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import ReviewPassed
@@ -12,7 +14,7 @@ from tests.looks import a_finding, fails
 from tests.play import Play, a_plan, a_task, done
 
 
-def failed_once(**options: object) -> Play:
+def failed_once(**options: Any) -> Play:
     """The change was made, and its first reviewer found something: a fixer is at work."""
     play = Play(a_plan(a_task("a")), review=True, **options)
     play.begin()
