@@ -11,6 +11,7 @@ from tests.agents.danger import danger
 from tests.agents.ground import Failed, Ground
 from tests.agents.install import Program
 from tests.agents.reviews import review, void
+from tests.agents.systems import dispatch
 
 __all__ = ["CASES", "PAIRS", "together"]
 
@@ -177,6 +178,7 @@ CASES: Mapping[str, Callable[[Ground], str]] = {
     "resume": resumed,
     "danger": danger,
     "void": void,
+    "dispatch": dispatch,
 }
 
 PAIRS: Mapping[str, Callable[[Ground, Program], str]] = {"together": together, "review": review}
