@@ -17,6 +17,7 @@ from chargehand.cli.render.units import count
 from chargehand.cli.surveying import Surveyed, print_check, survey_plan
 from chargehand.cli.terminal import confirm
 from chargehand.domain.errors import UserError
+from chargehand.wiring.profiling import refuse
 from chargehand.wiring.starting import refuse_second_run
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ async def set_out(
     surveyed = await survey_plan(workshop, path, base)
     if dry_run:
         return print_check(call, surveyed, path)
+    if surveyed.errors and surveyed.loaded.draft is not None:
+        refuse(workshop, surveyed.loaded.draft, Path(surveyed.loaded.source), surveyed.errors)
     plan = checked(surveyed)
     unreadable: list[str] = []
     if not new:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from chargehand.domain.errors import UserError
 from chargehand.domain.plan import Plan
 from chargehand.domain.policy import HOUSE, Policy
+from chargehand.domain.problem import Problem
 from chargehand.ports import Projection
 
 __all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
@@ -31,7 +32,8 @@ class Profile:
     run, with the settings of the run as dotted keys; it may raise UserError where the system has a gate of its own
     before a run. `accepts`: whether `--accept` may land by itself. `project` makes the projection onto the system's
     files; None: there are none. `artifacts` are patterns of the paths those files may have, relative to the work tree:
-    that they change under an attempt says nothing of its agent.
+    that they change under an attempt says nothing of its agent. `refused` leaves the system's own report when a run of
+    a plan is refused for these problems.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Profile:
     arrange: Callable[[Plan, Mapping[str, object]], Plan] | None = None
     accepts: bool = True
     project: Callable[[Site, Plan], Projection] | None = None
+    refused: Callable[[Site, Plan, Sequence[Problem]], None] | None = None
     artifacts: tuple[str, ...] = ()
     asks_first: bool = field(default=False)
 

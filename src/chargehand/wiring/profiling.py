@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from chargehand.domain.errors import UserError
 from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
+from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
 from chargehand.ports import Projection
 from chargehand.profiles import Profile, Site, profile_of
@@ -17,7 +19,7 @@ from chargehand.settings import Settings
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "profiled", "projections"]
+__all__ = ["arranged", "profiled", "projections", "refuse"]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -40,6 +42,17 @@ def profiled(options: RunOptions, plan: Plan) -> RunOptions:
         raise UserError(text, code="accept_refused", hint="Leave out --accept, and use `chargehand accept` at the end.")
     jobs = min(options.jobs, plan.defaults.jobs or options.jobs)
     return replace(options, policy=profile.policy, wording=profile.wording, jobs=jobs)
+
+
+def refuse(shop: Workshop, plan: Plan, source: Path, problems: Sequence[Problem]) -> None:
+    """Leave the report of the plan's system, where it has one, of why a run is refused; AdapterError when it cannot."""
+    root = shop.repository.root
+    try:
+        profile = profile_of(plan.profile)
+    except UserError:
+        return  # it is among the problems
+    if root is not None and profile.refused is not None:
+        profile.refused(Site(root=root, source=source if source.is_absolute() else shop.cwd / source), plan, problems)
 
 
 def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
