@@ -230,14 +230,29 @@ def test_the_retry_says_that_a_commit_is_wanted(world: World):
 
 def test_full_weight_is_told_spec_plan_and_tests(world: World):
     texts = [
-        f"The spec is `{LOGIN}/SPEC.md`: read it first.",
-        f"The plan is `{LOGIN}/PLAN.md`.",
+        f"- `{LOGIN}/SPEC.md`: the spec",
+        f"- `{LOGIN}/PLAN.md`: the plan",
         "- `tests/test_user.py`",
         "1. Hash passwords (commit 0a1b2c3)",
         "Committing is not optional here.",
     ]
     steps = [*({"read_brief_check": text} for text in texts), *WORK["task-2"]]
     assert carry_out(world, task_2=steps)["state"] == "finished"
+
+
+def test_a_kickback_may_bring_the_rest_to_full_weight(world: World):
+    """Scope creep under light weight: who says `full` brings spec, plan and tests back into the briefs."""
+    creep = [{"report": {"status": "KICKBACK", "kickback": {"signal": "scope_creep", "details": "Nine files."}}}]
+    told = [{"read_brief_check": f"- `{LOGIN}/SPEC.md`: the spec"}, *WORK["task-2"]]
+    steps = {"attempts": {1: creep, "default": told}}
+    document = carry_out(world, sets=("defaults.weight=light",), unattended=False, task_2=steps)
+    (asked,) = document["decisions"]
+    assert asked["choices"][0] == "full"
+    cli = CliWorld(world.repo, world.folder / "cli")
+    state = {"XDG_STATE_HOME": world.environ["XDG_STATE_HOME"]}
+    assert cli.call("answer", asked["id"], "full", env=state).code == 0
+    assert world.resume(unattended=True)["state"] == "finished"
+    assert "**Weight**: full" in progress(world)
 
 
 def test_light_weight_is_told_the_task_and_its_files(world: World):

@@ -69,16 +69,9 @@ def test_a_task_has_what_its_plan_says(project: Path):
     plan = read(project).plan
     assert plan is not None
     task = {each.id: each for each in plan.tasks}
-    read_first = (
-        f"{LOGIN}/PLAN.md",
-        f"{LOGIN}/SPEC.md",
-        "specs/GLOBAL.md",
-        "tests/test_hashing.py",
-        "tests/test_user.py",
-    )
     user = task["task-2"].files
     assert user is not None
-    assert (user.create, user.modify, user.test, user.read) == (("src/user.py",), (), (), read_first)
+    assert (user.create, user.modify, user.test, user.read) == (("src/user.py",), (), (), ())
     assert task["task-2"].scope is Scope.STRICT
     check = task["task-3"].files
     assert check is not None
@@ -97,11 +90,14 @@ def test_a_task_has_what_its_plan_says(project: Path):
     assert [command.argv[1:] for command in session.verify] == [("-m", "pytest", "-q", "tests/test_session.py")]
     assert task["task-8"].files is None
     assert task["task-8"].description == "Somebody has to know.\n\nA note for whoever reads.\n\nowner: Ida"
-    titles = [title for title, _ in task["task-2"].background]
-    assert titles == [
-        *("Done before", "Where to read", "Objective", "Context of the plan", "Notes of the planner"),
-        "Tests of the spec: make those of your task pass",
-    ]
+    assert task["task-2"].background == (("Done before", "1. Hash passwords (commit 0a1b2c3)"),)
+    assert task["task-2"].approach == (
+        f"Read first:\n- `{LOGIN}/PLAN.md`: the plan\n- `{LOGIN}/SPEC.md`: the spec\n"
+        "- `specs/GLOBAL.md`: what holds everywhere\n\n"
+        "Objective:\nCustomers log in with a name and a password.\n\n"
+        "Context:\n- `src/hashing.py` - how passwords are hashed\n\nNotes of the planner:\nSmall steps.\n\n"
+        "Tests of the spec, those of your task have to pass:\n- `tests/test_hashing.py`\n- `tests/test_user.py`"
+    )
 
 
 def test_order_is_a_sequence_but_for_marked_and_disjoint_tasks(project: Path):
@@ -158,6 +154,14 @@ def test_a_plan_outside_specs_is_read_where_it_lies(project: Path):
     plan = read(project / "PLAN.md").plan
     assert plan is not None
     assert (plan.plan, [task.id for task in plan.tasks]) == ("project", ["task-1"])
+
+
+def test_a_plan_may_have_another_name(project: Path):
+    plans = project / "specs" / "reports"
+    (plans / "PLAN.md").rename(plans / "later.md")
+    plan = read(plans / "later.md").plan
+    assert plan is not None
+    assert "- `specs/reports/later.md`: the plan" in plan.tasks[0].approach
 
 
 # -- which feature --------------------------------------------------------------------------------

@@ -161,14 +161,6 @@ def test_the_agent_has_to_commit():
     assert NOT_READY == _NOT_READY
 
 
-def test_light_weight_leaves_the_task_its_files_and_its_verify(plan: Plan):
-    light = arrange(replace(plan, defaults=replace(plan.defaults, weight=Weight.LIGHT)))
-    for task, before in zip(light.tasks, plan.tasks, strict=True):
-        assert [title for title, _ in task.background] == ["Done before"]
-        assert task.files is None or task.files.read == ()
-        assert task.verify == before.verify
-
-
 def test_a_spec_that_is_not_ready_is_refused_for_full_weight(plan: Plan):
     said = (NOT_READY, "specs/a/SPEC.md:3: it is open: x")
     open_plan = replace(plan, tasks=tuple(replace(t, background=(*t.background, said)) for t in plan.tasks))

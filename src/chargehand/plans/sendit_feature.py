@@ -224,13 +224,15 @@ class FeatureReading:
         self.counts["done"] = len(file.steps) - len(steps)
         gates = runners_of(self.root, finder(self.root))
         self._tell_of_suite(gates)
-        shared = self._background(file, spec_path, spec)
-        read = self._named_files(spec_path, spec)
-        made = [self._task(step, weight, shared, read, [*spec.tests], gates) for step in steps]
+        paths = self._named_files(spec_path, spec)
+        shared = self._approach(file, spec_path, paths, spec.tests)
+        background = self._not_ready(spec_path, spec)
+        made = [self._task(step, weight, shared, spec.tests, gates) for step in steps]
         tasks = chained(made, {f"task-{s.number}" for s in steps if s.marked}, self.told)
         before = [f"{row.number}. {row.title} (commit {row.commit})" for row in done.values()]
         if before:
-            tasks = [replace(t, background=(("Done before", "\n".join(before)), *t.background)) for t in tasks]
+            background = [("Done before", "\n".join(before)), *background]
+        tasks = [replace(task, background=tuple(background)) for task in tasks]
         self.steps = steps
         return Plan(
             plan=_slug(self.folder.resolve(), self.root),
@@ -255,26 +257,25 @@ class FeatureReading:
         for gate in gates:
             self.told.append(f"Final suite: {gate.run.text}.")
 
-    def _background(self, file: PlanFile, spec_path: Path | None, spec: Spec) -> list[tuple[str, str]]:
-        assert self.plan_path is not None
-        where = [f"The plan is `{self._below(self.plan_path)}`."]
-        parts = [("Objective", file.objective), ("Context of the plan", file.context), *file.others]
-        if spec_path is not None:
-            where.insert(0, f"The spec is `{self._below(spec_path)}`: read it first.")
-            missing = [f"{self._below(spec_path)}:{line}: {text}" for line, text in spec.missing]
-            parts.append((NOT_READY, "\n".join(missing)))
-            for text in missing:
-                self.told.append(f"The spec is not ready, and only weight light does without: {text}.")
-        research = self.folder / "RESEARCH.md"
-        if research.is_file():
-            where.append(f"What research found is `{self._below(research)}`.")
-        tests = "\n".join(f"- `{path}`" for path in spec.tests)
-        parts = [
-            ("Where to read", "\n".join(where)),
-            *parts,
-            ("Tests of the spec: make those of your task pass", tests),
+    def _approach(self, file: PlanFile, spec_path: Path | None, paths: Sequence[str], tests: Sequence[str]) -> str:
+        """What full weight is told besides the task: where spec and plan are, and what the plan says of the whole."""
+        names = {"RESEARCH.md": "what research found", "GLOBAL.md": "what holds everywhere"}
+        spec = self._below(spec_path) if spec_path is not None else ""
+        where = [
+            f"- `{path}`: {'the spec' if path == spec else names.get(PurePosixPath(path).name, 'the plan')}"
+            for path in paths
         ]
-        return [(title, text[:_TEXT_CHARS]) for title, text in parts if text.strip()]
+        parts = [("Read first", "\n".join(where)), ("Objective", file.objective), ("Context", file.context)]
+        parts += [*file.others, ("Tests of the spec, those of your task have to pass", _bulleted(tests))]
+        return "\n\n".join(f"{title}:\n{text[:_TEXT_CHARS]}" for title, text in parts if text.strip())
+
+    def _not_ready(self, spec_path: Path | None, spec: Spec) -> list[tuple[str, str]]:
+        if spec_path is None or not spec.missing:
+            return []
+        missing = [f"{self._below(spec_path)}:{line}: {text}" for line, text in spec.missing]
+        for text in missing:
+            self.told.append(f"The spec is not ready, and only weight light does without: {text}.")
+        return [(NOT_READY, "\n".join(missing))]
 
     def _named_files(self, spec_path: Path | None, spec: Spec) -> tuple[str, ...]:
         """What an agent is told to read; it is there in its workspace, also where git does not have it yet."""
@@ -293,14 +294,13 @@ class FeatureReading:
                 self._problem(
                     "unsafe_path", f"The test file '{name}' is no path below the project.", spec_path or self.path
                 )
-        return tuple(dict.fromkeys((*(self._below(path) for path in paths), *spec.tests)))
+        return tuple(dict.fromkeys(self._below(path) for path in paths))
 
     def _task(
         self,
         step: PlanStep,
         weight: Weight,
-        shared: Sequence[tuple[str, str]],
-        read: tuple[str, ...],
+        approach: str,
         tests: Sequence[str],
         gates: Sequence[GateSpec],
     ) -> Task:
@@ -309,8 +309,6 @@ class FeatureReading:
         writes = files.writes if files is not None else ()
         verify = verify_of(step.texts.get("verify", ""), [*writes, *tests], gates, finder(self.root))
         self.told += [f"{ident}: verify {text}" for text in verify.told]
-        if files is not None:
-            files = replace(files, read=tuple(path for path in read if path not in writes))
         parts = [step.notes, step.texts.get("action", "")]
         parts += [f"Spec ref: {step.texts['spec ref']}"] if step.texts.get("spec ref") else []
         parts += [f"{name}: {text}" for name, text in step.texts.items() if name not in KNOWN]
@@ -324,7 +322,7 @@ class FeatureReading:
             acceptance=verify.criteria,
             verify=verify.commands,
             weight=weight,
-            background=tuple(shared),
+            approach=approach,
         )
 
     def _files(self, ident: str, step: PlanStep) -> Files | None:
@@ -345,6 +343,10 @@ class FeatureReading:
         key = str(path[2]) if len(path) > 2 else ""
         inner = {"files": "files", "verify": "verify", "acceptance": "verify", "description": "action"}.get(key, "")
         return Place(step.lines.get(inner, step.line), 1, str(self.plan_path))
+
+
+def _bulleted(paths: Sequence[str]) -> str:
+    return "\n".join(f"- `{path}`" for path in paths)
 
 
 def _same(title: str) -> str:

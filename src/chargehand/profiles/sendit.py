@@ -51,7 +51,7 @@ _TOLD = frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.SKIPPED, Ta
 
 
 def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
-    """Light weight is told the task and its files; full weight wants a spec that is ready."""
+    """Full weight wants a spec that is ready; light weight asks for none."""
     plan = replace(plan, gates=_gates(plan, settings))
     if plan.defaults.weight is Weight.LIGHT:
         return replace(plan, tasks=tuple(_light(task) for task in plan.tasks))
@@ -77,9 +77,7 @@ def _gates(plan: Plan, settings: Mapping[str, object]) -> tuple[GateSpec, ...]:
 
 
 def _light(task: Task) -> Task:
-    files = replace(task.files, read=()) if task.files is not None else None
-    background = tuple(entry for entry in task.background if entry[0] == _DONE_BEFORE)
-    return replace(task, files=files, background=background)
+    return replace(task, background=tuple(entry for entry in task.background if entry[0] != _NOT_READY))
 
 
 # -- the files ------------------------------------------------------------------------------------
