@@ -76,6 +76,10 @@ How to report: write one JSON object to the file named by the environment variab
 "decisions": ["what follows from it, one string each"]}."""
 
 
+_PEOPLE = ("the answer to ", "what ")
+"""How `evolve` and `steering` name what a person wrote, among the context of a task."""
+
+
 def compose_look(state: RunState, effect: StartAttempt) -> Brief:
     """The brief of an attempt that only looks; `effect.task` is empty for a look at the whole run."""
     record = state.tasks[effect.task] if effect.task else None
@@ -93,6 +97,7 @@ def _sections(state: RunState, record: TaskRecord | None, effect: StartAttempt) 
         assert record is not None
         yield Section(title="Task", body=task_text(record.task), rank=1)
         yield Section(title="Why it was returned", body=_returned(record), rank=1)
+        yield Section(title="What a person said", body=_heard(record), rank=2)
         yield Section(title="Report", body=_RESEARCH, rank=0, data=False)
     else:
         yield from _for_reviewer(state, record, effect)
@@ -106,6 +111,7 @@ def _for_reviewer(state: RunState, record: TaskRecord | None, effect: StartAttem
         yield Section(title="The last answer", body=body, rank=1)
     if record is not None:
         yield Section(title="Task", body=task_text(record.task), rank=1)
+        yield Section(title="What a person said", body=_heard(record), rank=2)
         yield Section(title="Agreed approach", body=record.task.approach, rank=3)
         yield Section(title="Settled already", body="\n".join(facts_of_task(state, record)), rank=2)
         yield Section(title="What the author says (a claim)", body=_claim(record), rank=4)
@@ -135,6 +141,11 @@ def _claim(record: TaskRecord) -> str:
     parts += [f"deviated: {text}" for text in report.deviations]
     parts += [f"concern ({concern.kind}): {concern.text}" for concern in report.concerns]
     return "\n".join(part for part in parts if part)
+
+
+def _heard(record: TaskRecord) -> str:
+    """What people wrote with an answer or a request, newest last; not what the author asked for."""
+    return "\n".join(f"{name}: {text}" for name, text in record.context if name.startswith(_PEOPLE))
 
 
 def _goal(state: RunState) -> str:
