@@ -21,7 +21,7 @@ from chargehand.domain.words import TaskStatus
 from chargehand.plans.detect import read_plan
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.dispatch_state import Standing, standing_of, updated
-from chargehand.profiles.dispatch_text import set_value
+from chargehand.profiles.dispatch_text import lines, set_value
 from tests.play import Play, a_plan, a_task, done
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "dispatch"
@@ -153,6 +153,29 @@ def test_lists_that_are_not_there_are_made_only_when_needed():
 def test_what_is_no_state_any_more_is_not_written_to(text: str):
     with pytest.raises(ValueError, match=r"graph is gone|Expecting|Unterminated|delimiter"):
         updated(text, STANDING, AT)
+
+
+LISTS = ("failed_tasks", "completed_tasks", "blocked_tasks", "compressed_outputs", "current_wave", "updated_at")
+
+
+@settings(max_examples=150, deadline=None)
+@given(found=st.fixed_dictionaries({}, optional=dict.fromkeys(LISTS[1:], VALUES)), entry=VALUES)
+def test_whatever_somebody_made_of_the_lists_is_told_or_survives(found: dict[str, Any], entry: Any):
+    """Entries that are of no task stay; only a place that holds something else altogether is refused."""
+    data = {**json.loads(STATE), **found}
+    data["failed_tasks"] = [entry, *(data["failed_tasks"] or ())]
+    text = json.dumps(data)
+    if not isinstance(data["compressed_outputs"], dict):
+        with pytest.raises(ValueError, match="an object was expected"):
+            updated(text, STANDING, AT)
+        return
+    after = json.loads(updated(text, STANDING, AT))
+    assert after["task_graph"] == data["task_graph"]
+    assert entry in after["failed_tasks"]
+
+
+def test_what_agents_say_is_one_line_of_what_can_be_seen():
+    assert lines(["a\nb\x1b[2Jc\u202e\x00\ud800", "", " d "]) == "a b [2Jc\nd"
 
 
 NAMES = [task["id"] for task in json.loads(STATE)["task_graph"]["tasks"]]
@@ -290,6 +313,15 @@ def test_outside_of_the_work_tree_nothing_is_written(project: Path, tmp_path: Pa
     (project / ".nexus-cortexia").symlink_to(outside)
     write(project, project / ".nexus-cortexia")
     assert (outside / "state.json").read_text() == before
+
+
+def test_a_link_within_the_work_tree_is_followed(project: Path):
+    home = project / ".nexus-cortexia"
+    (home / "state.json").rename(project / "kept.json")
+    (home / "state.json").symlink_to(project / "kept.json")
+    write(project, home)
+    assert (home / "state.json").is_symlink()
+    assert "no disk" in (project / "kept.json").read_text()
 
 
 @pytest.mark.parametrize("how", ["gone", "broken"])

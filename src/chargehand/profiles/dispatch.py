@@ -87,7 +87,7 @@ class _State(Projection):
         try:
             text = self.path.read_bytes().decode("utf-8")
             after = updated(text, standing, state.last_at)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             text = (
                 f"{self.path} cannot be brought up to date: {reason}. Put it back, and go on with `chargehand resume`."
@@ -113,8 +113,8 @@ class _Outside(Projection):
 
 def _project(site: Site, plan: Plan) -> Projection:  # noqa: ARG001 - the state says what is in it
     root, source = site.root.resolve(), site.source.resolve()
-    path = source / _FILE if source.is_dir() else source
-    if not path.resolve().is_relative_to(root):
+    path = (source / _FILE if source.is_dir() else source).resolve()
+    if not path.is_relative_to(root):
         return _Outside()
     return _State(root=root, path=path)
 

@@ -117,11 +117,12 @@ def updated(text: str, standing: Standing, at: float) -> str:
     data = json.loads(text.lstrip("\ufeff"))
     known = _known(data)
     after = set_value(text, ("completed_tasks",), _completed(text, standing, known))
+    before = data.get("compressed_outputs")
     for name, output in standing.done.items():
-        if name in known:
+        if name in known and not (isinstance(before, dict) and before.get(name) == output):
             after = set_value(after, ("compressed_outputs", name), output)
     failed = _failed(text, standing, known)
-    blocked = _blocked_list(text, standing, known, {str(_of(each, "task_id")) for each in failed})
+    blocked = _blocked_list(text, standing, known, {_of(each, "task_id") for each in failed})
     for key, value in (("failed_tasks", failed), ("blocked_tasks", blocked)):
         if value or key in data:
             after = set_value(after, (key,), value)
@@ -144,24 +145,25 @@ def _known(data: Any) -> frozenset[str]:
 def _completed(text: str, standing: Standing, known: frozenset[str]) -> list[Any]:
     """What was done before stays; of the run's own tasks only those that landed are in it."""
     before = listed(text, "completed_tasks")
-    kept = [name for name in before if name not in standing.tasks or name in standing.done]
+    kept = [name for name in before if str(name) not in standing.tasks or str(name) in standing.done]
     return kept + [name for name in standing.done if name in known and name not in kept]
 
 
 def _failed(text: str, standing: Standing, known: frozenset[str]) -> list[Any]:
-    """An entry stays until its task succeeds or fails anew."""
-    before = {_of(each, "task_id"): each for each in listed(text, "failed_tasks")}
+    """An entry stays until its task succeeds, is blocked, or fails anew."""
+    before = [(_of(each, "task_id"), each) for each in listed(text, "failed_tasks")]
     kept = [
         _failed_entry(name, each, standing)
-        for name, each in before.items()
+        for name, each in before
         if name in standing.failed or (name not in standing.done and name not in standing.blocked)
     ]
-    fresh = [name for name in standing.failed if name in known and name not in before]
+    there = {name for name, _ in before}
+    fresh = [name for name in standing.failed if name in known and name not in there]
     return kept + [_failed_entry(name, {"task_id": name}, standing) for name in fresh]
 
 
-def _failed_entry(name: Any, entry: Any, standing: Standing) -> Any:
-    if name not in standing.failed or not isinstance(entry, dict):
+def _failed_entry(name: str, entry: Any, standing: Standing) -> Any:
+    if name not in standing.failed:
         return entry
     reason, retries = standing.failed[name]
     return {**entry, "reason": reason, "retry_count": retries}
@@ -169,16 +171,19 @@ def _failed_entry(name: Any, entry: Any, standing: Standing) -> Any:
 
 def _blocked_list(text: str, standing: Standing, known: frozenset[str], failed: set[str]) -> list[Any]:
     """An entry stays while its task has not begun and what it is blocked on is still a failure."""
-    before = {_of(each, "task_id"): each for each in listed(text, "blocked_tasks")}
+    before = [(_of(each, "task_id"), each) for each in listed(text, "blocked_tasks")]
     kept = []
-    for name, each in before.items():
-        if name in standing.blocked and isinstance(each, dict):
+    for name, each in before:
+        if name in standing.blocked:
             kept.append({**each, "blocked_on": standing.blocked[name]})
-        elif name not in standing.tasks or (name in standing.idle and str(_of(each, "blocked_on")) in failed):
+        elif name not in standing.tasks or (name in standing.idle and _of(each, "blocked_on") in failed):
             kept.append(each)
-    fresh = [name for name in standing.blocked if name in known and name not in before]
+    there = {name for name, _ in before}
+    fresh = [name for name in standing.blocked if name in known and name not in there]
     return kept + [{"task_id": name, "blocked_on": standing.blocked[name]} for name in fresh]
 
 
-def _of(entry: Any, key: str) -> Any:
-    return entry.get(key) if isinstance(entry, dict) else None
+def _of(entry: Any, key: str) -> str:
+    """The name an entry has at a key; empty for whatever has none: it is of no task, and stays."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    return value if isinstance(value, str) else ""

@@ -117,6 +117,6 @@ def _newline(text: str) -> str:
 
 
 def lines(parts: Iterable[str]) -> str:
-    """Parts as lines; what agents said is brought to one line each, and to what JSON and UTF-8 can hold."""
-    said = [" ".join(part.replace("\0", " ").split()) for part in parts]
-    return "\n".join(part for part in said if part).encode("utf-8", "replace").decode("utf-8")
+    """Parts as lines: what agents said is brought to one line each, of characters that can be seen."""
+    seen = ("".join(sign if sign.isprintable() else " " for sign in part) for part in parts)
+    return "\n".join(line for part in seen if (line := " ".join(part.split())))
