@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chargehand.adapters.text import clean_text
-from chargehand.domain.effects import StartAttempt
+from chargehand.domain.effects import RunFix, RunGates, StartAttempt
 from chargehand.domain.events import (
     AttemptFinished,
     DecisionAnswered,
@@ -18,6 +18,7 @@ from chargehand.domain.events import (
     EffectIntended,
     EffectLost,
     Event,
+    FixFinished,
     GatesFinished,
     Recorded,
     RequeueWhy,
@@ -32,15 +33,18 @@ from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import (
     AgentExit,
     AttemptResult,
+    Change,
+    ChangeKind,
     ExitKind,
     GateResult,
     GateStatus,
     Report,
     ReportStatus,
     Role,
+    Sealed,
     Usage,
 )
-from chargehand.domain.plan import Command, Files, Plan, Task
+from chargehand.domain.plan import Command, Files, GatePoint, Plan, Task
 from chargehand.domain.review import Criterion, Finding, Parked, Review, Ruling, Severity, Stage, Verdict, VoidWhy
 from chargehand.domain.words import Decision, DecisionKind, Reason, RunVerdict, TaskStatus
 from chargehand.report import model
@@ -49,6 +53,7 @@ from chargehand.report.diffs import Room, read_patch
 from chargehand.report.findings import Standing, track
 from chargehand.report.graph import GraphTask, draw_graph
 from chargehand.report.history import Anew, Kind, Span, remember
+from chargehand.report.markdown import to_markdown
 from chargehand.report.marks import TASKS
 from chargehand.report.pages import Patch
 from chargehand.report.timeline import RowOf, draw_timeline
@@ -231,6 +236,62 @@ def test_a_void_look_and_a_verdict_are_told_with_their_attempts() -> None:
     assert [tried.void for tried in history.tries["a"]] == ["", "violated: it wrote x", ""]
     history = remember(journal(start(attempt=2, **look), finish(attempt=2), failed()))
     assert history.tries["a"][0].passed is False
+
+
+def test_the_second_void_look_is_void_and_says_why() -> None:
+    """It has no event of its own: a person is asked instead."""
+    look: dict[str, Any] = {"role": Role.SPEC_REVIEWER, "tree": TREE, "commit": TREE}
+    void = ReviewVoided(task="a", attempt=2, why=VoidWhy.MALFORMED, detail="The agent wrote no verdict.")
+    question = "The spec review came to nothing twice. The agent wrote no verdict."
+    asked = Decision(
+        id="d1",
+        task="a",
+        kind=DecisionKind.REVIEW,
+        reason=Reason.REVIEW_VOID,
+        question=question,
+        choices=("retry",),
+        default="block",
+    )
+    silent: dict[str, Any] = {"review": Review(problem="The agent wrote no verdict.")}
+    looks = (start(attempt=2, **look), finish(attempt=2, **silent), void)
+    again = (start(attempt=3, **look), finish(attempt=3, **silent), DecisionAsked(decision=asked))
+    _, first, second = report_of(journal(start(), finish(), *looks, *again)).tasks[0].attempts
+    assert [first.mark.word, second.mark.word] == ["void", "void"]
+    assert f"Void: {question}" in second.notes
+    assert (first.claim, first.missing) == ("", "The agent wrote no verdict.")
+
+
+def test_changes_to_tests_are_told_of_what_landed_alone() -> None:
+    """A pull request holds nothing of a task that did not make it."""
+    report = report_of(journal(start(), finish()))
+    page = replace(report.tasks[0], test_changes=("tests/test_a.py: weakened",))
+    heading = "Changes to tests that judge this"
+    assert heading not in to_markdown(replace(report, tasks=(page,)))
+    landed = replace(page, mark=TASKS[TaskStatus.INTEGRATED])
+    assert heading in to_markdown(replace(report, tasks=(landed,)))
+
+
+def test_what_a_fix_command_mended_stands_with_the_attempt_and_its_gates() -> None:
+    base = Sealed(base="0" * 40, commit="1" * 40, tree="2" * 40, base_tree="3" * 40)
+    change = Change(path="a.txt", kind=ChangeKind.MODIFIED)
+    sealed = replace(base, commit="4" * 40, tree="5" * 40, changes=(change,))
+    ran: list[Event] = []
+    for number, status in enumerate((GateStatus.FAIL, GateStatus.PASS), start=1):
+        tree = (base.tree, sealed.tree)[number - 1]
+        effect = RunGates(
+            key=f"a/1/gates/{number}", task="a", attempt=1, point=GatePoint.TASK, commit=tree, tree=tree, base=base.base
+        )
+        result = GateResult(gate="lint", tree=tree, status=status)
+        ended = GatesFinished(key=effect.key, task="a", attempt=1, point=GatePoint.TASK, commit=tree, results=(result,))
+        ran += [EffectIntended(effect=effect), ended]
+    fix = RunFix(key="a/1/fix", task="a", attempt=1, commit=base.commit, gates=("lint",), paths=("a.txt",))
+    fixed = FixFinished(key=fix.key, task="a", attempt=1, gates=("lint",), sealed=sealed)
+    events = journal(start(), finish(sealed=base), *ran[:2], EffectIntended(effect=fix), fixed, *ran[2:])
+    page = report_of(events).tasks[0]
+    text = f"Mended by the fix command of lint: 1 path changed, sealed as {'4' * 10}, and gated anew."
+    assert text in page.attempts[0].notes
+    assert text in page.notes
+    assert [line.where for line in page.gates] == ["on the attempt's own tree", "on the attempt's own tree, as mended"]
 
 
 def test_time_in_which_no_process_was_there_does_not_count_as_work() -> None:
@@ -437,6 +498,8 @@ def test_an_axis_of_any_length_has_ticks_within_it(length: float) -> None:
     drawn = draw_timeline([span(0, length)], ROWS, T0)
     assert drawn is not None
     assert 1 <= len(drawn.ticks) <= 16
+    told = [tick.x for tick in drawn.ticks if not tick.dense]
+    assert all(right - left >= 22 for left, right in pairwise(told)), "on a narrow screen labels do not touch"
     assert all(0 <= tick.x <= 100 for tick in drawn.ticks)
     assert all(bar.x >= 0 and bar.x + bar.width <= 100.001 for bar in drawn.rows[0].bars)
 

@@ -58,7 +58,8 @@ from chargehand.domain.outcome import (
     Role,
 )
 from chargehand.domain.plan import GatePoint
-from chargehand.domain.words import Decision, Failure
+from chargehand.domain.words import Decision, Failure, Reason
+from chargehand.report.units import count, short
 
 __all__ = ["Anew", "Asked", "History", "Kind", "Ran", "Span", "Step", "Try", "remember"]
 
@@ -94,6 +95,7 @@ class Try:
     """One start of an agent; `sent_back` says why the task was sent back after it, `void` why a look did not count.
 
     `accepted`: the evidence was good. `passed` is what a verdict came to, None where there was none that counted.
+    `mended` says what `fix` commands made of the change.
     """
 
     effect: StartAttempt
@@ -106,17 +108,22 @@ class Try:
     void: str = ""
     accepted: bool = False
     passed: bool | None = None
+    mended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """One gate on one tree. `point` None: on the untouched base; `advisory`: it was as red there."""
+    """One gate on one tree. `point` None: on the untouched base; `advisory`: it was as red there.
+
+    `mended`: `fix` commands had changed the tree of the attempt before.
+    """
 
     point: GatePoint | None
     attempt: int
     commit: str
     result: GateResult
     advisory: bool = False
+    mended: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -250,6 +257,7 @@ class _Teller:
                 if (tried := self._tries.get(event.key)) is not None:
                     tried.result, tried.ended_at = event.result, ended
             case GatesFinished():
+                author = self._try(event.task, event.attempt)
                 history.gates[event.task] += [
                     Ran(
                         point=event.point,
@@ -257,15 +265,15 @@ class _Teller:
                         commit=event.commit,
                         result=each,
                         advisory=bool(judge_gates([each], self._base, (), each.tree).advisory),
+                        mended=author is not None and bool(author.mended),
                     )
                     for each in event.results
                 ]
             case CanaryFinished():
                 self._base = {each.gate: each for each in event.results if each.status is GateStatus.FAIL}
                 history.gates[""] += [Ran(point=None, attempt=0, commit="", result=each) for each in event.results]
-            case FixFinished(sealed=sealed):
-                made = f"changed {len(sealed.changes)} paths, and it is gated anew" if sealed else "changed nothing"
-                history.notes[event.task].append(f"The fix commands of {', '.join(event.gates)} {made}.")
+            case FixFinished():
+                self._mend(event)
             case MergeFinished(result=Conflict() as conflict):
                 paths = ", ".join(conflict.paths)
                 history.notes[event.task].append(f"Attempt {event.attempt} did not merge: conflicts in {paths}.")
@@ -273,6 +281,18 @@ class _Teller:
                 history.notes[event.task].append(f"Attempt {event.attempt} did not land: the branch had moved.")
             case _:
                 pass
+
+    def _mend(self, event: FixFinished) -> None:
+        """What the runtime's own `fix` commands made of a change: no agent was at work."""
+        whose = f"the fix command{'s' * (len(event.gates) > 1)} of {', '.join(event.gates)}"
+        if (sealed := event.sealed) is None:
+            self.history.notes[event.task].append(f"{whose[0].upper()}{whose[1:]} changed nothing.")
+            return
+        paths = count(len(sealed.changes), "path")
+        text = f"Mended by {whose}: {paths} changed, sealed as {short(sealed.commit)}, and gated anew."
+        self.history.notes[event.task].append(text)
+        if (tried := self._try(event.task, event.attempt)) is not None:
+            tried.mended = (*tried.mended, text)
 
     def _lose(self, event: EffectLost, at: float) -> None:
         if (span := self._open.get(event.key)) is not None:
@@ -306,6 +326,7 @@ class _Teller:
                 )
                 self._asked[decision.id] = (asked, span)
                 self.history.questions.append(asked)
+                self._void_last(decision)
                 self.history.spans.append(span)
             case DecisionAnswered() if event.id in self._asked:
                 asked, span = self._asked.pop(event.id)
@@ -319,6 +340,13 @@ class _Teller:
                         del self._asked[name]
             case _:
                 pass
+
+    def _void_last(self, decision: Decision) -> None:
+        """A second answer of a reviewer that does not count has no event of its own: a person is asked instead."""
+        tries = self.history.tries.get(decision.task, [])
+        last = tries[-1] if tries else None
+        if decision.reason is Reason.REVIEW_VOID and last is not None and last.effect.role in REVIEWERS:
+            last.void = last.void or decision.question
 
     def _withdraw(self, task: str | None, at: float) -> None:
         """Nobody is asked about a task that has ended, or a run (None)."""

@@ -93,7 +93,12 @@ def _blocks(report: Report) -> Iterator[str]:
     yield _list("Open findings", [_finding(each) for each in report.open_findings])
     yield _list("Parked findings", [_finding(each) for each in report.parked])
     yield _list("Flaky tests", [f"{code(test)} in {code(gate)}" for _, test, gate in report.flakes])
-    tests = [f"{code(task.id)}: {code(text)}" for task in report.tasks for text in task.test_changes]
+    tests = [
+        f"{code(task.id)}: {code(text)}"
+        for task in report.tasks
+        if task.mark.tone is Tone.GOOD
+        for text in task.test_changes
+    ]
     yield _list("Changes to tests that judge this", tests)
     yield _list("Warnings", [f"{code(each.code)} {inline(each.text)}{_about(each.tasks)}" for each in report.warnings])
     yield _list("Decisions", list(_decisions(report)))

@@ -106,7 +106,10 @@ class GateLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow:
-    """One attempt; `how` is how its process ended, `claim` what the agent reported, `notes` what followed."""
+    """One attempt; `how` is how its process ended, `claim` what the agent reported, `notes` what followed.
+
+    `missing` is what the runtime says of an answer that is not there, or is none.
+    """
 
     number: int
     role: str
@@ -118,6 +121,7 @@ class AttemptRow:
     took: str
     used: str
     claim: str = ""
+    missing: str = ""
     notes: tuple[str, ...] = ()
     log: str = ""
 
@@ -327,10 +331,11 @@ class TimelineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A mark on the time axis."""
+    """A mark on the time axis; `dense`: there is no room for its label on a narrow screen."""
 
     x: float
     label: str
+    dense: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

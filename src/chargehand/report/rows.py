@@ -100,6 +100,7 @@ class Rows:
             took=took(end - tried.started_at) if end is not None else "",
             used=amount(result.usage.tokens, result.usage.usd, estimated=result.usage.estimated) if result else "",
             claim=self._claim(result),
+            missing=self._missing(result),
             notes=tuple(self._notes(tried)),
             log=self.line(result.log) if result else "",
         )
@@ -135,7 +136,13 @@ class Rows:
             return self.clean(result.review.verdict.summary)
         if result.report is not None:
             return f"{result.report.status.value}: {self.clean(result.report.summary)}".removesuffix(": ")
-        return self.line(result.report_problem or (result.review.problem if result.review else ""))
+        return ""
+
+    def _missing(self, result: AttemptResult | None) -> str:
+        """What the runtime says where the agent said nothing that counts as an answer."""
+        if result is None or result.report is not None or (result.review is not None and result.review.verdict):
+            return ""
+        return self.line((result.review.problem if result.review else "") or result.report_problem)
 
     def _notes(self, tried: Try) -> Iterable[str]:
         result = tried.result
@@ -148,6 +155,7 @@ class Rows:
                 yield from (self.line(f"It changed what it judges: {each}") for each in result.review.violations)
         if tried.void:
             yield f"Void: {self.line(tried.void)}"
+        yield from (self.line(text) for text in tried.mended)
         if tried.sent_back:
             why = self.line(tried.failure.summary) if tried.failure else ""
             yield f"Sent back ({tried.sent_back}){': ' if why else '.'}{why}"
@@ -165,7 +173,7 @@ class Rows:
         failed = result.failed_tests or ()
         return GateLine(
             gate=self.line(result.gate),
-            where=_WHERE[ran.point],
+            where=_WHERE[ran.point] + (", as mended" if ran.mended and ran.point is GatePoint.TASK else ""),
             mark=mark_of_gate(result, as_on_base=ran.advisory),
             took=took(result.wall_s),
             attempt=ran.attempt,

@@ -25,6 +25,8 @@ _STEPS_S = (
     *(86400 * n for n in (1, 2, 7, 14, 30, 90, 365)),
 )
 _TICKS = 7
+_LEAST_LABEL = 22.0
+"""How many percent of a narrow screen a label takes."""
 _LEAST_BAR = 0.25
 _MOST_ROWS = 1000
 
@@ -138,6 +140,7 @@ def _ticks(axis: _Axis, start: float, end: float) -> tuple[Tick, ...]:
     active = whole - sum(b - a for a, b, left, right in _pieces(axis) if right - left == _BREAK and axis.breaks)
     step = next((step for step in _STEPS_S if max(active, 1.0) / step <= _TICKS), _STEPS_S[-1])
     ticks: list[Tick] = []
+    told = -_LEAST_LABEL
     for begin, to, left, right in _pieces(axis):
         if axis.breaks and abs((right - left) - _BREAK) < 1e-9 and to - begin > step:
             continue
@@ -145,7 +148,9 @@ def _ticks(axis: _Axis, start: float, end: float) -> tuple[Tick, ...]:
         while start + number * step <= to:
             x = axis.place(start + number * step)
             if not ticks or x - ticks[-1].x > 100.0 / (2.2 * _TICKS):
-                ticks.append(Tick(x=round(x, 3), label=f"+{duration(number * step)}"))
+                dense = x - told < _LEAST_LABEL
+                told = told if dense else x
+                ticks.append(Tick(x=round(x, 3), label=f"+{duration(number * step)}", dense=dense))
             number += 1
     return tuple(ticks)
 
