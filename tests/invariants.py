@@ -167,10 +167,6 @@ class Watch:
                 self.baseline = {r.gate: r for r in results if r.status is GateStatus.FAIL}
             case GateMadeRequired(gate=gate):
                 self.baseline.pop(gate, None)
-            case RunReopened() | RunReplanned():  # their rounds begin anew
-                self.judged = {
-                    key for key in self.judged if "/gates" not in key or not key.startswith(("run-", "wave-"))
-                }
             case GatesFinished(key=key, results=results):
                 self.judged.add(key)
                 for result in results:

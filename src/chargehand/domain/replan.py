@@ -155,6 +155,7 @@ def replan(state: RunState, plan: Plan) -> None:
             name: record.but(candidate=None, candidate_green=False, again=record.again + 1)
             for name, record in records.items()
         }
+    state.gate_anew()
     state.closing = None
     state.rounds = dict.fromkeys(GatePoint, 0)
     state.blocked.clear()

@@ -136,7 +136,7 @@ class Whole:
     """What was looked at of the run as a whole, by reviewers and fitters that belong to no task.
 
     `attempts` numbers them; `aside` are the gates a fitter was asked about; `fixes` the tasks that mend what was found.
-    `again` counts what was done about gates that could not judge.
+    `again` counts what was done about gates that could not judge, and how often people had the end begin anew.
     """
 
     attempts: int = 0
@@ -403,6 +403,11 @@ class RunState:
         at = bisect_left(self.ready, entry)
         if at < len(self.ready) and self.ready[at] == entry:
             del self.ready[at]
+
+    def gate_anew(self) -> None:
+        """The next gates of a wave or of the run have a key, and so a log, that those before them did not have."""
+        if self.closing is not None or any(self.rounds.values()):
+            self.whole = self.whole.but(again=self.whole.again + 1)
 
     def phase(self, task_id: str) -> int:
         """The phase of the breaker: the task's wave where waves are declared and count, else one for the run."""

@@ -64,6 +64,7 @@ def _forget_questions_of_the_run(state: RunState) -> None:
 def _reopen_run(state: RunState) -> None:
     if state.stopped is not None and state.stopped.reason is StopReason.CANARY:
         state.canary = None
+    state.gate_anew()
     state.finished, state.stopped, state.cancelled, state.closing = None, None, None, None
     state.rounds = dict.fromkeys(GatePoint, 0)
     reviews = state.whole.reviews
@@ -86,6 +87,7 @@ def order(state: RunState, event: Order) -> None:
                 state.attention[event.task] = None
         case TaskReopened():
             _reopen_task(state, record)
+            state.gate_anew()
             if event.note:
                 record = state.tasks[event.task]
                 state.tasks[event.task] = record.but(context=(*record.context, (f"what {event.by} says", event.note)))

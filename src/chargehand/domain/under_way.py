@@ -140,6 +140,8 @@ def take_outcome(state: RunState, event: Outcome) -> None:
         _forget_fits(state, event, effect.tree)
     if not event.task:
         assert isinstance(event, GatesFinished)
+        if event.commit != state.head:  # something landed meanwhile: the gates judge again
+            state.whole = state.whole.but(again=state.whole.again + 1)
         state.closing = event
         return
     changes: dict[str, object] = {"inflight": None, "unjudged": event}
