@@ -57,9 +57,10 @@ def incidents_of(recorded: Iterable[Recorded]) -> list[Incident]:
             case TaskRequeued(failure=Failure() as failure):
                 followed = _followed(event.task, landed, events[place:])
                 found.append(_incident(event, failure, claims.get(event.task, ""), followed))
-            case EffectLost(key=key) if key.endswith("/attempt"):
+            case EffectLost(key=key, detail=detail) if key.endswith("/attempt"):
                 task = key.split("/")[0]
-                what = "It was at work when the run was killed; its process was killed with it."
+                # whether its agent had begun is not in the journal: the intent alone may have been recorded
+                what = f"It was started, or about to be, when the run was killed. {detail}".rstrip()
                 found.append(Incident(kind=IncidentKind.KILLED, task=task, what=what, followed=_redone(task, landed)))
             case _:
                 pass
