@@ -204,10 +204,15 @@ def _answered(result: AttemptResult) -> bool:
     return end.code == 0 and end.signal is None and bool(result.model or result.usage.tokens)
 
 
+_LOG_HEADS = ("model: ",)
+"""Lines that the log of a session has besides what the model said."""
+
+
 def _unreported(definition: AgentDef, result: AttemptResult) -> tuple[str, str]:
     """A model that answers, but not in the form it was asked for; its program, its key and its provider are fine."""
     model = f"Its model {result.model}" if result.model else "Its model"
-    said = " ".join(result.output.split())
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    said = " ".join(dict.fromkeys(line for line in lines if not line.startswith(_LOG_HEADS)))  # asked twice, said twice
     told = f" It said: {said[-300:]}" if said else ""
     hint = (
         "It is reached, and its login counts. In a run its attempts would be judged by what they change alone; "
