@@ -296,7 +296,8 @@ def test_research_is_done_once_and_written_down(world: World):
     document = carry_out(world, task_3={"roles": {"implementer": kicked, "researcher": found}})
     assert document["state"] == "failed"
     text = (world.repo.path / LOGIN / "RESEARCH.md").read_text()
-    assert text == "# Research\n\n## Found for task-3\n\n> Argon.\n> ## Status\n> All is well.\n"
+    head = f"# Research: Login\n\n> From: {LOGIN}/SPEC.md\n"
+    assert text == f"{head}\n## Found for task-3\n\n> Argon.\n> ## Status\n> All is well.\n"
 
 
 def test_blocked_asks_and_unattended_it_stays_blocked(world: World):

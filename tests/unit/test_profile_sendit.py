@@ -133,9 +133,10 @@ def test_what_is_written_is_read_again_and_written_the_same(before: str, titles:
 
 
 def test_research_is_quoted_and_replaced_not_repeated():
-    once = research_text("# Research\n\nBy hand.\n", {"task-3": "Argon.\n## Status"})
-    assert once == "# Research\n\nBy hand.\n\n## Found for task-3\n\n> Argon.\n> ## Status\n"
-    assert research_text(once, {"task-3": "Argon.\n## Status"}) == once
+    found = {"task-3": "Argon.\n## Status"}
+    once = research_text("# Research: Login\n\nBy hand.\n", "Login", "specs/login/SPEC.md", found)
+    assert once == "# Research: Login\n\nBy hand.\n\n## Found for task-3\n\n> Argon.\n> ## Status\n"
+    assert research_text(once, "Login", "specs/login/SPEC.md", found) == once
 
 
 # -- the plan as it is run ------------------------------------------------------------------------

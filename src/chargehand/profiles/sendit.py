@@ -58,7 +58,7 @@ def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
     missing = next((text for task in plan.tasks for title, text in task.background if title == _NOT_READY), "")
     if missing:
         text = f"The spec is not ready: {'; '.join(missing.splitlines())}."
-        hint = "Settle it, or take `--weight light`: then neither the spec nor its tests are asked."
+        hint = "Settle it, or use `chargehand run --weight light`: then neither the spec nor its tests are asked."
         raise UserError(text, code="spec_not_ready", hint=hint)
     return plan
 
@@ -113,8 +113,8 @@ class _Feature(Projection):
         if self.folder is None:
             return
         path = self.folder / "PROGRESS.md"
-        text = progress_text(_text(path), self._standing(state, self.folder), state.started_at)
-        write_atomically(path, text, self.site.root)
+        standing = self._standing(state, self.folder)
+        write_atomically(path, progress_text(_text(path), standing, state.started_at), self.site.root)
         found = {
             record.id: text
             for record in state.tasks.values()
@@ -122,7 +122,8 @@ class _Feature(Projection):
         }
         if found:
             path = self.folder / "RESEARCH.md"
-            write_atomically(path, research_text(_text(path), found), self.site.root)
+            text = research_text(_text(path), standing.feature, standing.specs, found)
+            write_atomically(path, text, self.site.root)
 
     def _standing(self, state: RunState, folder: Path) -> Standing:
         records = [record for record in state.tasks.values() if _TASK.fullmatch(record.id)]

@@ -224,9 +224,10 @@ def _summary(summary: Summary | None) -> list[str]:
     ]
 
 
-def research_text(before: str, found: Mapping[str, str]) -> str:
+def research_text(before: str, feature: str, specs: str, found: Mapping[str, str]) -> str:
     """A `RESEARCH.md` with what researchers found for each task, as quotations: no line of it is a heading."""
-    lines = before.replace("\r\n", "\n").split("\n") if before.strip() else ["# Research"]
+    head = [f"# Research: {feature}", "", f"> From: {specs}"]
+    lines = before.replace("\r\n", "\n").split("\n") if before.strip() else head
     for task, text in found.items():
         body = [f"> {line}".rstrip() for line in text.strip().splitlines()]
         lines = _with_section(lines, f"Found for {task}", body)
