@@ -21,7 +21,7 @@ from chargehand.domain.words import TaskStatus
 from chargehand.plans.detect import read_plan
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.dispatch_state import Standing, standing_of, updated
-from chargehand.profiles.dispatch_text import lines, set_value
+from chargehand.profiles.dispatch_text import lines, set_members, set_value
 from tests.play import Play, a_plan, a_task, done
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "dispatch"
@@ -36,6 +36,13 @@ STANDING = Standing(
     idle=frozenset({"task-9", "task-10"}),
     wave=3,
 )
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+OBJECTS = st.dictionaries(st.text(max_size=3), VALUES, max_size=4)
 
 # -- texts ----------------------------------------------------------------------------------------
 
@@ -62,18 +69,26 @@ def test_a_value_is_written_where_it_stands(before: str, path: tuple[str, ...], 
     assert set_value(after, path, value) == after
 
 
+@settings(max_examples=100, deadline=None)
+@given(data=OBJECTS, values=OBJECTS, indent=st.sampled_from([None, 2, "\t"]), is_there=st.booleans())
+def test_many_members_at_once_are_the_same_as_one_by_one(
+    data: dict[str, Any], values: dict[str, Any], indent: Any, is_there: bool
+):
+    text = json.dumps({"x": 1, "members": data} if is_there else {"x": 1}, indent=indent)
+    after = set_members(text, "members", values)
+    if is_there or values:
+        assert json.loads(after) == {"x": 1, "members": {**(data if is_there else {}), **values}}
+    assert set_members(after, "members", values) == after
+    if is_there:
+        for name, value in values.items():
+            text = set_value(text, ("members", name), value)
+        assert after == text
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}'])
 def test_what_is_no_object_is_not_written_to(text: str):
     with pytest.raises(ValueError, match=r"object|Expecting|delimiter|decode"):
         set_value(text, ("a", "b"), 1)
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
-)
-OBJECTS = st.dictionaries(st.text(max_size=3), VALUES, max_size=4)
 
 
 @settings(max_examples=200, deadline=None)

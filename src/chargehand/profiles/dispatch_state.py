@@ -10,7 +10,7 @@ from typing import Any
 
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, TaskStatus
-from chargehand.profiles.dispatch_text import lines, listed, set_value
+from chargehand.profiles.dispatch_text import lines, listed, set_members, set_value
 
 __all__ = ["Standing", "standing_of", "updated"]
 
@@ -117,10 +117,8 @@ def updated(text: str, standing: Standing, at: float) -> str:
     data = json.loads(text.lstrip("\ufeff"))
     known = _known(data)
     after = set_value(text, ("completed_tasks",), _completed(text, standing, known))
-    before = data.get("compressed_outputs")
-    for name, output in standing.done.items():
-        if name in known and not (isinstance(before, dict) and before.get(name) == output):
-            after = set_value(after, ("compressed_outputs", name), output)
+    outputs = {name: output for name, output in standing.done.items() if name in known}
+    after = set_members(after, "compressed_outputs", outputs)
     failed = _failed(text, standing, known)
     blocked = _blocked_list(text, standing, known, {_of(each, "task_id") for each in failed})
     for key, value in (("failed_tasks", failed), ("blocked_tasks", blocked)):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["lines", "listed", "set_value"]
+__all__ = ["lines", "listed", "set_members", "set_value"]
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[\s\ufeff]*")
@@ -27,9 +27,25 @@ def set_value(text: str, path: tuple[str, ...], value: Any) -> str:
         if found is None:
             for missing in reversed(path[depth + 1 :]):
                 value = {missing: value}
-            return _insert(text, at, members, key, value)
+            return _insert(text, at, members, {key: value})
         at, end = found
     return text[:at] + _rendered(text, at, end, value) + text[end:]
+
+
+def set_members(text: str, key: str, values: Mapping[str, Any]) -> str:
+    """The text with these members in the object at a key of the outermost one; the same as one after the other."""
+    found = _members(text, start := _skip(text, 0)).get(key)
+    if found is None:
+        return _insert(text, start, _members(text, start), {key: dict(values)}) if values else text
+    at = found[0]
+    members = _members(text, at)
+    for name in sorted(values.keys() & members.keys(), key=lambda name: -members[name][0]):
+        begin, end = members[name]
+        value = _rendered(text, begin, end, values[name])
+        if value != text[begin:end]:
+            text = text[:begin] + value + text[end:]
+    fresh = {name: value for name, value in values.items() if name not in members}
+    return _insert(text, at, _members(text, at), fresh) if fresh else text
 
 
 def listed(text: str, key: str) -> list[Any]:
@@ -74,21 +90,22 @@ def _elements(text: str, at: int) -> list[tuple[int, int]]:
     return found
 
 
-def _insert(text: str, at: int, members: dict[str, tuple[int, int]], key: str, value: Any) -> str:
-    """The text with a new last member in the object at a place, laid out as its neighbours are."""
-    entry = f"{_dumped(key)}: {_dumped(value)}"
+def _insert(text: str, at: int, members: dict[str, tuple[int, int]], values: Mapping[str, Any]) -> str:
+    """The text with new last members in the object at a place, laid out as their neighbours are."""
+    entries = [f"{_dumped(key)}: {_dumped(value)}" for key, value in values.items()]
     if members:
         _, end = list(members.values())[-1]
         first = re.match(r"\{(\s*)", text[at:])
         between = first[1] if first and "\n" in first[1] else " "
-        return f"{text[:end]},{between}{entry}{text[end:]}"
+        return text[:end] + "".join(f",{between}{entry}" for entry in entries) + text[end:]
     end = text.index("}", at)
     line = text[text.rfind("\n", 0, at) + 1 : at]
     lead = line[: len(line) - len(line.lstrip())]
     newline = _newline(text)
     if not newline:
-        return f"{text[:at]}{{{entry}{text[end:]}"
-    return f"{text[:at]}{{{newline}{lead}{_INDENT}{entry}{newline}{lead}{text[end:]}"
+        return f"{text[:at]}{{{', '.join(entries)}{text[end:]}"
+    inner = f"{newline}{lead}{_INDENT}"
+    return f"{text[:at]}{{{inner}{f',{inner}'.join(entries)}{newline}{lead}{text[end:]}"
 
 
 def _rendered(text: str, at: int, end: int, value: Any) -> str:
