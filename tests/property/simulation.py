@@ -274,7 +274,7 @@ FUSSY = ("finding", "findings", "criterion", "resolved", "resolved", "pass")
 
 FITS: dict[str, Callable[[Draw, StartAttempt], AttemptResult]] = {
     "more": lambda draw, effect: fitted(effect.gate, wall_s=draw((100.0, 200.0, 3000.0))),
-    "env": lambda draw, effect: fitted(effect.gate, env=((draw(("SLOW", "PATH")), draw("12")),)),
+    "env": lambda draw, effect: fitted(effect.gate, env=((draw(("SLOW_TIMEOUT", "PATH")), draw("12")),)),
     "argv": lambda draw, effect: fitted(effect.gate, argv=(effect.gate, draw(("-p", "-k")))),
     "nothing": lambda draw, effect: fitted(effect.gate),
     "other": lambda draw, effect: fitted("another", wall_s=10.0),

@@ -344,14 +344,14 @@ def test_a_look_follows_a_gate_that_a_fitter_mended():
     """Both belong to no task: what one left does not stand in the way of the other."""
     play = whole(plan={"gates": [a_gate("tests", GatePoint.RUN)]})
     play.gates("", faulty("tests", FaultKind.ENV_MISSING))
-    play.attempt("", fitted("tests", env=(("ONE", "1"),)))
+    play.attempt("", fitted("tests", env=(("ONE_TIMEOUT", "1"),)))
     play.gates()
     assert look(play).attempt == 2
     play.attempt("", fails(a_finding(file="a.txt")))
     fix(play, 1)
     play.gates("", faulty("tests", FaultKind.ENV_MISSING))
     assert play.effect(StartAttempt).role is Role.FITTER
-    play.attempt("", fitted("tests", env=(("TWO", "1"),)))
+    play.attempt("", fitted("tests", env=(("TWO_TIMEOUT", "1"),)))
     play.gates()
     assert look(play).attempt == 4
     play.attempt("", passes())

@@ -133,12 +133,12 @@ def test_a_red_gate_mends_itself(point, mends):
 def test_a_gate_that_could_not_judge_is_fitted():
     stuck = GateResult(gate="tests", tree="", status=GateStatus.FAULT, fault=FaultKind.ENV_MISSING)
     gating = FakeGates({("a/1/gates", "tests"): stuck})
-    answer = fitted("tests", env=(("SLOW", "1"),))
+    answer = fitted("tests", env=(("SLOW_TIMEOUT", "1"),))
     run = world(gates=[a_gate("tests", GatePoint.TASK)], gating=gating, fleet={("a", Role.FITTER): answer})
     state = ran(run)
     assert state.finished.verdict is RunVerdict.FINISHED
     assert [event.by for event in run.events(GateMitigated)] == ["fitted"]
-    assert [job.checks[0].env for job in run.gates.jobs if job.task] == [(), (("SLOW", "1"),)]
+    assert [job.checks[0].env for job in run.gates.jobs if job.task] == [(), (("SLOW_TIMEOUT", "1"),)]
     fitter = run.fleet.submitted[1]
     assert (fitter.role, fitter.gate, fitter.commit) == (Role.FITTER, "tests", state.tasks["a"].sealed.commit)
 

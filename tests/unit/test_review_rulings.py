@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from chargehand.domain.brief import compose
-from chargehand.domain.effects import StartAttempt
-from chargehand.domain.events import ReviewPassed
+from chargehand.domain.effects import RunFix, StartAttempt
+from chargehand.domain.events import FixFinished, ReviewPassed
 from chargehand.domain.outcome import Role
+from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.words import DecisionKind, Reason, TaskStatus
 from chargehand.engine.jobs import attempt_spec
 from tests.looks import a_finding, fails
-from tests.play import Play, a_plan, a_task, done
+from tests.play import Play, a_gate, a_plan, a_task, done
 
 
 def failed_once(**options: Any) -> Play:
@@ -54,3 +56,19 @@ def test_a_fixer_is_told_that_its_change_is_there():
     assert "Mend this, and nothing else" in brief
     assert "CHARGEHAND_PREVIOUS" not in brief
     assert attempt_spec(play.state, effect).previous is None
+
+
+def test_what_a_fix_command_made_of_a_change_is_looked_at_as_any_change():
+    """I6: code of the change may have run in it. What it adds counts, though no agent was at work."""
+    gates = [a_gate("lint", GatePoint.TASK, fix=Command(argv=("lint", "--fix")))]
+    play = Play(a_plan(a_task("a"), gates=gates))
+    play.begin()
+    play.attempt("a")
+    play.gates("a", "lint")
+    effect = play.effect(RunFix, "a")
+    before = play.task("a").sealed
+    added = replace(before, base=before.commit, commit="mended", tree="mended", secrets=("a.py:1: AWS key",))
+    play.record(FixFinished(key=effect.key, task="a", attempt=1, gates=effect.gates, sealed=added))
+    assert play.task("a").failure.reason is Reason.SECRET_ADDED
+    assert play.task("a").failure.summary.startswith("After the fix commands of lint: ")
+    assert play.effect(StartAttempt, "a").role is Role.IMPLEMENTER

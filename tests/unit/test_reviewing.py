@@ -746,8 +746,8 @@ def test_a_round_names_who_looked_and_only_the_author_is_asked_to_fix():
     assert play.effect(StartAttempt, "a").agent == "judge"
 
 
-def test_mended_by_a_command_the_verdicts_are_carried():
-    """5: a gate's `fix`, as merged: the change is gated anew, and what was said of it stands."""
+def test_mended_by_a_command_the_change_is_reviewed_anew():
+    """I7: a gate's `fix` makes another tree, perhaps by code of the change: no verdict was about that one."""
     gates = [a_gate("lint", GatePoint.INTEGRATE, fix=Command(argv=("lint", "--fix")))]
     play = at_quality(plan={"gates": gates})
     play.attempt("a", passes())
@@ -756,6 +756,9 @@ def test_mended_by_a_command_the_verdicts_are_carried():
     assert play.effect(RunFix, "a").paths == ("change",)
     play.mend("a", "change")
     assert play.task("a").sealed.tree == "tree(mended(sealed(a.1)))"
+    assert (role(play), play.effect(StartAttempt, "a").commit) == (Role.SPEC_REVIEWER, "mended(sealed(a.1))")
+    play.attempt("a", passes())
+    play.attempt("a", passes())
     assert play.effect(MergeCandidate, "a").commit == "mended(sealed(a.1))"
     play.merge("a")
     assert play.effect(RunGates, "a").point is GatePoint.INTEGRATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import assert_never
 
 from chargehand.domain.advancing import is_premature
@@ -43,6 +44,7 @@ from chargehand.domain.line import RestorationOutcome
 from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import (
     REVIEWERS,
+    AgentExit,
     AttemptResult,
     BlockerKind,
     Candidate,
@@ -90,7 +92,7 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
         case GatesFinished():
             return _gates(state, record, outcome, now)
         case FixFinished():
-            return (AttemptAccepted(task=record.id, attempt=record.made),)
+            return _mended(state, record)
         case MergeFinished(result=result):
             return _merge(state, record, result)
         case LandFinished(result=result):
@@ -396,6 +398,17 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
     review = point is GatePoint.TASK and is_reviewed(state, record)
     passed = GatesPassed(task=record.id, attempt=record.made, point=point, green=verdict.green, review=review)
     return (*flakes, passed)
+
+
+def _mended(state: RunState, record: TaskRecord) -> Events:
+    """What `fix` commands made of a change is a change: code of the change may have run in them."""
+    end = AgentExit(kind=ExitKind.EXITED, code=0)
+    result = AttemptResult(exit=end, report=record.report, sealed=record.sealed)
+    failure = find_failure(record.task, state.plan, result, reviewed=is_reviewed(state, record))
+    if failure is None:
+        return (AttemptAccepted(task=record.id, attempt=record.made),)
+    text = f"After the fix commands of {', '.join(record.mended)}: {failure.summary}"
+    return _failed(state, record, replace(failure, summary=text))
 
 
 def _named(tests: tuple[str, ...]) -> str:

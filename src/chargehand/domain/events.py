@@ -271,7 +271,7 @@ class GatesFinished:
 class FixFinished:
     """Outcome of `RunFix`: what the commands made of the change; None when they changed nothing of it.
 
-    With `sealed` the task is gated anew; a verdict for the tree before is carried over, for no agent was at work.
+    With `sealed` the change is another one: its evidence is looked at, it is gated and reviewed anew.
     """
 
     key: str

@@ -7,6 +7,7 @@ and the run of the gate that follows verifies it: that run is the retry. A secon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from chargehand.domain.circuits import agent_for, reviewer_for
@@ -30,13 +31,18 @@ Events = tuple[Event, ...]
 _MORE = 2.0
 """By how much a budget is raised."""
 
-_NARROWS = (
-    *("-k", "-m", "--deselect", "--ignore", "--ignore-glob", "--co", "--collect-only", "--lf", "--last-failed", "--ff"),
-    *("--maxfail", "--exitfirst", "-x", "--help", "-h", "--version", "--dry-run", "--no-run", "--list", "--skip"),
-    *("--testnamepattern", "-t", "--grep", "--filter", "--exclude", "--passwithnotests", "-run", "--exit-zero"),
-    *("--select", "--extend-ignore", "--extend-exclude", "--only", "--fix", "-n0", "||", ";", "|", "&&"),
+_MAY_ADD = re.compile(
+    r"-n=?\d+|-n=?auto|--numprocesses=(?:\d+|auto)|-j=?\d+|--jobs=\d+|--workers=\d+|--maxWorkers=\d+%?|--runInBand"
+    r"|--(?:session-)?timeout=\d+(?:ms|s|m)?|--testTimeout=\d+|--test-timeout=\d+|--no-color|--color=\w+|-v+|--verbose"
 )
-"""Arguments that make a check look at less, or not fail: a fitter may not add them."""
+"""What a fitter may add behind the arguments of a gate: how many at once, how long, how loud. Nothing else is known to
+leave what is looked at as it is."""
+
+_MAY_SET = re.compile(
+    r"(?:[A-Z0-9_]+_)?(?:TIMEOUT|TIMEOUT_MS|TIMEOUT_S|TIMEOUT_SECONDS|WORKERS|JOBS|THREADS|NUM_THREADS|PORT|RETRY_DELAY)"
+    r"|GOMAXPROCS|TZ|LANG|LC_[A-Z]+|NO_COLOR|FORCE_COLOR|TERM|PYTEST_XDIST_AUTO_NUM_WORKERS"
+)
+"""The variables that a fitter may set."""
 
 
 # -- what a gate is called ------------------------------------------------------------------------
@@ -206,18 +212,11 @@ def refusal(state: RunState, task: str, gate: str, restoration: Restoration) -> 
 
 def _bent(command: Command, fit: Fit) -> Iterator[str]:
     """Ways to make a check pass without having looked."""
-    before = command.to_argv()
-    if fit.argv:
-        rest = iter(fit.argv)
-        if fit.argv[:1] != before[:1] or not all(word in rest for word in before):
-            yield "the invocation must keep the program and every argument of the gate, in their order."
-        else:
-            added = list(fit.argv)
-            for word in before:
-                added.remove(word)
-            narrowing = [word for word in added if word.lower().split("=")[0] in _NARROWS]
-            if narrowing or command.shell:
-                yield f"these arguments would let the gate look at less: {' '.join(narrowing) or 'a shell command'}."
+    before, after = command.to_argv(), fit.argv
+    if after and after[: len(before)] != before:
+        yield "the invocation must be that of the gate, with nothing but additions behind it."
+    elif odd := [word for word in after[len(before) :] if command.shell or not _MAY_ADD.fullmatch(word)]:
+        yield f"nobody can tell that these leave what is looked at as it is: {' '.join(odd)}."
     for name, _ in fit.env:
-        if bends_checks(name):
-            yield f"the variable {name} decides what is run."
+        if bends_checks(name) or not _MAY_SET.fullmatch(name):
+            yield f"the variable {name} may decide what is run."

@@ -178,21 +178,14 @@ def _forget_fits(state: RunState, event: GatesFinished, tree: str) -> None:
 
 
 def _mended(record: TaskRecord, sealed: Sealed) -> dict[str, object]:
-    """The change as the `fix` commands left it: verdicts for the tree before are carried over to the new one."""
+    """The change as the `fix` commands left it. It is another tree: what was said of the one before does not count."""
     before = record.sealed
     assert before is not None
     changes = tuple(dict.fromkeys((*before.changes, *sealed.changes)))
     merged = replace(sealed, base=before.base, base_tree=before.base_tree, changes=changes)
-    reviews = record.reviews
-    carried = [
-        replace(each, tree=sealed.tree, carried=True)
-        for each in reviews.judged
-        if each.passed and each.tree == before.tree
-    ]
     return {
         "sealed": merged,
         "commit": sealed.commit,
-        "reviews": replace(reviews, judged=(*reviews.judged, *carried)),
         "candidate": None,
         "candidate_green": False,
         "again": record.again + 1,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from chargehand.domain import scope
 from chargehand.domain.brief import compose
 from chargehand.domain.brief_looks import compose_look
 from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunFix, RunGates, StartAttempt
 from chargehand.domain.gating import verify_ids
 from chargehand.domain.holistic import WHOLE
 from chargehand.domain.ids import attempt_ref, candidate_ref
-from chargehand.domain.outcome import LOOKERS, ChangeKind, Role
+from chargehand.domain.outcome import LOOKERS, Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Task, TaskType
 from chargehand.domain.restoring import fit_name
 from chargehand.domain.state import GateFit, RunState, TaskRecord
@@ -188,16 +187,8 @@ def _check(state: RunState, gate: GateSpec, effect: RunGates | None = None) -> C
         env=fit.env,
         rerun=record is not None,
         baseline=_baseline(state, gate.id, record, effect) if effect is not None and gate.junit else "",
-        may_vanish=record is not None and _may_vanish(record),
+        may_vanish=record is not None and record.task.allow_test_changes,
     )
-
-
-def _may_vanish(record: TaskRecord) -> bool:
-    """Whether tests may be gone after this change: it was allowed, or the task may rewrite the file they were in."""
-    files, sealed = record.task.files, record.sealed
-    rewritten = (c.path for c in sealed.changes if c.kind is not ChangeKind.ADDED) if sealed is not None else ()
-    own = files is not None and bool(files.test) and any(scope.matches(files.test, path) for path in rewritten)
-    return record.task.allow_test_changes or own
 
 
 def _baseline(state: RunState, gate: str, record: TaskRecord | None, effect: RunGates) -> str:
