@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chargehand.cli.render.checked import check_lines
+from chargehand.cli.render.pen import PLAIN
 from chargehand.domain.plan import GatePoint, Scope, Weight
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.detect import READERS, find_plan, read_plan
@@ -362,6 +364,17 @@ def test_every_runner_of_a_project_is_a_gate_of_its_own(tmp_path: Path, files: d
     assert [gate.run.text for gate in found] == gates
     assert all(gate.on == {GatePoint.RUN} for gate in found)
     assert not any(gate.run.shell for gate in found), "never `a || b`"
+
+
+def test_check_says_what_was_read_inferred_and_taken_for_what(project: Path):
+    change(project, "PLAN.md", "Ten wrong tries", "\x1b[31mTen wrong tries")
+    loaded = read(project)
+    text = "\n".join(check_lines(loaded, check_loaded(loaded), PLAIN))
+    assert "read: done 1, features left alone 1, open 7, plan tasks 8, rows 2" in text
+    assert "inferred, not stated, the order of: task-3, task-4, task-5, task-6, task-7, task-8" in text
+    assert "- task-6: verify taken as tests to run: " in text
+    assert "- task-4: verify taken as a criterion: " in text
+    assert "\x1b" not in text
 
 
 # -- detection ------------------------------------------------------------------------------------

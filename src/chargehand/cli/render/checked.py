@@ -16,6 +16,7 @@ __all__ = ["check_lines", "placed", "problem_lines"]
 _MOST_WAVES = 30
 _MOST_TURNS = 15
 _MOST_IDS = 12
+_MOST_TOLD = 60
 
 
 def check_lines(loaded: LoadedPlan, found: Survey, pen: Pen) -> list[str]:
@@ -25,7 +26,7 @@ def check_lines(loaded: LoadedPlan, found: Survey, pen: Pen) -> list[str]:
     if plan is not None:
         lines += [f"plan {pen.draw(plan.plan, 'strong')} ({loaded.source}, {loaded.reader})"]
         lines += _shape(found, pen, len(plan.tasks))
-        lines += [f"  inferred, not stated: {text}" for text in plan.inferred]
+    lines += _read(loaded, plan.inferred if plan is not None else (), pen)
     warnings = [problem for problem in found.problems if not problem.is_error]
     errors = [problem for problem in found.problems if problem.is_error]
     for problem in (*warnings, *errors):
@@ -47,6 +48,17 @@ def placed(message: str, file: str | None, line: int | None) -> str:
     if line and not (file and message.startswith(PurePath(file).name)):
         return f"{file}:{line}: {message}"
     return f"{file}: {message}" if file and not message.startswith((file, PurePath(file).name)) else message
+
+
+def _read(loaded: LoadedPlan, inferred: Sequence[str], pen: Pen) -> list[str]:
+    """What a reader of another system counted, inferred, took for what, and left alone."""
+    counts = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in loaded.counts.items())
+    lines = hang("  read: ", counts, pen) if counts else []
+    lines += _named("  inferred, not stated, the order of: ", inferred, pen) if inferred else []
+    for text in loaded.told[:_MOST_TOLD]:
+        lines += hang("  - ", text, pen)
+    more = len(loaded.told) - _MOST_TOLD
+    return [*lines, *([f"  … and {more} more remarks"] if more > 0 else [])]
 
 
 def _shape(found: Survey, pen: Pen, tasks: int) -> Iterable[str]:
