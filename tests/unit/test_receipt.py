@@ -214,6 +214,29 @@ def test_gates_of_a_change_that_was_mended_afterwards_do_not_count() -> None:
     assert body["scope"]["verdict"] == "unscoped"
 
 
+def test_what_fix_commands_mended_of_the_change_that_landed_is_told() -> None:
+    """Of a change that was begun anew it is not; where nothing was mended there is no key, as before [I14]."""
+    gates = (a_gate("lint", TASK, fix="lint --fix"),)
+    play = Play(a_plan(a_task("a"), gates=gates, **NO_LOOK))
+    play.begin()
+    play.attempt("a")
+    play.gates("a", "lint")
+    play.mend("a", "change")
+    play.gates("a", "lint")
+    play.attempt("a")
+    play.gates("a", "lint")
+    play.mend("a", "change")
+    play.gates("a")
+    play.merge("a")
+    play.integrate("a")
+    body = receipt(play)
+    sealed = play.task("a").sealed
+    assert body["mended"] == [
+        {"attempt": 2, "gates": ["lint"], "commit": sealed.commit, "tree": sealed.tree, "changed": ["change"]}
+    ]
+    assert "mended" not in receipt(landed())
+
+
 def test_a_fix_that_mended_nothing_is_none() -> None:
     gates = [a_gate("lint", INTEGRATE, fix=Command(argv=("lint", "--fix")))]
     play = Play(a_plan(a_task("a"), gates=gates, **NO_LOOK))

@@ -33,12 +33,13 @@ from chargehand.domain.events import (
 )
 from chargehand.domain.evolve import evolve, fold
 from chargehand.domain.moves import agent_of
-from chargehand.domain.outcome import LOOKERS, AttemptResult, Change
+from chargehand.domain.outcome import LOOKERS, AttemptResult, Change, Sealed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.receipt_gates import GateStory, TestsOf, gate_rows, is_verify, story_of
 from chargehand.domain.receipt_rows import (
     answer_row,
     attempt_row,
+    mended_row,
     parked_rows,
     review_rows,
     scope_part,
@@ -106,6 +107,7 @@ class _Tale:
     gates: dict[GatePoint, GateStory] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     test_changes: dict[TestChange, None] = field(default_factory=dict)
+    mended: list[Row] = field(default_factory=list)
     merged: int = 0
 
 
@@ -160,8 +162,10 @@ class ReceiptBook:
                 self._lose(key)
             case AttemptFinished():
                 self._finish(event.task, event.key, event.result)
-            case FixFinished(sealed=sealed) if sealed is not None:
-                self._tale(event.task).changes |= {change.path: change for change in sealed.changes}
+            case FixFinished(sealed=Sealed() as sealed):
+                tale = self._tale(event.task)
+                tale.changes |= {change.path: change for change in sealed.changes}
+                tale.mended.append(mended_row(event, sealed))
             case GatesFinished():
                 story = self._jobs.pop(event.key)
                 self._tale(event.task).gates[event.point] = story.with_results(event.results)
@@ -188,7 +192,7 @@ class ReceiptBook:
         tale.attempts[effect.key] = attempt_row(effect, agent)
         self._launched[effect.key] = effect.task
         if effect.role not in LOOKERS and record is not None and record.fix_base is None:
-            tale.changes, tale.test_changes = {}, {}
+            tale.changes, tale.test_changes, tale.mended = {}, {}, []
 
     def _lose(self, key: str) -> None:
         self._jobs.pop(key, None)
@@ -247,6 +251,8 @@ class ReceiptBook:
             "approved": sorted(kind.value for kind in record.approved),
             **self._people_and_agents(tale),
         }
+        if tale.mended:  # no key otherwise: receipts made before it was told stay as they are [I14]
+            body["mended"] = tale.mended
         return Receipt(task=event.task, commit=event.commit, text=canonical(body), gates=tuple(stories))
 
     def _of_found(self, event: TaskFound, entry: Entry) -> Receipt:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.events import DecisionAnswered
+from chargehand.domain.events import DecisionAnswered, FixFinished
 from chargehand.domain.evidence import stray_changes
 from chargehand.domain.outcome import Change, Sealed, Usage
 from chargehand.domain.plan import Plan, Task
@@ -18,6 +18,7 @@ from chargehand.domain.words import Decision
 __all__ = [
     "answer_row",
     "attempt_row",
+    "mended_row",
     "parked_rows",
     "review_rows",
     "scope_part",
@@ -41,6 +42,17 @@ def attempt_row(effect: StartAttempt, agent: str) -> Row:
         "exit": None,
         "usage": None,
         "log": "",
+    }
+
+
+def mended_row(event: FixFinished, sealed: Sealed) -> Row:
+    """What `fix` commands made of a change, and of which attempt's."""
+    return {
+        "attempt": event.attempt,
+        "gates": list(event.gates),
+        "commit": sealed.commit,
+        "tree": sealed.tree,
+        "changed": sorted(change.path for change in sealed.changes),
     }
 
 
