@@ -22,13 +22,13 @@ def cli(repo: Repo, tmp_path: Path) -> CliWorld:
     return CliWorld(repo, tmp_path / "cli")
 
 
-def start(cli: CliWorld, scenario: Mapping[str, Any], *words: str) -> Done:
+def start(cli: CliWorld, scenario: Mapping[str, Any], *words: str, **keys: Any) -> Done:
     """`run` of one task with the scripted agent."""
     script = cli.folder / "scenario.json"
     script.write_text(json.dumps({"scenario": 1, "tasks": scenario}))
-    plan = cli.plan(PLAN, features={"code_review": True, "holistic": False})
+    given = cli.plan(PLAN, features={"code_review": True, "holistic": False}, **keys)
     sets = ("--set", "agents.script.kind=scripted", "--set", f"agents.script.command={script}")
-    return cli.call("run", plan, *sets, "--agent", "script", "--sandbox", BOX, *words)
+    return cli.call("run", given, *sets, "--agent", "script", "--sandbox", BOX, *words)
 
 
 def test_a_person_lands_what_a_reviewer_would_not(cli: CliWorld):
@@ -99,3 +99,78 @@ def test_a_reviewer_of_its_own(cli: CliWorld):
         ("quality-reviewer", "judge"),
     ]
     assert "The verdict is void" in done.stderr + done.stdout
+
+
+MENDING = {
+    "id": "lint",
+    "run": ["sh", "-c", "! grep -rq badly --include=*.txt ."],
+    "on": ["task"],
+    "fix": ["sh", "-c", "sed -i s/badly/well/ *.txt"],
+}
+
+
+@pytest.fixture
+def fixed(cli: CliWorld) -> CliWorld:
+    """A task whose change a `fix` command mended, a reviewer found fault with, and a fixer finished; it landed."""
+    later = {"verdict": {"verdict": "PASS", "findings": [{"id": "f1", "status": "resolved"}]}}
+    script = {
+        "a": roles(
+            text="badly\n", spec_reviewer={2: [fails(WRONG)], 4: [later]}, fixer=[write("a.txt", "well\nmore\n"), DONE]
+        )
+    }
+    done = start(cli, script, "--json", gates=[MENDING])
+    assert done.code == 0, done.stderr
+    return cli
+
+
+def test_the_difference_is_the_whole_change_as_it_landed(fixed: CliWorld):
+    """What a `fix` command and a fixer made of it included; one that only looked says what it looked at."""
+    shown = fixed.call("show", "a", "--diff", "--json").document
+    assert shown["attempt"] == 3
+    assert "+well" in shown["diff"]
+    assert "+more" in shown["diff"]
+    row = fixed.call("status", "--json").document["tasks"][0]
+    assert shown["commit"] == row["commit"]
+    assert "+badly" in fixed.call("show", "a", "--diff", "-n", "1").stdout
+    judged = fixed.call("show", "a", "--diff", "-n", "2")
+    assert (judged.code, judged.stdout.startswith("Attempt 2 (spec-reviewer) changed nothing: it only looked")) == (
+        0,
+        True,
+    )
+    assert fixed.call("show", "a", "--diff", "-n", "2", "--json").document["diff"] == ""
+    assert "You are the fixer" in fixed.call("show", "a", "--brief").stdout
+    assert "You are the spec reviewer" in fixed.call("show", "a", "--brief", "-n", "2").stdout
+
+
+def test_what_a_fix_command_mended_is_told_between_the_gates(fixed: CliWorld):
+    text = " ".join(fixed.call("show", "a").stdout.split())
+    red, _, rest = text.partition("mended by the fix command of lint, sealed as ")
+    assert "gate lint (task): fail" in red
+    assert "gate lint (task): pass" in rest
+    (mended,) = fixed.call("show", "a", "--json").document["attempts"][0]["mended"]
+    assert mended["gates"] == ["lint"]
+
+
+def test_a_later_round_names_what_it_is_about(fixed: CliWorld):
+    """A verdict that names a frozen finding by its id alone is shown with its place and claim."""
+    text = " ".join(fixed.call("show", "a").stdout.split())
+    assert "- f1 resolved: major a.txt:1: It says the wrong thing." in text
+
+
+def test_an_attempt_that_changed_nothing_says_so(cli: CliWorld):
+    done = start(cli, {"a": {"default": [DONE]}}, "--unattended")
+    assert done.code == 1
+    assert cli.call("show", "a", "--diff", "-n", "1").stdout == "nothing changed\n"
+
+
+def test_what_was_tried_tells_verdicts(cli: CliWorld):
+    """SPEC 9: of those who look, PASS or FAIL, or why there is no verdict that counts."""
+    looks = {2: [fails(WRONG)], 4: [{"print": "no idea"}], 5: [write("x"), PASS], "default": [fails(WRONG)]}
+    fixer = {3: [write("a.txt", "3\n"), DONE], 7: [write("a.txt", "7\n"), DONE]}
+    asked = start(cli, {"a": roles(spec_reviewer=looks, fixer=fixer)}, "--json", "--no-wait")
+    assert asked.code == 4, asked.stderr
+    text = " ".join(cli.call("decisions").stdout.split())
+    assert "left no report" not in text
+    assert "attempt 2: spec-reviewer: FAIL, 1 finding" in text
+    assert "attempt 4: spec-reviewer: no verdict: " in text
+    assert "attempt 5: spec-reviewer: void: it changed what it judges (created x)" in text

@@ -247,6 +247,18 @@ def test_what_nobody_answered_in_time_stands_with_its_attempt():
         assert (call.command, (call.choice, call.dropped)) == ("rm -rf /srv", expected)
 
 
+def test_a_review_question_says_what_unattended_answers_and_how_to_go_without():
+    """SPEC 9: `block` is no choice of a person; a program that knows no verdicts is told how to be spared reviews."""
+    state, _ = play(plain_task("a"), outcomes={"a": FAILS})
+    asked = replace(state.decisions["d1"], kind=DecisionKind.REVIEW, default="block")
+    state.decisions["d1"] = asked
+    assert "unattended: the task is blocked" in "\n".join(decision_lines(state, PLAIN))
+    assert "--no-review" not in "\n".join(decision_lines(state, PLAIN))
+    state.decisions["d1"] = replace(asked, reason=Reason.REVIEW_VOID)
+    said = " ".join("\n".join(decision_lines(state, PLAIN)).split())
+    assert "start the plan anew with `--no-review`, or with another program as `--reviewer NAME`" in said
+
+
 def test_what_only_unattended_answers_is_said():
     """The choices of an escalation have no `fail`: it is said with the question, and with the answer."""
     state, _ = play(plain_task("a"), outcomes={"a": FAILS})

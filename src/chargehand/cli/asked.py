@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from chargehand.cli.render.units import count
 from chargehand.cli.stories import Story, tell_stories
 from chargehand.domain.events import DecisionAsked, Recorded
-from chargehand.domain.outcome import GateStatus, ReportStatus
+from chargehand.domain.outcome import REVIEWERS, AttemptResult, GateStatus, ReportStatus
 from chargehand.domain.state import RunState
 from chargehand.domain.words import Failure
 
 __all__ = ["Facts", "facts_of"]
 
+_MOST = 5
 _BAD = frozenset({GateStatus.FAIL, GateStatus.FAULT})
 
 
@@ -46,6 +47,8 @@ def _tried(stories: Sequence[Story], asked_for: Failure | None) -> Iterator[str]
 def _how(story: Story, why: str) -> str:
     """How an attempt ended, in plain words; `why` is what was wrong with it, where it does not tell itself."""
     result = story.result
+    if story.is_look and result is not None and not story.lost:
+        return _looked(story, result)
     if story.failure is not None:
         return story.failure.summary
     if story.lost:
@@ -62,3 +65,30 @@ def _how(story: Story, why: str) -> str:
     changed = count(len(result.sealed.changes) if result.sealed else 0, "path")
     claim = f"it reported {result.report.status.value}"
     return f"{claim} ({result.report.summary})" if result.report.summary else f"{claim}, {changed} changed"
+
+
+def _looked(story: Story, result: AttemptResult) -> str:
+    """What one who only looks came to: the verdict, why there is none that counts, what was proposed or found."""
+    role = story.effect.role.value
+    if story.effect.role in REVIEWERS:
+        return f"{role}: {_verdict(story, result)}"
+    if result.restoration is not None:
+        return f"{role}: it proposed {'; '.join(result.restoration.mitigation_applied) or 'nothing'}"
+    if result.report is not None:
+        return f"{role}: {result.report.summary or result.report.status.value}"
+    return f"{role}: no answer ({result.report_problem or result.exit.kind.value})"
+
+
+def _verdict(story: Story, result: AttemptResult) -> str:
+    review = result.review
+    verdict = review.verdict if review is not None else None
+    if review is not None and review.violations:
+        return f"void: it changed what it judges ({'; '.join(review.violations[:_MOST])})"
+    if verdict is None:
+        why = (review.problem if review is not None else "") or story.void or result.report_problem
+        return f"no verdict: {why or result.exit.detail or result.exit.kind.value}"
+    if story.void:
+        return f"void: {story.void}"
+    number = len(verdict.findings)
+    said = f", {count(number, 'finding')}" if number else ""
+    return f"{'PASS' if verdict.passed else 'FAIL'}{said}"

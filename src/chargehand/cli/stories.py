@@ -15,13 +15,15 @@ from chargehand.domain.events import (
     EffectIntended,
     EffectLost,
     Event,
+    FixFinished,
     GatesFinished,
     Recorded,
+    ReviewVoided,
     TaskRequeued,
 )
-from chargehand.domain.outcome import AttemptResult, GateResult
+from chargehand.domain.outcome import LOOKERS, AttemptResult, GateResult
 from chargehand.domain.plan import GatePoint
-from chargehand.domain.words import Failure
+from chargehand.domain.words import Failure, Reason
 
 __all__ = ["AskedCall", "Story", "pick", "tell_stories"]
 
@@ -43,7 +45,11 @@ class AskedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One attempt: `seq` is the event that started it; `sent_back` why the task was sent back after it."""
+    """One attempt: `seq` is the event that started it; `sent_back` why the task was sent back after it.
+
+    `void` says why a look did not count. `mended` is what `fix` commands made of the change, each with how many of
+    `gates` had run before.
+    """
 
     effect: StartAttempt
     seq: int
@@ -55,6 +61,13 @@ class Story:
     sent_back: str = ""
     failure: Failure | None = None
     calls: tuple[AskedCall, ...] = ()
+    void: str = ""
+    mended: tuple[tuple[int, FixFinished], ...] = ()
+
+    @property
+    def is_look(self) -> bool:
+        """Whether it only looked: at a change, a gate, or a plan that was returned."""
+        return self.effect.role in LOOKERS
 
     @property
     def number(self) -> int:
@@ -80,6 +93,13 @@ def tell_stories(events: Iterable[Recorded], task: str) -> list[Story]:
             case GatesFinished() as event if event.task == task and event.attempt in stories:
                 found = tuple((event.point, result) for result in event.results)
                 _update(stories, event.attempt, gates=(*stories[event.attempt].gates, *found))
+            case FixFinished() as event if event.task == task and event.attempt in stories and event.sealed:
+                story = stories[event.attempt]
+                _update(stories, event.attempt, mended=(*story.mended, (len(story.gates), event)))
+            case ReviewVoided() as event if event.task == task:
+                _update(stories, event.attempt, void=event.detail or event.why.value)
+            case DecisionAsked(decision=asked) if asked.task == task and asked.reason is Reason.REVIEW_VOID and stories:
+                _update(stories, max(stories), void=asked.question)
             case TaskRequeued() as event if event.task == task and stories:
                 _update(stories, max(stories), sent_back=event.why.value, failure=event.failure)
             case _:
@@ -135,8 +155,11 @@ def _update(stories: dict[int, Story], number: int, **values: object) -> None:
 
 
 def pick(stories: list[Story], task: str, attempt: int | None) -> Story:
-    """The attempt of that number, else the last; `UserError` when there is none."""
-    chosen = [story for story in stories if attempt in (None, story.number)]
+    """The attempt of that number, else the author's last; `UserError` when there is none."""
+    if attempt is None:
+        chosen = [story for story in stories if not story.is_look] or stories
+    else:
+        chosen = [story for story in stories if story.number == attempt]
     if chosen:
         return chosen[-1]
     if not stories:

@@ -18,10 +18,10 @@ __all__ = ["show"]
 
 _EXAMPLES = """
 chargehand show api               state, attempts, gates
-chargehand show api --diff        what the last attempt changed
-chargehand show api --log         what its program printed
-chargehand show api --brief       what the agent was told
-chargehand show api --log -n 1    of its first attempt
+chargehand show api --diff        the whole change, as it landed or would land
+chargehand show api --log         what the program of the author's last attempt printed
+chargehand show api --brief       what that author was told
+chargehand show api --log -n 3    of attempt 3, a reviewer's too
 """
 _LOG_BYTES = 1 << 20
 
@@ -29,9 +29,15 @@ _LOG_BYTES = 1 << 20
 @command("show", examples=_EXAMPLES)
 @task_argument
 @click.option("--brief", "what", flag_value="brief", help="The brief, as the agent gets it.")
-@click.option("--diff", "what", flag_value="diff", help="The change, as a patch.")
+@click.option("--diff", "what", flag_value="diff", help="The whole change, fixes included, as a patch.")
 @click.option("--log", "what", flag_value="log", help="What the agent's program printed (the last MiB).")
-@click.option("--attempt", "-n", type=click.IntRange(min=1), metavar="N", help="Which attempt; default: the last.")
+@click.option(
+    "--attempt",
+    "-n",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of which attempt; default: the author's last. With --diff: what that attempt changed, or what it judged.",
+)
 @run_option
 async def show(call: Call, task: str, what: str | None, attempt: int | None, run: str | None) -> None:
     """Show TASK: where it is and why, its attempts, its gates; or one part of it alone."""
@@ -62,7 +68,8 @@ def _print_part(call: Call, run: str, part: dict[str, object]) -> None:
     if call.out.json:
         call.out.document({"run": run, **part})
         return
-    call.out.text(str(next(value for key, value in part.items() if key in {"brief", "diff", "log"})))
+    text = str(next(value for key, value in part.items() if key in {"brief", "diff", "log"}))
+    call.out.text(text if text or "diff" not in part else f"{part.get('judged') or 'nothing changed'}\n")
 
 
 async def _part(
@@ -78,6 +85,8 @@ async def _part(
         return head | {"brief": _brief(workshop, state, story)}
     if what == "log":
         return head | _log(workshop, state, story)
+    if story.is_look:
+        return head | _judged(record, story)
     return head | await _diff(workshop, record, story, whole=attempt is None)
 
 
@@ -150,11 +159,26 @@ def _folder(workshop: Workshop, state: RunState, story: Story) -> Path:
     return workshop.store.folder(state.run) / "attempts" / story.effect.task / str(story.number)
 
 
+def _judged(record: TaskRecord, story: Story) -> dict[str, object]:
+    """What one looked at who changes nothing."""
+    from chargehand.cli.render.units import short
+
+    effect = story.effect
+    since = effect.since or effect.base
+    what = f"gate {effect.gate} of commit" if effect.gate else "commit"
+    text = f"Attempt {story.number} ({effect.role.value}) changed nothing: it only looked"
+    text += f" at {what} {short(effect.commit)}, at what changed since {short(since)}." if effect.commit else "."
+    text += f" The change itself: `chargehand show {record.id} --diff`."
+    return {"base": since, "commit": effect.commit or None, "diff": "", "judged": text}
+
+
 async def _diff(workshop: Workshop, record: TaskRecord, story: Story, *, whole: bool) -> dict[str, object]:
-    """One attempt's change; without a number the whole change of the task, fixes included."""
+    """One attempt's change; without a number the whole change of the task: fixes, and what `fix` commands mended."""
     from chargehand.domain.errors import UserError
 
     sealed = story.result.sealed if story.result else None
+    goes_on = whole and record.sealed is not None and (sealed is not None or record.fix_base is not None)
+    sealed = record.sealed if goes_on else sealed
     if sealed is None:
         why = story.result.seal_problem if story.result else "It is still running."
         raise UserError(
@@ -162,6 +186,6 @@ async def _diff(workshop: Workshop, record: TaskRecord, story: Story, *, whole: 
             code="nothing_sealed",
             hint=f"See `chargehand show {record.id} --log`.",
         )
-    base = record.origin if whole and record.origin and record.sealed == sealed else sealed.base
+    base = record.origin if goes_on and record.origin else sealed.base
     text = await workshop.diff(base, sealed.commit)
     return {"base": base, "commit": sealed.commit, "diff": text}

@@ -14,7 +14,7 @@ from chargehand.cli.render.usage import used_by_attempt
 from chargehand.cli.stories import AskedCall, Story
 from chargehand.domain.asking import UNATTENDED
 from chargehand.domain.outcome import GateResult, GateStatus
-from chargehand.domain.review import Review
+from chargehand.domain.review import Finding, Review
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import document, why
 
@@ -48,6 +48,11 @@ def _attempt_document(story: Story) -> dict[str, Any]:
         "lost": story.lost or None,
         "result": plain(result) if result else None,
         "gates": [{"point": point.value, **plain(gate)} for point, gate in story.gates],
+        "mended": [
+            {"gates": list(event.gates), "commit": event.sealed.commit, "tree": event.sealed.tree}
+            for _, event in story.mended
+            if event.sealed is not None
+        ],
         "calls": [
             {
                 "decision": asked.decision,
@@ -80,14 +85,16 @@ def story_lines(
         lines += block(f"changed: {names}", pen, indent=2)
     lines += [f"  landed as {record.landed}"] if record.landed else []
     for story in stories:
-        lines += ["", *_attempt_lines(state, story, pen, now, gone=gone)]
+        lines += ["", *_attempt_lines(state, story, pen, now, _frozen(stories, story), gone=gone)]
     lines += (
         ["", "more: " + pen.step(f"show {record.id} --run {state.run} --log | --diff | --brief")] if stories else []
     )
     return lines
 
 
-def _attempt_lines(state: RunState, story: Story, pen: Pen, now: float, *, gone: bool) -> list[str]:
+def _attempt_lines(
+    state: RunState, story: Story, pen: Pen, now: float, frozen: Mapping[str, Finding], *, gone: bool
+) -> list[str]:
     open_end = story.result is None and not story.lost
     end = story.finished_at if story.finished_at is not None else now
     took = "" if gone and open_end else f", {duration(end - story.started_at)}"
@@ -102,13 +109,27 @@ def _attempt_lines(state: RunState, story: Story, pen: Pen, now: float, *, gone:
         return [*lines, *block(f"lost: {story.lost}", pen, indent=2)]
     if story.result is None:
         return [*lines, "  it was running when the run stopped" if gone else "  it is running"]
-    lines += _result_lines(state, story, pen)
-    for point, gate in story.gates:
+    lines += _result_lines(state, story, pen, frozen)
+    for place, (point, gate) in enumerate(story.gates):
+        lines += _mended_lines(story, place, pen)
         lines += _gate_lines(point.value, gate, pen, state.baseline_red)
+    lines += _mended_lines(story, len(story.gates), pen)
     if story.failure:
         lines += block(f"sent back ({story.sent_back}): {story.failure.summary}", pen, indent=2)
         for fact in story.failure.facts:
             lines += block(f"- {fact}", pen, indent=4)
+    return lines
+
+
+def _mended_lines(story: Story, place: int, pen: Pen) -> list[str]:
+    """What `fix` commands made of the change after `place` gates had run."""
+    lines: list[str] = []
+    for at, event in story.mended:
+        if at == place and event.sealed is not None:
+            whose = f"the fix command of {event.gates[0]}" if len(event.gates) == 1 else "the fix commands of "
+            whose += ", ".join(event.gates) if len(event.gates) > 1 else ""
+            paths = count(len(event.sealed.changes), "path")
+            lines += block(f"mended by {whose}, sealed as {short(event.sealed.commit)}, {paths} changed", pen, indent=2)
     return lines
 
 
@@ -127,7 +148,7 @@ def _answer_to(asked: AskedCall) -> str:
     return " ".join(filter(None, (_ANSWERS[choice], f"by {asked.by}", when)))
 
 
-def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
+def _result_lines(state: RunState, story: Story, pen: Pen, frozen: Mapping[str, Finding]) -> list[str]:
     result = story.result
     assert result is not None
     end = result.exit
@@ -135,7 +156,7 @@ def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
     lines = [f"  process: {end.kind.value}" + (f", {how}" if how else "")]
     lines += block(end.detail, pen, indent=4) if end.detail else []
     if result.review is not None:
-        lines += _review_lines(result.review, pen)
+        lines += _review_lines(result.review, pen, frozen)
     elif result.restoration is not None:
         lines += block("proposes: " + "; ".join(result.restoration.mitigation_applied), pen, indent=2)
     elif result.report:
@@ -153,17 +174,37 @@ def _result_lines(state: RunState, story: Story, pen: Pen) -> list[str]:
     return [*lines, f"  used: {used}"] if used else lines
 
 
-def _review_lines(review: Review, pen: Pen) -> list[str]:
+def _frozen(stories: list[Story], until: Story) -> dict[str, Finding]:
+    """What reviewers of the same role had found before, by id: later rounds name it by nothing else."""
+    found: dict[str, Finding] = {}
+    for story in stories:
+        if story is until:
+            break
+        review = story.result.review if story.result is not None else None
+        if story.effect.role is until.effect.role and not story.void and review is not None and review.verdict:
+            for finding in review.verdict.findings:
+                if finding.claim and finding.id not in found:
+                    found[finding.id] = finding
+    return found
+
+
+_RESOLVED = {True: "resolved: ", False: "not resolved: ", None: ""}
+
+
+def _review_lines(review: Review, pen: Pen, frozen: Mapping[str, Finding]) -> list[str]:
     """The verdict of a reviewer with what it names, and what the runtime saw of it."""
     verdict = review.verdict
     lines = [line for text in review.violations for line in block(f"violation: {text}", pen, indent=2)]
     if verdict is None:
         return [*lines, *block(f"no verdict: {review.problem}", pen, indent=2)]
     lines += ["  verdict: " + (pen.draw("PASS", "good") if verdict.passed else pen.draw("FAIL", "bad"))]
-    for finding in verdict.findings:
+    for said in verdict.findings:
+        known = frozen.get(said.id) if said.resolved is not None else None
+        finding = known or said
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
-        where = "" if finding.id in review.located or not place else ", which is not there"
-        lines += block(f"- {finding.id} {finding.severity.value} {place}{where}: {finding.claim}", pen, indent=4)
+        where = "" if known or finding.id in review.located or not place else ", which is not there"
+        text = f"{_RESOLVED[said.resolved]}{finding.severity.value} {place}{where}".rstrip()
+        lines += block(f"- {finding.id} {text}: {finding.claim}", pen, indent=4)
     for mark in verdict.criteria:
         evidence = f" ({mark.evidence})" if mark.evidence else ""
         lines += block(f"- {'met' if mark.met else 'not met'}: {mark.criterion}{evidence}", pen, indent=4)

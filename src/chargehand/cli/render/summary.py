@@ -15,7 +15,7 @@ from chargehand.cli.render.waits import wait_lines
 from chargehand.domain.asking import UNLISTED
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import lapsed, open_decisions, run_state, why
-from chargehand.domain.words import Decision, TaskStatus
+from chargehand.domain.words import Decision, Reason, TaskStatus
 
 __all__ = ["decision_lines", "endings", "status_lines", "summary_lines", "task_rows", "was_at_work", "what_it_does"]
 
@@ -156,6 +156,13 @@ def decision_lines(
     return lines
 
 
+_UNLISTED = {**UNLISTED, "block": "the task is blocked, and tasks that depend on it with it"}
+_NO_VERDICTS = (
+    "A program that knows reports but no verdicts cannot review: start the plan anew with `--no-review`, or with "
+    "another program as `--reviewer NAME` or `--reviewer-command CMD`."
+)
+
+
 def _decision(state: RunState, decision: Decision, pen: Pen, before: Sequence[str]) -> list[str]:
     about = f" ({decision.task})" if decision.task else ""
     lines = hang(f"{pen.draw(decision.id, 'ask')}{about}: ", decision.question, pen)
@@ -164,7 +171,9 @@ def _decision(state: RunState, decision: Decision, pen: Pen, before: Sequence[st
     lines += block(f"command: {decision.command}", pen) if decision.command else []
     for effect in decision.effects or decision.choices:
         lines += hang("    - ", effect, pen)
-    lines += block(f"unattended: {UNLISTED[decision.default]}", pen) if decision.default in UNLISTED else []
+    if decision.default not in decision.choices and decision.default in _UNLISTED:
+        lines += block(f"unattended: {_UNLISTED[decision.default]}", pen)
+    lines += block(_NO_VERDICTS, pen) if decision.reason is Reason.REVIEW_VOID else []
     step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)} --run {state.run}")
     lines.append(f"  answer with: {step}")
     if decision.task and state.tasks[decision.task].attempts:
