@@ -197,7 +197,7 @@ X
     ("run", "status", "failed", "told"),
     [
         (JUNIT + "exit 1", GateStatus.FAIL, ("t.a::bad",), "exit code 1"),
-        (JUNIT, GateStatus.PASS, (), "although its JUnit XML names 1"),
+        (JUNIT, GateStatus.FAIL, ("t.a::bad",), "although its JUnit XML names 1"),
         ("exit 1", GateStatus.FAIL, None, "exit code 1"),
         ("echo '<broken' > $CHARGEHAND_JUNIT; exit 1", GateStatus.FAIL, None, "exit code 1"),
         (JUNIT.replace("<failure/>", "") + "exit 1", GateStatus.FAIL, None, "exit code 1"),

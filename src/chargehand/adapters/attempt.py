@@ -271,6 +271,8 @@ class Attempt:
         stdout, stderr = ground.files / "stdout.log", ground.files / "stderr.log"
         told = None if ready.run is None else ready.run.end
         said = stdout if told is None else told.final_text
+        if told is None and self._spec.role in LOOKERS and is_beaten(end):
+            said = ""  # what a program printed before it failed may be anybody's words: a file it showed, a log
         found = await asyncio.to_thread(work.read, ready.places.result, said)
         if found == work.nothing and first:
             found = first

@@ -49,6 +49,12 @@ async def set_up(ground: Ground, site: Site, log_name: str, attend: Callable[[Ru
     return f"setup could not prepare the workspace. {text}\n{ground.end_of(log, 1_000)}".strip()
 
 
+_CUT = (
+    b"\n\n[Cut here: the patch is longer than what is shown. Files after this point are not in it; look at them in the "
+    b"current directory.]\n"
+)
+
+
 class Preparation:
     """Makes one attempt ready; what it finds on the way goes to its ground."""
 
@@ -171,6 +177,8 @@ class Preparation:
         """Show the agent no secret that is known, and keep a copy without what only looks like one."""
         ground = self._ground
         data = ground.redactor.data(patch.read_bytes())
+        if len(data) >= PATCH_BYTES:
+            data += _CUT
         patch.write_bytes(data)
         kept = without_secrets(data.decode("utf-8", "surrogateescape"))
         (ground.files / patch.name).write_bytes(kept.encode("utf-8", "surrogateescape"))

@@ -151,6 +151,7 @@ class Runner:
             ids = await asyncio.to_thread(self._read_tests, Path(call.env["CHARGEHAND_JUNIT"]), site.paths)
             failed, told = _failed(ids, status)
             detail = detail or told
+            status = GateStatus.FAIL if failed else status
         result = GateResult(
             gate=check.id,
             tree=self._job.tree,
@@ -238,7 +239,8 @@ def _failed(ids: TestIds | None, status: GateStatus) -> tuple[tuple[str, ...] | 
         # Red for another reason than a test: nothing of this may be taken for an old failure.
         return None, "It failed, although its JUnit XML names no failed test."
     if status is GateStatus.PASS and ids.failed:
-        return (), f"It passed, although its JUnit XML names {len(ids.failed)} failed tests."
+        count = len(ids.failed)
+        return ids.failed, f"It ended with exit code 0, although its JUnit XML names {count} failed tests."
     return ids.failed, ""
 
 
