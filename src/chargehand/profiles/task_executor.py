@@ -16,7 +16,7 @@ from typing import Any
 from chargehand.domain import scope
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError, UserError
-from chargehand.domain.events import EffectIntended, Recorded, ReviewVoided
+from chargehand.domain.events import EffectIntended, Event, Recorded, ReviewVoided, TaskRequeued
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
 from chargehand.domain.review import VoidWhy
@@ -25,7 +25,7 @@ from chargehand.domain.words import Reason, TaskStatus
 from chargehand.ports import Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
-from chargehand.profiles.task_executor_states import RESULTS, leads_to, status_of
+from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of
 from chargehand.profiles.task_executor_text import Value, edited, entries, groups
 from chargehand.profiles.writing import write_atomically
 
@@ -79,7 +79,7 @@ class _Tasks(Projection):
         decision = getattr(event, "decision", None)
         record = state.tasks.get(getattr(effect or decision or event, "task", ""))
         if record is not None:
-            self._write([record], state, recorded.at)
+            self._write([_failed_by(event, record)], state, recorded.at)
         if isinstance(event, ReviewVoided) and event.why is VoidWhy.VIOLATED:
             text = f"The reviewer of {event.task} changed what it judges; its verdict is void (attempt {event.attempt})"
             self._append([self._line("role_violation", event.task, text, recorded.at, violation="reviewer")])
@@ -151,9 +151,9 @@ class _Tasks(Projection):
         if not _word(entry.get("started_at")):
             wanted["started_at"] = iso(at)
         attempts = _number(entry.get("attempts"))
-        was, had = self.before.get(record.id, ("PENDING", 0))
-        if new == "ACTIVE" and (old != "ACTIVE" or (was == "ACTIVE" and attempts <= had)):
-            wanted["attempts"] = attempts + 1
+        least = self.before.get(record.id, ("", 0))[1] + 1 + record.tries.retries + record.tries.conflicts
+        if new == "ACTIVE" and (old != "ACTIVE" or attempts < least):  # one that was missed, or was under way before
+            wanted["attempts"] = max(attempts + 1, least)
             if _word(entry.get("completed_at")):
                 wanted["completed_at"] = None
         return wanted
@@ -253,6 +253,15 @@ def _told(line: str) -> tuple[object, object]:
     except ValueError:
         return None, None
     return (found.get("task_id"), found.get("message")) if isinstance(found, dict) else (None, None)
+
+
+def _failed_by(event: Event, record: TaskRecord) -> TaskRecord:
+    """The record as an event that ended an attempt left it: the next attempt may be under way by now."""
+    if not isinstance(event, TaskRequeued) or event.failure is None or event.why in GOES_ON:
+        return record
+    failure = event.failure
+    changes = {"why": event.why, "failure": failure, "reason": failure.reason, "detail": failure.summary}
+    return record.but(status=TaskStatus.WAITING, **changes)
 
 
 def _paths(record: TaskRecord) -> tuple[str, ...]:

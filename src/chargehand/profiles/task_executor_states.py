@@ -15,7 +15,7 @@ from chargehand.domain.plan import Mode
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, TaskStatus
 
-__all__ = ["RESULTS", "TRANSITIONS", "leads_to", "status_of"]
+__all__ = ["GOES_ON", "RESULTS", "TRANSITIONS", "leads_to", "status_of"]
 
 TRANSITIONS: dict[Mode, dict[str, frozenset[str]]] = {
     Mode.SEQUENTIAL: {
@@ -40,7 +40,7 @@ TRANSITIONS: dict[Mode, dict[str, frozenset[str]]] = {
 RESULTS = frozenset({"ACCEPTED", "REJECTED", "ERROR", "SYNTAX_VALID", "SYNTAX_ERROR"})
 """The states an attempt ends in."""
 
-_GOES_ON = frozenset({RequeueWhy.CONTEXT, RequeueWhy.WAIT, RequeueWhy.LOST, RequeueWhy.FIX, RequeueWhy.REPORT})
+GOES_ON = frozenset({RequeueWhy.CONTEXT, RequeueWhy.WAIT, RequeueWhy.LOST, RequeueWhy.FIX})
 """Why a task waits though its attempt has not failed: the next process carries the same attempt on."""
 
 _NO_RESULT = frozenset(
@@ -89,7 +89,7 @@ def _is_validated(record: TaskRecord) -> bool:
 
 def _has_failed(record: TaskRecord, state: RunState) -> bool:
     if record.status is TaskStatus.WAITING:
-        return record.failure is not None and record.why not in _GOES_ON
+        return record.failure is not None and record.why not in GOES_ON
     if record.status is TaskStatus.AWAITING_DECISION:
         decision = state.decisions.get(record.decision or "")
         return decision is None or decision.kind not in _NO_RESULT
