@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.cli.samples import sample_settings
 from chargehand.plans.native import parse_plan
 from chargehand.plans.schema import plan_schema
-from chargehand.settings import OPTIONS, Option, load_settings
+from chargehand.settings import OPTIONS, Option, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 PLAN = (ROOT / "docs/reference/plan.md").read_text(encoding="utf-8")
@@ -62,3 +63,33 @@ def test_the_example_settings_are_some(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", SETTINGS, re.DOTALL)
     (tmp_path / "chargehand.toml").write_text(text)
     assert load_settings(tmp_path, {}).jobs == 6
+
+
+# -- settings that are shown elsewhere -------------------------------------------------------------
+
+
+def user_settings(folder: Path, text: str) -> Settings:
+    """What the settings are where a user's own file says this."""
+    file = folder / "config" / "chargehand" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text, encoding="utf-8")
+    return load_settings(folder, {"XDG_CONFIG_HOME": str(folder / "config"), "HOME": "/no/such/home"})
+
+
+def test_the_settings_of_the_scripted_model_are_complete(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/scripted-model.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"<!-- a test reads this example -->\n```toml\n(.*?)```", page, re.DOTALL)
+    found = user_settings(tmp_path, text)
+    (agent,) = found.agents
+    assert (found.agent, agent.name, agent.kind) == ("scripted-claude", "scripted-claude", "claude")
+    assert (agent.base_url, agent.key, bool(agent.model)) == ("http://127.0.0.1:40713", "env:ANY_KEY", True)
+
+
+def test_the_agent_that_init_recommends_is_one(tmp_path: Path) -> None:
+    """The block is commented out in a file of the repository, for it belongs into the user's own."""
+    lines = [line.removeprefix("#     ") for line in sample_settings({}).splitlines() if line.startswith("#     ")]
+    found = user_settings(tmp_path, "\n".join(lines))
+    assert [(each.name, each.kind, each.key) for each in found.agents] == [
+        ("claude", "claude", "env:ANTHROPIC_API_KEY"),
+    ]
+    assert found.agent == "claude"

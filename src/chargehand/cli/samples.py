@@ -18,10 +18,18 @@ _SETTINGS = """\
 # jobs = 4                         # attempts at once
 # agent = "claude"                 # agent of tasks that name none
 
-# An agent is a program that reads its brief from standard input, works in the current folder, and writes
-# {{"status": "DONE"}} to the file named by CHARGEHAND_RESULT. `chargehand agents` tells whether it can run.
-# [agents.claude]
-# command = "claude -p --permission-mode acceptEdits"
+# An agent with a key is yours, not the repository's: this goes into ~/.config/chargehand/config.toml. Then
+# `chargehand doctor --agent claude` has it answer once.
+#     agent = "claude"
+#     [agents.claude]
+#     kind = "claude"                # or codex, gemini, opencode, goose, aider
+#     key = "env:ANTHROPIC_API_KEY"  # the variable that holds it; the program itself never sees it
+
+# Any other program can be one, too: it reads its brief from standard input, works in the current folder, and writes
+# {{"status": "DONE"}} to the file named by CHARGEHAND_RESULT. One that knows no verdicts needs another reviewer, or
+# runs with --no-review. `chargehand agents` tells whether it can run.
+# [agents.mine]
+# command = "./my-agent.sh"
 # jobs = 2
 
 # [env]

@@ -16,7 +16,8 @@ __all__ = ["run"]
 
 _EXAMPLES = """
 chargehand run plan.yaml
-chargehand run plan.yaml --agent-command 'claude -p' --jobs 6
+chargehand run plan.yaml --agent claude --jobs 6
+chargehand run plan.yaml --agent-command ./my-agent.sh --no-review
 chargehand run plan.yaml --only api ui       those tasks and what they need
 chargehand run plan.yaml --dry-run           what `check` prints
 chargehand run plan.yaml --unattended --json --accept
@@ -42,7 +43,11 @@ _KEYS = {
 @command("run", examples=_EXAMPLES, cls=OnlyCommand)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @click.option("--base", metavar="REF", help="The commit to start from; default: HEAD.")
-@click.option("--profile", metavar="P", help="The profile; this version has house.")
+@click.option(
+    "--profile",
+    metavar="P",
+    help="Run as the system of that profile does (house, konductor, …); default: the plan's own.",
+)
 @click.option("--agent", metavar="NAME", help="The agent of tasks that name none.")
 @click.option("--agent-command", metavar="CMD", help="Run CMD as the agent of all tasks, whatever the plan names.")
 @click.option("--reviewer", metavar="NAME", help="Another agent for the reviews; default: a fresh process of the same.")
