@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from chargehand.domain.plan import Barrier, Complexity, Files, Interfaces, Plan, Scope, Task
+from chargehand.domain.plan import Barrier, Complexity, Features, Files, Interfaces, Plan, Scope, Task
 from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem
 from chargehand.domain.scope import is_literal, literal_path, validate
@@ -35,6 +35,7 @@ _PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<com
 _HOME = ".nexus-cortexia"
 _FILE = "state.json"
 _MOST_BESIDE = 12
+_STATED = frozenset({"plan", "profile", "barrier", "features.code_review", "features.holistic"})
 
 
 class NexusReader:
@@ -96,7 +97,7 @@ class _Reading:
             told=tuple(self.told),
             reader=NexusReader.name,
             locate=self._locate,
-            stated=Stated(keys=frozenset({"plan", "profile", "barrier"})),
+            stated=Stated(keys=_STATED),
         )
 
     def _source(self) -> str:
@@ -143,6 +144,7 @@ class _Reading:
             goal=state.project_aim,
             profile="dispatch",
             barrier=Barrier.WAVE,
+            features=Features(code_review=False, holistic=False),  # its review is a command of its own
             tasks=tuple(tasks),
         )
 
