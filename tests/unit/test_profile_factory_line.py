@@ -1,0 +1,112 @@
+"""The profile of Station Kit without a run: its rules, its gates, and a chain that counts on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.line import Fit, Restoration
+from chargehand.domain.outcome import Role
+from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan, Task
+from chargehand.profiles import Site, profile_of
+from chargehand.profiles.factory_chain import moment, thoughts_of
+from chargehand.profiles.factory_line import PROFILE, _contract
+from chargehand.profiles.factory_text import gate_report
+
+PLAN = Plan(plan="sk-1", tasks=(Task(id="subtask-1", title="One"),), profile="factory-line")
+
+
+def test_the_profile_is_found_by_its_name():
+    assert profile_of("factory-line") is PROFILE
+    assert PROFILE.policy.retries == 0
+    assert PROFILE.policy.stages == ()
+    assert not PROFILE.policy.final_baseline
+    assert not PROFILE.accepts
+
+
+def test_every_role_has_its_rules():
+    words = dict(PROFILE.wording)
+    for text in (
+        "Verify the signatures",
+        "Edit narrowly",
+        "every caller",
+        "`# type: ignore`",
+        "runtime_model_reported",
+    ):
+        assert text in words[Role.IMPLEMENTER.value]
+    assert words[Role.FIXER.value] == words[Role.IMPLEMENTER.value]
+    assert "not whole logs" in words[Role.FITTER.value]
+    assert "the product is not" in words[Role.FITTER.value]
+
+
+def test_a_line_without_gates_takes_the_commands_of_the_settings():
+    assert PROFILE.arrange is not None
+    test = Command(argv=("make", "check"))
+    plan = PROFILE.arrange(PLAN, {"commands.build": None, "commands.test": test})
+    assert plan.gates == (GateSpec(id="test", run=test, on=frozenset({GatePoint.RUN})),)
+    assert PROFILE.arrange(plan, {}) is plan
+    with pytest.raises(UserError, match="has no quality gates"):
+        PROFILE.arrange(PLAN, {"commands.build": None, "commands.test": None})
+
+
+def test_a_packet_outside_the_work_tree_is_never_written_for(tmp_path: Path):
+    """I1."""
+    root, other = tmp_path / "root", tmp_path / "other"
+    (root / ".git").mkdir(parents=True)
+    other.mkdir()
+    packet = other / "packet.json"
+    packet.write_text("{}")
+    assert PROFILE.project is not None
+    projection: Any = PROFILE.project(Site(root=root, source=packet), PLAN)
+    projection.begin(None)
+    projection.take(None, None)
+    projection.accepted(None, "")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".git", "other", "packet.json", "root"]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"task_id": "X"}', '{"task_id":"X","session_export":"p","subtasks":[{"id":"1"}]}']
+)
+def test_a_packet_that_broke_meanwhile_stops_the_resume(tmp_path: Path, text: str):
+    packet = tmp_path / ".kilocode" / "packet.json"
+    packet.parent.mkdir()
+    packet.write_text(text)
+    assert PROFILE.project is not None
+    with pytest.raises(AdapterError, match="cannot be read any more"):
+        PROFILE.project(Site(root=tmp_path, source=packet), PLAN)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"thoughts": 3}', '{"thoughts": [3]}', '{"thoughts": [{"thoughtNumber": "1"}]}']
+)
+def test_a_session_nobody_can_go_on_from_is_told(tmp_path: Path, text: str):
+    file = tmp_path / "prep.json"
+    file.write_text(text)
+    with pytest.raises(AdapterError, match="cannot be read"):
+        thoughts_of(file)
+
+
+def test_a_failed_gate_says_why():
+    report = json.loads(gate_report("SK-1", "prep.json", PLAN, ["Prep gate FAIL, Conclusion reached."]))
+    assert (report["session_validity"], report["failures"]) == ("FAIL", ["Prep gate FAIL, Conclusion reached."])
+    assert (report["runtime_model_reported"], report["runtime_mode_reported"]) == ("none", "orchestrator")
+
+
+def test_a_restoration_has_the_fields_of_its_contract():
+    told = _contract(Restoration(gate_id="mypy", fit=Fit(wall_s=9.0, env=(("A", "1"),)), notes="n", confidence="low"))
+    assert told == {
+        "gate_id": "mypy",
+        "outcome": "GREEN",
+        "mitigation_applied": [],
+        "verification_run": {"invocation": "", "status": "pending", "elapsed_seconds": None},
+        "env": {"A": "1"},
+        "updated_fit_profile": {"timeout_seconds": 9.0, "stall_seconds": None, "notes": "n", "confidence": "low"},
+    }
+
+
+def test_times_are_those_of_utc():
+    assert moment(0.9) == "1970-01-01T00:00:00Z"
