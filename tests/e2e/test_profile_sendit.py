@@ -403,7 +403,7 @@ def test_a_new_run_begins_where_the_last_was_accepted(world: World):
 
 
 def test_run_needs_no_argument(world: World, tmp_path: Path):
-    """`run` in the project says what it found; an agent that never commits gets nowhere."""
+    """`run` in the project finds the feature; an agent that never commits gets nowhere."""
     cli = CliWorld(world.repo, tmp_path / "cli")
     checked = cli.call("check", "--json")
     assert checked.code == 0, checked.stderr
@@ -413,5 +413,5 @@ def test_run_needs_no_argument(world: World, tmp_path: Path):
     cli.script({"task-2": [{"write": {"src/user.py": USER}}]})
     done = cli.call("run", "--agent-command", cli.agent, "--sandbox", "none", "--unattended", "--json", "--run-id", "s")
     assert done.code == 1, done.stderr
-    assert "taking" in done.stderr
+    assert done.document["profile"] == "sendit"
     assert task(done.document, "task-2")["reason"] == "bad_commit"
