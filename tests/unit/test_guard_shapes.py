@@ -192,6 +192,6 @@ def test_code_made_to_be_slow_is_not(head: str) -> None:
     """The patterns that look at one-liners take no more than linear time, or nearly."""
     for unit in UNITS:
         text = head + unit.replace("'", '"') * ((8100 - len(head)) // len(unit)) + "'"
-        began = time.monotonic()
+        began = time.process_time()  # not by the wall: others may be at work
         classify(text, PLACE)
-        assert time.monotonic() - began < 3.0, unit
+        assert time.process_time() - began < 2.0, unit

@@ -169,7 +169,7 @@ def _makefile(text: str, call: Call, look: Look) -> None:
         look.shell(line.replace("$$", "$"), call)
     for line in re.findall(r"\$[({]shell ([^)}\n]+)[)}]", text):
         look.shell(line, call)
-    for line in re.findall(r"^\s*[\w.-]+\s*!=\s*([^\n]+)", text, re.MULTILINE):
+    for line in re.findall(r"^[^\S\n]*[\w.-]+\s*!=\s*([^\n]+)", text, re.MULTILINE):
         look.shell(line, call)
 
 
@@ -192,11 +192,11 @@ def _sqlite(call: Call, look: Look) -> None:
     if call.feed is not None and call.feed.text is not None:
         texts.append(call.feed.text)
     for text in texts:
-        for command in re.findall(r"(?:^|\n)\s*\.(?:shell|system)\s+([^\n]+)", text):
+        for command in re.findall(r"(?:^|\n)[^\S\n]*\.(?:shell|system)\s+([^\n]+)", text):
             look.shell(command, call)
-        for path in re.findall(r"(?:^|\n)\s*\.(?:output|once|backup|save|clone)\s+(?:-\w+\s+)*([^\s|]+)", text):
+        for path in re.findall(r"(?:^|\n)[^\S\n]*\.(?:output|once|backup|save|clone)\s+(?:-\w+\s+)*([^\s|]+)", text):
             look.writes(path, call)
-        for command in re.findall(r"(?:^|\n)\s*\.(?:output|once|import|read)\s+\"?'?\|\s*([^\n\"']+)", text):
+        for command in re.findall(r"(?:^|\n)[^\S\n]*\.(?:output|once|import|read)\s+\"?'?\|\s*([^\n\"']+)", text):
             look.shell(command, call)
         if re.search(r"load_extension|\.load\b|\bedit\(|writefile\(|INSTALL\s|\bCOPY\b.*\bTO\b", text):
             look.report("hidden_code", call)

@@ -189,7 +189,7 @@ def _client(call: Call, look: Look) -> None:
     """Clients of databases read commands of their own, some of which are for a shell."""
     text = call.feed.text if call.feed is not None else None
     for line in re.findall(
-        r"(?:\\!|^\s*system)\s*([^\n]+)|\\(?:o|g|w|copy[^\n]*)\s*\|\s*([^\n]+)", text or "", re.MULTILINE
+        r"(?:\\!|^[^\S\n]*system)\s*([^\n]+)|\\(?:o|g|w|copy[^\n]*)\s*\|\s*([^\n]+)", text or "", re.MULTILINE
     ):
         look.shell(line[0] or line[1], call)
 
@@ -283,7 +283,7 @@ def _expect(call: Call, look: Look) -> None:
         texts.append(call.feed.text)
     for text in texts:
         look.report("hidden_code", call, why="It runs code in a language that is not read here.")
-        for command in re.findall(r"(?:^|[;{\[\n])\s*(?:spawn|exec|system)\s+(?:-\w+\s+)*([^;\n\]}]+)", text):
+        for command in re.findall(r"(?:^|[;{\[\n])[^\S\n]*(?:spawn|exec|system)\s+(?:-\w+\s+)*([^;\n\]}]+)", text):
             look.shell(command, call)
     rest = [word for word in call.args if not word.startswith("-")]
     if not texts:
