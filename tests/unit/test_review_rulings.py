@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from chargehand.domain.brief import compose
+from chargehand.domain.decide import runs_out_at, to_end
 from chargehand.domain.effects import RunFix, StartAttempt
 from chargehand.domain.events import FixFinished, ReviewPassed
-from chargehand.domain.outcome import Role
+from chargehand.domain.options import Caps
+from chargehand.domain.outcome import ExitKind, Role
 from chargehand.domain.plan import Command, GatePoint
-from chargehand.domain.words import DecisionKind, Reason, TaskStatus
+from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 from chargehand.engine.jobs import attempt_spec
 from tests.looks import a_finding, fails
-from tests.play import Play, a_gate, a_plan, a_task, done
+from tests.play import Play, a_gate, a_plan, a_task, done, ended
 
 
 def failed_once(**options: Any) -> Play:
@@ -72,3 +74,31 @@ def test_what_a_fix_command_made_of_a_change_is_looked_at_as_any_change():
     assert play.task("a").failure.reason is Reason.SECRET_ADDED
     assert play.task("a").failure.summary.startswith("After the fix commands of lint: ")
     assert play.effect(StartAttempt, "a").role is Role.IMPLEMENTER
+
+
+def test_a_run_whose_time_is_used_up_ends_its_live_attempts():
+    """I10: the wall clock of a run bounds the agents that are at work, not only those to come."""
+    play = Play(a_plan(a_task("a"), a_task("b")), jobs=2, caps=Caps(run_wall_s=100.0))
+    play.begin()
+    due = runs_out_at(play.state, play.now)
+    assert due is not None
+    assert 100 <= due - play.now < 101
+    assert list(to_end(play.state)) == []
+    play.pass_time(due - play.now)
+    assert play.state.stopped.reason is StopReason.BUDGET
+    assert {effect.key for effect in to_end(play.state)} == {"a/1/attempt", "b/1/attempt"}
+    assert runs_out_at(play.state, play.now) is None
+    play.attempt("a", ended(ExitKind.CANCELLED))
+    play.attempt("b")
+    play.integrate("b")
+    assert [play.task(name).status for name in "ab"] == [TaskStatus.CANCELLED, TaskStatus.INTEGRATED]
+    assert play.task("a").reason is Reason.BUDGET
+
+
+def test_nobody_looks_any_more_when_the_budget_is_used_up():
+    play = Play(a_plan(a_task("a")), review=True, caps=Caps(run_wall_s=100.0))
+    play.begin()
+    play.pass_time(200.0)
+    play.attempt("a")
+    assert play.running == []
+    assert (play.task("a").status, play.task("a").reason) == (TaskStatus.CANCELLED, Reason.BUDGET)

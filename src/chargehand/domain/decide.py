@@ -40,9 +40,12 @@ from chargehand.domain.schedule import dispatch
 from chargehand.domain.state import RunState
 from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 
-__all__ = ["decide", "is_stuck", "settle", "to_end", "wake_at"]
+__all__ = ["decide", "is_stuck", "runs_out_at", "settle", "to_end", "wake_at"]
 
 Events = tuple[Event, ...]
+
+_LATE_S = 0.001
+"""A budget is used up when more than all of it is."""
 
 
 def settle(state: RunState, now: float) -> list[Event]:
@@ -77,7 +80,7 @@ def _go_on(state: RunState, now: float) -> Events:
     return (
         _stop_on_canary(state)
         or advance(state, now)
-        or _stop_on_budget(state)
+        or _stop_on_budget(state, now)
         or close_wave(state, now)
         or (() if state.stopped or state.paused else dispatch(state, now))
         or cancel_rest(state)
@@ -95,11 +98,25 @@ def wake_at(state: RunState, now: float) -> float | None:
     return min((at for at in (timer, reset) if at is not None), default=None)
 
 
+def runs_out_at(state: RunState, now: float) -> float | None:
+    """When the wall clock of the run will be used up, if what is under way goes on [I10]; None where nothing is."""
+    if not state.inflight or state.stopped is not None:
+        return None
+    at = state.last_at + max(0.0, state.options.caps.run_wall_s - state.busy_s) + _LATE_S
+    return at if at > now else None
+
+
 def to_end(state: RunState) -> Iterator[StartAttempt | RunGates | RunFix | RunCanary]:
-    """The effects under way that people want ended; merging and landing take milliseconds and are waited for."""
+    """The effects under way that people want ended, and attempts of a run whose budget is used up [I10].
+
+    Merging and landing take milliseconds and are waited for; what an agent has finished may still be gated and land.
+    """
     everything = state.halted or state.cancelled is not None
+    spent = state.stopped is not None and state.stopped.reason is StopReason.BUDGET
     for effect in state.inflight.values():
-        if isinstance(effect, StartAttempt | RunGates | RunFix | RunCanary):
+        if spent and isinstance(effect, StartAttempt):
+            yield effect
+        elif isinstance(effect, StartAttempt | RunGates | RunFix | RunCanary):
             task = getattr(effect, "task", "")
             if everything or (task and state.tasks[task].ending is not None):
                 yield effect
@@ -180,10 +197,11 @@ def _trip_breaker(state: RunState) -> Events:
     return ()
 
 
-def _stop_on_budget(state: RunState) -> Events:
+def _stop_on_budget(state: RunState, now: float) -> Events:
     caps = state.options.caps
+    busy_s = state.busy_s + (max(0.0, now - state.last_at) if state.inflight else 0.0)
     for used, bound, name in (
-        (state.busy_s, caps.run_wall_s, "wall clock (s)"),
+        (busy_s, caps.run_wall_s, "wall clock (s)"),
         (state.tokens, caps.run_tokens, "tokens"),
         (state.held_usd, caps.run_usd, "money (usd)"),
     ):

@@ -16,7 +16,7 @@ from chargehand.domain.ids import attempt_key
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import DecisionKind, Reason, TaskStatus
+from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 
 __all__ = ["dispatch", "obstacle_to_looking", "used_up", "why_waiting"]
 
@@ -90,6 +90,8 @@ def obstacle_to_looking(state: RunState, agent: str) -> str:
     """What keeps one who only looks from starting: slots and the bound of its agent count processes."""
     if state.paused is not None:
         return "the run is paused"
+    if state.stopped is not None and state.stopped.reason is StopReason.BUDGET:
+        return "the budget of the run is used up"
     if sum(state.agents_live.values()) >= state.options.jobs:
         return f"all {state.options.jobs} slots are taken"
     return _no_room(state, agent)

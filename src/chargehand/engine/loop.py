@@ -9,7 +9,7 @@ from typing import Any
 
 from chargehand.domain.asking import held_attempts
 from chargehand.domain.commands import take
-from chargehand.domain.decide import is_stuck, settle, to_end, wake_at
+from chargehand.domain.decide import is_stuck, runs_out_at, settle, to_end, wake_at
 from chargehand.domain.effects import Effect, RunCanary, RunFix, RunGates, StartAttempt
 from chargehand.domain.errors import Stuck
 from chargehand.domain.events import (
@@ -179,7 +179,9 @@ class Engine:
 
         A long wait is looked at now and then: the timers of the event loop stand still while a machine sleeps.
         """
-        due = wake_at(self.state, now)
+        await asyncio.sleep(0)  # what was started begins, whatever the clock says
+        ends = (wake_at(self.state, now), runs_out_at(self.state, now))
+        due = min((at for at in ends if at is not None), default=None)
         pause_s = None if due is None else min(max(0.0, due - self._ports.clock.now()), LONG_WAIT_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
