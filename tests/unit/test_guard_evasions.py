@@ -96,6 +96,6 @@ def test_ways_round_made_to_be_slow_are_not(head: str) -> None:
     """Nearly linear time, whatever stands in the value."""
     for unit in (*UNITS[::3], "a[", "${", "$x", "$(", "`x`", "rm ", ";rm ", "- ", "--a=b ", "x.y=", "/a:", "GIT_"):
         text = head + unit.replace("'", '"') * ((8100 - len(head)) // len(unit)) + "'"
-        began = time.monotonic()
+        began = time.process_time()
         classify(text, PLACE)
-        assert time.monotonic() - began < 3.0, unit
+        assert time.process_time() - began < 3.0, unit

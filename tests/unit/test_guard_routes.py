@@ -141,6 +141,6 @@ def test_words_made_to_be_slow_are_not(head: str) -> None:
     )
     for unit in (*UNITS[::3], *more):
         text = head + unit.replace("'", '"') * ((8100 - len(head)) // len(unit)) + behind
-        began = time.monotonic()
+        began = time.process_time()
         classify(text, PLACE)
-        assert time.monotonic() - began < 3.0, unit
+        assert time.process_time() - began < 3.0, unit
