@@ -356,6 +356,17 @@ def test_a_change_outside_the_files_is_a_question(world: World):
     assert (task["state"], task["reason"]) == ("failed", "review_needed")
 
 
+def test_no_gate_is_made_green_by_looking_away(world: World):
+    """A global ignore fails by its difference, whatever the report says [I6]."""
+    config = world.repo.path / "ruff.toml"
+    config.write_text('[lint]\nselect = ["E"]\n')
+    world.repo.git("add", "-A")
+    world.repo.git("commit", "-q", "-m", "rules")
+    document = carry_out(world, gates=[put("ruff.toml", '[lint]\nselect = ["E"]\nignore = ["E501"]\n'), DONE])
+    task = next(each for each in document["tasks"] if each["id"] == "gates")
+    assert (task["state"], task["reason"]) == ("failed", "tests_bent")
+
+
 # -- resume ---------------------------------------------------------------------------------------
 
 
@@ -460,6 +471,51 @@ def test_a_failed_prep_gate_exits_2_and_leaves_its_report(world: World, tmp_path
     report = json.loads(artifact(world, "prep-gate.json"))
     assert (report["session_validity"], len(report["failures"])) == ("FAIL", 1)
     assert cli.call("runs", "--json").document["runs"] == []
+
+
+def beads(world: World, cli: CliWorld, code: int = 0) -> Path:
+    """A `bd` on PATH that records its calls; the file it records them in."""
+    (world.repo.path / ".beads").mkdir()
+    folder, calls = cli.folder / "bin", cli.folder / "calls"
+    folder.mkdir()
+    (folder / "bd").write_text(f'#!/bin/sh\necho "$@" >> {calls}\nprintf "no \\033[1mdatabase"\nexit {code}\n')
+    (folder / "bd").chmod(0o755)
+    cli.environ["PATH"] = f"{folder}:{cli.environ['PATH']}"
+    return calls
+
+
+def run_once(cli: CliWorld) -> None:
+    cli.script(simple())
+    words = ("run", "--agent-command", cli.agent, "--sandbox", "none", "--unattended", "--run-id", "k", "--json")
+    done = cli.call(*words)
+    assert done.code == 0, done.stderr
+
+
+def test_the_issue_is_closed_once_after_accept(world: World, tmp_path: Path):
+    """Closed, never "done"; nothing is told to beads before, and nothing twice."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    calls = beads(world, cli)
+    run_once(cli)
+    assert not calls.exists()
+    done = cli.call("accept", "k", "--yes")
+    assert done.code == 0, done.stderr
+    assert "ran `bd close SK-7`." in done.stdout
+    assert calls.read_text() == "close SK-7\nsync\n"
+    assert cli.call("accept", "k", "--yes").code == 0
+    assert calls.read_text() == "close SK-7\nsync\n"
+
+
+def test_books_that_stay_open_are_told(world: World, tmp_path: Path):
+    """What was accepted stands, and no sequence of a program gets onto the screen."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    calls = beads(world, cli, code=3)
+    run_once(cli)
+    done = cli.call("accept", "k", "--yes", "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["warnings"] == [
+        {"code": "books_open", "task": None, "text": "`bd close SK-7` failed: no [1mdatabase. Run it by hand."}
+    ]
+    assert calls.read_text() == "close SK-7\n"
 
 
 def test_accept_is_never_automatic(world: World, tmp_path: Path):

@@ -20,7 +20,7 @@ from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
 from chargehand.domain.problem import Problem
 from chargehand.domain.restoring import line_fault
 from chargehand.domain.state import RunState
-from chargehand.domain.words import TaskStatus
+from chargehand.domain.words import RunVerdict, TaskStatus
 from chargehand.ports import Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.factory_chain import link_text, moment, thoughts_of
@@ -343,6 +343,16 @@ def _refused(site: Site, plan: Plan, problems: Sequence[Problem]) -> None:
         line._write("prep-gate.json", text)
 
 
+def _books(site: Site, state: RunState) -> tuple[tuple[str, ...], ...]:
+    """The issue is closed when all of it was accepted; `done` is no status of beads."""
+    site = Site(root=site.root.resolve(), source=site.source.resolve())
+    home = _home(site)
+    is_whole = state.finished is not None and state.finished.verdict is RunVerdict.FINISHED
+    if home is None or not is_whole or not (home.parent / ".beads").is_dir():
+        return ()
+    return ("bd", "close", str(_packet(site.source)["task_id"])), ("bd", "sync")
+
+
 def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
     """A line without gates takes the commands of the settings for them; UserError where there are none either."""
     if plan.gates:
@@ -370,5 +380,6 @@ PROFILE = Profile(
     accepts=BOUNDS["factory-line"].accepts,
     project=_project,
     refused=_refused,
+    books=_books,
     artifacts=(".kilocode/thinking/execution-*.json", ".kilocode/line/**", "**/.chargehand-*.tmp"),
 )

@@ -167,7 +167,7 @@ def _next_steps(task_id: str, state: RunState, *, accepted: bool, beads: bool) -
         steps.append("Review the changes")
         steps.append(f"Land them: `chargehand accept {state.run}`")
     if beads:
-        steps.append(f"Update beads: `bd close {task_id}`, then `bd sync`")
+        steps.append(f"Update beads: `bd close {task_id}`, then `bd sync` (accept does it where bd is on PATH)")
     steps.append("Push if approved: `git push`")
     return "\n".join(("## Next Steps", *(f"{number}. {step}" for number, step in enumerate(steps, start=1))))
 

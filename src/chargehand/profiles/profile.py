@@ -11,6 +11,7 @@ from chargehand.domain.errors import UserError
 from chargehand.domain.plan import Plan
 from chargehand.domain.policy import HOUSE, Policy
 from chargehand.domain.problem import Problem
+from chargehand.domain.state import RunState
 from chargehand.ports import Projection
 
 __all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
@@ -33,7 +34,8 @@ class Profile:
     before a run. `accepts`: whether `--accept` may land by itself. `project` makes the projection onto the system's
     files; None: there are none. `artifacts` are patterns of the paths those files may have, relative to the work tree:
     that they change under an attempt says nothing of its agent. `refused` leaves the system's own report when a run of
-    a plan is refused for these problems.
+    a plan is refused for these problems. `books` are the commands of the system's own tool that are run, in order,
+    once a result was accepted, as far as that tool is there.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Profile:
     accepts: bool = True
     project: Callable[[Site, Plan], Projection] | None = None
     refused: Callable[[Site, Plan, Sequence[Problem]], None] | None = None
+    books: Callable[[Site, RunState], tuple[tuple[str, ...], ...]] | None = None
     artifacts: tuple[str, ...] = ()
     asks_first: bool = field(default=False)
 

@@ -15,6 +15,7 @@ from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.jobs import gates_on_commit
+from chargehand.wiring.books import close_books
 from chargehand.wiring.ports import gates_alone
 from chargehand.wiring.profiling import projections
 from chargehand.wiring.receipts import project
@@ -39,7 +40,10 @@ class Landing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """What `accept` did. `how` is fast-forward, merge, squash or nothing (it was there already)."""
+    """What `accept` did. `how` is fast-forward, merge, squash or nothing (it was there already).
+
+    `closed` are the commands of the plan's system that were run after it, `left_open` why one was not.
+    """
 
     run: str
     target: str
@@ -48,6 +52,8 @@ class Acceptance:
     how: str
     checkout: Path | None = None
     gates: tuple[GateResult, ...] = ()
+    closed: tuple[str, ...] = ()
+    left_open: str = ""
 
 
 async def look_before(shop: Workshop, run: str, target: str | None) -> Landing:
@@ -85,12 +91,15 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     if isinstance(result, accepting.Refused):
         raise _refusal(result, target)
     how = _how(state, result, squash=squash)
+    closed: tuple[str, ...] = ()
+    left_open = ""
     if how != "nothing":
         shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
         landed = shop.service.look(run).state
         for projection in projections(shop, landed):
             projection.accepted(landed, result.commit)
         await project(shop, run)
+        closed, left_open = await close_books(shop, landed)
     return Acceptance(
         run=run,
         target=target,
@@ -99,6 +108,8 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         how=how,
         checkout=result.checkout,
         gates=tuple(tested),
+        closed=closed,
+        left_open=left_open,
     )
 
 

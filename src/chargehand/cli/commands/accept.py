@@ -150,6 +150,8 @@ def _lines(done: Acceptance, state: RunState) -> list[str]:
     ]
     lines += [f"gates on the merge: {', '.join(told)}."] if told else []
     lines += [f"{done.checkout} was updated."] if done.checkout else []
+    lines += [f"ran `{command}`." for command in done.closed]
+    lines += [done.left_open] if done.left_open else []
     return lines
 
 
@@ -162,5 +164,9 @@ def _document(done: Acceptance, failed: str) -> dict[str, object]:
         "how": done.how,
         "checkout": str(done.checkout) if done.checkout else None,
         "gates": [{"gate": result.gate, "status": result.status.value} for result in done.gates],
-        "warnings": [{"code": "run_failed", "task": None, "text": failed}] if failed else [],
+        "warnings": [
+            {"code": code, "task": None, "text": text}
+            for code, text in (("run_failed", failed), ("books_open", done.left_open))
+            if text
+        ],
     }
