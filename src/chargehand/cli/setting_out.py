@@ -77,6 +77,8 @@ async def set_out(
     held = await workshop.start(event, any_id=run_id is None, alone=not new)
     try:
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
+        if path is None:
+            call.out.note(f"taking {surveyed.loaded.source} (profile {plan.profile})")
         _warn_of_settings(call, workshop.settings)
         _warn_of_runs(call, unreadable)
         _warn(call, surveyed, reviews=event.options.review)
