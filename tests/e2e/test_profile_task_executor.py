@@ -211,21 +211,25 @@ def check_log(lines: list[dict[str, Any]]) -> None:
 
 
 def test_a_developer_is_told_all_and_writes_no_states(world: World):
-    """The hole: executors that each rewrite the file. What an agent writes to it in its workspace does not count."""
+    """The hole: executors that each rewrite the file. Here that is out of scope, and never lands over the user's."""
     steps = [
         {"read_brief_check": "You are the developer of this one task."},
         {"read_brief_check": "run neither build"},
         {"read_brief_check": "use the stdlib only"},
         {"read_brief_check": "class Basket:   # a sketch"},
         {"read_brief_check": "architecture_constraints: [no globals]"},
-        write(TASKS, "tasks: []\n"),
+        write(f"{TICKET}/tmp/notes.txt", "in passing\n"),
         *WORK["TASK-2"],
     ]
+    claims = [write(TASKS, "tasks: []\n"), write(f"{TICKET}/log.jsonl", "{}\n"), *steps]
     voucher = [{"read_brief_check": "Mandates:\n- none"}, *WORK["TASK-3"]]
-    assert carry_out(world, TASK_2=steps, TASK_3=voucher)["state"] == "finished"
+    document = carry_out(world, TASK_2={"attempts": {1: claims, "default": steps}}, TASK_3=voucher)
+    assert document["state"] == "finished"
     written = yaml.safe_load(text(world))
     assert [each["status"] for each in written["tasks"]] == ["ACCEPTED"] * 10
-    assert written["estimate"] == {"points": 13}
+    assert (written["estimate"], entry(world, "TASK-2")["attempts"]) == ({"points": 13}, 2)
+    take_in(world)
+    assert text(world).count("Accepted as ") == 9
 
 
 # -- what does not go well ------------------------------------------------------------------------
