@@ -391,7 +391,7 @@ HOSTILE = {
         "Makefile",
     ],
 )
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(90)
 def test_no_file_can_make_it_fail_or_go_on_without_end(path, what):
     text = HOSTILE[what]
     for old, new in ((None, text), (text, None), ("X = 1\n", text), (text, "X = 1\n")):
