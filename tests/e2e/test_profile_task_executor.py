@@ -439,3 +439,23 @@ def test_without_commands_nothing_starts(world: World, tmp_path: Path):
         assert done.code == 2
         assert "commands.build and commands.test are not set" in done.stdout
     assert text(world) == (FIXTURE / TASKS).read_text()
+
+
+def test_what_a_person_retries_is_the_next_attempt(world: World, tmp_path: Path):
+    """ERROR after two attempts; asked for again it is the third, and a squash names the commit it became."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    cli.script({**PLAIN, "TASK-7": [{"write": {"src/stray.py": "X = 1\n"}}]})
+    words = ("run", "--agent-command", cli.agent, "--sandbox", "none", "--no-review", "--unattended", "--json")
+    assert cli.call(*words, "--run-id", "k").code == 1
+    visits = entry(world, "TASK-7")
+    assert (visits["status"], visits["attempts"]) == ("ERROR", 2)
+    cli.script(PLAIN)
+    assert cli.call("retry", "TASK-7").code == 0
+    assert cli.call("resume", "k", "--json").code == 0
+    assert cli.call("accept", "k", "--yes", "--squash").code == 0
+    visits = entry(world, "TASK-7")
+    assert (visits["status"], visits["attempts"]) == ("ACCEPTED", 3)
+    assert visits["validation_details"].endswith(f"\nAccepted as {world.repo.head()}.")
+    messages = [line["message"].splitlines()[:2] for line in log(world) if line["task_id"] == "TASK-7"]
+    states = [(1, "ERROR"), (2, "ERROR"), (3, "SYNTAX_VALID"), (3, "ACCEPTED")]
+    assert messages == [[f"task-executor completed for TASK-7 (attempt {n})", f"Status: {each}"] for n, each in states]
