@@ -27,6 +27,7 @@ _RESULTS, _PLACE = "Results", "This place"
 COMMANDS: Mapping[str, Entry] = {
     "init": Entry(target=f"{_HERE}.init:init", help="Write a commented chargehand.toml and plan.yaml.", section=_PLANS),
     "check": Entry(target=f"{_HERE}.check:check", help="Check a plan: every problem at once.", section=_PLANS),
+    "convert": Entry(target=f"{_HERE}.convert:convert", help="Write a plan in the native format.", section=_PLANS),
     "schema": Entry(target=f"{_HERE}.schema:schema", help="Print the JSON Schema of a plan.", section=_PLANS),
     "run": Entry(target=f"{_HERE}.run:run", help="Carry a plan out.", section=_RUNS),
     "resume": Entry(target=f"{_HERE}.resume:resume", help="Go on with a run that stopped.", section=_RUNS),
