@@ -172,10 +172,10 @@ def test_a_gate_that_was_fitted_stands_as_it_was_fitted() -> None:
         play.gates("a", faulty("tests"))
     fitter = play.effect(StartAttempt, "a")
     assert fitter.role is Role.FITTER
-    play.attempt("a", fitted("tests", argv=("tests", "-p", "quiet"), env=(("SLOW", "0"),), wall_s=2000.0))
+    play.attempt("a", fitted("tests", argv=("tests", "--no-color"), env=(("JOBS", "1"),), wall_s=2000.0))
     play.integrate("a")
     (row,) = receipt(play)["gates"]
-    assert (row["argv"], row["env"], row["status"]) == (["tests", "-p", "quiet"], {"SLOW": "0"}, "pass")
+    assert (row["argv"], row["env"], row["status"]) == (["tests", "--no-color"], {"JOBS": "1"}, "pass")
     assert row["limits"]["wall_s"] == 2000.0
     body = receipt(play)
     assert [each["role"] for each in body["attempts"]] == ["implementer", "fitter"]
