@@ -257,7 +257,7 @@ class World:
         act = acts[spec.attempt - 1] if spec.attempt <= len(acts) else None
         if isinstance(act, AttemptResult):
             return act
-        return fitted(spec.gate, env=(("UNSTUCK", "1"),)) if spec.role is Role.FITTER else passes()
+        return fitted(spec.gate, env=(("STUCK_JOBS", "1"),)) if spec.role is Role.FITTER else passes()
 
 
 def literals(spec: AttemptSpec) -> list[str]:
@@ -348,7 +348,7 @@ class ModelGates:
     """Implements `ports.Gates`: a gate is red where a file of the tree says `red:<gate>`; its run takes time.
 
     Where one says `slow:<gate>` the gate needs more time than it has by default, where `stuck:<gate>` it needs the
-    variable `UNSTUCK`. A `fix` makes red things good in the files it is given.
+    variable `STUCK_JOBS`. A `fix` makes red things good in the files it is given.
     """
 
     def __init__(self, world: World) -> None:
@@ -374,7 +374,7 @@ class ModelGates:
     def _judged(self, check: Check, job: GateJob) -> GateResult:
         texts = "".join(self._world.trees[job.commit].values())
         slow = f"slow:{check.id}" in texts and check.wall_s <= Caps().gate_wall_s
-        if slow or (f"stuck:{check.id}" in texts and "UNSTUCK" not in dict(check.env)):
+        if slow or (f"stuck:{check.id}" in texts and "STUCK_JOBS" not in dict(check.env)):
             kind = FaultKind.TIMEOUT if slow else FaultKind.ENV_MISSING
             return GateResult(gate=check.id, tree=job.tree, status=GateStatus.FAULT, fault=kind, detail=str(kind))
         red = f"red:{check.id}" in texts

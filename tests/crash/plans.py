@@ -38,7 +38,7 @@ def judged() -> dict[str, str]:
     checks = {
         "lint.sh": "sleep 0.2\n! grep -q badly mend.txt 2> /dev/null\n",
         "mend.sh": "sleep 0.3\nsed -i s/badly/well/ mend.txt\n",
-        "fit.sh": 'test -e unfit.txt || exit 0\nsleep 0.2\ntest -n "$FIT_READY" || exit 126\n',
+        "fit.sh": 'test -e unfit.txt || exit 0\nsleep 0.2\ntest -n "$FIT_PORT" || exit 126\n',
         "sum.sh": "test -e plain.txt && test -e also.txt || sleep 0.4\nsleep 0.2\n",
     }
     plan: dict[str, Any] = {
@@ -75,7 +75,7 @@ def _judged_steps() -> dict[str, Any]:
     late = {"spawn": {"how": "double_fork", "seconds": 20, "write": "late.txt"}}
     passes = [late, {"wait": 0.3}, {"verdict": "PASS"}]
     mended = [{"replace": {"path": "doubt.txt", "old": "draft", "new": "final"}}, {"wait": 0.3}, done]
-    fitted = {"mitigation_applied": ["It is told that it may start."], "environment": {"FIT_READY": "1"}}
+    fitted = {"mitigation_applied": ["It is told that it may start."], "environment": {"FIT_PORT": "1"}}
     looks = {"default": {"attempts": {"default": passes}}}
     fails = [{"wait": 0.3}, {"verdict": ["major doubt.txt:1 It is a draft."]}]
     return {

@@ -292,7 +292,7 @@ def _reviews() -> Story:
 def _health() -> Story:
     """Gates that need time, or a fitter, at a task, as merged and at the end; research for a plan that is returned."""
     back = Kickback(signal=KickbackSignal.NEEDS_RESEARCH, details="which tree?")
-    unstuck = (("UNSTUCK", "1"),)
+    unstuck = (("STUCK_JOBS", "1"),)
     points = (GatePoint.TASK, GatePoint.INTEGRATE)
     return Story(
         plan=a_plan(

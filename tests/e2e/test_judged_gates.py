@@ -121,9 +121,9 @@ def test_a_fitter_that_changes_the_product(line: Line):
 @pytest.mark.parametrize(
     ("says", "why"),
     [
-        ({"invocation": ["./gen.sh", "-k", "easy"]}, "let the gate look at less: -k"),
-        ({"invocation": ["true"]}, "must keep the program and every argument"),
-        ({"environment": {"PATH": "/tmp/mine"}}, "the variable PATH decides what is run"),
+        ({"invocation": ["./gen.sh", "-k", "easy"]}, "leave what is looked at as it is: -k easy"),
+        ({"invocation": ["true"]}, "the invocation must be that of the gate"),
+        ({"environment": {"PATH": "/tmp/mine"}}, "the variable PATH may decide what is run"),
         ({"updated_fit_profile": {"timeout_seconds": 86400}}, "a budget must be more than 0 s and at most"),
     ],
     ids=["-k", "program", "PATH", "budget"],
