@@ -93,6 +93,12 @@ def test_tdd_rules_come_with_tdd():
     assert "## Tests first\n\nThis task is test-driven" in brief(started(a_task("a", type=TaskType.TDD))).text
 
 
+def test_what_another_system_says_besides_stands_under_its_title():
+    text = brief(started(a_task("a", background=(("Notes of the map", "Money is kept in cents."),)))).text
+    assert "## Notes of the map\n\n" in text
+    assert "Money is kept in cents." in text
+
+
 def test_a_task_without_files_is_told_so():
     assert "No files are declared" in brief(started(a_task("a"))).text
 

@@ -20,6 +20,7 @@ from chargehand.domain.outcome import (
     Sealed,
 )
 from chargehand.domain.plan import Files, Plan, Scope, Task
+from chargehand.domain.policy import Commits
 from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import Reason
 
@@ -279,3 +280,28 @@ def test_the_same_bending_has_the_same_signature_wherever_the_lines_are():
     one, two = (sealed("t", test_changes=(touched(TestChangeKind.SKIPPED, line=line),)) for line in (3, 9))
     other = sealed("t", test_changes=(touched(TestChangeKind.WEAKENED),))
     assert failure(LOOSE, one).signature == failure(LOOSE, two).signature != failure(LOOSE, other).signature
+
+
+@pytest.mark.parametrize(
+    ("commits", "claim", "made", "expected"),
+    [
+        (Commits.RUNTIME, ClaimCheck.NONE, 0, None),
+        (Commits.RUNTIME, ClaimCheck.NONE, 2, "The agent made 2 commits; here only the runtime commits."),
+        (Commits.AGENT, ClaimCheck.GOOD, 1, None),
+        (Commits.AGENT, ClaimCheck.NONE, 1, "The report names no new commit that holds the work"),
+        (Commits.AGENT, ClaimCheck.GOOD, 0, "The report names no new commit that holds the work"),
+        (Commits.EITHER, ClaimCheck.NONE, 0, None),
+        (Commits.EITHER, ClaimCheck.GOOD, 2, None),
+    ],
+)
+def test_who_commits_is_a_matter_of_policy(commits: Commits, claim: ClaimCheck, made: int, expected: str | None):
+    """I6: commits are counted from the base, whatever the report says of them."""
+    seal = sealed("new.py", claim=claim, agent_commits=made)
+    attempt = AttemptResult(
+        exit=AgentExit(kind=ExitKind.EXITED, code=0), report=Report(status=ReportStatus.DONE), sealed=seal
+    )
+    found = find_failure(TASK, plan(), attempt, reviewed=False, commits=commits)
+    if expected is None:
+        assert found is None
+    else:
+        assert (found.reason, found.summary[: len(expected)]) == (Reason.BAD_COMMIT, expected)

@@ -332,6 +332,26 @@ def test_a_yes_counts_for_that_tree_only():
     assert finished(play) is RunVerdict.FINISHED
 
 
+def test_gates_of_the_end_that_something_overtook_judge_again_under_a_key_of_their_own():
+    """I7: what they say of the tree before stands nowhere, and their log is kept beside the new one."""
+    play = Play(a_plan(a_task("a"), a_task("b"), gates=[a_gate("tests", GatePoint.RUN)]), review=False, unattended=True)
+    play.begin()
+    play.through("a")
+    for _ in range(2):
+        play.attempt("b", crashed())
+    before = play.effect(RunGates)
+    play.record(TaskReopened(task="b", by="me"))
+    play.through("b")
+    play.gates("", "tests")
+    after = play.effect(RunGates)
+    assert (before.key, after.key) == ("run-0/0/gates", "run-0/0/gates-2")
+    assert (before.tree == after.tree, after.tree) == (False, play.state.head_tree)
+    play.gates("")
+    assert finished(play) is RunVerdict.FINISHED
+    play.record(RunReopened(by="me"))
+    assert play.effect(RunGates).key == "run-0/0/gates-3"
+
+
 def test_a_gate_that_cannot_judge_goes_before_the_look():
     play = whole(plan={"gates": [a_gate("tests", GatePoint.RUN)]})
     play.gates("", faulty("tests"))

@@ -19,6 +19,7 @@ from chargehand.domain.events import (
     DecisionAsked,
     EffectIntended,
     EffectLost,
+    Recorded,
     RunFinished,
     RunInterrupted,
     TaskIntegrated,
@@ -27,6 +28,7 @@ from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, GateStatus, ReportStatus
 from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.policy import Policy
+from chargehand.domain.state import RunState
 from chargehand.domain.words import Reason, RunVerdict, TaskStatus
 from chargehand.ports import Request
 from chargehand.testing.fakes import FakeClock, FakeFleet, FakeGates, FakeInbox, attempt_result
@@ -636,3 +638,38 @@ def test_decisions_are_asked_once_across_a_crash():
     drive(world)
     drive(world)
     assert len(world.events(DecisionAsked)) == 1
+
+
+# -- those who follow -------------------------------------------------------------------------------
+
+
+class Follower:
+    """A projection that keeps what it is given: what it began with, then events with the state after them."""
+
+    def __init__(self) -> None:
+        self.began: list[int] = []
+        self.taken: list[tuple[int, int]] = []
+
+    def begin(self, state: RunState) -> None:
+        self.began.append(state.seq)
+
+    def take(self, recorded: Recorded, state: RunState) -> None:
+        self.taken.append((recorded.seq, state.seq))
+
+    def accepted(self, state: RunState, commit: str) -> None:
+        raise AssertionError("Nobody accepts while it runs.")
+
+
+def test_projections_follow_every_event_and_begin_anew_with_each_process():
+    """SPEC 11: each is told of what was there first, then of every event once, never before it is stored."""
+    world, follower = diamond(), Follower()
+    drive(world, replace(world.ports(), projections=(follower,)))
+    last = world.journal.records[-1].seq
+    assert follower.began == [1]
+    assert [seq for seq, _ in follower.taken] == list(range(2, last + 1))
+    assert all(seq <= known <= last for seq, known in follower.taken)
+
+    later = Follower()
+    drive(world, replace(world.ports(), projections=(later,)))
+    assert later.began == [last]
+    assert [seq for seq, _ in later.taken] == [last + 1]
