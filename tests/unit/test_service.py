@@ -379,3 +379,12 @@ def test_what_is_derived_is_written_before_the_run_is_released():
     count = len(office.service.events("r"))
     assert seen == [(count, {"r"}, print), (count, {"r"}, None)]
     assert office.store.held == set()
+
+
+def test_a_run_that_is_interrupted_comes_to_rest_without_a_word():
+    """SPEC 9: whoever stopped it knows; it is neither over nor does it wait for an answer."""
+    office = Office()
+    state = office.drive(on_engine=lambda engine: engine.interrupt("me"))
+    assert state.interrupted
+    assert (state.finished, state.waits_for_people) == (None, False)
+    assert office.world.notifier.sent == []
