@@ -304,4 +304,5 @@ def test_who_commits_is_a_matter_of_policy(commits: Commits, claim: ClaimCheck, 
     if expected is None:
         assert found is None
     else:
+        assert found is not None
         assert (found.reason, found.summary[: len(expected)]) == (Reason.BAD_COMMIT, expected)
