@@ -22,7 +22,7 @@ lock:  ## renew requirements/dev.txt (needs uv)
 test: $(READY)  ## the tests: domain, contracts, real git and real processes
 	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
 	@command -v chromium >/dev/null || echo "Chromium is not installed: nobody looks at the report with a browser."
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m 'not system'
 
 check: $(READY)  ## everything CI runs: format, lint, types, layers, sizes, docs, tests with coverage
 	$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ check: $(READY)  ## everything CI runs: format, lint, types, layers, sizes, docs
 	$(BIN)/mkdocs build --strict
 	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: its tests are skipped, the others go on."
 	@command -v chromium >/dev/null || echo "Chromium is not installed: nobody looks at the report with a browser."
-	$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m 'not system' --cov --cov-report=
 	$(BIN)/python -m coverage report --include='src/chargehand/domain/*,src/chargehand/engine/*' \
 	  --fail-under=100 --show-missing --skip-covered
 
@@ -55,7 +55,10 @@ kills: $(READY)  ## kill a run at every effect, and at random times under each s
 	$(BIN)/python -m tests.crash.kills
 	$(BIN)/python -m tests.crash.kills --plan judged
 
-e2e: $(READY) kills  ## the kills, then rebuild two published packages, module by module (needs the package index)
+systems: $(READY)  ## whole runs in projects of other systems (about ten minutes on two cores)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m system
+
+e2e: $(READY) kills systems  ## the kills, then rebuild two published packages, module by module (needs the package index)
 	$(BIN)/python examples/rebuild/rebuild.py sqlparse==0.5.3
 	$(BIN)/python examples/rebuild/rebuild.py pyasn1-modules==0.4.2
 

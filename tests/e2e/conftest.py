@@ -23,3 +23,13 @@ def runner() -> Iterator[asyncio.Runner]:
 def world(repo: Repo, tmp_path: Path, runner: asyncio.Runner) -> World:
     """The repository of `repo` with a pool beside it."""
     return World(repo, tmp_path / "pool", runner)
+
+
+ALWAYS = ("from_its", "run_needs_no_argument")
+"""Of the whole runs of other systems, those that belong to every check; `make systems` has all of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name.startswith("test_profile_") and not any(word in item.name for word in ALWAYS):
+            item.add_marker(pytest.mark.system)
