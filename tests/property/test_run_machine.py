@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -28,6 +29,8 @@ from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Landed
 from chargehand.domain.plan import Plan
 from tests.invariants import Watch
 from tests.property.simulation import Simulation, runs
+
+pytestmark = pytest.mark.no_cover  # watched line by line thousands of turns take three times as long
 
 
 @st.composite

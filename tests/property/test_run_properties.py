@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from chargehand.domain.scope import overlaps
 from chargehand.domain.words import RunVerdict, TaskStatus
 from tests.property.simulation import Draw, Simulation, runs
 from tests.property.test_scope_overlap import PATTERN
+
+pytestmark = pytest.mark.no_cover  # watched line by line thousands of turns take three times as long
 
 SETTINGS = settings(
     derandomize=True,

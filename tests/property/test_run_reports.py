@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from chargehand.report.html import to_html
 from chargehand.report.markdown import LONGEST, to_markdown
 from tests.property.simulation import Simulation, runs
 from tests.property.test_run_properties import play_out
+
+pytestmark = pytest.mark.no_cover  # watched line by line thousands of turns take three times as long
 
 SETTINGS = settings(
     derandomize=True,
