@@ -50,6 +50,7 @@ bench: $(READY)  ## what coordination costs, against the floor of the same run (
 	$(BIN)/python bench/run.py $(ARGS)
 
 kills: $(READY)  ## kill a run at every effect, and at random times under each sandbox (about half an hour on two cores)
+	CHARGEHAND_EVERY_CALL=1 $(BIN)/python -m pytest -q -n auto --timeout 1200 tests/crash/test_in_process.py
 	$(BIN)/python -m tests.crash.sweep
 	$(BIN)/python -m tests.crash.sweep --plan judged
 	$(BIN)/python -m tests.crash.kills
