@@ -341,7 +341,7 @@ def test_dry_run_prints_what_check_prints_and_starts_nothing(cli: CliWorld):
 
 REFUSED = [
     (["--only", "nope"], "unknown_task"),
-    (["--profile", "konductor"], "profile_unavailable"),
+    (["--profile", "nosuch"], "bad_setting"),
     (["--base", "nowhere"], "unknown_revision"),
     (["--set", "colour=blue"], "unknown_key"),
     (["--jobs", "0"], "usage"),
