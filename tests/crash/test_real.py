@@ -47,14 +47,21 @@ MOMENTS = (
 )
 
 
+EVERY_CHECK = ("at:quality-reviewer 2 before", "at:judged 1 before")
+"""Of these moments, those that belong to every check; `make systems` and `make kills` have all of them."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("text", MOMENTS)
+@pytest.mark.parametrize(
+    "text", [text if text in EVERY_CHECK else pytest.param(text, marks=pytest.mark.system) for text in MOMENTS]
+)
 def test_killed_in_the_middle_of_a_judgement(text):
     """I4, I7, I11: reviews, fixes, `fix` commands, fitters, candidates on each other, between verdict and landing."""
     assert killed_at(Point.of(text), undisturbed("judged").tree, plan="judged") == []
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_a_review_killed_twice():
     """I4, I7: the same review again, by a process that took over and dies in it, too; then a fixer."""
     first, *rest = map(Point.of, ("at:spec-reviewer 1 after", "at:spec-reviewer 1 after", "at:fixer 1 before"))
