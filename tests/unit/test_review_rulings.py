@@ -14,7 +14,7 @@ from chargehand.domain.outcome import ExitKind, Role
 from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 from chargehand.engine.jobs import attempt_spec
-from tests.looks import a_finding, fails
+from tests.looks import a_finding, fails, passes
 from tests.play import Play, a_gate, a_plan, a_task, done, ended
 
 
@@ -102,3 +102,21 @@ def test_nobody_looks_any_more_when_the_budget_is_used_up():
     play.attempt("a")
     assert play.running == []
     assert (play.task("a").status, play.task("a").reason) == (TaskStatus.CANCELLED, Reason.BUDGET)
+
+
+def test_a_tree_that_was_judged_before_is_not_judged_again():
+    """I7: verdicts count for a tree, whichever attempt made it."""
+    play = Play(a_plan(a_task("a"), gates=[a_gate("tests")]), review=True)
+    play.begin()
+    for content in ("same", "other"):
+        play.attempt("a", done(content=content))
+        play.attempt("a", passes())
+        play.attempt("a", passes())
+        play.merge("a")
+        play.gates("a", "tests")
+    play.answer("retry")
+    events = play.attempt("a", done(content="same"))
+    carried = [event for event in events if isinstance(event, ReviewPassed)]
+    assert [(event.carried, event.done) for event in carried] == [(True, True)]
+    play.integrate("a")
+    assert play.task("a").status is TaskStatus.INTEGRATED
