@@ -262,6 +262,7 @@ def test_a_task_that_is_cancelled_at_an_open_prompt_takes_the_prompt_away(cli: C
         assert shown.end() == 1
 
 
+@pytest.mark.system  # it failed once on a busy machine, and nobody knows why yet
 def test_watching_goes_on_across_those_who_drive_and_is_left_quietly(cli: CliWorld):
     cli.script({"a": [{"wait": True}]})
     plan = cli.plan([task("a"), task("b", depends_on=["a"])])

@@ -101,6 +101,7 @@ def test_an_agent_without_a_network_reaches_its_model(run: Any, socket_path: Pat
     run(play())
 
 
+@pytest.mark.system  # it failed once on a busy machine, and nobody knows why yet
 def test_the_program_is_itself(run: Any, socket_path: Path) -> None:
     """Exit code, signals, input, output and children are those of the program; nothing is left behind [I11]."""
 

