@@ -132,3 +132,16 @@ def test_what_cannot_be_looked_into_counts_as_knowing(tmp_path):
     fill(tmp_path, k__b="")
     (tmp_path / "k" / "b").rename(tmp_path / "k" / "x.egg")
     assert mentions(tmp_path, note_down(tmp_path, ["k"]), [PLACE]) == "k/x.egg"
+
+
+def test_a_file_where_a_kept_folder_was_is_a_change(tmp_path):
+    """A commit may have one: what was kept is no longer there, which is no error of the machine."""
+    (tmp_path / "a" / "lib").mkdir(parents=True)
+    (tmp_path / "a" / "lib" / "x").write_text("made")
+    table = note_down(tmp_path, ["a/lib"])
+    (tmp_path / "a" / "lib" / "x").unlink()
+    (tmp_path / "a" / "lib").rmdir()
+    (tmp_path / "a").rmdir()
+    (tmp_path / "a").write_text("a file")
+    assert not repair(tmp_path, ["a/lib"], table)
+    assert note_down(tmp_path, ["a/lib"]) == {}

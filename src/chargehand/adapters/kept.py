@@ -106,7 +106,7 @@ def _walk(workspace: Path, roots: Sequence[str], known: Table) -> Iterator[tuple
     for root in roots:
         try:
             entry = _entry(os.lstat(f"{base}/{root}"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # a commit may have a file where a folder was
             continue
         yield root, entry
         if stat.S_ISDIR(entry[0]) and (not known or root in known):
