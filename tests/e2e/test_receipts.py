@@ -564,7 +564,6 @@ def test_tests_that_were_red_first_are_so_again(place: Place) -> None:
     assert rows["red-first", "task"] == rows["flag", "integrate"] == ("pass", "pass")
 
 
-@pytest.mark.system  # it failed once on a busy machine, and nobody knows why yet
 def test_after_a_repair_the_old_notes_are_what_is_left(ran: Place) -> None:
     """The rebuilt journal knows only that the tasks landed; what files and notes say of how is not written over."""
     before = {commit: ran.note(commit) for commit in ran.noted()}
@@ -579,7 +578,8 @@ def test_after_a_repair_the_old_notes_are_what_is_left(ran: Place) -> None:
         timeout=90,
         check=False,
     )
-    assert b"a, b landed" in repaired.stdout, (repaired.stdout, repaired.stderr)
+    told = (b"that a, b landed", b"that b, a landed")  # two that nothing orders land as they come
+    assert any(text in repaired.stdout for text in told), (repaired.stdout, repaired.stderr)
     done = ran.verify()
     assert {"no_evidence", "journal_tampered", "note_changed", "receipt_changed"} <= codes(done)
     assert "lost with a damaged journal" in told(done, "a")
