@@ -126,5 +126,4 @@ PROFILE = Profile(
     arrange=_arrange,
     project=_project,
     artifacts=("**/.nexus-cortexia/state.json", "**/.chargehand-*.tmp"),
-    asks_first=True,
 )

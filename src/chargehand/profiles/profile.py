@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -47,7 +47,6 @@ class Profile:
     refused: Callable[[Site, Plan, Sequence[Problem]], None] | None = None
     books: Callable[[Site, RunState], tuple[tuple[str, ...], ...]] | None = None
     artifacts: tuple[str, ...] = ()
-    asks_first: bool = field(default=False)
 
 
 HOUSE_PROFILE = Profile(name="house")
