@@ -428,6 +428,20 @@ def test_run_needs_no_argument(world: World, tmp_path: Path):
     assert "prompts/SHOP-7/iteration_2/tasks.yaml" in done.stderr
     assert {task["state"] for task in done.document["tasks"]} == {"integrated"}
     assert entry(world, "TASK-9")["status"] == "ACCEPTED"
+    final = [
+        "task-executor completed for TASK-9 (attempt 2)",
+        "Status: ACCEPTED",
+        "Mode: SEQUENTIAL",
+        "Files modified: 1",
+        f"Tasks file updated: {TASKS}",
+    ]
+    assert cli.call("show", "TASK-9", "--json").document["shown"] == final
+    assert "\n".join(f"  {line}" for line in final) in cli.call("show", "TASK-9").stdout
+    assert "TASK-9: ACCEPTED (attempt 2)" in cli.call("show", "--json").document["shown"]
+    assert "  TASK-9: ACCEPTED (attempt 2)\n" in cli.call("show").stdout
+    assert cli.call("show", "--diff").code == 2
+    (world.repo.path / TASKS).unlink()
+    assert "cannot be read" in cli.call("show", "TASK-9", "--json").document["shown"][0]
 
 
 def test_without_commands_nothing_starts(world: World, tmp_path: Path):

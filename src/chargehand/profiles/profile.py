@@ -35,7 +35,8 @@ class Profile:
     files; None: there are none. `artifacts` are patterns of the paths those files may have, relative to the work tree:
     that they change under an attempt says nothing of its agent. `refused` leaves the system's own report when a run of
     a plan is refused for these problems. `books` are the commands of the system's own tool that are run, in order,
-    once a result was accepted, as far as that tool is there.
+    once a result was accepted, as far as that tool is there. `shown` are the rows `show` adds about a task, or with
+    None about the run: what that system reports in a form of its own. It only reads, and may raise AdapterError.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Profile:
     refused: Callable[[Site, Plan, Sequence[Problem]], None] | None = None
     books: Callable[[Site, RunState], tuple[tuple[str, ...], ...]] | None = None
     artifacts: tuple[str, ...] = ()
+    shown: Callable[[Site, RunState, str | None], tuple[str, ...]] | None = None
 
 
 HOUSE_PROFILE = Profile(name="house")

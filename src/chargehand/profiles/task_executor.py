@@ -196,15 +196,8 @@ class _Tasks(Projection):
             return
         attempt = _number(entry.get("attempts"))
         modified = entry.get("files_modified")
-        message = "\n".join(
-            (
-                f"task-executor completed for {record.id} (attempt {attempt})",
-                f"Status: {status}",
-                f"Mode: {record.task.mode.value.upper()}",
-                f"Files modified: {len(modified) if isinstance(modified, list | tuple) else 0}",
-                f"Tasks file updated: {self.file.relative_to(self.root)}",
-            )
-        )
+        number = len(modified) if isinstance(modified, list | tuple) else 0
+        message = "\n".join(_message(record, attempt, status, number, self.file.relative_to(self.root)))
         reason = record.failure.reason if record.failure is not None else record.reason
         violation = "developer" if reason in _VIOLATIONS and status == "ERROR" else ""
         line = self._line("task_completed", record.id, message, at, violation=violation, failed=status != "ACCEPTED")
@@ -240,6 +233,38 @@ class _Tasks(Projection):
         if shown:
             start = text if not text or text.endswith("\n") else f"{text}\n"
             write_atomically(self.log, start + "".join(f"{line}\n" for line in shown), self.root)
+
+
+def _message(record: TaskRecord, attempt: int, status: str, files: int, file: Path) -> tuple[str, ...]:
+    """The final message of an attempt, field by field."""
+    return (
+        f"task-executor completed for {record.id} (attempt {attempt})",
+        f"Status: {status}",
+        f"Mode: {record.task.mode.value.upper()}",
+        f"Files modified: {files}",
+        f"Tasks file updated: {file}",
+    )
+
+
+def _shown(site: Site, state: RunState, task: str | None) -> tuple[str, ...]:
+    """The final message of a task, from the run and the file; of the run, where every task stands."""
+    root, file = site.root.resolve(), site.source.resolve()
+    if not file.is_relative_to(root):
+        return ()
+    known = entries(_text(file))
+    at = {
+        record.id: status_of(record, state, _word(entry.get("status")) or "PENDING")
+        for record in state.tasks.values()
+        if (entry := known.get(record.id)) is not None
+    }
+    if task is None:
+        return tuple(
+            f"{name}: {status} (attempt {_number(known[name].get('attempts'))})" for name, status in at.items()
+        )
+    record = state.tasks[task]
+    if at.get(task) not in RESULTS or record.attempts == 0:
+        return ()
+    return _message(record, _number(known[task].get("attempts")), at[task], len(_paths(record)), file.relative_to(root))
 
 
 def iso(at: float) -> str:
@@ -371,4 +396,5 @@ PROFILE = Profile(
     arrange=_arrange,
     project=_project,
     artifacts=("prompts/**/tasks.yaml", "prompts/**/log.jsonl", "**/iteration_*/tasks.yaml", "**/.chargehand-*.tmp"),
+    shown=_shown,
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chargehand.domain.errors import UserError
+from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
 from chargehand.domain.problem import Problem
@@ -19,7 +19,7 @@ from chargehand.settings import Settings
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "profiled", "projections", "refuse"]
+__all__ = ["arranged", "profiled", "projections", "refuse", "shown"]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -57,12 +57,28 @@ def refuse(shop: Workshop, plan: Plan, source: Path, problems: Sequence[Problem]
 
 def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
     """What shows the run in the files of its system; none for plans of our own."""
-    root, profile = shop.repository.root, _profile(state.plan)
-    if root is None or profile.project is None or not state.options.plan_file:
+    site, profile = _site(shop, state), _profile(state.plan)
+    return (profile.project(site, state.plan),) if site is not None and profile.project is not None else ()
+
+
+def shown(shop: Workshop, state: RunState, task: str | None = None) -> tuple[str, ...]:
+    """What the plan's system says of a task, or of the run, in a form of its own; rows of text, none for our plans."""
+    site, profile = _site(shop, state), _profile(state.plan)
+    if site is None or profile.shown is None:
         return ()
+    try:
+        return profile.shown(site, state, task)
+    except AdapterError as error:
+        return (str(error),)
+
+
+def _site(shop: Workshop, state: RunState) -> Site | None:
+    """Where the files of the plan's system are; None where the run was not started from one."""
+    root = shop.repository.root
+    if root is None or not state.options.plan_file:
+        return None
     source = Path(state.options.plan_file)
-    source = source if source.is_absolute() else root / source
-    return (profile.project(Site(root=root, source=source), state.plan),)
+    return Site(root=root, source=source if source.is_absolute() else root / source)
 
 
 def _profile(plan: Plan) -> Profile:

@@ -1,4 +1,4 @@
-"""`chargehand show`: everything about one task (SPEC 10.1)."""
+"""`chargehand show`: everything about one task, or what the plan's system says of the run (SPEC 10.1)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargehand.cli.call import Call, command, run_option, task_argument
+from chargehand.cli.call import Call, command, optional_task, run_option
 
 if TYPE_CHECKING:
+    from chargehand.cli.render.pen import Pen
     from chargehand.cli.stories import Story
     from chargehand.domain.state import RunState, TaskRecord
     from chargehand.wiring import Workshop
@@ -22,12 +23,13 @@ chargehand show api --diff        the whole change, as it landed or would land
 chargehand show api --log         what the program of the author's last attempt printed
 chargehand show api --brief       what that author was told
 chargehand show api --log -n 3    of attempt 3, a reviewer's too
+chargehand show                   the run as the system reports it whose plan it is
 """
 _LOG_BYTES = 1 << 20
 
 
 @command("show", examples=_EXAMPLES)
-@task_argument
+@optional_task
 @click.option("--brief", "what", flag_value="brief", help="The brief, as the agent gets it.")
 @click.option("--diff", "what", flag_value="diff", help="The whole change, fixes included, as a patch.")
 @click.option("--log", "what", flag_value="log", help="What the agent's program printed (the last MiB).")
@@ -39,17 +41,27 @@ _LOG_BYTES = 1 << 20
     help="Of which attempt; default: the author's last. With --diff: what that attempt changed, or what it judged.",
 )
 @run_option
-async def show(call: Call, task: str, what: str | None, attempt: int | None, run: str | None) -> None:
-    """Show TASK: where it is and why, its attempts, its gates; or one part of it alone."""
+async def show(call: Call, task: str | None, what: str | None, attempt: int | None, run: str | None) -> None:
+    """Show TASK: where it is and why, its attempts, its gates; or one part of it alone.
+
+    Without TASK: what the system whose plan it is reports of a run, such as its todo list. Of any run: `status`.
+    """
     from chargehand.cli.looking import task_of
     from chargehand.cli.render.story import story_document, story_lines
     from chargehand.cli.stories import tell_stories
     from chargehand.domain.evolve import fold
+    from chargehand.wiring.profiling import shown
+
+    if task is None and (what is not None or attempt is not None):
+        raise click.UsageError("Name the task.")
 
     workshop = await call.open()
     name = workshop.service.newest(run)
     events = workshop.service.events(name)
     state = fold(events)
+    if task is None:
+        _print_run(call, workshop, state)
+        return
     record = task_of(state, task)
     stories = tell_stories(events, task)
     now = workshop.clock.now()
@@ -57,11 +69,33 @@ async def show(call: Call, task: str, what: str | None, attempt: int | None, run
         part = await _part(workshop, state, record, stories, what, attempt)
         _print_part(call, name, part)
     elif call.out.json:
-        call.out.document(story_document(state, record, stories, now))
+        rows = shown(workshop, state, record.id)
+        call.out.document({**story_document(state, record, stories, now), "shown": list(rows)})
     else:
         pen = call.pen
         held = workshop.store.holder(name) is not None
         call.out.say(*story_lines(state, record, stories, pen, now, held=held))
+        call.out.say(*_drawn(shown(workshop, state, record.id), pen))
+
+
+def _print_run(call: Call, workshop: Workshop, state: RunState) -> None:
+    """What the plan's system reports; plans of our own have `status` for that."""
+    from chargehand.wiring.profiling import shown
+
+    rows, pen = shown(workshop, state), call.pen
+    if call.out.json:
+        call.out.document({"run": state.run, "shown": list(rows)})
+        return
+    none = [f"  profile {state.plan.profile} has no report of its own."]
+    more = f"more: {pen.step(f'status {state.run}')}, or name a task"
+    call.out.say(f"run {pen.draw(state.run, 'strong')}", *(_drawn(rows, pen) or none), "", more)
+
+
+def _drawn(rows: tuple[str, ...], pen: Pen) -> list[str]:
+    from chargehand.cli.render.pen import block
+
+    lines = [line for row in rows for line in block(row, pen, indent=2)]
+    return ["", *lines] if lines else []
 
 
 def _print_part(call: Call, run: str, part: dict[str, object]) -> None:
