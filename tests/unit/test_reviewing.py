@@ -27,6 +27,7 @@ from chargehand.domain.outcome import Concern, ConcernKind, ExitKind, FaultKind,
 from chargehand.domain.plan import Command, Complexity, Features, Files, GatePoint, Scope, TaskType, Weight
 from chargehand.domain.policy import Policy
 from chargehand.domain.review import Probe, Ruling, Severity, Stage, VoidWhy
+from chargehand.domain.silencing import Silenced, SilencedBy
 from chargehand.domain.test_changes import TestChange as DomainTestChange
 from chargehand.domain.test_changes import TestChangeKind as DomainTestChangeKind
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, StopReason, TaskStatus
@@ -771,7 +772,8 @@ def test_what_is_settled_is_told_as_facts():
     files = Files(create=("new.txt",), modify=("a.txt", "src/*.txt"), test=("t.txt",))
     task = a_task("a", files=files, verify=(Command(argv=("check",)),), allow_test_changes=True)
     bent = DomainTestChange(path="t.txt", kind=DomainTestChangeKind.SKIPPED, detail="test_x is skipped")
-    seal = {"present": ("a.txt",), "placeholders": ("a.txt:3: TODO",), "test_changes": (bent,)}
+    silenced = (Silenced(path="a.py", by=SilencedBy.COMMENT, detail="# noqa", line=2),)
+    seal = {"present": ("a.txt",), "placeholders": ("a.txt:3: TODO",), "test_changes": (bent,), "silenced": silenced}
     play = Play(a_plan(task, gates=[a_gate("lint", GatePoint.TASK), a_gate("odd", GatePoint.TASK)]), review=True)
     play.begin(failed("odd"))
     play.attempt("a", done(changes=["new.txt"], seal={**seal, "present": ("new.txt", "a.txt")}))
@@ -785,6 +787,7 @@ def test_what_is_settled_is_told_as_facts():
         "Listed under test and not touched: t.txt (is not there, or not literal).",
         "Looks unfinished: a.txt:3: TODO.",
         "Touches existing tests: t.txt: skipped (test_x is skipped).",
+        "Silences a check: a.py:2 comment # noqa.",
         "lint (`lint .`): passed; flaky: test_y.",
         "odd: fail.",
         "verify-1: passed.",

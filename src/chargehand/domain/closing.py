@@ -231,4 +231,4 @@ def _fix_task(state: RunState, what: str, text: str, verdict: GateVerdict, point
     if verdict.red:
         failure = gate_failure(verdict, state.baseline_red, point, due_checks(state.plan, point))
         description = "\n".join((text, *failure.facts, failure.tail))
-    return Task(id=name, title=f"{what} gates are red: make them green", description=description)
+    return Task(id=name, title=f"{what} gates are red: make them green", description=description, may_excuse=True)

@@ -218,8 +218,10 @@ def _judge(state: RunState, record: TaskRecord, result: AttemptResult) -> Events
             return ask_about_review(state, record, text, before)
         return escalate(state, record, before.reason, text, failure=before)
     reviewed = is_reviewed(state, record)
-    commits = state.options.policy.commits
-    failure = find_failure(record.task, state.plan, result, reviewed=reviewed, commits=commits)
+    policy = state.options.policy
+    failure = find_failure(
+        record.task, state.plan, result, reviewed=reviewed, commits=policy.commits, silencing=policy.silencing
+    )
     if failure is not None:
         return _failed(state, record, failure)
     sealed = result.sealed
@@ -404,7 +406,8 @@ def _mended(state: RunState, record: TaskRecord) -> Events:
     """What `fix` commands made of a change is a change: code of the change may have run in them."""
     end = AgentExit(kind=ExitKind.EXITED, code=0)
     result = AttemptResult(exit=end, report=record.report, sealed=record.sealed)
-    failure = find_failure(record.task, state.plan, result, reviewed=is_reviewed(state, record))
+    reviewed, silencing = is_reviewed(state, record), state.options.policy.silencing
+    failure = find_failure(record.task, state.plan, result, reviewed=reviewed, silencing=silencing)
     if failure is None:
         return (AttemptAccepted(task=record.id, attempt=record.made),)
     text = f"After the fix commands of {', '.join(record.mended)}: {failure.summary}"

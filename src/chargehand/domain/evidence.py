@@ -9,6 +9,7 @@ from chargehand.domain import scope
 from chargehand.domain.outcome import AttemptResult, Change, ChangeKind, ClaimCheck, ExitKind, Sealed
 from chargehand.domain.plan import Plan, Scope, Task
 from chargehand.domain.policy import Commits
+from chargehand.domain.silencing import SilencedBy, Silencing
 from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import Failure, Reason
 
@@ -49,20 +50,27 @@ def stray_changes(task: Task, plan: Plan, sealed: Sealed) -> tuple[Change, ...]:
     return tuple(stray)
 
 
-def bent_tests(task: Task, sealed: Sealed) -> tuple[TestChange, ...]:
+def bent_tests(task: Task, sealed: Sealed, silencing: Silencing = Silencing.TOLD) -> tuple[TestChange, ...]:
     """The changes that take force from the tests that judge this one, or touch a test that is not the task's to touch.
 
     A test that is merely another than before counts where the task declares files and does not list it under `test`;
-    a test deleted, skipped or weakened counts wherever it is. None counts with `allow_test_changes`.
+    a test deleted, skipped or weakened counts wherever it is. None counts with `allow_test_changes`. What is excused
+    for some files only does not count in a task that may do so.
     """
     if task.allow_test_changes:
         return ()
     own = None if task.files is None else task.files.test
+    harmless = {TestChangeKind.EXCUSED} if _may_excuse(task, silencing) else set()
     return tuple(
         change
         for change in sealed.test_changes
-        if change.kind is not TestChangeKind.MODIFIED or (own is not None and not scope.matches(own, change.path))
+        if change.kind not in {TestChangeKind.MODIFIED, *harmless}
+        or (change.kind is TestChangeKind.MODIFIED and own is not None and not scope.matches(own, change.path))
     )
+
+
+def _may_excuse(task: Task, silencing: Silencing) -> bool:
+    return task.may_excuse and silencing is Silencing.FAILS
 
 
 def crash_of(result: AttemptResult) -> Failure | None:
@@ -80,11 +88,17 @@ def crash_of(result: AttemptResult) -> Failure | None:
 
 
 def find_failure(
-    task: Task, plan: Plan, result: AttemptResult, *, reviewed: bool, commits: Commits = Commits.EITHER
+    task: Task,
+    plan: Plan,
+    result: AttemptResult,
+    *,
+    reviewed: bool,
+    commits: Commits = Commits.EITHER,
+    silencing: Silencing = Silencing.TOLD,
 ) -> Failure | None:
     """The first thing that is wrong with what an attempt left, or None when the evidence is good.
 
-    `commits` says who has to make them.
+    `commits` says who has to make them, `silencing` what follows from a silenced check.
     """
     sealed = result.sealed
     if sealed is None:
@@ -96,7 +110,8 @@ def find_failure(
         or _added_secret(sealed)
         or _no_change(task, sealed, result)
         or _out_of_scope(task, plan, sealed)
-        or _bent(task, sealed)
+        or _bent(task, sealed, silencing)
+        or _silenced(task, sealed, silencing)
         or _missing_file(task, sealed)
         or (None if reviewed else _placeholders(task, sealed))
     )
@@ -169,8 +184,8 @@ def _out_of_scope(task: Task, plan: Plan, sealed: Sealed) -> Failure | None:
     )
 
 
-def _bent(task: Task, sealed: Sealed) -> Failure | None:
-    bent = bent_tests(task, sealed)
+def _bent(task: Task, sealed: Sealed, silencing: Silencing) -> Failure | None:
+    bent = bent_tests(task, sealed, silencing)
     if not bent:
         return None
     lines = tuple(str(change) for change in bent)
@@ -182,6 +197,24 @@ def _bent(task: Task, sealed: Sealed) -> Failure | None:
         reason=Reason.TESTS_BENT,
         summary="The change bends the tests that judge it: " + "; ".join(lines[:5]) + ".",
         signature=signature(Reason.TESTS_BENT, *sorted({f"{change.path} {change.kind}" for change in bent})),
+        facts=(*lines, advice),
+    )
+
+
+def _silenced(task: Task, sealed: Sealed, silencing: Silencing) -> Failure | None:
+    """Comments and settings that keep a check from seeing what it is there to see."""
+    if silencing is Silencing.TOLD:
+        return None
+    allowed = {SilencedBy.EXCEPTION} if task.may_excuse else set()
+    found = [each for each in sealed.silenced if each.by not in allowed]
+    if not found:
+        return None
+    lines = tuple(str(each) for each in found)
+    advice = "Mend what the check finds: no comment that silences it, no rule switched off, no strictness lowered."
+    return Failure(
+        reason=Reason.CHECK_SILENCED,
+        summary="The change silences checks instead of passing them: " + "; ".join(lines[:5]) + ".",
+        signature=signature(Reason.CHECK_SILENCED, *sorted({f"{each.path} {each.detail}" for each in found})),
         facts=(*lines, advice),
     )
 

@@ -47,6 +47,8 @@ def _findings(sealed: Sealed) -> Iterator[str]:
         yield "Looks unfinished: " + "; ".join(sealed.placeholders[:_MOST]) + "."
     for change in sealed.test_changes[:_MOST]:
         yield f"Touches existing tests: {change.path}: {change.kind} ({change.detail})."
+    for each in sealed.silenced[:_MOST]:
+        yield f"Silences a check: {each}."
 
 
 def _checks(record: TaskRecord) -> Iterator[str]:

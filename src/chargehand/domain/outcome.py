@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from chargehand.domain.line import Restoration
 from chargehand.domain.review import Review
+from chargehand.domain.silencing import Silenced
 from chargehand.domain.test_changes import TestChange
 
 __all__ = [
@@ -245,7 +246,7 @@ class Sealed:
     look unfinished, as `path:line: text`; `checkout_changed` and `config_changed` tell of changes in the
     user's repository during the attempt, looked at only where no sandbox held it. `secrets` are places where the
     change adds what must not be landed, as `path:line: kind`, never the value. `test_changes` are places where it
-    touches the tests that judge it (item 4).
+    touches the tests that judge it, `silenced` those where it silences other checks (item 4).
     """
 
     base: str
@@ -262,6 +263,7 @@ class Sealed:
     config_changed: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     test_changes: tuple[TestChange, ...] = ()
+    silenced: tuple[Silenced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,7 +198,8 @@ class Task:
     """One unit of work. `files` None means unscoped; `agent`, `model`, `reviewer` None mean the default.
 
     `background` is (title, text) of what a plan of another system says goes into the brief besides: summaries of
-    finished work, a spec, a named file. The native format has none.
+    finished work, a spec, a named file. The native format has none. Nor has it `may_excuse`: where silenced checks
+    fail, this task may still switch rules off for single files or modules in configuration.
     """
 
     id: str
@@ -226,6 +227,7 @@ class Task:
     limits: Limits = Limits()
     mode: Mode = Mode.PARALLEL
     background: tuple[tuple[str, str], ...] = ()
+    may_excuse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +235,7 @@ class Plan:
     """A checked task graph. `tasks` keep the order of the source: it breaks ties of the schedule.
 
     `inferred` are the tasks whose dependencies are the order in which a plan of another system lists them; steps of
-    one unit, they may share its wave.
+    one unit, they may share its wave. `accept_staged`: `accept` leaves the change staged and makes no commit of it.
     """
 
     plan: str
@@ -251,6 +253,7 @@ class Plan:
     defaults: Defaults = Defaults()
     gates: tuple[GateSpec, ...] = ()
     inferred: tuple[str, ...] = field(default=())
+    accept_staged: bool = False
 
     def gates_on(self, point: GatePoint) -> tuple[GateSpec, ...]:
         """The gates that run at `point`, in plan order."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chargehand.domain.review import Stage
+from chargehand.domain.silencing import Silencing
 
 __all__ = ["HOUSE", "Commits", "Policy"]
 
@@ -28,7 +29,8 @@ class Policy:
     up to `backoff_max_s`.
 
     `stages` are the reviews of a task, in order; with none, nothing is reviewed and the run as a whole is not looked
-    at. `final_baseline`: a gate of the run that was red on the base is excused as far as it is no worse.
+    at. `final_baseline`: a gate of the run that was red on the base is excused as far as it is no worse. `silencing`:
+    what follows where a change silences lint, types, formatting or coverage instead of passing them.
     """
 
     retries: int = 1
@@ -49,6 +51,7 @@ class Policy:
     stages: tuple[Stage, ...] = (Stage.SPEC, Stage.QUALITY)
     commits: Commits = Commits.EITHER
     final_baseline: bool = True
+    silencing: Silencing = Silencing.TOLD
 
 
 HOUSE = Policy()

@@ -24,6 +24,7 @@ class TestChangeKind(StrEnum):
     SKIPPED = "skipped"  # skip, xfail, only, todo, ignore
     WEAKENED = "weakened"  # it checks less than before
     LOOSENED = "loosened"  # thresholds and rules in configuration
+    EXCUSED = "excused"  # the same, for some files or modules only
     DESELECTED = "deselected"  # no longer collected
     EXITS = "exits"  # ends the runner with success
     MOCKED = "mocked"  # what is tested is replaced

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     PLACEHOLDER = "placeholder"
     SECRET_ADDED = "secret_added"
     TESTS_BENT = "tests_bent"
+    CHECK_SILENCED = "check_silenced"
     SEAL_FAILED = "seal_failed"
     CONFIG_CHANGED = "config_changed"
     # the agent
