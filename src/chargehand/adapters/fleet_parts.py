@@ -15,7 +15,7 @@ from chargehand.adapters.environment import Environment, Ports
 from chargehand.adapters.folders import PrivateFolders
 from chargehand.adapters.held_calls import HeldCalls
 from chargehand.adapters.setup import Setup
-from chargehand.ports import Agent, OnOutput, Workspace, Workspaces
+from chargehand.ports import Agent, OnOutput, OwnReport, Workspace, Workspaces
 
 if TYPE_CHECKING:
     from chargehand.adapters.guarded import PlaceOf
@@ -52,7 +52,7 @@ class FleetParts:
     are tool calls that wait for somebody's yes, judged as made in `place_of` (None: nothing is judged). `homes` tells
     of agents, by name, what of their HOME is kept; `metered` names those that reach their provider, which the meter
     knows by the same name, through `meter`; `models` are the models of the settings, by agent. With `relays` their
-    sandbox has no network, and the meter is brought into it.
+    sandbox has no network, and the meter is brought into it. `own_report` reads reports in the form of another system.
     """
 
     workspaces: Pooled
@@ -74,3 +74,4 @@ class FleetParts:
     calls: HeldCalls = field(default_factory=HeldCalls)
     place_of: PlaceOf | None = None
     homes: Mapping[str, AgentHome] = field(default_factory=dict)
+    own_report: OwnReport | None = None

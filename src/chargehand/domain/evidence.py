@@ -162,6 +162,8 @@ def _no_change(task: Task, sealed: Sealed, result: AttemptResult) -> Failure | N
     if task.allow_empty or any(change.kind in _NEVER_IN_SCOPE for change in sealed.changes):
         return None
     text = "The report says done, but no file changed."
+    if sealed.left_out:
+        text += f" What only the runtime writes does not count: {', '.join(sealed.left_out[:5])}."
     return Failure(reason=Reason.NO_CHANGE, summary=text, signature=signature(Reason.NO_CHANGE))
 
 

@@ -20,7 +20,8 @@ def facts_of_task(state: RunState, record: TaskRecord) -> tuple[str, ...]:
     """Files, scope, tests, gates and verify commands of the sealed change of a task."""
     sealed = record.sealed
     assert sealed is not None
-    return (*_files(record, sealed), *_stray(state, record, sealed), *_findings(sealed), *_checks(record))
+    files = (*_files(record, sealed), *_stray(state, record, sealed), *_left_out(sealed))
+    return (*files, *_findings(sealed), *_checks(record))
 
 
 def _files(record: TaskRecord, sealed: Sealed) -> Iterator[str]:
@@ -40,6 +41,12 @@ def _stray(state: RunState, record: TaskRecord, sealed: Sealed) -> Iterator[str]
     stray = stray_changes(record.task, state.plan, sealed)
     if stray:
         yield "Changed outside the declared files: " + ", ".join(change.path for change in stray) + "."
+
+
+def _left_out(sealed: Sealed) -> Iterator[str]:
+    if sealed.left_out:
+        paths = ", ".join(sealed.left_out[:_MOST])
+        yield f"Left out of the change, since only the runtime writes them: {paths}."
 
 
 def _findings(sealed: Sealed) -> Iterator[str]:

@@ -72,7 +72,8 @@ class RunOptions:
 
     `only` restricts it to some tasks and what they depend on; `target` is the branch that `accept` lands on;
     `inputs` are (path, text) of plan and spec files newer than the base: shown to agents, never sealed. `wording` is
-    (role, text) that a profile adds to the briefs of a role.
+    (role, text) that a profile adds to the briefs of a role. `artifacts` are patterns of the files that another system
+    keeps of its runs: only the coordinator writes them, so what an attempt does there is no part of its change.
     """
 
     agent: str
@@ -93,3 +94,4 @@ class RunOptions:
     target: str = ""
     inputs: tuple[tuple[str, str], ...] = ()
     wording: tuple[tuple[str, str], ...] = ()
+    artifacts: tuple[str, ...] = ()

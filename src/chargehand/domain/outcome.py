@@ -246,7 +246,9 @@ class Sealed:
     look unfinished, as `path:line: text`; `checkout_changed` and `config_changed` tell of changes in the
     user's repository during the attempt, looked at only where no sandbox held it. `secrets` are places where the
     change adds what must not be landed, as `path:line: kind`, never the value. `test_changes` are places where it
-    touches the tests that judge it, `silenced` those where it silences other checks (item 4).
+    touches the tests that judge it, `silenced` those where it silences other checks (item 4). `left_out` are paths of
+    files that another system keeps of its runs: what was done there is no part of the change, and stays as the base has
+    it.
     """
 
     base: str
@@ -264,6 +266,7 @@ class Sealed:
     secrets: tuple[str, ...] = ()
     test_changes: tuple[TestChange, ...] = ()
     silenced: tuple[Silenced, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

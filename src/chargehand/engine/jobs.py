@@ -52,6 +52,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         env=state.plan.env,
         setup=state.plan.setup,
         inputs=state.options.inputs,
+        artifacts=state.options.artifacts,
         turns=next((each.turns for each in state.options.agents if each.name == agent), None),
         tokens=_least(task.limits.tokens, _left(caps.task_tokens, used.tokens), _left(caps.run_tokens, state.tokens)),
         usd=_least(task.limits.usd, _left(caps.task_usd, used.held_usd), _left(caps.run_usd, state.held_usd)),

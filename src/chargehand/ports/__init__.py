@@ -7,7 +7,18 @@ world fails; whatever can be expected to happen is a value.
 
 from __future__ import annotations
 
-from chargehand.ports.attempts import Agent, AttemptSpec, Fleet, Launch, MeterAccess, OnOutput, Places, Recovered
+from chargehand.ports.attempts import (
+    Agent,
+    AttemptSpec,
+    Fleet,
+    Launch,
+    Left,
+    MeterAccess,
+    OnOutput,
+    OwnReport,
+    Places,
+    Recovered,
+)
 from chargehand.ports.checkouts import (
     Check,
     FixJob,
@@ -62,6 +73,7 @@ __all__ = [
     "Journal",
     "LandJob",
     "Launch",
+    "Left",
     "MergeJob",
     "MeterAccess",
     "ModelUsage",
@@ -71,6 +83,7 @@ __all__ = [
     "OnOutput",
     "OpenRun",
     "Opened",
+    "OwnReport",
     "Places",
     "Projection",
     "Recovered",

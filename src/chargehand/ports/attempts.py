@@ -19,8 +19,10 @@ __all__ = [
     "AttemptSpec",
     "Fleet",
     "Launch",
+    "Left",
     "MeterAccess",
     "OnOutput",
+    "OwnReport",
     "Places",
     "Recovered",
 ]
@@ -33,7 +35,8 @@ class AttemptSpec:
     `key` is unique in the run; `previous` is (base, commit) of the attempt before, shown as a patch;
     `ref` keeps what is sealed; `declared` are the write patterns of the task (sealed even when ignored), `reads`
     what it names for reading (given as context on demand); `agent` names an agent of the settings; `inputs` are
-    (path, text) of plan and spec files copied read-only and never sealed. `session` names an earlier conversation of
+    (path, text) of plan and spec files copied read-only and never sealed; nor is what matches one of the patterns
+    `artifacts`. `session` names an earlier conversation of
     the agent that is gone on with; `turns`, `tokens` and `usd` bound what it may use (None: no bound of this kind).
     `ruled` is what people said of dangerous commands before it starts: the exact text, and whether it may run, once.
     Those who only look (`outcome.LOOKERS`) get a copy of `commit`, whose tree is `tree`, that is thrown away; `since`
@@ -59,6 +62,7 @@ class AttemptSpec:
     env: EnvSpec = EnvSpec()
     setup: SetupSpec | None = None
     inputs: tuple[tuple[str, str], ...] = ()
+    artifacts: tuple[str, ...] = ()
     session: str = ""
     turns: int | None = None
     tokens: int | None = None
@@ -68,6 +72,33 @@ class AttemptSpec:
     tree: str = ""
     since: str = ""
     gate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What an attempt at a task left where its plan's own system wants a report: untrusted, of bounded size.
+
+    `files` are the contents by path, of those alone that differ from `before`, which is what was there when the agent
+    started. `unread` says of a path why it cannot be read. `said` is the end of its last message.
+    """
+
+    task: str
+    said: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    before: Mapping[str, bytes] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+class OwnReport(Protocol):
+    """Reads reports in the form of another system; pure. It is asked where an agent wrote none of ours (SPEC 3.6)."""
+
+    def paths(self, task: str) -> tuple[str, ...]:
+        """Where the agent of a task would write it, relative to the work tree; none when only its message counts."""
+        ...
+
+    def read(self, left: Left) -> Mapping[str, object] | str | None:
+        """An object as in `chargehand-report/1`; one sentence that says what is wrong; or None: there is no report."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,11 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealJob:
-    """What to seal: `ref` keeps the result; `claim` is the commit a report names."""
+    """What to seal: `ref` keeps the result; `claim` is the commit a report names.
+
+    `inputs` are paths of copies of ours; what is there, or matches one of the patterns `artifacts`, stays as the base
+    has it.
+    """
 
     workspace: Workspace
     ref: str
@@ -50,6 +54,7 @@ class SealJob:
     declared: tuple[str, ...] = ()
     claim: str | None = None
     inputs: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
 
 
 class Workspaces(Protocol):

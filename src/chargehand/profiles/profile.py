@@ -12,7 +12,7 @@ from chargehand.domain.plan import Plan
 from chargehand.domain.policy import HOUSE, Policy
 from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
-from chargehand.ports import Projection
+from chargehand.ports import OwnReport, Projection
 
 __all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
 
@@ -33,7 +33,9 @@ class Profile:
     run, with the settings of the run as dotted keys; it may raise UserError where the system has a gate of its own
     before a run. `accepts`: whether `--accept` may land by itself. `project` makes the projection onto the system's
     files; None: there are none. `artifacts` are patterns of the paths those files may have, relative to the work tree:
-    that they change under an attempt says nothing of its agent. `refused` leaves the system's own report when a run of
+    that they change under an attempt says nothing of its agent, and what an agent writes there is no part of its
+    change. `artifacts_at` adds those that depend on where the plan lies. `report` makes what reads an agent's report in
+    the system's own form; None: there is no such form. `refused` leaves the system's own report when a run of
     a plan is refused for these problems. `books` are the commands of the system's own tool that are run, in order,
     once a result was accepted, as far as that tool is there. `shown` are the rows `show` adds about a task, or with
     None about the run: what that system reports in a form of its own. It only reads, and may raise AdapterError.
@@ -48,6 +50,8 @@ class Profile:
     refused: Callable[[Site, Plan, Sequence[Problem]], None] | None = None
     books: Callable[[Site, RunState], tuple[tuple[str, ...], ...]] | None = None
     artifacts: tuple[str, ...] = ()
+    artifacts_at: Callable[[Site, Plan], tuple[str, ...]] | None = None
+    report: Callable[[Site, Plan], OwnReport | None] | None = None
     shown: Callable[[Site, RunState, str | None], tuple[str, ...]] | None = None
 
 

@@ -30,7 +30,7 @@ from chargehand.ports import OpenRun
 from chargehand.profiles import profile_of
 from chargehand.wiring.notifying import build_notifier
 from chargehand.wiring.places import private_name, run_mark
-from chargehand.wiring.profiling import projections
+from chargehand.wiring.profiling import own_report, projections
 from chargehand.wiring.providers import Providers, check_providers, provide
 from chargehand.wiring.secrecy import learn_keys
 
@@ -80,7 +80,8 @@ async def build_ports(shop: Workshop, held: OpenRun, state: RunState) -> Ports:
 
 
 def _checkout_watch(shop: Workshop, state: RunState) -> CheckoutWatch:
-    return CheckoutWatch(repository=shop.repository, artifacts=profile_of(state.plan.profile).artifacts)
+    artifacts = state.options.artifacts or profile_of(state.plan.profile).artifacts  # of runs older than that option
+    return CheckoutWatch(repository=shop.repository, artifacts=artifacts)
 
 
 @asynccontextmanager
@@ -170,6 +171,7 @@ def _fleet(shop: Workshop, state: RunState, site: _Site, workspaces: GitWorkspac
         models={definition.name: definition.model for definition in state.options.agents if definition.model},
         relays=state.options.network == "meter",
         homes=providers.homes,
+        own_report=own_report(shop, state),
     )
     return LocalFleet(parts)
 

@@ -12,14 +12,14 @@ from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
 from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
-from chargehand.ports import Projection
+from chargehand.ports import OwnReport, Projection
 from chargehand.profiles import Profile, Site, profile_of
 from chargehand.settings import Settings
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "profiled", "projections", "refuse", "shown"]
+__all__ = ["arranged", "own_report", "profiled", "projections", "refuse", "shown"]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -34,14 +34,26 @@ def arranged(plan: Plan, settings: Settings) -> Plan:
     return profile.arrange(plan, given)
 
 
-def profiled(options: RunOptions, plan: Plan) -> RunOptions:
-    """The options with the bounds and words of the profile and the plan; UserError where they do not go together."""
+def profiled(options: RunOptions, plan: Plan, root: Path | None = None) -> RunOptions:
+    """The options with the bounds and words of the profile and the plan; UserError where they do not go together.
+
+    `root` is the user's work tree.
+    """
     profile = profile_of(plan.profile)
     if options.accept and not profile.accepts:
         text = f"With profile {profile.name} nothing is accepted without you: accept shows what is to land."
         raise UserError(text, code="accept_refused", hint="Leave out --accept, and use `chargehand accept` at the end.")
     jobs = min(options.jobs, plan.defaults.jobs or options.jobs)
-    return replace(options, policy=profile.policy, wording=profile.wording, jobs=jobs)
+    site, artifacts = _site_of(root, options), profile.artifacts
+    if site is not None and profile.artifacts_at is not None:
+        artifacts = (*artifacts, *profile.artifacts_at(site, plan))
+    return replace(options, policy=profile.policy, wording=profile.wording, jobs=jobs, artifacts=artifacts)
+
+
+def own_report(shop: Workshop, state: RunState) -> OwnReport | None:
+    """What reads a report in the form of the plan's system; None where it has none."""
+    site, profile = _site(shop, state), _profile(state.plan)
+    return profile.report(site, state.plan) if site is not None and profile.report is not None else None
 
 
 def refuse(shop: Workshop, plan: Plan, source: Path, problems: Sequence[Problem]) -> None:
@@ -74,10 +86,13 @@ def shown(shop: Workshop, state: RunState, task: str | None = None) -> tuple[str
 
 def _site(shop: Workshop, state: RunState) -> Site | None:
     """Where the files of the plan's system are; None where the run was not started from one."""
-    root = shop.repository.root
-    if root is None or not state.options.plan_file:
+    return _site_of(shop.repository.root, state.options)
+
+
+def _site_of(root: Path | None, options: RunOptions) -> Site | None:
+    if root is None or not options.plan_file:
         return None
-    source = Path(state.options.plan_file)
+    source = Path(options.plan_file)
     return Site(root=root, source=source if source.is_absolute() else root / source)
 
 
