@@ -4,13 +4,15 @@ Two steps, because a target that has moved gives a tree nobody has tested: `prep
 touches nothing of the user's, the caller runs the run gates on it, and `finish` moves the branch by
 compare-and-swap. Where the target is checked out, `finish` is a fast-forward by git itself, so local changes
 that do not overlap stay, and those that do are the reason to refuse. Hooks of the user do not run.
+
+Staged, the same change lies in the index and the files of the checkout, and no branch moves (`adapters.staging`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from chargehand.adapters.git.raw import path_text
 from chargehand.adapters.git.refs import read_small
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.integrator import merge_trees
+from chargehand.adapters.staging import stage, touching
 from chargehand.domain.errors import UserError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Conflict
@@ -40,6 +43,7 @@ class Refusal(StrEnum):
     BRANCH_MOVED = "branch_moved"  # the integration branch is not where the run left it
     LOCAL_CHANGES = "local_changes"  # the checkout has changes of its own in the same files
     BUSY = "busy"  # a merge or rebase of the user is under way
+    NOT_CHECKED_OUT = "not_checked_out"  # there is no index and no work tree to leave the change in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +73,18 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The target now stands at `commit`; `checkout` is the work tree that was updated with it."""
+    """The target now stands at `commit`; `checkout` is the work tree that was updated with it.
+
+    `staged`: the target stays at `old`, and `commit` is what lies in the index and the files of `checkout`; there
+    already, when that is not `changed`.
+    """
 
     target: str
     old: str
     commit: str
     checkout: Path | None = None
+    staged: bool = False
+    changed: bool = True
 
 
 async def accept(
@@ -84,6 +94,7 @@ async def accept(
     *,
     message: str,
     squash: bool = False,
+    staged: bool = False,
     gates: GatesOf | None = None,
     expect: str | None = None,
 ) -> Accepted | Refused:
@@ -91,11 +102,13 @@ async def accept(
     prepared = await prepare(repository, branch, target, message=message, squash=squash, expect=expect)
     if isinstance(prepared, Refused):
         return prepared
+    if staged and prepared.tree == await repository.tree(prepared.old):
+        return await _done(repository, replace(prepared, commit=prepared.old), None)  # it was committed since
     if prepared.moved and prepared.commit != prepared.old:
         red = "The target has moved, and nothing tested the merge." if gates is None else await gates(prepared)
         if red:
             return Refused(reason=Refusal.GATES, detail=red)
-    return await finish(repository, prepared)
+    return await finish(repository, prepared, staged=staged)
 
 
 async def prepare(
@@ -135,8 +148,11 @@ async def prepare(
     return Prepared(target=target, old=old, commit=commit, tree=tree, moved=moved, ref=ref)
 
 
-async def finish(repository: Repository, prepared: Prepared) -> Accepted | Refused:
-    """Move the target, and the checkout that is on it, if it still stands where it stood."""
+async def finish(repository: Repository, prepared: Prepared, *, staged: bool = False) -> Accepted | Refused:
+    """Move the target, and the checkout that is on it, if it still stands where it stood; `staged`: the checkout alone.
+
+    What was begun before and cut short is gone on with: what is as it is to be is never in the way.
+    """
     if await repository.ref(f"refs/heads/{prepared.target}") != prepared.old:
         return Refused(reason=Refusal.MOVED, detail=f"{prepared.target} has moved meanwhile.")
     if prepared.commit == prepared.old:
@@ -147,6 +163,8 @@ async def finish(repository: Repository, prepared: Prepared) -> Accepted | Refus
     checkouts = await _checkouts(repository, prepared.target)
     if len(checkouts) > 1:
         return Refused(reason=Refusal.BUSY, detail=f"{prepared.target} is checked out in {len(checkouts)} places.")
+    if staged:
+        return await _leave_staged(repository, checkouts, prepared)
     if checkouts:
         refused = await _fast_forward(repository, checkouts[0], prepared)
         return refused or await _done(repository, prepared, checkouts[0])
@@ -154,6 +172,20 @@ async def finish(repository: Repository, prepared: Prepared) -> Accepted | Refus
     if not await repository.set_ref(ref, prepared.commit, prepared.old, why="chargehand: accept"):
         return Refused(reason=Refusal.MOVED, detail=f"{prepared.target} has moved meanwhile.")
     return await _done(repository, prepared, None)
+
+
+async def _leave_staged(repository: Repository, checkouts: Sequence[Path], prepared: Prepared) -> Accepted | Refused:
+    if not checkouts:
+        detail = f"{prepared.target} is not checked out: there is nowhere to leave the change staged."
+        return Refused(reason=Refusal.NOT_CHECKED_OUT, detail=detail)
+    checkout = checkouts[0]
+    git = Git(cwd=checkout, env=user_environment(repository.environ), options=QUIET)
+    found = await stage(git, repository.plumbing(), prepared.old, prepared.commit)
+    if found.in_the_way:
+        detail = f"{checkout} has local changes in files that would change: commit, stash or move them."
+        return Refused(reason=Refusal.LOCAL_CHANGES, paths=found.in_the_way, detail=found.said or detail)
+    done = await _done(repository, prepared, checkout)
+    return replace(done, staged=True, changed=found.changed)
 
 
 async def _done(repository: Repository, prepared: Prepared, checkout: Path | None) -> Accepted:
@@ -216,35 +248,16 @@ async def _checkouts(repository: Repository, target: str) -> list[Path]:
 
 async def _fast_forward(repository: Repository, checkout: Path, prepared: Prepared) -> Refused | None:
     git = Git(cwd=checkout, env=user_environment(repository.environ), options=QUIET)
-    overlap = await _overlap(repository, git, prepared)
+    overlap = await touching(git, repository.plumbing(), prepared.old, prepared.commit)
     if overlap:
         detail = f"{checkout} has local changes in files that would change: commit, stash or move them."
-        return Refused(reason=Refusal.LOCAL_CHANGES, paths=overlap, detail=detail)
+        return Refused(reason=Refusal.LOCAL_CHANGES, paths=tuple(sorted(map(path_text, overlap))), detail=detail)
     flags = ("--ff-only", "--quiet", "--no-stat", "--no-autostash", "--no-overwrite-ignore", "--no-verify-signatures")
     got = await git.run("merge", *flags, prepared.commit, ok=(0, 1, 2, 128))
     if got.code == 0 and await repository.ref(f"refs/heads/{prepared.target}") == prepared.commit:
         return None
     said = got.stderr.decode("utf-8", "replace").strip()
     return Refused(reason=Refusal.LOCAL_CHANGES, paths=_named(said), detail=said[-2000:])
-
-
-async def _overlap(repository: Repository, git: Git, prepared: Prepared) -> tuple[str, ...]:
-    """Local changes, staged, unstaged, untracked or ignored, where files would change."""
-    args = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", prepared.old, prepared.commit)
-    names = {name for name in (await repository.plumbing().run(*args)).stdout.split(b"\0") if name}
-    folders = {b"/".join(parts[:n]) for parts in (name.split(b"/") for name in names) for n in range(1, len(parts))}
-    flags = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
-    status = (await git.run("status", *flags, "--ignore-submodules=dirty")).stdout
-    local = [entry[3:] for entry in status.split(b"\0") if entry]
-    return tuple(sorted(path_text(path) for path in local if _touches(path, names, folders)))
-
-
-def _touches(path: bytes, names: set[bytes], folders: set[bytes]) -> bool:
-    if path.endswith(b"/"):  # an ignored folder as a whole: only what lies in it can be in the way
-        return path.rstrip(b"/") in names or any(name.startswith(path) for name in names)
-    parts = path.split(b"/")
-    above = (b"/".join(parts[:n]) for n in range(1, len(parts)))
-    return path in names or path in folders or any(folder in names for folder in above)
 
 
 def _named(said: str) -> tuple[str, ...]:

@@ -117,4 +117,6 @@ async def _accept(call: Call, workshop: Workshop, state: RunState) -> Accepting:
         done = await workshop.accept(state.run, None, squash=False)
     except UserError as error:
         return Accepting(refused=f"{error.message} {error.hint}".strip())
+    if done.is_staged:
+        return Accepting(done=f"the change lies staged in {done.checkout}, on {done.target}, and is not committed")
     return Accepting(done=f"{done.target} is at {short(done.after)} ({done.how})")

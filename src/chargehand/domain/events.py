@@ -190,11 +190,20 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAccepted:
-    """The result was landed on a branch of the user's: `how` is fast-forward, merge or squash."""
+    """The result was landed on a branch of the user's: `how` is fast-forward, merge, squash, or staged.
+
+    Staged: it lies in the index and the files of the checkout that is on the branch, the branch did not move, and
+    `commit` is what it was made from, which only the branch of the run holds.
+    """
 
     target: str
     commit: str
     how: str
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether no branch of the user's holds it."""
+        return self.how == "staged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

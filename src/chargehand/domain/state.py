@@ -422,6 +422,11 @@ class RunState:
         return self.interrupted or (self.paused is not None and self.paused.at_once)
 
     @property
+    def is_landed(self) -> bool:
+        """Whether a branch of the user's holds what was integrated; what lies staged is held by the run's own alone."""
+        return self.accepted is not None and not self.accepted.is_staged
+
+    @property
     def held(self) -> str | None:
         """The question that holds the whole run, the oldest of several."""
         return next(iter(self.holds), None)

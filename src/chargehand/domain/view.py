@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from chargehand.domain.events import RunAccepted
 from chargehand.domain.schedule import why_waiting
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, RunVerdict, TaskStatus
 
-__all__ = ["EXIT_CODES", "document", "exit_code", "lapsed", "open_decisions", "run_state", "why"]
+__all__ = ["EXIT_CODES", "accepted_text", "document", "exit_code", "lapsed", "open_decisions", "run_state", "why"]
 
 EXIT_CODES = {"finished": 0, "failed": 1, "cancelled": 1, "waiting": 4, "paused": 130, "interrupted": 130}
 _DETAIL_CHARS = 2000
@@ -33,6 +34,13 @@ def exit_code(state: RunState) -> int:
 def open_decisions(state: RunState, *, held: bool) -> list[Decision]:
     """The questions that an answer is heard to: none of a live attempt's where no process drives the run."""
     return [decision for decision in state.decisions.values() if held or not decision.call]
+
+
+def accepted_text(done: RunAccepted, commit: str) -> str:
+    """Where the result is since it was accepted; `commit` as it is to be shown."""
+    if done.is_staged:
+        return f"{commit} lies staged in the checkout of {done.target}, and is not committed"
+    return f"{done.target} holds it since {commit} ({done.how})"
 
 
 def lapsed(state: RunState, decision: Decision) -> str:

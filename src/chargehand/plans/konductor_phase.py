@@ -310,6 +310,7 @@ class PhaseReading:
             defaults=Defaults(jobs=self.config.jobs),
             tasks=tuple(made.task for made in tasks),
             inferred=tuple(made.task.id for made in tasks if made.is_later),
+            accept_staged=not self.config.auto_commit,
         )
 
     def _left(self, plans: Sequence[_Read], meant: Sequence[_Read]) -> dict[str, Standing]:

@@ -19,12 +19,13 @@ _GATE_DEFAULT = frozenset({GatePoint.INTEGRATE, GatePoint.RUN})
 
 
 def dump_native(plan: Plan) -> str:
-    """The plan as YAML; `inferred`, which the format does not have, becomes a comment at the top.
+    """The plan as YAML; `inferred` and `accept_staged`, which the format does not have, become comments at the top.
 
     `ValueError` when it cannot be written so that it reads back: a task without an agent, model, reviewer or bound
     where `defaults` have one, or a text with a NUL.
     """
     notes = "".join(f"# inferred: {' '.join(note.split())}\n" for note in plan.inferred)
+    notes += "# accept_staged: of this plan, accept would leave the change staged\n" if plan.accept_staged else ""
     document = native_document(plan)
     body: str = yaml.dump(
         document, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None

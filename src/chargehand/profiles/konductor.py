@@ -143,13 +143,18 @@ class _Phase(Projection):
                 ("tasks_total", len(records) + before),
                 ("tasks_completed", len(done) + before),
             ]
-            note = (
-                ""
-                if self.is_accepted or not done
-                else f"not accepted yet: branch {state.branch}, commit {done[-1].landed}"
-            )
+            note = self._where(state, done[-1]) if done else ""
             path = self.home / ".results" / f"execute-{self.folder.name}-plan-{prefix}.toml"
             write_atomically(path, result_text(values, note, state.last_at, _text(path)), self.site.root)
+
+    def _where(self, state: RunState, last: TaskRecord) -> str:
+        """Where the work of a plan is while no branch of the user's holds it."""
+        where = f"branch {state.branch}, commit {last.landed}"
+        if not self.is_accepted:
+            return f"not accepted yet: {where}"
+        if state.accepted is not None and state.accepted.is_staged:
+            return f"staged in the checkout of {state.accepted.target}, not committed: {where}"
+        return ""
 
     def _done_before(self, number: int, state: RunState) -> set[int]:
         """The tasks of a plan that were done before the run: they have a summary, and the run does not have them."""

@@ -9,7 +9,7 @@ from chargehand.domain.events import Recorded, ReviewFailed, ReviewPassed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.review import Stage
 from chargehand.domain.state import RunState
-from chargehand.domain.view import open_decisions, run_state
+from chargehand.domain.view import accepted_text, open_decisions, run_state
 from chargehand.domain.words import TERMINAL, TaskStatus
 from chargehand.report.diffs import Room
 from chargehand.report.graph import GraphTask, draw_graph
@@ -159,7 +159,7 @@ class _Run:
         if self._word in {"interrupted", "paused"}:
             yield "No process drives it; it goes on where it stands when it is resumed."
         if state.accepted is not None:
-            yield f"{state.accepted.target} holds it since {state.accepted.commit[:10]} ({state.accepted.how})."
+            yield f"{accepted_text(state.accepted, state.accepted.commit[:10])}."
 
     def _open(self) -> list[Asked]:
         heard = {each.id for each in open_decisions(self.source.state, held=self.source.live)}

@@ -255,8 +255,9 @@ class _Cleaning:
         if state is not None and ref.kind in ("candidates", "bases"):
             return ""
         if state is not None and ref.kind == "attempts":
-            if state.accepted is None:
-                return f"run {ref.run} is not accepted yet"
+            if not state.is_landed:
+                what = "committed" if state.accepted else "accepted"
+                return f"run {ref.run} is not {what} yet"
             if ref.name in landed:
                 return ""
         days = self.shop.settings.rescue_days
@@ -288,7 +289,7 @@ class _Cleaning:
         git, found = self.shop.repository.git(), set()
         for run in runs:
             state = self.over.get(run)
-            if state is not None and state.accepted is not None and state.head is not None:
+            if state is not None and state.is_landed and state.head is not None:
                 pattern = f"{REF_ROOT}/attempts/{run}/"
                 got = await git.run(
                     "for-each-ref", "--format=%(refname)", f"--merged={state.head}", pattern, ok=(0, 128, 129)

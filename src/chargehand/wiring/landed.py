@@ -87,10 +87,10 @@ async def look_at_landed(repository: Repository, state: RunState, receipts: Mapp
 
 
 async def _branch(repository: Repository, state: RunState, head: str) -> tuple[str, bool]:
-    """Why the branch does not hold the head of the run; one that was accepted may be gone."""
+    """Why the branch does not hold the head of the run; one that was landed may be gone."""
     tip = await repository.ref(f"refs/heads/{state.branch}")
     if tip is None:
-        return ("" if state.accepted else f"The branch {state.branch} is gone."), True
+        return ("" if state.is_landed else f"The branch {state.branch} is gone."), True
     if tip == head or head in await _first_parents(repository, tip, state.base):
         return "", False
     return f"The branch {state.branch} stands at {tip[:10]}, and does not hold {head[:10]}, the head of the run.", False

@@ -28,7 +28,10 @@ __all__ = ["Acceptance", "Landing", "accept", "chosen_target", "finished_state",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
-    """What `accept` would do: `commits` that `target` does not have yet; `moved`: the gates run on the merge first."""
+    """What `accept` would do: `commits` that `target` does not have yet; `moved`: the gates run on the merge first.
+
+    `staged`: their change is left in the index and the files of the checkout, and nothing is committed.
+    """
 
     run: str
     branch: str
@@ -36,11 +39,12 @@ class Landing:
     commits: int
     moved: bool
     files: tuple[str, ...]
+    staged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """What `accept` did. `how` is fast-forward, merge, squash or nothing (it was there already).
+    """What `accept` did. `how` is fast-forward, merge, squash, staged or nothing (it was there already).
 
     `closed` are the commands of the plan's system that were run after it, `left_open` why one was not.
     """
@@ -55,8 +59,13 @@ class Acceptance:
     closed: tuple[str, ...] = ()
     left_open: str = ""
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether the change lies in the index and the files of `checkout`, and is committed nowhere."""
+        return self.how == "staged"
 
-async def look_before(shop: Workshop, run: str, target: str | None) -> Landing:
+
+async def look_before(shop: Workshop, run: str, target: str | None, *, squash: bool = False) -> Landing:
     """What `accept` would land, and where; `UserError` when the run cannot be accepted."""
     state = finished_state(shop, run)
     target = await chosen_target(shop, state, target)
@@ -66,11 +75,22 @@ async def look_before(shop: Workshop, run: str, target: str | None) -> Landing:
     names = await git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, head)
     files = tuple(name.decode("utf-8", "replace") for name in names.stdout.split(b"\0") if name)
     base = await git.run("merge-base", "--is-ancestor", old, head, ok=(0, 1))
-    return Landing(run=run, branch=state.branch, target=target, commits=int(commits), moved=base.code != 0, files=files)
+    return Landing(
+        run=run,
+        branch=state.branch,
+        target=target,
+        commits=int(commits),
+        moved=base.code != 0,
+        files=files,
+        staged=state.plan.accept_staged and not squash,
+    )
 
 
 async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) -> Acceptance:
-    """Land the integration branch on the target; `UserError` says why it was refused, and nothing changed."""
+    """Land the integration branch on the target; `UserError` says why it was refused, and nothing changed.
+
+    A plan may want the change left staged instead; `squash` commits it all the same.
+    """
     state = finished_state(shop, run)
     target = await chosen_target(shop, state, target)
     if held := await _held_already(shop, state, target):
@@ -86,25 +106,34 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         return f"red on the merge with {target}: {', '.join(red)}" if red else ""
 
     result = await accepting.accept(
-        shop.repository, state.branch, target, message=message, squash=squash, gates=gates, expect=state.head
+        shop.repository,
+        state.branch,
+        target,
+        message=message,
+        squash=squash,
+        staged=state.plan.accept_staged and not squash,
+        gates=gates,
+        expect=state.head,
     )
     if isinstance(result, accepting.Refused):
         raise _refusal(result, target)
     how = _how(state, result, squash=squash)
     closed: tuple[str, ...] = ()
     left_open = ""
-    if how != "nothing":
-        shop.service.accepted(run, RunAccepted(target=target, commit=result.commit, how=how))
+    event = await _fact(shop, state, result, how)
+    if event is not None:
+        shop.service.accepted(run, event)
         landed = shop.service.look(run).state
         for projection in projections(shop, landed):
-            projection.accepted(landed, result.commit)
+            projection.accepted(landed, event.commit)
         await project(shop, run)
-        closed, left_open = await close_books(shop, landed)
+        if landed.is_landed:
+            closed, left_open = await close_books(shop, landed)
     return Acceptance(
         run=run,
         target=target,
         before=result.old,
-        after=result.commit,
+        after=result.old if result.staged else result.commit,
         how=how,
         checkout=result.checkout,
         gates=tuple(tested),
@@ -116,7 +145,7 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
 async def _held_already(shop: Workshop, state: RunState, target: str) -> Acceptance | None:
     """What to answer when the target holds what was accepted before, though it may not look it (a squash)."""
     before, now = state.accepted, await shop.repository.ref(f"refs/heads/{target}")
-    if before is None or before.target != target or now is None:
+    if before is None or before.is_staged or before.target != target or now is None:
         return None
     got = await shop.repository.git().run("merge-base", "--is-ancestor", before.commit, now, ok=(0, 1, 128))
     if got.code != 0:
@@ -188,11 +217,28 @@ def _message(state: RunState, target: str, *, squash: bool) -> str:
 
 
 def _how(state: RunState, result: accepting.Accepted, *, squash: bool) -> str:
+    if result.staged:
+        return "staged" if result.changed else "nothing"
     if result.commit == result.old:
         return "nothing"
     if result.commit == state.head:
         return "fast-forward"
     return "squash" if squash else "merge"
+
+
+async def _fact(shop: Workshop, state: RunState, result: accepting.Accepted, how: str) -> RunAccepted | None:
+    """What the journal has to tell; nothing where it does. A process killed after git was done has told nothing yet."""
+    target, head, before = result.target, state.head or state.base, state.accepted
+    if result.staged:
+        event = RunAccepted(target=target, commit=head, how="staged")
+        return event if result.changed or before != event else None
+    if how != "nothing":
+        return RunAccepted(target=target, commit=result.commit, how=how)
+    if before is not None and not before.is_staged:
+        return None
+    holds = await shop.repository.git().run("merge-base", "--is-ancestor", head, result.old, ok=(0, 1))
+    way = "squash" if holds.code else "fast-forward" if result.old == head else "merge"
+    return RunAccepted(target=target, commit=result.old, how=way)
 
 
 _HINTS = {
@@ -201,6 +247,7 @@ _HINTS = {
     accepting.Refusal.MOVED: "Try again.",
     accepting.Refusal.BRANCH_MOVED: "Look at what was added, and move the branch back.",
     accepting.Refusal.LOCAL_CHANGES: "Commit, stash or move these changes, then accept again.",
+    accepting.Refusal.NOT_CHECKED_OUT: "Check it out, or commit with `chargehand accept --squash`.",
     accepting.Refusal.BUSY: "Finish that first, then accept again.",
 }
 _CODES = {accepting.Refusal.GATES: "gates_red", accepting.Refusal.LOCAL_CHANGES: "overlapping_changes"}

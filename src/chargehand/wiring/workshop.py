@@ -225,11 +225,11 @@ class Workshop:
 
     # -- after a run ------------------------------------------------------------------------------
 
-    async def accept_plan(self, run: str, target: str | None) -> Landing:
+    async def accept_plan(self, run: str, target: str | None, *, squash: bool = False) -> Landing:
         """What `accept` would land, and where."""
         from chargehand.wiring.landing import look_before
 
-        return await look_before(self, run, target)
+        return await look_before(self, run, target, squash=squash)
 
     async def accept(self, run: str, target: str | None, *, squash: bool) -> Acceptance:
         """Land the integration branch; `UserError` says why it was refused, and then nothing changed."""

@@ -34,7 +34,8 @@ _SHOWN_TASKS = 12
 async def accept(call: Call, run: str | None, target: str | None, squash: bool, pr: bool, yes: bool) -> int:
     """Land RUN on your branch: a fast-forward when it can be, else a merge on which the run's gates pass first.
 
-    The branch that is checked out is updated as `git merge` would, and refused where local changes overlap.
+    The branch that is checked out is updated as `git merge` would, and refused where local changes overlap. Where the
+    plan's system wants no commit the change is left staged there instead, and --squash commits it all the same.
 
     With --pr the run's branch is pushed, and nothing else, and a pull request against the target is opened with the
     report as its text; one that is open already gets the text of now.
@@ -48,7 +49,7 @@ async def accept(call: Call, run: str | None, target: str | None, squash: bool, 
     name = workshop.service.newest(run)
     if pr:
         return await _propose(call, workshop, name, target, yes=yes)
-    landing = await workshop.accept_plan(name, target)
+    landing = await workshop.accept_plan(name, target, squash=squash)
     state = workshop.service.look(name).state
     failed = _failed(state) if landing.commits else ""
     if failed:
@@ -134,22 +135,29 @@ def _ask(call: Call, landing: Landing) -> bool:
     shown = list(landing.files[:_SHOWN_FILES])
     more = len(landing.files) - len(shown)
     call.out.tell(*(f"  {path}" for path in shown), *([f"  and {more} more"] if more else []))
-    question = f"Land {count(landing.commits, 'commit')} of run {landing.run} on {landing.target}?"
-    return _confirm(question)
+    what = f"{count(landing.commits, 'commit')} of run {landing.run}"
+    if landing.staged:
+        return _confirm(f"Leave the change of {what} staged on {landing.target}, without a commit?")
+    return _confirm(f"Land {what} on {landing.target}?")
 
 
 def _lines(done: Acceptance, state: RunState) -> list[str]:
     from chargehand.cli.render.lines import RED_AS_ON_BASE, is_as_on_base
     from chargehand.cli.render.units import short
 
-    if done.how == "nothing":
+    if done.is_staged:
+        lines = [f"The change lies staged in {done.checkout}, on {done.target}; nothing was committed."]
+    elif done.how == "nothing" and done.checkout:
+        return [f"The change lies staged in {done.checkout} already, on {done.target}."]
+    elif done.how == "nothing":
         return [f"{done.target} holds everything of run {done.run} already ({short(done.after)})."]
-    lines = [f"{done.target} is at {short(done.after)} now ({done.how}; it was at {short(done.before)})."]
+    else:
+        lines = [f"{done.target} is at {short(done.after)} now ({done.how}; it was at {short(done.before)})."]
     told = [
         f"{r.gate} {RED_AS_ON_BASE if is_as_on_base(r, state.baseline_red) else r.status.value}" for r in done.gates
     ]
     lines += [f"gates on the merge: {', '.join(told)}."] if told else []
-    lines += [f"{done.checkout} was updated."] if done.checkout else []
+    lines += [f"{done.checkout} was updated."] if done.checkout and not done.is_staged else []
     lines += [f"ran `{command}`." for command in done.closed]
     lines += [done.left_open] if done.left_open else []
     return lines

@@ -40,7 +40,8 @@ async def runs(call: Call) -> None:
             {"run": summary.run, "plan": state.plan.plan, "state": word, "started_at": iso(state.started_at)}
         )
         progress = f"{landed} of {len(state.tasks)} integrated"
-        progress += f", accepted on {state.accepted.target}" if state.accepted else ""
+        if state.accepted:
+            progress += f", {'staged' if state.accepted.is_staged else 'accepted'} on {state.accepted.target}"
         rows.append(
             (
                 summary.run,

@@ -67,6 +67,7 @@ from chargehand.domain.events import (
 )
 from chargehand.domain.outcome import LOOKERS, Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint
+from chargehand.domain.view import accepted_text
 from chargehand.domain.words import TaskStatus
 
 __all__ = ["RED_AS_ON_BASE", "STYLES", "Line", "Rank", "is_as_on_base", "say", "under_way"]
@@ -92,7 +93,8 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
         case TaskEndAsked() | TaskReopened() | TaskFound():
             return _of_wish(event)
         case RunAccepted():
-            return Line(what="accepted", detail=f"{event.target} is at {short(event.commit)} ({event.how})")
+            moved = f"{event.target} is at {short(event.commit)} ({event.how})"
+            return Line(what="accepted", detail=accepted_text(event, short(event.commit)) if event.is_staged else moved)
         case EffectIntended():
             return _intended(event.effect, agent)
         case EffectLost():

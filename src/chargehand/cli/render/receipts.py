@@ -107,7 +107,8 @@ def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tasks", f"{sum(row['sha256'] is not None for row in body['tasks'])} of {len(body['tasks'])} landed"
         accepted = body["accepted"]
         if accepted:
-            yield "accepted", f"on {accepted['target']} as {short(accepted['commit'])} ({accepted['how']})"
+            where = "staged in the checkout of" if accepted["how"] == "staged" else "on"
+            yield "accepted", f"{where} {accepted['target']} as {short(accepted['commit'])} ({accepted['how']})"
     for row in body["attempts"]:
         yield "attempt", _attempt_text(row)
     for row in body["decisions"]:

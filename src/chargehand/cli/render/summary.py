@@ -14,7 +14,7 @@ from chargehand.cli.render.usage import UNMETERED, uncounted, used_by_run, work_
 from chargehand.cli.render.waits import wait_lines
 from chargehand.domain.asking import UNLISTED
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.view import lapsed, open_decisions, run_state, why
+from chargehand.domain.view import accepted_text, lapsed, open_decisions, run_state, why
 from chargehand.domain.words import Decision, Reason, TaskStatus
 
 __all__ = ["decision_lines", "endings", "status_lines", "summary_lines", "task_rows", "was_at_work", "what_it_does"]
@@ -220,7 +220,7 @@ def _explained(state: RunState, record: TaskRecord, pen: Pen) -> list[str]:
 def endings(state: RunState, pen: Pen, word: str, *, accepted: str = "", held: bool = False) -> list[str]:
     """Where the work is, and what to type next; a `held` run waits for answers, not for `resume`."""
     if not accepted and state.accepted is not None:
-        accepted = f"{state.accepted.target} holds it since {short(state.accepted.commit)} ({state.accepted.how})"
+        accepted = accepted_text(state.accepted, short(state.accepted.commit))
     landed = [record for record in state.tasks.values() if record.landed]
     where = f"branch: {state.branch} at {short(state.head or state.base)} ({count(len(landed), 'task')} landed)"
     step = {

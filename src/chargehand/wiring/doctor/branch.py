@@ -46,7 +46,7 @@ async def look_at_branch(case: Case) -> list[Finding]:
     repository, state = case.shop.repository, case.state
     gone = await missing_commits(repository, [state.base, case.head])
     found = [_no_base(case)] if state.base in gone and not case.is_over else []
-    if state.accepted is not None:
+    if state.is_landed:
         return found  # it is on a branch of the user's: this one may be moved and deleted
     tip = await _tip(case)
     if tip is None and state.opened:
@@ -199,7 +199,7 @@ async def _checked_out(case: Case) -> list[Finding]:
 
 async def look_at_work(case: Case) -> list[Finding]:
     """Whether what attempts sealed is still there, and held by a ref (I2)."""
-    if case.state.accepted is not None or not case.sealed:
+    if case.state.is_landed or not case.sealed:
         return []
     repository = case.shop.repository
     listed_refs = await repository.git().text(

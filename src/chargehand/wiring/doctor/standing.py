@@ -49,7 +49,8 @@ async def look_at_standing(case: Case, *, asked: bool) -> list[Finding]:
 
 def _ended(case: Case) -> Finding:
     state = case.state
-    accepted = f", and landed on {state.accepted.target}" if state.accepted else ""
+    how = "lies staged on" if state.accepted and state.accepted.is_staged else "landed on"
+    accepted = f", and {how} {state.accepted.target}" if state.accepted else ""
     hint = "" if accepted else f"`chargehand accept {case.run}` lands it on your branch."
     text = f"it has ended ({run_state(state, held=False)}){accepted}"
     return Finding(area=case.area, name="state", ok=True, text=text, hint=hint)

@@ -24,7 +24,7 @@ class _Unknown:
 
 async def look_for_unknown_work(case: Case) -> list[Finding]:
     """Whether the refs of a run that nobody drives hold work of which its journal does not tell."""
-    if case.holder is not None or case.state.accepted is not None:
+    if case.holder is not None or case.state.is_landed:
         return []
     found = await _unknown(case)
     if not found:
