@@ -27,7 +27,16 @@ from chargehand.domain.outcome import Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.review import Parked, Ruling, Stage
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import Decision, DecisionKind, Failure, Questioned, Reason, StopReason, TaskStatus
+from chargehand.domain.words import (
+    Decision,
+    DecisionKind,
+    Failure,
+    HandEdit,
+    Questioned,
+    Reason,
+    StopReason,
+    TaskStatus,
+)
 
 __all__ = [
     "UNATTENDED",
@@ -84,6 +93,7 @@ def ask(
     effects: Mapping[str, str] | None = None,
     command: str = "",
     call: str = "",
+    edits: tuple[HandEdit, ...] = (),
 ) -> Events:
     """A question to a human; its id is the next number of the run. `effects` says what a choice does here."""
     said = {**_EFFECTS, **(effects or {})}
@@ -100,6 +110,7 @@ def ask(
         failure=failure,
         command=command,
         call=call,
+        edits=edits,
     )
     return (DecisionAsked(decision=decision),)
 

@@ -56,7 +56,8 @@ _WAVE = {
 def close_wave(state: RunState, now: float) -> Events:
     """With `barrier: wave`: gates and interfaces of a wave whose tasks are all terminal, fixes, or a question."""
     wave = state.wave
-    if wave is None or state.stopped or state.inflight or state.decisions or state.wave_open.get(wave, 1):
+    asked = any(decision.kind is not DecisionKind.EDITED for decision in state.decisions.values())
+    if wave is None or state.stopped or state.inflight or asked or state.wave_open.get(wave, 1):
         return ()
     if any(decision.kind is DecisionKind.WAVE for decision, *_ in state.answers.values()):
         return (WaveEnded(wave=wave),)  # any other answer than to continue has stopped the run

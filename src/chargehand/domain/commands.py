@@ -6,6 +6,7 @@ A front end calls `obey` on the state it sees, to refuse at once what makes no s
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -23,13 +24,23 @@ from chargehand.domain.events import (
     TaskReopened,
     WarningRaised,
 )
+from chargehand.domain.evolve import evolve
 from chargehand.domain.plan import Plan
 from chargehand.domain.replan import compare
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import lapsed
-from chargehand.domain.words import Questioned, Reason, TaskStatus
+from chargehand.domain.words import (
+    Decision,
+    DecisionKind,
+    HandEdit,
+    Means,
+    Questioned,
+    Reason,
+    TaskStatus,
+    TaskWord,
+)
 
-__all__ = ["Request", "RequestKind", "obey", "take"]
+__all__ = ["Request", "RequestKind", "obey", "take", "wish_of"]
 
 Events = tuple[Event, ...]
 
@@ -52,9 +63,9 @@ class Request:
     """What a human or another process asks of a run; `id` makes a repeated request harmless.
 
     `task` empty means the run (cancel), or all that did not make it (retry). `choice` and `note` belong to an answer,
-    `note` also to a retry: it is told to the agent. `at_once` ends what is under way (pause). `plan` is for a replan,
-    with the commands of it that want a yes. `unreadable` says why nothing else of a stored request could be read: it
-    asks for nothing, and is refused with a warning.
+    `note` also to a retry: it is told to the agent; with skip and cancel it says why. `at_once` ends what is under way
+    (pause). `plan` is for a replan, with the commands of it that want a yes. `unreadable` says why nothing else of a
+    stored request could be read: it asks for nothing, and is refused with a warning.
     """
 
     id: str
@@ -137,7 +148,52 @@ def _answer(state: RunState, request: Request, *, held: bool) -> Events:
             code="unknown_choice",
             hint=f"Choose one of: {', '.join(asked.choices)}.",
         )
-    return (DecisionAnswered(id=asked.id, choice=request.choice, by=request.by, note=request.note, call=asked.call),)
+    answered = DecisionAnswered(id=asked.id, choice=request.choice, by=request.by, note=request.note, call=asked.call)
+    takes = asked.kind is DecisionKind.EDITED and request.choice == "file"
+    return (answered, *(_words(state, asked, answered) if takes else ()))
+
+
+def _words(state: RunState, asked: Decision, answered: DecisionAnswered) -> Events:
+    """What taking the word of edited files comes to: each as if somebody had asked for it, one after the other."""
+    trial, events = deepcopy(state), list[Event]()
+    evolve(trial, answered, state.last_at)
+    said = [(edit, word) for edit in asked.edits for word in edit.words]
+    for edit, word in said:
+        try:
+            steps = obey(trial, wish_of(trial, edit, word, answered.by))
+        except UserError as error:
+            text = f"{edit.file} says '{word.theirs}' of {word.task}, and that was not taken: {error.message}"
+            task = word.task if word.task in trial.tasks else ""
+            steps = (WarningRaised(code="word_not_taken", task=task, text=text),)
+        for event in steps:
+            evolve(trial, event, state.last_at)
+        events += steps
+    return tuple(events)
+
+
+_WISHES = {
+    Means.OPEN: RequestKind.RETRY,
+    Means.DONE: RequestKind.SKIP,
+    Means.SKIPPED: RequestKind.SKIP,
+    Means.CANCELLED: RequestKind.CANCEL,
+}
+
+
+def wish_of(state: RunState, edit: HandEdit, word: TaskWord, by: str) -> Request:
+    """What somebody wants who made a file say that; `UserError` where it is nothing that can be asked of a run."""
+    if word.task not in state.tasks:
+        text = f"Task {word.task} is not in run {state.run}."
+        raise _refusal(text, "If the plan is another one now, use `chargehand replan`.")
+    if not word.theirs:
+        text = f"{edit.file} does not name {word.task} any more."
+        raise _refusal(text, "If the plan is another one now, use `chargehand replan`.")
+    if word.means not in _WISHES:
+        verbs = f"`chargehand skip {word.task}`, `cancel {word.task}` and `retry {word.task}`"
+        raise _refusal(f"No run is told '{word.theirs}' by a file.", f"There are {verbs}.")
+    why = f"{edit.file} was edited to say '{word.theirs}', and its word was taken."
+    kind = _WISHES[word.means]
+    note = "" if kind is RequestKind.RETRY else why
+    return Request(id="", kind=kind, task=word.task, by=by, note=note)
 
 
 def _pause(state: RunState, request: Request) -> Events:
@@ -233,7 +289,7 @@ def _skip(state: RunState, request: Request) -> Events:
 
 
 def _end(record: TaskRecord, status: TaskStatus, request: Request) -> TaskEndAsked:
-    return TaskEndAsked(task=record.id, status=status, reason=Reason.HUMAN, by=request.by)
+    return TaskEndAsked(task=record.id, status=status, reason=Reason.HUMAN, by=request.by, detail=request.note)
 
 
 def _reopened(state: RunState, request: Request) -> Events:

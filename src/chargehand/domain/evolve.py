@@ -365,6 +365,9 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
     if decision.call:
         _answer_call(state, decision, event)
         return
+    if decision.kind is DecisionKind.EDITED:  # what the answer comes to are events of their own
+        state.edited |= {edit.file: (edit.digest, event.choice) for edit in decision.edits}
+        return
     state.answers[decision.id] = (decision, event.choice, event.by)
     if decision.task:
         record = state.tasks[decision.task]
@@ -391,6 +394,7 @@ def _told(decision: Decision, event: DecisionAnswered) -> tuple[tuple[str, str],
 def _ask(state: RunState, decision: Decision) -> None:
     state.decisions[decision.id] = decision
     state.asked += 1
+    state.edited |= {edit.file: (edit.digest, "") for edit in decision.edits}
     if decision.task and not decision.call:
         record = state.tasks[decision.task]
         move(

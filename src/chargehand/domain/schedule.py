@@ -18,7 +18,7 @@ from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 
-__all__ = ["dispatch", "obstacle_to_looking", "used_up", "why_waiting"]
+__all__ = ["dispatch", "disputes", "obstacle_to_looking", "used_up", "why_waiting"]
 
 
 def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
@@ -26,8 +26,11 @@ def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
     jobs = state.options.jobs
     if len(state.live) >= jobs or sum(state.agents_live.values()) >= jobs or _is_researched(state):
         return ()
+    disputed = disputes(state)
     for task in _candidates(state, now):
         record = state.tasks[task]
+        if task in disputed:
+            continue
         if record.task.needs_human and DecisionKind.START not in record.approved:
             text = f"Task {task} ({record.task.title}) asks for a yes before it starts."
             kind, reason = DecisionKind.START, Reason.NEEDS_HUMAN
@@ -40,6 +43,12 @@ def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
         if agent is not None and not _obstacle(state, record, agent):
             return (_start(state, record, agent),)
     return ()
+
+
+def disputes(state: RunState) -> dict[str, str]:
+    """The open question by task of which a file that was edited by hand says something else: they do not start."""
+    edits = ((name, edit) for name, decision in state.decisions.items() for edit in decision.edits)
+    return {word.task: name for name, edit in edits for word in edit.words}
 
 
 def _candidates(state: RunState, now: float) -> Iterator[str]:
@@ -159,6 +168,8 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
         return f"its provider asked to wait for {record.not_before - now:.0f} s more"
     if state.wave is not None and state.wave_of[record.id] > state.wave:
         return f"wave {state.wave_of[record.id]} starts when wave {state.wave} has ended"
+    if (asked := disputes(state).get(record.id)) is not None:
+        return f"a file was edited by hand to say something else of it: answer {asked}"
     agent = agent_for(state, record, now)
     if agent is None:
         return why_none(state, record, now)

@@ -294,6 +294,7 @@ class RunState:
     approved_commands: dict[str, None] = field(default_factory=dict)
     calls: dict[str, CommandAsked] = field(default_factory=dict)
     asked: int = 0
+    edited: dict[str, tuple[str, str]] = field(default_factory=dict)
     holds: dict[str, None] = field(default_factory=dict)
     # the end
     stopped: DispatchStopped | None = None

@@ -21,7 +21,7 @@ from chargehand.domain.plan import GatePoint
 from chargehand.domain.replan import replan
 from chargehand.domain.review import Reviews
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import STOPPED, TERMINAL, Reason, StopReason, TaskStatus
+from chargehand.domain.words import STOPPED, TERMINAL, DecisionKind, Reason, StopReason, TaskStatus
 
 __all__ = ["order", "steer"]
 
@@ -43,6 +43,7 @@ def steer(state: RunState, event: Steering) -> None:
         case RunCancelled():
             state.cancelled = event
             _forget_questions_of_the_run(state)
+            state.edited = {file: (digest, choice or "ours") for file, (digest, choice) in state.edited.items()}
             for record in [record for record in state.tasks.values() if not record.is_over]:
                 ended, why = TaskStatus.CANCELLED, Reason.RUN_STOPPED
                 order(state, TaskEndAsked(task=record.id, status=ended, reason=why, by=event.by))
@@ -55,9 +56,10 @@ def steer(state: RunState, event: Steering) -> None:
             assert_never(event)
 
 
-def _forget_questions_of_the_run(state: RunState) -> None:
+def _forget_questions_of_the_run(state: RunState, *, kept: DecisionKind | None = None) -> None:
     for decision in [decision for decision in state.decisions.values() if not decision.task]:
-        del state.decisions[decision.id]
+        if decision.kind is not kept:
+            del state.decisions[decision.id]
     state.answers = {name: answer for name, answer in state.answers.items() if answer[0].task}
 
 
@@ -71,7 +73,7 @@ def _reopen_run(state: RunState) -> None:
     kept = Reviews(stage=reviews.stage, judged=reviews.judged, parked=reviews.parked)
     state.whole = state.whole.but(unjudged=None, aside=None, fixes=(), reviews=kept)
     state.blocked.clear()
-    _forget_questions_of_the_run(state)
+    _forget_questions_of_the_run(state, kept=DecisionKind.EDITED)
     for name, record in state.tasks.items():
         if record.status is TaskStatus.CANCELLED and record.reason in STOPPED:
             reopen(state, name)

@@ -12,11 +12,14 @@ __all__ = [
     "Decision",
     "DecisionKind",
     "Failure",
+    "HandEdit",
+    "Means",
     "Questioned",
     "Reason",
     "RunVerdict",
     "StopReason",
     "TaskStatus",
+    "TaskWord",
 ]
 
 
@@ -140,6 +143,7 @@ class DecisionKind(StrEnum):
     COMMAND = "command"
     REVIEW = "review"
     HOLISTIC = "holistic"
+    EDITED = "edited"  # somebody edited by hand what shows the run: file | ours
 
 
 HOLDS = frozenset({DecisionKind.KICKBACK, DecisionKind.CONFIG_CHANGED, DecisionKind.BRANCH_MOVED})
@@ -177,6 +181,40 @@ class Questioned:
     why: str
 
 
+class Means(StrEnum):
+    """What the word that a file has for a task comes to, whatever its system calls it."""
+
+    OPEN = "open"  # to be done, or under way
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    OTHER = "other"  # nothing a run could be told by it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWord:
+    """What somebody made a file say of a task: `theirs`, where the run had written `ours`; both empty for nothing."""
+
+    task: str
+    ours: str
+    theirs: str
+    means: Means
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandEdit:
+    """A file that shows the run, edited by hand so that it says something else of these tasks.
+
+    `file` is its path in the work tree, `digest` the SHA-256 of what it holds, `kept` where a copy of that lies.
+    """
+
+    file: str
+    digest: str
+    kept: str
+    words: tuple[TaskWord, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A question put to a human. `default` is what `--unattended` answers; `effects` says what each choice does.
@@ -184,7 +222,7 @@ class Decision:
     `kept` is the commit of the better attempt where a later one was worse; `failure` is what the next attempt is told
     when the answer is another one (None: the question itself). `call` is the tool call of a live attempt that waits
     for the answer: the task stays where it is. `again`: that attempt was ended because nobody was waited for, and the
-    answer is for the one that is made after it.
+    answer is for the one that is made after it. `edits` are the files whose word is to be taken, or not.
     """
 
     id: str
@@ -200,3 +238,4 @@ class Decision:
     failure: Failure | None = None
     call: str = ""
     again: bool = False
+    edits: tuple[HandEdit, ...] = ()

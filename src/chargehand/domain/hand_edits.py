@@ -1,0 +1,118 @@
+"""What files say of tasks after somebody edited them by hand: told apart from what the run wrote, and asked about.
+
+A run never reads its own state from these files. Somebody who edits one wants something, though: where the file says
+something else of a task than the run does, a person decides whose word counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from chargehand.domain.asking import ask
+from chargehand.domain.commands import RequestKind, obey, wish_of
+from chargehand.domain.errors import UserError
+from chargehand.domain.events import Event
+from chargehand.domain.state import RunState
+from chargehand.domain.words import DecisionKind, HandEdit, Means, Reason, TaskStatus, TaskWord
+
+__all__ = ["Told", "ask_about_edits", "differences"]
+
+_NOTHING_MEANT = {
+    Means.OPEN: frozenset(TaskStatus)
+    - {
+        TaskStatus.AWAITING_DECISION,
+        TaskStatus.INTEGRATED,
+        TaskStatus.FAILED,
+        TaskStatus.BLOCKED,
+        TaskStatus.SKIPPED,
+        TaskStatus.CANCELLED,
+    },
+    Means.DONE: frozenset({TaskStatus.INTEGRATED, TaskStatus.SKIPPED}),
+    Means.FAILED: frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.AWAITING_DECISION}),
+    Means.SKIPPED: frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED}),
+    Means.CANCELLED: frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED}),
+    Means.OTHER: frozenset[TaskStatus](),
+}
+"""Where a word changes nothing: the task stands like that already."""
+
+_WISHES = {
+    RequestKind.RETRY: "it is tried again",
+    RequestKind.SKIP: "it is left out, as skipped; what depends on it is treated as after any skip",
+    RequestKind.CANCEL: "it is cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a file says of a task: the word of its system, what that means, and other values that are the run's."""
+
+    word: str
+    means: Means
+    rest: str = ""
+
+
+Words = Mapping[str, Told]
+"""What a file says, by task."""
+
+
+def differences(state: RunState, found: Words, written: Words, before: Words | None = None) -> tuple[TaskWord, ...]:
+    """The tasks of which a file says something that neither the run had written, nor is so.
+
+    `before` is what the file said before a last write of which nobody knows whether it came through.
+    """
+    return tuple(_different(state, found, written, before or written))
+
+
+def _different(state: RunState, found: Words, written: Words, before: Words) -> Iterator[TaskWord]:
+    for task in dict.fromkeys((*written, *found)):
+        theirs, ours = found.get(task), written.get(task)
+        if theirs in {ours, before.get(task)} or (ours is None and task not in state.tasks):
+            continue  # a task that nobody ever had a word for is one of a plan to come
+        means = theirs.means if theirs is not None else Means.OTHER
+        if theirs is not None and ours is not None and theirs.word == ours.word:
+            means = Means.OTHER  # not the word was changed, but what belongs to it
+        record = state.tasks.get(task)
+        if record is None or record.status not in _NOTHING_MEANT[means]:
+            yield TaskWord(task=task, ours=_said(ours), theirs=_said(theirs), means=means)
+
+
+def _said(told: Told | None) -> str:
+    return " ".join(filter(None, (told.word, told.rest))) if told is not None else ""
+
+
+def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, ...]:
+    """One question about all of these files; nothing where there is none."""
+    edits = tuple(edits)
+    if not edits:
+        return ()
+    files = ", ".join(edit.file for edit in edits)
+    lines = [f"{files} {'was' if len(edits) == 1 else 'were'} edited by hand since this run wrote to it."]
+    lines += [_line(state, edit, word) for edit in edits for word in edit.words]
+    kept = ", ".join(edit.kept for edit in edits)
+    lines.append(f"Whatever you answer, the edited text is kept: {kept}.")
+    effects = {
+        "file": "file: take the file's word, as far as the lines above say that it can be taken",
+        "ours": "ours: go by the run, and write the file as the run has it",
+    }
+    kind = DecisionKind.EDITED
+    text = "\n".join(lines)
+    return ask(state, "", kind, Reason.HUMAN, text, ("file", "ours"), "ours", effects=effects, edits=edits)
+
+
+def _line(state: RunState, edit: HandEdit, word: TaskWord) -> str:
+    record = state.tasks.get(word.task)
+    ours = f"the run has it {record.status}" if record is not None else "it is no task of this run"
+    wrote = f" (written as '{word.ours}')" if word.ours else ""
+    theirs = f"the file says '{word.theirs}'" if word.theirs else "the file does not name it any more"
+    return f"- {word.task}: {ours}{wrote}, {theirs}. {_comes_to(state, edit, word)}"
+
+
+def _comes_to(state: RunState, edit: HandEdit, word: TaskWord) -> str:
+    """What taking a word would do, or why it cannot be taken and what to do instead."""
+    try:
+        wish = wish_of(state, edit, word, "")
+        obey(state, wish)
+    except UserError as error:
+        return " ".join(filter(None, ("Cannot be taken:", error.message, error.hint)))
+    return f"If the file's word is taken, {_WISHES[wish.kind]}."
