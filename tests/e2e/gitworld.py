@@ -40,6 +40,7 @@ class World:
         declared: Sequence[str] = (),
         claim: str | None = None,
         inputs: Sequence[str] = (),
+        artifacts: Sequence[str] = (),
         ref: str = REF,
     ) -> Sealed:
         job = SealJob(
@@ -49,6 +50,7 @@ class World:
             declared=tuple(declared),
             claim=claim,
             inputs=tuple(inputs),
+            artifacts=tuple(artifacts),
         )
         return self.run(self.workspaces.seal(job))
 

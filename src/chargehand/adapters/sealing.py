@@ -3,7 +3,8 @@
 The agent's commits come first: when they are sound they are brought into the user's repository. Then every
 path that differs from the base, or that a commit touched, is taken from the workspace as it stands into the
 runtime's index, by our rules of what counts, and written as a tree. Where that tree is the agent's own, its
-commit is the result; else one commit of ours goes on top.
+commit is the result; else one commit of ours goes on top. Paths that only the coordinator writes stay as the base has
+them, whatever was done there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chargehand.adapters.git.command import Git
 from chargehand.adapters.git.history import AgentStore, History
 from chargehand.adapters.git.incoming import Incoming
 from chargehand.adapters.git.layout import planted
-from chargehand.adapters.git.raw import GITLINK, Pending, Raw, path_text
+from chargehand.adapters.git.raw import GITLINK, Commit, Pending, Raw, path_text
 from chargehand.adapters.git.refs import read_head
 from chargehand.adapters.git.repository import Repository
 from chargehand.adapters.git.work import FILES, WorkTree
@@ -31,6 +32,7 @@ from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
+from chargehand.domain.scope import matches
 from chargehand.domain.seal_rules import counts, literals
 from chargehand.domain.test_changes import TestChange
 from chargehand.ports import SealJob
@@ -38,12 +40,23 @@ from chargehand.ports import SealJob
 __all__ = ["Sealer"]
 
 _LINK = "120000"
+_MOST_LEFT_OUT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
     tree: str
     nested: tuple[bytes, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Staging:
+    """Paths to be taken from the workspace into the index of the base, entries to be set, paths to be left alone."""
+
+    paths: list[bytes]
+    entries: list[Raw]
+    left_out: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +130,7 @@ class Sealer:
             placeholders=await placeholders(self.tree, diff),
             secrets=await self._secrets(start, base_tree, diff),
             test_changes=(*await test_changes(self.tree, diff), *dict.fromkeys(self.inner_tests)),
+            left_out=written.left_out,
         )
 
     async def _secrets(self, start: _Start, base_tree: str, diff: Sequence[Raw]) -> tuple[str, ...]:
@@ -174,21 +188,20 @@ class Sealer:
             if again or pending.staged:  # sealed before
                 await self.tree.rewind(base)
                 pending = await self.tree.pending()
-            paths, entries = await self._to_stage(job, start, pending, committed)
+            staging = await self._to_stage(job, start, pending, committed)
             nested = (*pending.nested, *self._planted())
-            tree = await self._settled(base, start, committed, paths, entries)
+            tree = await self._settled(base, start, committed, staging)
             if tree is None:
-                await self.tree.stage(paths, entries)
+                await self.tree.stage(staging.paths, staging.entries)
                 tree = await self.tree.write_tree()
             if tree is not None:
-                return _Written(tree=tree, nested=nested)
+                return _Written(tree=tree, nested=nested, left_out=_named(staging.left_out))
         raise AdapterError("git", "objects of the workspace vanish while it is sealed.", retryable=True)
 
-    async def _settled(
-        self, base: str, start: _Start, committed: Sequence[Raw], paths: Sequence[bytes], entries: Sequence[Raw]
-    ) -> str | None:
+    async def _settled(self, base: str, start: _Start, committed: Sequence[Raw], staging: _Staging) -> str | None:
         """The tree, where there is nothing to write down: nothing changed, or all of it is committed."""
-        if entries or not {raw.path for raw in committed} >= set(paths):
+        paths = staging.paths
+        if staging.entries or not {raw.path for raw in committed} >= set(paths):
             return None
         if start.history is None or not start.base_is_ancestor:
             return None if paths else await self.repository.tree(base)
@@ -200,12 +213,11 @@ class Sealer:
         zero = self.repository.zero
         return all(self.tree.is_as(raw, zero) for raw in committed)
 
-    async def _to_stage(
-        self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[Raw]
-    ) -> tuple[list[bytes], list[Raw]]:
-        """Paths to be taken from the workspace into the index of the base, and index entries to be set."""
+    async def _to_stage(self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[Raw]) -> _Staging:
         own = [raw.path for raw in committed if not self._foreign(job, raw)]
-        paths = await self._wanted(job, start, pending, own)
+        found = await self._wanted(job, start, pending, own)
+        left_out = {path for path in (*found, *(raw.path for raw in committed)) if self._is_artifact(job, path)}
+        paths = sorted(found - left_out)
         entries: list[Raw] = []
         if self.large is not None:
             paths, entries = await self.large.turn(paths)
@@ -220,7 +232,7 @@ class Sealer:
                 replace(change, path=f"{path_text(path)}/{change.path}") for change in sealed.test_changes
             )
             entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
-        return paths, entries
+        return _Staging(paths=paths, entries=entries, left_out=frozenset(left_out))
 
     async def _committed(self, job: SealJob, start: _Start) -> tuple[Raw, ...]:
         """What the agent's commits changed, taken together."""
@@ -232,20 +244,27 @@ class Sealer:
         return await self.tree.diff(job.workspace.commit, history.head)
 
     def _foreign(self, job: SealJob, raw: Raw) -> bool:
-        """Whether an agent committed what is no part of the work: copies of ours, droppings, repositories."""
+        """Whether an agent committed what is no part of the work: what is ours to write, droppings, repositories."""
         path = path_text(raw.path)
-        if path in job.inputs:
+        if path in job.inputs or self._is_artifact(job, raw.path):
             return True
         if raw.old_mode != "000000":
             return False
         return raw.new_mode == GITLINK or not counts(job.declared, path)
 
-    async def _wanted(self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[bytes]) -> list[bytes]:
+    def _is_artifact(self, job: SealJob, path: bytes) -> bool:
+        """Whether a path is one that only the coordinator writes; a copy of ours is left out without a word."""
+        if not job.artifacts:
+            return False
+        text = path_text(path)
+        return text not in job.inputs and matches(job.artifacts, text)
+
+    async def _wanted(self, job: SealJob, start: _Start, pending: Pending, committed: Sequence[bytes]) -> set[bytes]:
         staged = await self._staged(start)
         found = {path for path in (*pending.untracked, *staged) if counts(job.declared, path_text(path))}
         found.update(pending.tracked, committed)
         found |= await declared_files(self.tree, job.declared, found)
-        return sorted(found - {os.fsencode(path) for path in job.inputs})
+        return found - {os.fsencode(path) for path in job.inputs}
 
     async def _staged(self, start: _Start) -> tuple[bytes, ...]:
         if not self.index_touched:
@@ -338,11 +357,15 @@ class Sealer:
         made = start.history.commits if start.history else ()
         own = {commit, *(each.oid for each in made)}
         if start.base_is_ancestor and len([oid for oid in own if oid.startswith(claim)]) == 1:
-            if any(each.oid.startswith(claim) and len(each.parents) == 1 and not each.touched for each in made):
+            if any(each.oid.startswith(claim) and self._is_empty(job, each) for each in made):
                 return ClaimCheck.EMPTY
             fresh = commit != job.workspace.commit or not commit.startswith(claim)
             return ClaimCheck.GOOD if fresh else ClaimCheck.OLD
         return await self._elsewhere(job, start, claim)
+
+    def _is_empty(self, job: SealJob, made: Commit) -> bool:
+        """Whether a commit of the agent changes nothing that counts."""
+        return len(made.parents) == 1 and all(self._is_artifact(job, raw.path) for raw in made.touched)
 
     async def _elsewhere(self, job: SealJob, start: _Start, claim: str) -> ClaimCheck:
         git = start.reader or self.tree.git
@@ -352,6 +375,12 @@ class Sealer:
         oid = got.stdout.decode().strip()
         known = await git.run("merge-base", "--is-ancestor", oid, job.workspace.commit, ok=(0, 1, 128))
         return ClaimCheck.OLD if known.code == 0 else ClaimCheck.UNREACHABLE
+
+
+def _named(paths: Collection[bytes]) -> tuple[str, ...]:
+    """Paths as they are told, not more than anybody reads."""
+    texts = sorted(path_text(path) for path in paths)
+    return tuple(texts[:_MOST_LEFT_OUT])
 
 
 def _rescue_prefix(ref: str) -> str:
