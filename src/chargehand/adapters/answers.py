@@ -30,8 +30,10 @@ __all__ = [
     "last_fence",
     "listed",
     "one_of",
+    "read_end",
     "read_object",
     "shown",
+    "tame",
     "texts",
     "to_json",
 ]
@@ -56,7 +58,7 @@ def read_object(result: Path, output: Path | None, tag: str, name: str = "report
         raw = _read_result(result)
         if raw is not None:
             return _object(_utf8(raw))
-        block = last_fence(_read_end(output), tag) if output else None
+        block = last_fence(read_end(output), tag) if output else None
         return f"The agent wrote no {name}." if block is None else _object(block)
     except Malformed as problem:
         return f"The {name} is malformed: {problem}"
@@ -105,12 +107,12 @@ def _read_up_to(read: Callable[[int], bytes | None], limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _read_end(path: Path) -> str:
-    """The last MAX_BYTES of a file of ours, as text; empty where there is none."""
+def read_end(path: Path, limit: int = MAX_BYTES) -> str:
+    """The last `limit` bytes of a file of ours, as text; empty where there is none."""
     try:
         with path.open("rb", buffering=0) as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_BYTES))
-            return _read_up_to(file.read, MAX_BYTES).decode("utf-8", "replace")
+            file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
+            return _read_up_to(file.read, limit).decode("utf-8", "replace")
     except OSError:
         return ""
 
@@ -177,8 +179,13 @@ def _object(text: str) -> Object:
         raise Malformed(f"it is not JSON ({str(error)[:200]}).") from None
     if not isinstance(value, dict):
         raise Malformed("it must be a JSON object.")
-    tame: Object = _tame(value, MAX_DEPTH)
-    return tame
+    return tame(value)
+
+
+def tame(value: Mapping[str, Any]) -> Object:
+    """The same object with text that can be written as UTF-8; `Malformed` when it is nested too deeply."""
+    found: Object = _tame(dict(value), MAX_DEPTH)
+    return found
 
 
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep."

@@ -10,18 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from chargehand.adapters.answers import MAX_BYTES
+from chargehand.adapters.answers import MAX_BYTES, read_end
 from chargehand.adapters.attempt_ground import Ground, Ready, Site
 from chargehand.adapters.checkout_watch import Snapshot
-from chargehand.adapters.folders import read_regular
-from chargehand.adapters.reports import NO_REPORT, read_report
+from chargehand.adapters.folders import read_regular, remove_tree
+from chargehand.adapters.own_files import REPORT_BYTES, Found, keep_files, look_at
+from chargehand.adapters.reports import NO_REPORT, read_own, read_report
+from chargehand.adapters.text import clean_text
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.line import Restoration
 from chargehand.domain.outcome import AttemptResult, ExitKind, Report, Sealed
 from chargehand.domain.review import Review, Verdict
-from chargehand.ports import SealJob
+from chargehand.ports import Left, SealJob
 
 __all__ = ["Answer", "Ended", "Making", "Work", "kept_answer"]
+
+LEFT_OUT = "left-out"
+"""The folder of an attempt with what is no part of its change: files that only the coordinator writes."""
 
 Answer = Report | Verdict | Restoration
 """What an agent hands in: a claim."""
@@ -119,6 +124,9 @@ class Making:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._before: Snapshot | None = None
+        self._root: Path | None = None
+        self._given = Found()
+        self._is_spilt = False
 
     @property
     def start(self) -> str:
@@ -126,8 +134,28 @@ class Making:
         return self._ground.spec.base
 
     def read(self, result: Path, said: Path | str) -> Report | str:
-        """The report."""
-        return read_report(*kept_answer(self._ground, result, said, "report.json"))
+        """The report; where there is none, that in the form of the plan's system."""
+        found = read_report(*kept_answer(self._ground, result, said, "report.json"))
+        own = self._ground.parts.own_report
+        if found != NO_REPORT or own is None or self._root is None:
+            return found
+        wrote, spec = self._changed(self._root), self._ground.spec
+        words = read_end(said, REPORT_BYTES) if isinstance(said, Path) else said[-REPORT_BYTES:]
+        left = Left(
+            task=spec.task,
+            said=clean_text(words),
+            files=wrote.files,
+            before=self._given.files,
+            unread=wrote.unread,
+        )
+        return read_own(own, left)
+
+    def _changed(self, root: Path) -> Found:
+        """What the agent wrote where the plan's system wants a report."""
+        own, before = self._ground.parts.own_report, self._given
+        now = Found() if own is None else look_at(root, own.paths(self._ground.spec.task))
+        files = {path: data for path, data in now.files.items() if before.files.get(path) != data}
+        return Found(files=files, unread={path: why for path, why in now.unread.items() if path not in before.unread})
 
     async def doubt(self, site: Site, found: Answer) -> str:
         """A report is a claim, and evidence is what decides."""
@@ -143,9 +171,12 @@ class Making:
         return Ended(report_problem=why)
 
     async def begin(self, site: Site) -> None:
-        """Look at the user's repository where no sandbox hides it."""
-        del site
-        watch = self._ground.parts.watch
+        """Look at what is there already, and at the user's repository where no sandbox hides it."""
+        parts = self._ground.parts
+        self._root, watch = site.workspace.path, parts.watch
+        if parts.own_report is not None:
+            paths = parts.own_report.paths(self._ground.spec.task)
+            self._given = await asyncio.to_thread(look_at, self._root, paths)
         self._before = None if watch is None else await watch.snapshot()
 
     async def finish(self, site: Site, ready: Ready, found: Answer | str) -> Ended:
@@ -161,12 +192,12 @@ class Making:
         )
 
     def is_unkept(self, result: AttemptResult) -> bool:
-        """What could not be sealed."""
-        return bool(result.seal_problem)
+        """What could not be sealed, and what was left out and could not be copied."""
+        return bool(result.seal_problem) or self._is_spilt
 
     def to_rescue(self, result: AttemptResult) -> bool:
         """Also what was cancelled: it is sealed, but nobody judges it."""
-        return bool(result.seal_problem) or result.exit.kind is ExitKind.CANCELLED
+        return self.is_unkept(result) or result.exit.kind is ExitKind.CANCELLED
 
     async def _seal(self, site: Site, report: Report | None) -> tuple[Sealed | None, str]:
         ground, watch = self._ground, self._ground.parts.watch
@@ -177,9 +208,11 @@ class Making:
             declared=ground.spec.declared,
             claim=report.commit if report else None,
             inputs=tuple(path for path, _ in ground.spec.inputs),
+            artifacts=ground.spec.artifacts,
         )
         try:
             sealed = await self._sealed(job)
+            await asyncio.to_thread(self._keep, site, sealed)
             if watch is not None and self._before is not None:
                 found = watch.diff(self._before, await watch.snapshot())
                 sealed = replace(sealed, checkout_changed=found.checkout_changed, config_changed=found.config_changed)
@@ -188,6 +221,14 @@ class Making:
         except OSError as error:
             return None, f"The workspace could not be sealed: {error}."
         return sealed, ""
+
+    def _keep(self, site: Site, sealed: Sealed) -> None:
+        """Keep what is no part of the change, with a report that git ignores, beside the attempt's other files."""
+        ground, root = self._ground, site.workspace.path
+        folder = ground.files / LEFT_OUT
+        remove_tree(folder)
+        paths = tuple(dict.fromkeys((*sealed.left_out, *self._changed(root).files)))
+        self._is_spilt = not keep_files(root, paths, folder, ground.redactor)
 
     async def _sealed(self, job: SealJob) -> Sealed:
         """Sealed at the second or third try where the first met a lock or a `gc`: that is no fault of the agent."""

@@ -1,6 +1,7 @@
 """The report of SPEC 3.6: what an agent says came of its attempt, a claim.
 
-How it is read from files that the agent controls stands in `answers`.
+How it is read from files that the agent controls stands in `answers`. Where there is none, a report in the form of the
+plan's own system counts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from chargehand.adapters.answers import (
     one_of,
     read_object,
     shown,
+    tame,
     texts,
     to_json,
 )
@@ -33,8 +35,9 @@ from chargehand.domain.outcome import (
     Report,
     ReportStatus,
 )
+from chargehand.ports import Left, OwnReport
 
-__all__ = ["NO_REPORT", "REPORT_TAG", "read_report"]
+__all__ = ["NO_REPORT", "REPORT_TAG", "read_own", "read_report"]
 
 REPORT_TAG = "chargehand-report"
 NO_REPORT = "The agent wrote no report."
@@ -51,6 +54,19 @@ def read_report(result: Path, output: Path | None = None) -> Report | str:
         return _report(found)
     except Malformed as problem:
         return f"The report is malformed: {problem}"
+
+
+def read_own(own: OwnReport, left: Left) -> Report | str:
+    """The report in the form of another system; else why there is none."""
+    try:
+        found = own.read(left)
+        if found is None:
+            return NO_REPORT
+        if isinstance(found, str):
+            raise Malformed(found)
+        return _report(tame(found))
+    except Malformed as problem:
+        return f"{NO_REPORT} What it left in its system's own form is malformed: {problem}"
 
 
 # -- the report -----------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ class Workshop:
             plan_file=str(plan_file or ""),
             target=await self.current_branch() or "",
         )
-        options = profiled(options, plan)
+        options = profiled(options, plan, self.repository.root)
         files = files or ([plan_file] if plan_file else [])
         await check_providers(self, plan, options)
         asked = questioned(plan, agreed(settings))
