@@ -212,3 +212,12 @@ def test_an_accepted_run_remembers_where_it_landed():
     evolve(play.state, RunAccepted(target="main", commit="c" * 40, how="squash"), play.now)
     assert play.state.accepted is not None
     assert play.state.accepted.target == "main"
+
+
+def test_what_lies_staged_has_not_landed():
+    play = Play(a_plan(a_task("a")))
+    assert not play.state.is_landed
+    evolve(play.state, RunAccepted(target="main", commit="c" * 40, how="staged"), play.now)
+    assert not play.state.is_landed
+    evolve(play.state, RunAccepted(target="main", commit="d" * 40, how="squash"), play.now)
+    assert play.state.is_landed

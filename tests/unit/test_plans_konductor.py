@@ -18,6 +18,7 @@ from chargehand.plans.konductor import KonductorReader
 from chargehand.plans.konductor_done import Standing, read_config, read_state, read_summary
 from chargehand.plans.konductor_file import read_plan_file
 from chargehand.plans.loaded import LoadedPlan
+from chargehand.plans.writer import dump_native
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "konductor"
 PHASE = ".konductor/phases/01-auth-system"
@@ -296,6 +297,20 @@ def test_another_phase_than_the_current_one_is_said(project: Path):
     assert [(p.code, p.is_error) for p in loaded.problems] == [("other_phase", False)]
     assert loaded.plan is not None
     assert loaded.plan.tasks[0].type is TaskType.TDD
+
+
+def test_a_project_without_commits_of_tools_has_the_change_left_staged(project: Path):
+    config = project / ".konductor" / "config.toml"
+    plan = read(project).plan
+    assert plan is not None
+    assert not plan.accept_staged
+    config.write_text(config.read_text().replace("auto_commit = true", "auto_commit = false"))
+    loaded = read(project)
+    assert loaded.plan is not None
+    assert loaded.plan.accept_staged
+    assert "git.auto_commit is false: accept leaves the change staged, and commits nothing." in loaded.told
+    assert dict(loaded.plan.tasks[0].background)["Git settings"].startswith("Commits are not wanted")
+    assert dump_native(loaded.plan).count("# accept_staged: ") == 1
 
 
 def test_a_summary_of_no_task_is_said_and_left_alone(project: Path):

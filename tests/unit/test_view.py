@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.events import AttemptFinished, DecisionAnswered, RunInterrupted, WarningRaised
+from chargehand.domain.events import AttemptFinished, DecisionAnswered, RunAccepted, RunInterrupted, WarningRaised
 from chargehand.domain.evolve import evolve
 from chargehand.domain.outcome import ExitKind, ReportStatus, Usage
 from chargehand.domain.plan import GatePoint
-from chargehand.domain.view import document, exit_code, run_state, sealed_commit, why
+from chargehand.domain.view import accepted_text, document, exit_code, run_state, sealed_commit, why
 from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, done, ended, failed
 
 
@@ -176,3 +176,10 @@ def test_why_of_a_task_nobody_selected():
     play.begin()
     for task in "ab":
         assert why(play.state, task, play.now).startswith("It is skipped (not_selected): It is neither")
+
+
+def test_where_an_accepted_result_is():
+    landed = RunAccepted(target="main", commit="c" * 40, how="merge")
+    assert accepted_text(landed, "cccc") == "main holds it since cccc (merge)"
+    staged = RunAccepted(target="main", commit="c" * 40, how="staged")
+    assert accepted_text(staged, "cccc") == "cccc lies staged in the checkout of main, and is not committed"

@@ -149,6 +149,8 @@ class PhaseReading:
         left = sorted(self.config.stated & {"general.default_model", "hooks.test_patterns", "git.branching_strategy"})
         if left:
             self.told.append(f"Left alone in config.toml: {', '.join(left)}.")
+        if not self.config.auto_commit:
+            self.told.append("git.auto_commit is false: accept leaves the change staged, and commits nothing.")
 
     def _phase(self) -> Path | None:
         current, step = self._state()
