@@ -386,6 +386,57 @@ def test_a_violation_and_a_malformed_verdict_have_each_their_bound():
     assert (play.task("a").reviews.violated, play.task("a").reviews.malformed) == (0, 0)
 
 
+RETRIED = Policy(retries=1, review_fixes=0, review_retries=True, fresh_reviewers=0, stages=(Stage.SPEC,))
+
+
+def test_a_review_that_is_not_content_may_be_a_failure_that_is_tried_again():
+    """Another attempt from the start, its findings in the brief, reviewed anew; then a person is asked."""
+    play = reviewed(policy=RETRIED)
+    play.attempt("a", fails(a_finding(claim="it is wrong")))
+    assert role(play) is Role.IMPLEMENTER
+    assert play.effect(StartAttempt, "a").base == "base", "not a fix of what was there"
+    assert "it is wrong" in play.task("a").failure.facts[0]
+    assert play.task("a").previous == ("base", "sealed(a.1)")
+    play.attempt("a")
+    assert (role(play), play.task("a").reviews.rounds) == (Role.SPEC_REVIEWER, 0)
+    play.attempt("a", fails(a_finding(claim="it is wrong again")))
+    assert play.asked().reason is Reason.REVIEW_UNRESOLVED
+    assert play.task("a").tries.retries == 1
+
+
+def test_a_review_shares_the_retries_with_what_fails_before_it():
+    play = Play(a_plan(a_task("a")), review=True, policy=RETRIED)
+    play.begin()
+    play.attempt("a", crashed())
+    play.attempt("a")
+    play.attempt("a", fails(a_finding()))
+    assert play.asked().reason is Reason.REVIEW_UNRESOLVED
+
+
+def test_a_reviewer_who_changes_what_it_judges_may_spoil_the_attempt():
+    """I7: where no fresh one is asked it is a failure: tried again once, then a person is asked, as after one time."""
+    play = reviewed(policy=RETRIED)
+    events = play.attempt("a", broke_rules("secret.py"))
+    (warned,) = [event for event in events if isinstance(event, WarningRaised)]
+    assert (warned.code, warned.text) == (
+        "review_violation",
+        "The reviewer of attempt 2 changed what it judges: secret.py.",
+    )
+    assert [event.why for event in events if isinstance(event, ReviewVoided)] == [VoidWhy.VIOLATED]
+    assert role(play) is Role.IMPLEMENTER
+    assert play.task("a").failure.reason is Reason.REVIEW_VOID
+    play.attempt("a")
+    play.attempt("a", broke_rules("secret.py"))
+    assert play.asked().reason is Reason.REVIEW_VOID
+    assert "came to nothing, and" in play.asked().question
+
+
+def test_without_a_fresh_reviewer_and_without_retries_a_person_is_asked_at_once():
+    play = reviewed(policy=Policy(fresh_reviewers=0))
+    play.attempt("a", broke_rules())
+    assert play.asked().reason is Reason.REVIEW_VOID
+
+
 # -- findings are frozen --------------------------------------------------------------------------
 
 

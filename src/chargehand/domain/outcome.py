@@ -278,7 +278,7 @@ class AttemptResult:
     `context` is (name, text) of what a NEEDS_CONTEXT report asked for and the repository could give; `session` the
     conversation of the agent, and `model` the one it spoke to, where that is told. Those who only look leave nothing
     sealed: `review` is what a reviewer came to, `restoration` what a fitter answers (`report_problem`: why there is
-    none).
+    none). `violations` are sentences about what its agent told of doing, and was not to do.
     """
 
     exit: AgentExit
@@ -295,6 +295,7 @@ class AttemptResult:
     model: str = ""
     review: Review | None = None
     restoration: Restoration | None = None
+    violations: tuple[str, ...] = ()
 
 
 # -- gates ----------------------------------------------------------------------------------------

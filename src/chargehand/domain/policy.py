@@ -23,7 +23,9 @@ class Commits(StrEnum):
 class Policy:
     """How often each outcome may be answered by another attempt before somebody is asked.
 
-    `review_fixes` count per stage; `fits` are asked for per gate and fault, the second only with another mitigation.
+    `review_fixes` count per stage; with `review_retries` a review that is not content after them, or whose reviewer
+    spoiled it, is a failure that one of the `retries` answers. `fresh_reviewers` are asked in place of one that changed
+    what it judges. `fits` are asked for per gate and fault, the second only with another mitigation.
     `breaker` is the number of blocked tasks in a phase that stops the run (None: off); a phase is a wave where waves
     are declared, unless it spans all of them. Waits after a rate limit without a stated reset double from `backoff_s`
     up to `backoff_max_s`.
@@ -41,6 +43,8 @@ class Policy:
     wave_fixes: int = 3
     run_fixes: int = 3
     review_fixes: int = 2
+    review_retries: bool = False
+    fresh_reviewers: int = 1
     holistic_fixes: int = 3
     fits: int = 2
     researches: int = 1

@@ -65,7 +65,10 @@ _AGAIN = {
 
 
 def is_reviewed(state: RunState, record: TaskRecord) -> bool:
-    """Whether a change of this task is reviewed: depth follows risk, and a trivial, light task has gates only."""
+    """Whether a change of this task is reviewed: as its plan says, else depth follows risk.
+
+    A trivial, light task has gates only.
+    """
     if not state.options.review or not state.options.policy.stages:
         return False
     light = (state.weight or record.task.weight) is Weight.LIGHT
@@ -132,6 +135,8 @@ def conclude_review(state: RunState, record: TaskRecord, outcome: AttemptFinishe
     warnings = tuple(WarningRaised(code="agent", text=text, task=record.id) for text in result.warnings)
     if void := look_again(state, record.id, look, record.reviews, result, now):
         return (*warnings, *void)
+    if result.review is not None and result.review.violations and not state.options.policy.fresh_reviewers:
+        return (*warnings, *_spoiled(state, record, look, result.review))
     if fault := no_verdict(result):
         return (*warnings, *_ask_about_reviewer(state, record, stage, fault))
     assert result.review is not None
@@ -154,7 +159,7 @@ def look_again(
     if void := start_over(state, task, look, result, now):
         return void
     review = result.review or Review()
-    if review.violations and not reviews.violated:
+    if review.violations and reviews.violated < state.options.policy.fresh_reviewers:
         text = f"The verdict is void: the reviewer changed what it judges ({'; '.join(review.violations[:5])})."
         warned = WarningRaised(code="review_violation", task=task, text=f"{text} A fresh one is asked.")
         return (warned, _void(task, look, VoidWhy.VIOLATED, text))
@@ -187,6 +192,23 @@ def no_verdict(result: AttemptResult) -> str:
     if review.violations:
         return f"A reviewer changed what it judges, for the second time: {'; '.join(review.violations[:5])}"
     return "" if review.verdict is not None else _why_none(result)
+
+
+def _spoiled(state: RunState, record: TaskRecord, look: StartAttempt, review: Review) -> Events:
+    """Nobody else is asked to judge what a reviewer changed: a failure of the task."""
+    stage = STAGES[look.role]
+    text = f"The reviewer of attempt {look.attempt} changed what it judges: {'; '.join(review.violations[:5])}."
+    void = _void(record.id, look, VoidWhy.VIOLATED, text)
+    warned = WarningRaised(code="review_violation", task=record.id, text=text)
+    if _is_retried(state, record):
+        failure = Failure(reason=Reason.REVIEW_VOID, summary=text, signature=signature(Reason.REVIEW_VOID, stage))
+        return (warned, void, TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure))
+    return (warned, *_ask_about_reviewer(state, record, stage, text, how="nothing"))
+
+
+def _is_retried(state: RunState, record: TaskRecord) -> bool:
+    policy = state.options.policy
+    return policy.review_retries and record.tries.retries < policy.retries
 
 
 def _why_none(result: AttemptResult) -> str:
@@ -236,7 +258,7 @@ def _passed(
 def _failed(
     state: RunState, record: TaskRecord, sealed: Sealed, stage: Stage, judgement: Judgement, result: AttemptResult
 ) -> Events:
-    """A fix, while the stage has one left; then a person, and unattended the task is blocked."""
+    """A fix, while the stage has one left, or a retry; then a person, and unattended the task is blocked."""
     assert record.look is not None
     assert result.review is not None
     failed = ReviewFailed(
@@ -255,6 +277,8 @@ def _failed(
     failure = review_failure(stage, judgement, result.review)
     if record.reviews.fixes < state.options.policy.review_fixes:
         return (failed, TaskRequeued(task=record.id, why=RequeueWhy.REVIEW, failure=failure))
+    if _is_retried(state, record):
+        return (failed, TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure))
     text = f"The {stage} review is not content after {record.reviews.fixes} fixes: {failure.summary}"
     kept = ""
     if record.best is not None and record.best.severity < failure.severity:
@@ -292,7 +316,9 @@ def review_failure(stage: Stage, judgement: Judgement, review: Review) -> Failur
     )
 
 
-def _ask_about_reviewer(state: RunState, record: TaskRecord, stage: Stage, fault: str) -> Events:
-    text = f"The {stage} review came to nothing twice, and a change is not landed unseen. {fault}"
+def _ask_about_reviewer(
+    state: RunState, record: TaskRecord, stage: Stage, fault: str, *, how: str = "nothing twice"
+) -> Events:
+    text = f"The {stage} review came to {how}, and a change is not landed unseen. {fault}"
     kind, reason = DecisionKind.REVIEW, Reason.REVIEW_VOID
     return ask(state, record.id, kind, reason, text, _CHOICES, "block", effects=_AGAIN)

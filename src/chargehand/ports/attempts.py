@@ -12,7 +12,7 @@ from chargehand.domain.outcome import (
     AttemptResult,
     Role,
 )
-from chargehand.domain.plan import EnvSpec, SetupSpec
+from chargehand.domain.plan import Command, EnvSpec, SetupSpec
 
 __all__ = [
     "Agent",
@@ -41,6 +41,7 @@ class AttemptSpec:
     `ruled` is what people said of dangerous commands before it starts: the exact text, and whether it may run, once.
     Those who only look (`outcome.LOOKERS`) get a copy of `commit`, whose tree is `tree`, that is thrown away; `since`
     is where the difference begins that they are shown (empty: `base`). `gate` is what a fitter is asked about.
+    `forbidden` are commands that the agent may not run, nor what else runs the same tool.
     """
 
     key: str
@@ -72,6 +73,7 @@ class AttemptSpec:
     tree: str = ""
     since: str = ""
     gate: str = ""
+    forbidden: tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
