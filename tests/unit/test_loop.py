@@ -30,7 +30,7 @@ from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.policy import Policy
 from chargehand.domain.state import RunState
 from chargehand.domain.words import Reason, RunVerdict, TaskStatus
-from chargehand.ports import Request
+from chargehand.ports import Projection, Request
 from chargehand.testing.fakes import FakeClock, FakeFleet, FakeGates, FakeInbox, attempt_result
 from chargehand.testing.faults import Crash, Faults
 from tests.engines import World, steady, until
@@ -643,7 +643,7 @@ def test_decisions_are_asked_once_across_a_crash():
 # -- those who follow -------------------------------------------------------------------------------
 
 
-class Follower:
+class Follower(Projection):
     """A projection that keeps what it is given: what it began with, then events with the state after them."""
 
     def __init__(self) -> None:

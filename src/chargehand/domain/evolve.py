@@ -63,7 +63,7 @@ from chargehand.domain.review import Reviews
 from chargehand.domain.state import Best, IllegalTransition, RunState, TaskRecord, Tries
 from chargehand.domain.steering import order, steer
 from chargehand.domain.under_way import drop_calls, intend, lose, take_outcome
-from chargehand.domain.words import HOLDS, Decision, DecisionKind, Failure, Reason, TaskStatus
+from chargehand.domain.words import HOLDS, Decision, DecisionKind, Failure, Means, Reason, TaskStatus
 
 __all__ = ["evolve", "fold"]
 
@@ -367,6 +367,8 @@ def _decide(state: RunState, event: DecisionAsked | DecisionAnswered) -> None:
         return
     if decision.kind is DecisionKind.EDITED:  # what the answer comes to are events of their own
         state.edited |= {edit.file: (edit.digest, event.choice) for edit in decision.edits}
+        words = [word for edit in decision.edits for word in edit.words if word.means is Means.DONE]
+        state.by_hand |= {word.task: word.theirs for word in words} if event.choice == "file" else {}
         return
     state.answers[decision.id] = (decision, event.choice, event.by)
     if decision.task:

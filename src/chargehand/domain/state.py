@@ -295,6 +295,7 @@ class RunState:
     calls: dict[str, CommandAsked] = field(default_factory=dict)
     asked: int = 0
     edited: dict[str, tuple[str, str]] = field(default_factory=dict)
+    by_hand: dict[str, str] = field(default_factory=dict)
     holds: dict[str, None] = field(default_factory=dict)
     # the end
     stopped: DispatchStopped | None = None

@@ -23,7 +23,9 @@ from chargehand.domain.events import (
     RunResumed,
 )
 from chargehand.domain.evolve import evolve
+from chargehand.domain.hand_edits import ask_about_edits
 from chargehand.domain.state import RunState
+from chargehand.domain.words import HandEdit
 from chargehand.engine.dispatch import Ports, perform
 from chargehand.engine.keeping import Keeper
 from chargehand.engine.notices import asked
@@ -74,9 +76,7 @@ class Engine:
                 now = self._ports.clock.now()
                 self._record(incoming, now)
                 self._take_requests(now)
-                decided = settle(self.state, now)
-                self._tell(self._append(decided, now))
-                self._start(decided)
+                self._start(self._settle(now))
                 self._end_live()
                 if not wait_for_people and wake_at(self.state, now) is None:
                     self._end_all(held_attempts(self.state))
@@ -120,6 +120,21 @@ class Engine:
         for recorded in appended:
             evolve(self.state, recorded.event, recorded.at)
         self._tell(appended)
+
+    def _settle(self, now: float) -> list[Event]:
+        """Decide to the fixed point, with a question for what was edited by hand; telling of it may find more of that."""
+        settled: list[Event] = []
+        edits = self._edits()
+        while True:
+            self._record(ask_about_edits(self.state, edits), now)
+            decided = settle(self.state, now)
+            self._tell(self._append(decided, now))
+            settled += decided
+            if not (edits := self._edits()):
+                return settled
+
+    def _edits(self) -> list[HandEdit]:
+        return [edit for projection in self._ports.projections for edit in projection.edits()]
 
     def _append(self, events: Sequence[Event], now: float) -> list[Recorded]:
         if not events:

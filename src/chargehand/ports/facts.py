@@ -11,6 +11,7 @@ from typing import Protocol
 from chargehand.domain.commands import Request
 from chargehand.domain.events import Event, Recorded
 from chargehand.domain.state import RunState
+from chargehand.domain.words import HandEdit
 
 __all__ = [
     "Clock",
@@ -182,7 +183,8 @@ class Notice:
 class Projection(Protocol):
     """Files that show a run to another system: made from events, never read back to decide anything (SPEC 11).
 
-    Each method leaves every file whole; AdapterError when one cannot be written.
+    Each method leaves every file whole; AdapterError when one cannot be written. A file that somebody edited by hand,
+    so that it says something else of a task than the run, is left alone until the run's question about it is answered.
     """
 
     def begin(self, state: RunState) -> None:
@@ -196,6 +198,10 @@ class Projection(Protocol):
     def accepted(self, state: RunState, commit: str) -> None:
         """The result has landed on the user's branch as `commit`: what is final only then."""
         ...
+
+    def edits(self) -> tuple[HandEdit, ...]:
+        """The files found edited by hand since the last call, each of which says something else than the run."""
+        return ()
 
 
 class Notifier(Protocol):
