@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from typing import assert_never
 
-from chargehand.domain.advancing import is_premature
 from chargehand.domain.asking import ask, ask_again, end, escalate
 from chargehand.domain.brief import outputs_of
 from chargehand.domain.circuits import agent_for, chain
@@ -55,7 +54,6 @@ from chargehand.domain.outcome import (
     HeadMoved,
     Kickback,
     KickbackSignal,
-    Landed,
     Report,
     ReportStatus,
     Role,
@@ -66,6 +64,7 @@ from chargehand.domain.reviewing import ask_about_review, conclude_review, is_re
 from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.train import before, is_premature
 from chargehand.domain.words import DecisionKind, Failure, Reason, StopReason, TaskStatus
 
 __all__ = ["conclude"]
@@ -95,8 +94,8 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
             return _mended(state, record)
         case MergeFinished(result=result):
             return _merge(state, record, result)
-        case LandFinished(result=result):
-            return _land(state, record, result)
+        case LandFinished():
+            return _land(state, record, outcome)
         case _:  # pragma: no cover
             assert_never(outcome)
 
@@ -375,7 +374,9 @@ def _ask_about_plan(state: RunState, record: TaskRecord, report: Report, found: 
 
 def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: float) -> Events:
     point = outcome.point
-    due = due_checks(state.plan, point, record.task if verifies(record, point) else None)
+    beside = before(state, record) if point is GatePoint.INTEGRATE else ()
+    others = [state.tasks[name].task for name in beside]
+    due = due_checks(state.plan, point, record.task if verifies(record, point) else None, others)
     told = FINDINGS if is_reviewed(state, record) else frozenset()
     verdict = judge_gates(outcome.results, state.baseline_red, due, tree_to_judge(record, point), told)
     if not verdict.is_green and is_premature(state, record):
@@ -389,7 +390,7 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
         return escalate(state, record, Reason.LINE_FAULT, text, effects=_FAULT_EFFECTS)
     if verdict.red:
         mending = _mend(state, record, verdict)
-        return mending or _failed(state, record, gate_failure(verdict, state.baseline_red, point, due))
+        return mending or _failed(state, record, gate_failure(verdict, state.baseline_red, point, due, beside))
     flakes = tuple(
         WarningRaised(
             code="flake", task=record.id, text=f"{r.gate} failed and then passed unchanged: {_named(r.flaky)}"
@@ -451,7 +452,9 @@ def _merge(state: RunState, record: TaskRecord, result: Candidate | Conflict) ->
     return (TaskRequeued(task=record.id, why=RequeueWhy.CONFLICT, failure=failure),)
 
 
-def _land(state: RunState, record: TaskRecord, result: Landed | HeadMoved) -> Events:
+def _land(state: RunState, record: TaskRecord, outcome: LandFinished) -> Events:
+    """What was gated and has landed: of a group, each member at its own place on the branch."""
+    result = outcome.result
     if isinstance(result, HeadMoved):
         where = f"is at {result.actual[:12]}" if result.actual else "is gone"
         ours = str(state.head)[:12]
@@ -459,6 +462,9 @@ def _land(state: RunState, record: TaskRecord, result: Landed | HeadMoved) -> Ev
         kind, reason = DecisionKind.BRANCH_MOVED, Reason.BRANCH_MOVED
         again = f"retry: the branch is taken as it stands (made anew at {ours}, if it is gone), and merged into again"
         return ask(state, record.id, kind, reason, text, ("retry", "stop"), "stop", effects={"retry": again})
+    if outcome.task != record.id:  # the gates were those of the last one
+        assert record.candidate is not None
+        return (TaskIntegrated(task=record.id, attempt=record.made, commit=record.candidate.commit),)
     return (
         TaskIntegrated(task=record.id, attempt=record.made, commit=result.commit),
         *(GateMadeRequired(gate=gate) for gate in record.greened),

@@ -83,9 +83,17 @@ def _go_on(state: RunState, now: float) -> Events:
         or _stop_on_budget(state, now)
         or close_wave(state, now)
         or (() if state.stopped or state.paused else dispatch(state, now))
+        or _let_groups_go(state, now)
         or cancel_rest(state)
         or close_run(state, now)
     )
+
+
+def _let_groups_go(state: RunState, now: float) -> Events:
+    """Groups whose other members cannot begin before what is ready has landed go on without them."""
+    if state.inflight or state.paused or wake_at(state, now) is not None:
+        return ()
+    return advance(state, now, patient=False)
 
 
 def wake_at(state: RunState, now: float) -> float | None:

@@ -68,7 +68,8 @@ class StartAttempt:
 class RunGates:
     """Run the gates of `point` (with `verify` the task's own commands, with `syntax` a parse of what changed).
 
-    For wave and run gates `task` is empty and `attempt` counts the rounds.
+    For wave and run gates `task` is empty and `attempt` counts the rounds. `beside` are other tasks whose changes are
+    in the candidate and land with it: their own commands run, too, under the names `<task>/verify-<n>`.
     """
 
     key: str
@@ -80,6 +81,7 @@ class RunGates:
     base: str
     verify: bool = False
     syntax: bool = False
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +109,17 @@ class MergeCandidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Land:
-    """Move the integration branch from `head` to the candidate by compare-and-swap [I3]."""
+    """Move the integration branch from `head` to the candidate by compare-and-swap [I3].
+
+    `beside` are other tasks that land with it, in the order in which they were merged before it.
+    """
 
     key: str
     task: str
     attempt: int
     head: str
     commit: str
+    beside: tuple[str, ...] = ()
 
 
 Effect = OpenBranch | RunCanary | StartAttempt | RunGates | RunFix | MergeCandidate | Land

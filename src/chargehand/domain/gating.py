@@ -16,6 +16,7 @@ __all__ = [
     "OVERLAY",
     "RED_FIRST",
     "GateVerdict",
+    "check_of",
     "due_checks",
     "gate_failure",
     "judge_gates",
@@ -46,12 +47,21 @@ def verify_ids(task: Task) -> tuple[str, ...]:
     return tuple(f"verify-{number}" for number, _ in enumerate(task.verify, start=1))
 
 
-def due_checks(plan: Plan, point: GatePoint, task: Task | None = None) -> tuple[str, ...]:
-    """The ids of the checks of a point, in order: the verify commands of `task`, if any, then the gates."""
+def due_checks(plan: Plan, point: GatePoint, task: Task | None = None, beside: Sequence[Task] = ()) -> tuple[str, ...]:
+    """The ids of the checks of a point, in order: the verify commands of `task`, if any, then the gates.
+
+    Those of tasks that land `beside` it come between, each under the name of its task.
+    """
     own = verify_ids(task) if task is not None else ()
+    own += tuple(check_of(other.id, name) for other in beside for name in verify_ids(other))
     if task is not None and point is GatePoint.TASK:
         own = (*own, *((RED_FIRST,) if task.type is TaskType.TDD else ()), *((OVERLAY,) if task.overlay else ()))
     return (*own, *(gate.id for gate in plan.gates_on(point)))
+
+
+def check_of(task: str, check: str) -> str:
+    """What a task's own check is called among those of other tasks."""
+    return f"{task}/{check}"
 
 
 def verifies(record: TaskRecord, point: GatePoint) -> bool:
@@ -144,9 +154,16 @@ def _is_worse(result: GateResult, before: GateResult) -> bool:
 
 
 def gate_failure(
-    verdict: GateVerdict, baseline: Mapping[str, GateResult], point: GatePoint, due: Sequence[str]
+    verdict: GateVerdict,
+    baseline: Mapping[str, GateResult],
+    point: GatePoint,
+    due: Sequence[str],
+    beside: Sequence[str] = (),
 ) -> Failure:
-    """The failure that red gates are, for the next brief and for the same-failure rule."""
+    """The failure that red gates are, for the next brief and for the same-failure rule.
+
+    `beside` are the tasks that were merged before it in its group, and are green without it.
+    """
     first = verdict.red[0]
     names = ", ".join(result.gate for result in verdict.red)
     facts = []
@@ -155,6 +172,7 @@ def gate_failure(
         new = [test for test in result.failed_tests or () if test not in (known or ())]
         facts.append(f"{result.gate}: {result.detail or f'exit code {result.exit_code}'} ({result.command})")
         facts += [f"failing: {test}" for test in new[:20]]
+    facts += [f"It is red as merged with {', '.join(beside)}; without this task they are green."] * bool(beside)
     return Failure(
         reason=Reason.GATE_RED,
         summary=f"Red: {names}.",

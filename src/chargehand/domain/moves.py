@@ -42,6 +42,7 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
         del state.live[record.id]
     if record.status is TaskStatus.INTEGRATING:
         state.queue.remove(record.id)
+        changes.setdefault("apart", record.apart or to in {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION})
     if to is TaskStatus.INTEGRATING:
         state.queue.append(record.id)
         state.attention[record.id] = None

@@ -199,7 +199,8 @@ class Task:
 
     `background` is (title, text) of what a plan of another system says goes into the brief besides: summaries of
     finished work, a spec, a named file. The native format has none. Nor has it `may_excuse`: where silenced checks
-    fail, this task may still switch rules off for single files or modules in configuration.
+    fail, this task may still switch rules off for single files or modules in configuration. Nor `group`: tasks of one
+    group land as one, merged in plan order, gated once, with one movement of the branch (`domain.train`).
     """
 
     id: str
@@ -228,6 +229,7 @@ class Task:
     mode: Mode = Mode.PARALLEL
     background: tuple[tuple[str, str], ...] = ()
     may_excuse: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from chargehand.domain.effects import RunGates, StartAttempt
+from chargehand.domain.effects import Land, RunGates, StartAttempt
 from chargehand.domain.events import (
     AttemptFinished,
     DecisionAnswered,
@@ -24,6 +24,7 @@ from chargehand.domain.events import (
     Event,
     FixFinished,
     GatesFinished,
+    LandFinished,
     MergeFinished,
     Recorded,
     RunReplanned,
@@ -127,6 +128,7 @@ class ReceiptBook:
         self._tales: dict[str, _Tale] = {}
         self._launched: dict[str, str] = {}
         self._jobs: dict[str, GateStory] = {}
+        self._lands: dict[str, Land] = {}
         self._questions: dict[str, Decision] = {}
 
     @property
@@ -158,6 +160,8 @@ class ReceiptBook:
                 self._start(effect)
             case EffectIntended(effect=RunGates() as effect):
                 self._jobs[effect.key] = story_of(self.state, effect)
+            case EffectIntended(effect=Land() as effect):
+                self._lands[effect.key] = effect
             case EffectLost(key=key):
                 self._lose(key)
             case AttemptFinished():
@@ -230,9 +234,9 @@ class ReceiptBook:
         sealed, candidate = record.sealed, record.candidate
         assert sealed is not None
         assert candidate is not None
-        judged = {GatePoint.TASK: sealed.commit, GatePoint.INTEGRATE: candidate.commit}
-        stories = [tale.gates[point] for point in judged if point in tale.gates]
-        stories = [story for story in stories if story.commit == judged[story.point]]
+        assert isinstance(record.unjudged, LandFinished)
+        land = self._lands[record.unjudged.key]
+        stories = list(self._stories(record.id, sealed.commit, land))
         rows = [row for story in stories for row in gate_rows(state, story, self._tests)]
         changes = {path: tale.changes.get(path) for path in record.files_changed}
         body = self._head("task", entry) | {
@@ -251,9 +255,19 @@ class ReceiptBook:
             "approved": sorted(kind.value for kind in record.approved),
             **self._people_and_agents(tale),
         }
-        if tale.mended:  # no key otherwise: receipts made before it was told stay as they are [I14]
+        if land.beside:  # no key otherwise, nor for `mended`: receipts made before stay as they are [I14]
+            body["together"] = [*land.beside, land.task]
+        if tale.mended:
             body["mended"] = tale.mended
         return Receipt(task=event.task, commit=event.commit, text=canonical(body), gates=tuple(stories))
+
+    def _stories(self, task: str, sealed: str, land: Land) -> Iterator[GateStory]:
+        """The gates of what was sealed, and those of what landed, which may be another task's with this one in it."""
+        own, merged = self._tale(task).gates, self._tale(land.task).gates
+        if (story := own.get(GatePoint.TASK)) is not None and story.commit == sealed:
+            yield story
+        if (story := merged.get(GatePoint.INTEGRATE)) is not None and story.commit == land.commit:
+            yield story.about(task, land.task)
 
     def _of_found(self, event: TaskFound, entry: Entry) -> Receipt:
         """A landing that a repair of the journal established from git: its evidence is lost."""

@@ -26,8 +26,8 @@ Row = dict[str, Any]
 
 
 def is_verify(check: str) -> bool:
-    """Whether this is the id of a task's own command."""
-    return check.startswith("verify-")
+    """Whether this is the id of a task's own command, also of one that was gated beside another."""
+    return check.rpartition("/")[2].startswith("verify-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +63,23 @@ class GateStory:
         """The same after its end."""
         return replace(self, results=results)
 
+    def about(self, task: str, whole: str) -> GateStory:
+        """The same without commands of other tasks: the job was that of `whole`, and `task` landed with it."""
+        others = {
+            each.id for each in self.checks if is_verify(each.id) and (each.id.rpartition("/")[0] or whole) != task
+        }
+        return replace(
+            self,
+            checks=tuple(check for check in self.checks if check.id not in others),
+            results=tuple(result for result in self.results if result.gate not in others),
+        )
+
 
 def story_of(state: RunState, effect: RunGates) -> GateStory:
     """What a job is asked that is intended in this state."""
     task = state.tasks[effect.task].task if effect.task else None
-    due = due_checks(state.plan, effect.point, task if effect.verify else None)
+    others = [state.tasks[name].task for name in effect.beside]
+    due = due_checks(state.plan, effect.point, task if effect.verify else None, others)
     return GateStory(
         point=effect.point,
         commit=effect.commit,

@@ -14,7 +14,7 @@ from chargehand.domain.circuits import agent_for, reviewer_for
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import AttemptFinished, EffectIntended, Event, GateMitigated, GatesFinished
 from chargehand.domain.evidence import signature
-from chargehand.domain.gating import verify_ids
+from chargehand.domain.gating import check_of, verify_ids
 from chargehand.domain.ids import attempt_key
 from chargehand.domain.line import Fit, LineFault, Mitigation, Restoration, RestorationOutcome
 from chargehand.domain.outcome import FaultKind, GateResult, GateStatus, Role
@@ -51,15 +51,16 @@ _MAY_SET = re.compile(
 def fit_name(state: RunState, task: str, gate: str) -> str:
     """The name a mitigation is kept under: gates of the plan have one each, checks of a task belong to it."""
     shared = not task or any(each.id == gate for each in state.plan.gates)
-    return gate if shared else f"{task}/{gate}"
+    return gate if shared or "/" in gate else check_of(task, gate)  # one of a task beside it has its name already
 
 
 def command_of(state: RunState, task: str, gate: str) -> Command | None:
     """The command of a gate or verify check as the plan has it; None for what the runtime itself does."""
     named: dict[str, Command] = {each.id: each.run for each in state.plan.gates}
-    if task:
-        own = state.tasks[task].task
-        named |= dict(zip(verify_ids(own), own.verify, strict=True))
+    owner, _, check = gate.rpartition("/")
+    if gate not in named and (record := state.tasks.get(owner or task)) is not None:
+        named |= dict(zip(verify_ids(record.task), record.task.verify, strict=True))
+        return named.get(check)
     return named.get(gate)
 
 

@@ -16,6 +16,7 @@ from chargehand.domain.ids import attempt_key
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Mode, Task
 from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.train import lands_first, slots_taken
 from chargehand.domain.words import DecisionKind, Reason, StopReason, TaskStatus
 
 __all__ = ["dispatch", "disputes", "obstacle_to_looking", "used_up", "why_waiting"]
@@ -24,7 +25,7 @@ __all__ = ["dispatch", "disputes", "obstacle_to_looking", "used_up", "why_waitin
 def dispatch(state: RunState, now: float) -> tuple[Event, ...]:
     """Start the first task that may start: longest remaining critical path first, then plan order."""
     jobs = state.options.jobs
-    if len(state.live) >= jobs or sum(state.agents_live.values()) >= jobs or _is_researched(state):
+    if slots_taken(state) >= jobs or sum(state.agents_live.values()) >= jobs or _is_researched(state):
         return ()
     disputed = disputes(state)
     for task in _candidates(state, now):
@@ -117,6 +118,8 @@ def _obstacle(state: RunState, record: TaskRecord, agent: str) -> str:
     """What keeps a ready task from starting beside the live ones, in words; empty when nothing does."""
     if full := _no_room(state, agent):
         return full
+    if lands_first(state, record):
+        return f"the rest of its group ({record.task.group}) lands first"
     for other in state.live:
         if why := _clash(record.task, state.tasks[other].task):
             return f"{why}, and {other} is live"
@@ -177,6 +180,6 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
         return obstacle
     if _is_researched(state):
         return "a plan that was returned is looked into first"
-    if max(len(state.live), sum(state.agents_live.values())) >= state.options.jobs:
+    if max(slots_taken(state), sum(state.agents_live.values())) >= state.options.jobs:
         return f"all {state.options.jobs} slots are taken"
     return "it starts next"

@@ -6,9 +6,10 @@ budgets allow; an attempt runs (running); what the attempt left is gated on its 
 reviews are on (reviewing), merged and gated as merged (integrating), and landed (integrated). Every step leaves an
 unjudged outcome in the record (`unjudged`), and `decide` draws one conclusion from it: forward, back to waiting with
 a failure for the next brief, to a human (awaiting_decision), or to an end with a reason. A slot and a lease last from
-dispatch to integrated or terminal; awaiting a decision gives both up. A human's answer can also send a sealed change on
-(to gating or integrating): it needs no agent, so it takes neither again, and merging finds what collides. Only a human
-brings a task back that ended otherwise than integrated: by retry, or by a new plan.
+dispatch to integrated or terminal; awaiting a decision gives both up, and waiting for one's group the slot. A human's
+answer can also send a sealed change on (to gating or integrating): it needs no agent, so it takes neither again, and
+merging finds what collides. Only a human brings a task back that ended otherwise than integrated: by retry, or by a new
+plan.
 
 `ready`, `timers`, `attention`, `queue` and `live` are indexes over the records: one event costs what it changes, not
 what exists.
@@ -167,7 +168,8 @@ class TaskRecord:
     people said of such commands (text, allowed): it counts in the next attempt. `look` is the last attempt of one who
     only looks, `aside` the outcome that waits for it, `checked` what the gates said of the sealed tree, `mended` the
     gates whose `fix` was run on it, `merged` the files of test ids of the candidate, `again` counts what made its gates
-    run again: mitigations, what was mended, other candidates.
+    run again: mitigations, what was mended, other candidates. `apart`: it left the queue of its group once, and lands
+    by itself from then on.
     """
 
     task: Task
@@ -216,6 +218,7 @@ class TaskRecord:
     mended: tuple[str, ...] = ()
     merged: tuple[tuple[str, str], ...] = ()
     again: int = 0
+    apart: bool = False
 
     @property
     def id(self) -> str:
@@ -264,6 +267,7 @@ class RunState:
     attention: dict[str, None] = field(default_factory=dict)
     queue: list[str] = field(default_factory=list)
     live: dict[str, None] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     later: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     agents_live: dict[str, int] = field(default_factory=dict)
     circuits: dict[str, float] = field(default_factory=dict)
@@ -348,6 +352,7 @@ class RunState:
         self.tasks, self.ready, self.timers, self.open_tasks = {}, [], [], 0
         self.wave_open.clear()
         self.dependents.clear()
+        self.groups.clear()
         self.later.clear()
         known = {task.id: records.get(task.id) or TaskRecord(task=task) for task in plan.tasks}
         self.wave = self._first_wave(known) if plan.barrier is Barrier.WAVE and plan.tasks else None
@@ -375,6 +380,8 @@ class RunState:
         """Take a task in where it stands: ready when it waits and all it depends on is among `landed`."""
         self.tasks[record.id] = record
         self.priority[record.id] = (-remaining, order)
+        if record.task.group is not None:
+            self.groups[record.task.group].append(record.id)
         wave = self.wave_of.setdefault(record.id, 0)
         self.open_tasks += not record.is_over
         self.wave_open[wave] = self.wave_open.get(wave, 0) + (not record.is_over)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chargehand.domain.effects import Effect, RunFix, RunGates, StartAttempt
+from chargehand.domain.effects import Effect, Land, RunFix, RunGates, StartAttempt
 from chargehand.domain.events import AttemptFinished, FixFinished, GatesFinished, LandFinished, MergeFinished
 from chargehand.domain.moves import agent_of, move
 from chargehand.domain.outcome import (
@@ -52,6 +52,9 @@ def intend(state: RunState, effect: Effect) -> None:
         changes |= {"mended": (*record.mended, *effect.gates), "aside": record.unjudged, "unjudged": None}
     state.tasks[task] = record.but(**changes)
     state.attention.pop(task, None)
+    for other in effect.beside if isinstance(effect, Land) else ():
+        state.tasks[other] = state.tasks[other].but(inflight=effect.key)
+        state.attention.pop(other, None)
 
 
 def _begin_attempt(state: RunState, effect: StartAttempt) -> None:
@@ -96,12 +99,20 @@ def lose(state: RunState, key: str) -> None:
     task = getattr(effect, "task", "")
     if not task:
         return
+    for other in effect.beside if isinstance(effect, Land) else ():
+        _free(state, other)
     record = state.tasks[task]
     changes: dict[str, object] = {"inflight": None}
     if isinstance(effect, RunFix):
         kept = tuple(gate for gate in record.mended if gate not in effect.gates)
         changes |= {"mended": kept, "unjudged": record.aside, "aside": None}
     state.tasks[task] = record.but(**changes)
+    state.attention[task] = None
+
+
+def _free(state: RunState, task: str, **changes: object) -> None:
+    """What was under way for a task beside another one is over."""
+    state.tasks[task] = state.tasks[task].but(inflight=None, **changes)
     state.attention[task] = None
 
 
@@ -144,6 +155,9 @@ def take_outcome(state: RunState, event: Outcome) -> None:
             state.whole = state.whole.but(again=state.whole.again + 1)
         state.closing = event
         return
+    for other in effect.beside if isinstance(effect, Land) else ():
+        landed = isinstance(event, LandFinished) and isinstance(event.result, Landed)
+        _free(state, other, **({"unjudged": event} if landed else {}))
     changes: dict[str, object] = {"inflight": None, "unjudged": event}
     record = state.tasks[event.task]
     match event:

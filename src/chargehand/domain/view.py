@@ -7,6 +7,7 @@ from typing import Any
 from chargehand.domain.events import RunAccepted
 from chargehand.domain.schedule import why_waiting
 from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.train import lacking
 from chargehand.domain.words import Decision, RunVerdict, TaskStatus
 
 __all__ = ["EXIT_CODES", "accepted_text", "document", "exit_code", "lapsed", "open_decisions", "run_state", "why"]
@@ -152,6 +153,8 @@ def _progress(state: RunState, record: TaskRecord) -> str:
             return "the run is paused; `chargehand resume` goes on"
         if state.held is not None:
             return f"it goes on when decision {state.held} is answered"
+        if missing := lacking(state, record):
+            return f"it lands together with the rest of its group, and waits for {', '.join(missing)}"
         if state.queue and state.queue[0] != record.id:
             return f"it waits its turn to land, behind {state.queue[0]}"
     return _PROGRESS[record.status].format(n=record.attempts)

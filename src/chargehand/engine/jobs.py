@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from chargehand.domain.brief import compose
 from chargehand.domain.brief_looks import compose_look
 from chargehand.domain.effects import Land, MergeCandidate, RunCanary, RunFix, RunGates, StartAttempt
-from chargehand.domain.gating import verify_ids
+from chargehand.domain.gating import check_of, verify_ids
 from chargehand.domain.holistic import WHOLE
 from chargehand.domain.ids import attempt_ref, candidate_ref
 from chargehand.domain.outcome import LOOKERS, Role
@@ -124,6 +125,9 @@ def gate_job(state: RunState, effect: RunGates) -> GateJob:
     checks: list[Check] = []
     if effect.verify and task is not None:
         checks += _verify(state, task)
+    others = [state.tasks[name].task for name in effect.beside]
+    for other in others:
+        checks += (replace(check, id=check_of(other.id, check.id)) for check in _verify(state, other))
     checks += [_check(state, gate, effect) for gate in state.plan.gates_on(effect.point)]
     at_task = effect.point is GatePoint.TASK and task is not None
     return GateJob(
@@ -188,8 +192,14 @@ def _check(state: RunState, gate: GateSpec, effect: RunGates | None = None) -> C
         env=fit.env,
         rerun=record is not None,
         baseline=_baseline(state, gate.id, record, effect) if effect is not None and gate.junit else "",
-        may_vanish=record is not None and record.task.allow_test_changes,
+        may_vanish=effect is not None and _may_vanish(state, effect),
     )
+
+
+def _may_vanish(state: RunState, effect: RunGates) -> bool:
+    """Whether one of the changes that are gated may take tests away."""
+    names = (*effect.beside, effect.task)
+    return any(state.tasks[name].task.allow_test_changes for name in names if name)
 
 
 def _baseline(state: RunState, gate: str, record: TaskRecord | None, effect: RunGates) -> str:
