@@ -81,7 +81,9 @@ def _values(kind: str, path: str, text: str) -> dict[str, Any] | None:
     """Values by their dotted keys; None where the file cannot be read."""
     try:
         return dict(_flat(_tree(kind, path, text), ""))
-    except (ValueError, TypeError, AttributeError, RecursionError, MemoryError, configparser.Error, yaml.YAMLError):
+    except (ValueError, TypeError, AttributeError, RecursionError, MemoryError, TimeoutError):
+        return None
+    except (configparser.Error, yaml.YAMLError):
         return None
 
 

@@ -161,7 +161,7 @@ def _outline(path: str, text: str) -> Outline | None:
             from chargehand.adapters.integrity.script_tests import script_outline
 
             return script_outline(path, text)
-    except (RecursionError, MemoryError):
+    except (RecursionError, MemoryError, TimeoutError):
         return None
     return word_outline(path, text)
 
@@ -185,5 +185,5 @@ def _exits(path: str, text: str) -> tuple[Mark, ...]:
         from chargehand.adapters.integrity.script_tests import script_exits_at_import
 
         return script_exits_at_import(path, text)
-    except (RecursionError, MemoryError):
+    except (RecursionError, MemoryError, TimeoutError):
         return ()

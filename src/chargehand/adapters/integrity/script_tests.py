@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ _FUNCTIONS = frozenset(
 _EXITS = frozenset({"process.exit", "Deno.exit", "process.reallyExit"})
 _MODULE_MOCKS = frozenset({"mock", "doMock", "setMock", "module", "unstable_mockModule"})
 _MAX_NODES = 400_000
+_PARSING_S = 10.0
+_CHUNK_BYTES = 4096
 
 
 @cache
@@ -44,10 +47,25 @@ def _parser(kind: str) -> Parser:
 
 
 def script_tree(path: str, text: str) -> Node:
-    """The syntax tree of a script, in the dialect that its name tells; errors are nodes in it."""
+    """The syntax tree of a script, in the dialect that its name tells; errors are nodes in it.
+
+    TimeoutError where that takes longer than 10 s: getting over many errors takes time that grows with their square.
+    """
     suffix = PurePosixPath(path).suffix
     kind = "tsx" if suffix == ".tsx" else "ts" if suffix in {".ts", ".mts", ".cts"} else "js"
-    return _parser(kind).parse(text.encode("utf-8", "replace")).root_node
+    data = text.encode("utf-8", "replace")
+    until = time.monotonic() + _PARSING_S
+    in_time = True
+
+    def read(offset: int, _place: object) -> bytes:
+        nonlocal in_time
+        in_time = time.monotonic() < until
+        return data[offset : offset + _CHUNK_BYTES] if in_time else b""
+
+    tree = _parser(kind).parse(read)
+    if not in_time:
+        raise TimeoutError(f"{path} takes longer than {_PARSING_S:.0f} s to parse.")
+    return tree.root_node
 
 
 def script_outline(path: str, text: str) -> Outline | None:
