@@ -254,6 +254,9 @@ def _rule_command(call: ToolCall, place: Place) -> Ruling | Question:
         return Ruling(allow=False, reason=f"{problem} Use the tool for files, or smaller commands.")
     ways = dict.fromkeys((text, call.command, *call.each))
     dangers = dict.fromkeys(danger for way in ways for danger in classify(way, place).reasons)
+    for danger in dangers:
+        if danger.rule == "forbidden":
+            return Ruling(allow=False, reason=f"{danger.why} Go on without it: {danger.exact}")
     if not dangers:
         return Ruling(allow=True)
     return Question(command=text, dangers=tuple(dangers), plain=call.command)

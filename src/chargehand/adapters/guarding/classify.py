@@ -6,15 +6,20 @@ unparseable. This decides what is asked, and is no boundary: that is the sandbox
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
+from chargehand.adapters.guarding.footprints import Forbidden, footprint
 from chargehand.adapters.guarding.look import LONGEST_COMMAND_BYTES, Call, Look, TooMuch
 from chargehand.adapters.guarding.place import Place
 from chargehand.adapters.guarding.scope import Scope
 from chargehand.adapters.guarding.shell import Shell
 from chargehand.adapters.guarding.verdict import HARMLESS, Danger, Kind, Reach, Verdict
+from chargehand.domain.plan import Command
 
-__all__ = ["classify", "classify_argv", "unreadable"]
+__all__ = ["classify", "classify_argv", "forbidding", "unreadable"]
 
 
 def unreadable(text: str) -> str:
@@ -72,8 +77,40 @@ def _verdict(text: str, place: Place, follow: Callable[[Shell], None]) -> Verdic
         look.report("unparseable", text[:200], why=str(much))
     except RecursionError:
         look.report("unparseable", text[:200], why="It is nested too deeply to follow.")
+    _look_at_forbidden(text, look)
     found = [danger for danger in look.found.values() if danger.reach is Reach.OUTSIDE or not place.sandboxed]
     if not found:
         return HARMLESS
     unread = all(danger.rule == "unparseable" for danger in found)
     return Verdict(kind=Kind.UNPARSEABLE if unread else Kind.DANGEROUS, reasons=tuple(found))
+
+
+def _look_at_forbidden(text: str, look: Look) -> None:
+    forbidden = look.place.forbidden
+    if forbidden is None:
+        return
+    if _one_line(text) in forbidden.texts:
+        look.report("forbidden", text)
+    for argv, cwds, exact in look.calls:
+        if forbidden.holds(argv, cwds):
+            look.report("forbidden", exact)
+
+
+def forbidding(place: Place, commands: Iterable[Command]) -> Place:
+    """The place with these commands forbidden in it, and whatever else runs the same tool, script or task."""
+    texts: set[str] = set()
+    prints = []
+    for command in commands:
+        words = command.to_argv()
+        inner = words[2] if len(words) == 3 and words[1] == "-c" else shlex.join(words)
+        texts |= {_one_line(inner), shlex.join(words)}
+        look = Look(place=replace(place, forbidden=None))
+        with suppress(TooMuch, RecursionError):
+            Shell(look).text(inner, Call(argv=("sh",), exact=inner, scope=_scope(place, False)), None)
+        found = (footprint(argv, cwd) for argv, cwds, _ in look.calls for cwd in cwds)
+        prints += [each for each in found if each is not None]
+    return replace(place, forbidden=Forbidden(texts=frozenset(texts), prints=tuple(dict.fromkeys(prints))))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -10,7 +10,7 @@ import re
 
 from chargehand.adapters.guarding.options import names
 
-__all__ = ["is_known", "is_standard_folder", "takes_files"]
+__all__ = ["is_known", "is_standard_folder", "is_text_tool", "takes_files"]
 
 _TEXT = names(
     "cat tac head tail cut paste join tr sort uniq wc nl fmt fold expand unexpand column comm diff diff3 cmp "
@@ -115,6 +115,11 @@ def is_known(name: str) -> bool:
 def takes_files(name: str) -> bool:
     """Whether the words of a program are files or patterns rather than verbs."""
     return name in _TEXT | _FILES | _MACHINE | _TESTS | _CHECKS
+
+
+def is_text_tool(name: str) -> bool:
+    """Whether a program only deals with texts, files or the machine: it builds and tests nothing."""
+    return name in _TEXT | _FILES | _MACHINE
 
 
 def is_standard_folder(path: str) -> bool:

@@ -59,13 +59,17 @@ class _Follow(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Look:
-    """What handlers are given: where things are, where to put what they find, and the way further down."""
+    """What handlers are given: where things are, where to put what they find, and the way further down.
+
+    `calls` are the commands that were followed: words, folders, and the text that they stand in.
+    """
 
     place: Place
     follow: _Follow = field(init=False)
     found: dict[tuple[str, str, Reach], Danger] = field(default_factory=dict)
     feeds: dict[str, Out] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    calls: list[tuple[tuple[str, ...], tuple[str, ...], str]] = field(default_factory=list)
     steps: int = 0
     parsed_bytes: int = 0
     depth: int = 0

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from fnmatch import fnmatchcase, translate
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chargehand.adapters.guarding.footprints import Forbidden
 
 __all__ = ["REMOTE", "UNKNOWN", "Place", "Spot", "is_loopback", "is_secret_file", "is_secret_name"]
 
@@ -82,6 +86,7 @@ class Place:
     result's). `home` is what `~` means. `sandboxed`: only what reaches outside is asked about. `hosts` and
     `packages` are those the plan names. `variables` are known to be set. `untracked` are existing files that git does
     not track, relative to the workspace. `real`: the folders are on this machine, symbolic links in them are followed.
+    `forbidden` is what may not be run there, whoever says yes.
     """
 
     cwd: str
@@ -95,6 +100,7 @@ class Place:
     variables: Mapping[str, str] = field(default_factory=dict)
     untracked: frozenset[str] = frozenset()
     real: bool = False
+    forbidden: Forbidden | None = None
 
     def spot(self, path: str, cwds: Iterable[str]) -> Spot:
         """Where `path` (as a command names it) lies, seen from the working directories it may be used in."""

@@ -47,6 +47,8 @@ RULES = {
     "secret_file": "It reads a file that holds secrets.",
     "secret_variable": "It uses a variable that looks like a secret.",
     "environment": "It prints the whole environment, secrets included.",
+    # the role
+    "forbidden": "This task leaves it to the runtime: it builds and tests what you hand in.",
     # the text itself
     "unparseable": "It could not be read.",
 }

@@ -78,6 +78,7 @@ class Shell:
         """Follow one command whose words are known."""
         look = self._look
         look.step()
+        look.calls.append((call.argv, call.scope.cwds, call.exact))
         with look.deeper():
             return self._call(call)
 
