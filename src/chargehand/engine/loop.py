@@ -122,7 +122,7 @@ class Engine:
         self._tell(appended)
 
     def _settle(self, now: float) -> list[Event]:
-        """Decide to the fixed point, with a question for what was edited by hand; telling of it may find more of that."""
+        """Decide to the fixed point, with a question for what was edited by hand; telling of it may find more."""
         settled: list[Event] = []
         edits = self._edits()
         while True:

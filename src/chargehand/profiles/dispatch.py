@@ -19,7 +19,7 @@ from chargehand.ports import Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.dispatch_state import Standing, standing_of, updated
 from chargehand.profiles.profile import Profile, Site
-from chargehand.profiles.writing import write_atomically
+from chargehand.profiles.told import told_by_dispatch
 
 __all__ = ["PROFILE"]
 
@@ -63,7 +63,7 @@ def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
 class _State(Projection):
     """The state file of a project; `shown` is what was last written of the run."""
 
-    root: Path
+    site: Site
     path: Path
     shown: Standing | None = None
 
@@ -94,7 +94,7 @@ class _State(Projection):
             )
             raise AdapterError("projection", text) from error
         if after != text:
-            write_atomically(self.path, after, self.root)
+            self.site.write(self.path, after)
         self.shown = standing
 
 
@@ -116,7 +116,7 @@ def _project(site: Site, plan: Plan) -> Projection:  # noqa: ARG001 - the state 
     path = (source / _FILE if source.is_dir() else source).resolve()
     if not path.is_relative_to(root):
         return _Outside()
-    return _State(root=root, path=path)
+    return _State(site=replace(site, root=root), path=path)
 
 
 PROFILE = Profile(
@@ -125,5 +125,6 @@ PROFILE = Profile(
     wording=_WORDING,
     arrange=_arrange,
     project=_project,
+    told=told_by_dispatch,
     artifacts=("**/.nexus-cortexia/state.json", "**/.chargehand-*.tmp"),
 )

@@ -26,7 +26,7 @@ from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.factory_chain import link_text, moment, thoughts_of
 from chargehand.profiles.factory_text import completion_text, gate_report, todo_text
 from chargehand.profiles.profile import Profile, Site
-from chargehand.profiles.writing import write_atomically
+from chargehand.profiles.told import told_by_factory_line
 
 __all__ = ["PROFILE"]
 
@@ -131,7 +131,7 @@ class _Line(Projection):
                 continue
             file = self.home / "thinking" / f"execution-{self.task_id}-{record.id}-{day}.json"
             old = _text(file)
-            write_atomically(file, link_text(record, state, thoughts_of(before), old), self.site.root)
+            self.site.write(file, link_text(record, state, thoughts_of(before), old))
             name = record.id.replace("subtask-", "Subtask ").replace("tests", "Tests")
             links.append((name, str(file.relative_to(self.home.parent))))
             before = file
@@ -220,7 +220,7 @@ class _Line(Projection):
         if run["status"] == "pending":
             elapsed_s = round(result.wall_s, 3)
             run |= {"invocation": result.command, "status": result.status.value, "elapsed_seconds": elapsed_s}
-            write_atomically(file, json.dumps(contract, indent=2, ensure_ascii=False) + "\n", self.site.root)
+            self.site.write(file, json.dumps(contract, indent=2, ensure_ascii=False) + "\n")
 
     # -- files ------------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class _Line(Projection):
         return self.home / "line" / self.task_id / name
 
     def _write(self, name: str, text: str) -> None:
-        write_atomically(self._path(name), text, self.site.root)
+        self.site.write(self._path(name), text, whole=True)
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         for line in _text(self._path(name)).splitlines():
@@ -304,7 +304,7 @@ class _Outside(Projection):
 
 
 def _project(site: Site, plan: Plan) -> Projection:  # noqa: ARG001 - the packet says more than the plan
-    site = Site(root=site.root.resolve(), source=site.source.resolve())
+    site = replace(site, root=site.root.resolve(), source=site.source.resolve())
     home = _home(site)
     if home is None:
         return _Outside()
@@ -345,7 +345,7 @@ def _refused(site: Site, plan: Plan, problems: Sequence[Problem]) -> None:
 
 def _books(site: Site, state: RunState) -> tuple[tuple[str, ...], ...]:
     """The issue is closed when all of it was accepted; `done` is no status of beads."""
-    site = Site(root=site.root.resolve(), source=site.source.resolve())
+    site = replace(site, root=site.root.resolve(), source=site.source.resolve())
     home = _home(site)
     is_whole = state.finished is not None and state.finished.verdict is RunVerdict.FINISHED
     if home is None or not is_whole or not (home.parent / ".beads").is_dir():
@@ -379,6 +379,7 @@ PROFILE = Profile(
     arrange=_arrange,
     accepts=BOUNDS["factory-line"].accepts,
     project=_project,
+    told=told_by_factory_line,
     refused=_refused,
     books=_books,
     artifacts=(".kilocode/thinking/execution-*.json", ".kilocode/line/**", "**/.chargehand-*.tmp"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chargehand.domain.effects import StartAttempt
@@ -24,7 +24,7 @@ from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.konductor_state import Blocked, Standing, result_text, state_text
 from chargehand.profiles.konductor_text import holistic_text, review_text, summary_text
 from chargehand.profiles.profile import Profile, Site
-from chargehand.profiles.writing import write_atomically
+from chargehand.profiles.told import told_by_konductor
 
 __all__ = ["PROFILE"]
 
@@ -121,7 +121,7 @@ class _Phase(Projection):
 
     def _write(self, name: str, text: str | None) -> None:
         if text is not None:
-            write_atomically(self.folder / "plans" / name, text, self.site.root)
+            self.site.write(self.folder / "plans" / name, text, whole=True)
 
     # -- plans ------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class _Phase(Projection):
             ]
             note = self._where(state, done[-1]) if done else ""
             path = self.home / ".results" / f"execute-{self.folder.name}-plan-{prefix}.toml"
-            write_atomically(path, result_text(values, note, state.last_at, _text(path)), self.site.root)
+            self.site.write(path, result_text(values, note, state.last_at, _text(path)), whole=True)
 
     def _where(self, state: RunState, last: TaskRecord) -> str:
         """Where the work of a plan is while no branch of the user's holds it."""
@@ -167,13 +167,13 @@ class _Phase(Projection):
     def _write_phase(self, state: RunState, *, started: int = 0) -> None:
         text = holistic_text(state.whole.reviews, self.folder.name)
         if text is not None:
-            write_atomically(self.folder / "code-review.md", text, self.site.root)
+            self.site.write(self.folder / "code-review.md", text)
         if self.home is None:
             return
         path = self.home / "state.toml"
         standing = self._standing(state, started)
         project = self.site.root.name
-        write_atomically(path, state_text(_text(path), standing, state.last_at, project), self.site.root)
+        self.site.write(path, state_text(_text(path), standing, state.last_at, project))
 
     def _standing(self, state: RunState, started: int) -> Standing:
         open_plans = {
@@ -259,7 +259,7 @@ class _Outside(Projection):
 
 
 def _project(site: Site, plan: Plan) -> Projection:
-    site = Site(root=site.root.resolve(), source=site.source.resolve())
+    site = replace(site, root=site.root.resolve(), source=site.source.resolve())
     if not site.source.is_relative_to(site.root):
         return _Outside()
     folder, is_whole = _phase_of(site.source, plan.plan)
@@ -315,5 +315,6 @@ PROFILE = Profile(
     policy=BOUNDS["konductor"].policy,
     wording=_WORDING,
     project=_project,
+    told=told_by_konductor,
     artifacts=_ARTIFACTS,
 )

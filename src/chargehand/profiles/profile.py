@@ -8,21 +8,39 @@ from importlib import import_module
 from pathlib import Path
 
 from chargehand.domain.errors import UserError
+from chargehand.domain.hand_edits import Told
 from chargehand.domain.plan import Plan
 from chargehand.domain.policy import HOUSE, Policy
 from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
 from chargehand.ports import OwnReport, Projection
+from chargehand.profiles.pen import Pen, Reader
+from chargehand.profiles.writing import write_atomically
 
 __all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where a projection writes: `root` is the user's work tree, `source` the plan file or folder that was read."""
+    """Where a projection writes: `root` is the user's work tree, `source` the plan file or folder that was read.
+
+    `pen` writes so that an edit by hand is found; without one, files are written over.
+    """
 
     root: Path
     source: Path
+    pen: Pen | None = None
+
+    def write(self, path: Path, text: str, *, whole: bool = False) -> None:
+        """As `Pen.write`."""
+        if self.pen is None:
+            write_atomically(path, text, self.root)
+        else:
+            self.pen.write(path, text, whole=whole)
+
+    def words(self, path: Path) -> Mapping[str, Told]:
+        """As `Pen.words`."""
+        return {} if self.pen is None else self.pen.words(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +57,7 @@ class Profile:
     a plan is refused for these problems. `books` are the commands of the system's own tool that are run, in order,
     once a result was accepted, as far as that tool is there. `shown` are the rows `show` adds about a task, or with
     None about the run: what that system reports in a form of its own. It only reads, and may raise AdapterError.
+    `told` reads what the files that `project` writes say of tasks: so an edit by hand is told from our own writing.
     """
 
     name: str
@@ -53,6 +72,7 @@ class Profile:
     artifacts_at: Callable[[Site, Plan], tuple[str, ...]] | None = None
     report: Callable[[Site, Plan], OwnReport | None] | None = None
     shown: Callable[[Site, RunState, str | None], tuple[str, ...]] | None = None
+    told: Reader | None = None
 
 
 HOUSE_PROFILE = Profile(name="house")

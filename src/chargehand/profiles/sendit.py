@@ -21,7 +21,7 @@ from chargehand.ports import Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.sendit_text import Entry, Standing, Summary, progress_text, research_text
-from chargehand.profiles.writing import write_atomically
+from chargehand.profiles.told import told_by_sendit
 
 __all__ = ["PROFILE"]
 
@@ -114,7 +114,7 @@ class _Feature(Projection):
             return
         path = self.folder / "PROGRESS.md"
         standing = self._standing(state, self.folder)
-        write_atomically(path, progress_text(_text(path), standing, state.started_at), self.site.root)
+        self.site.write(path, progress_text(_text(path), standing, state.started_at))
         found = {
             record.id: text
             for record in state.tasks.values()
@@ -123,7 +123,7 @@ class _Feature(Projection):
         if found:
             path = self.folder / "RESEARCH.md"
             text = research_text(_text(path), standing.feature, standing.specs, found)
-            write_atomically(path, text, self.site.root)
+            self.site.write(path, text)
 
     def _standing(self, state: RunState, folder: Path) -> Standing:
         records = [record for record in state.tasks.values() if _TASK.fullmatch(record.id)]
@@ -138,7 +138,7 @@ class _Feature(Projection):
             step="postflight" if is_over else "execute",
             reason="a spec is there" if has_spec else "there is no spec",
             specs=spec.relative_to(self.site.root).as_posix() if has_spec else "none",
-            entries=[self._entry(record) for record in records],
+            entries=[self._entry(record) for record in records if not _is_by_hand(record, state)],
             notes=list(self._notes(state, records)),
             summary=self._summary(state, is_all=is_all) if state.finished is not None else None,
             finished_before=_done_before(state),
@@ -182,6 +182,11 @@ class _Feature(Projection):
             commits=list(dict.fromkeys(self._commit(record) for record in done)),
             results=(f"{red} failures" if red else "all-pass") if tested else "",
         )
+
+
+def _is_by_hand(record: TaskRecord, state: RunState) -> bool:
+    """Whether somebody made its row say that it is done, and that was taken: their row stays."""
+    return record.status is TaskStatus.SKIPPED and record.id in state.by_hand
 
 
 def _is_failed(record: TaskRecord) -> bool:
@@ -231,7 +236,7 @@ def _text(path: Path) -> str:
 
 
 def _project(site: Site, plan: Plan) -> Projection:
-    site = Site(root=site.root.resolve(), source=site.source.resolve())
+    site = replace(site, root=site.root.resolve(), source=site.source.resolve())
     if not site.source.is_relative_to(site.root):
         return _Feature(site=site, folder=None)
     return _Feature(site=site, folder=_folder(site, plan.plan))
@@ -268,5 +273,6 @@ PROFILE = Profile(
     wording=_WORDING,
     arrange=_arrange,
     project=_project,
+    told=told_by_sendit,
     artifacts=("**/PROGRESS.md", "**/RESEARCH.md", "**/.chargehand-*.tmp"),
 )

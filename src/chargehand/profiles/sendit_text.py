@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-__all__ = ["Entry", "Standing", "Summary", "progress_text", "research_text"]
+__all__ = ["Entry", "Standing", "Summary", "progress_text", "research_text", "rows_of"]
 
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})[ \t]+(?P<title>.*?)[ \t#]*")
@@ -145,6 +145,21 @@ def _with_rows(lines: list[str], standing: Standing) -> list[str]:
             at = next((n for n, line in enumerate(body) if (_number(line) or 0) > entry.number), len(body))
             body.insert(at, _row(entry.number, _cell(entry.title), entry))
     return [*lines[: head + 2], *body, *lines[end:]]
+
+
+def rows_of(text: str) -> dict[int, tuple[str, str]]:
+    """(status, commit) by number of the rows of a progress; the commit is empty where there is none."""
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    begin, end = _section(lines, "Tasks") or (0, 0)
+    head = next((n for n in range(begin, end) if _HEAD.fullmatch(lines[n])), end)
+    found: dict[int, tuple[str, str]] = {}
+    for line in lines[head + 2 : end]:
+        number = _number(line) if "|" in line else None
+        if number is not None:
+            _, status, commit = (*_cells(line)[1:], "", "", "")[:3]
+            said = commit.strip("`* ")
+            found.setdefault(number, (status.strip("`* ").lower(), "" if said in _EMPTY else said))
+    return found
 
 
 def _gap(rest: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from chargehand.domain import scope
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import EffectIntended, Event, Recorded, ReviewVoided, TaskRequeued
+from chargehand.domain.hand_edits import Told
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
 from chargehand.domain.review import VoidWhy
@@ -27,7 +28,7 @@ from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of
 from chargehand.profiles.task_executor_text import Value, edited, entries, groups
-from chargehand.profiles.writing import write_atomically
+from chargehand.profiles.told import ATTEMPTS, told_by_task_executor
 
 __all__ = ["PROFILE"]
 
@@ -58,7 +59,7 @@ _TAIL_LINES = 20
 class _Tasks(Projection):
     """The entries of one file. `before` is how many attempts each had when the run began."""
 
-    root: Path
+    site: Site
     file: Path
     log: Path | None
     iteration: int | None
@@ -97,18 +98,21 @@ class _Tasks(Projection):
         written = text
         lines: list[dict[str, Any]] = []
         known = entries(text)
+        ours = self.site.words(self.file)
         for record in records:
             entry = known.get(record.id)
             if entry is None:
                 if record.fixes_gates_of is None:
                     raise AdapterError("projection", f"{self.file} has no entry {record.id} any more; put it back.")
                 continue  # a fix of the runtime is no task of theirs
-            changes = self._changes(record, state, entry, at)
+            changes = self._changes(record, state, {**entry, **_as_written(ours.get(record.id))}, at)
+            changes = {**_as_written(ours.get(record.id)), **changes}
+            changes = {key: value for key, value in changes.items() if not _says(entry.get(key), value)}
             if changes:
                 written = edited(written, record.id, {**changes, "updated_at": iso(at)})
             lines += self._lines({**entry, **changes}, record, at, text)
         if written != text:
-            write_atomically(self.file, written, self.root)
+            self.site.write(self.file, written)
         self._append(lines)
 
     def _changes(self, record: TaskRecord, state: RunState, entry: Mapping[str, Any], at: float) -> dict[str, Value]:
@@ -197,7 +201,7 @@ class _Tasks(Projection):
         attempt = _number(entry.get("attempts"))
         modified = entry.get("files_modified")
         number = len(modified) if isinstance(modified, list | tuple) else 0
-        message = "\n".join(_message(record, attempt, status, number, self.file.relative_to(self.root)))
+        message = "\n".join(_message(record, attempt, status, number, self.file.relative_to(self.site.root)))
         reason = record.failure.reason if record.failure is not None else record.reason
         violation = "developer" if reason in _VIOLATIONS and status == "ERROR" else ""
         line = self._line("task_completed", record.id, message, at, violation=violation, failed=status != "ACCEPTED")
@@ -232,7 +236,7 @@ class _Tasks(Projection):
         ]
         if shown:
             start = text if not text or text.endswith("\n") else f"{text}\n"
-            write_atomically(self.log, start + "".join(f"{line}\n" for line in shown), self.root)
+            self.site.write(self.log, start + "".join(f"{line}\n" for line in shown))
 
 
 def _message(record: TaskRecord, attempt: int, status: str, files: int, file: Path) -> tuple[str, ...]:
@@ -265,6 +269,13 @@ def _shown(site: Site, state: RunState, task: str | None) -> tuple[str, ...]:
     if at.get(task) not in RESULTS or record.attempts == 0:
         return ()
     return _message(record, _number(known[task].get("attempts")), at[task], len(_paths(record)), file.relative_to(root))
+
+
+def _as_written(told: Told | None) -> dict[str, Value]:
+    """What the run had written to an entry that somebody edited; nothing where the entry counts."""
+    if told is None:
+        return {}
+    return {"status": told.word, **({"attempts": told.rest.removeprefix(ATTEMPTS)} if told.rest else {})}
 
 
 def iso(at: float) -> str:
@@ -353,7 +364,7 @@ def _project(site: Site, plan: Plan) -> Projection:
     kind, _, number = file.parent.name.partition("_")
     in_iteration = kind == "iteration" and number.isdecimal()
     return _Tasks(
-        root=root,
+        site=replace(site, root=root),
         file=file,
         log=file.parent.parent / "log.jsonl" if in_iteration else None,
         iteration=int(number) if in_iteration else None,
@@ -395,6 +406,7 @@ PROFILE = Profile(
     wording=_WORDING,
     arrange=_arrange,
     project=_project,
+    told=told_by_task_executor,
     artifacts=("prompts/**/tasks.yaml", "prompts/**/log.jsonl", "**/iteration_*/tasks.yaml", "**/.chargehand-*.tmp"),
     shown=_shown,
 )

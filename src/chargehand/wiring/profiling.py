@@ -14,6 +14,7 @@ from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
 from chargehand.ports import OwnReport, Projection
 from chargehand.profiles import Profile, Site, profile_of
+from chargehand.profiles.pen import Pen, Watched
 from chargehand.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ def refuse(shop: Workshop, plan: Plan, source: Path, problems: Sequence[Problem]
 def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
     """What shows the run in the files of its system; none for plans of our own."""
     site, profile = _site(shop, state), _profile(state.plan)
-    return (profile.project(site, state.plan),) if site is not None and profile.project is not None else ()
+    if site is None or profile.project is None:
+        return ()
+    if profile.told is None:
+        return (profile.project(site, state.plan),)
+    folder = shop.store.folder(state.run) / "artifacts"
+    pen = Pen(root=site.root.resolve(), folder=folder, read=profile.told)
+    return (Watched(inner=profile.project(replace(site, pen=pen), state.plan), pen=pen),)
 
 
 def shown(shop: Workshop, state: RunState, task: str | None = None) -> tuple[str, ...]:
