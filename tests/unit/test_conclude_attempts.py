@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,15 @@ def test_warnings_of_the_attempt_are_recorded():
     play.attempt("a", done(warnings=["it lingered"], seal={"checkout_changed": ("README.md",)}))
     assert [(w.code, w.task) for w in play.state.warnings] == [("agent", "a"), ("checkout_changed", "a")]
     assert "README.md" in play.state.warnings[1].text
+
+
+def test_what_an_agent_did_beyond_its_role_is_recorded_and_no_failure():
+    """What nothing could stop is a warning of its own code; the evidence decides all the same [I6]."""
+    play = one_task()
+    play.attempt("a", lambda effect: replace(done(warnings=["slow"])(effect), violations=("It ran `npm test`.",)))
+    found = [(warned.code, warned.text, warned.task) for warned in play.state.warnings]
+    assert found == [("agent", "slow", "a"), ("role_violation", "It ran `npm test`.", "a")]
+    assert play.task("a").status is TaskStatus.INTEGRATING
 
 
 def test_no_report_but_a_change_is_judged_on_its_evidence():

@@ -43,6 +43,16 @@ def test_an_attempt_by_value():
     assert "# Task a" in spec.brief
 
 
+def test_what_the_author_of_a_task_may_not_run_is_no_matter_of_its_reviewer():
+    """A reviewer builds and tests; whoever writes leaves it to the runtime."""
+    forbidden = (Command(argv=("make", "test")),)
+    play = Play(a_plan(a_task("a", forbidden=forbidden)), review=True)
+    play.begin()
+    assert jobs.attempt_spec(play.state, play.effect(StartAttempt, "a")).forbidden == forbidden
+    play.attempt("a")
+    assert jobs.attempt_spec(play.state, play.effect(StartAttempt, "a")).forbidden == ()
+
+
 def test_an_attempt_takes_the_caps_where_nothing_is_said():
     play = Play(a_plan(a_task("a")), caps=Caps(attempt_wall_s=7, attempt_idle_s=3))
     play.begin()

@@ -386,6 +386,15 @@ def test_a_violation_and_a_malformed_verdict_have_each_their_bound():
     assert (play.task("a").reviews.violated, play.task("a").reviews.malformed) == (0, 0)
 
 
+@pytest.mark.parametrize(("said", "status"), [(True, S.REVIEWING), (False, S.INTEGRATING), (None, S.INTEGRATING)])
+def test_a_plan_may_say_whether_a_task_is_reviewed(said, status):
+    """It goes before weight and complexity, also before a weight that a person asked for."""
+    light = {"weight": Weight.LIGHT, "complexity": Complexity.TRIVIAL}
+    assert reviewed(task={**light, "reviewed": said}).task("a").status is status
+    full = reviewed(task={"reviewed": said})
+    assert (full.task("a").status is S.INTEGRATING) is (said is False)
+
+
 RETRIED = Policy(retries=1, review_fixes=0, review_retries=True, fresh_reviewers=0, stages=(Stage.SPEC,))
 
 

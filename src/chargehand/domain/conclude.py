@@ -145,7 +145,8 @@ def _attempt(state: RunState, record: TaskRecord, result: AttemptResult, now: fl
 
 
 def _warnings(record: TaskRecord, result: AttemptResult) -> Events:
-    return tuple(WarningRaised(code="agent", text=text, task=record.id) for text in result.warnings)
+    said = [("agent", text) for text in result.warnings] + [("role_violation", text) for text in result.violations]
+    return tuple(WarningRaised(code=code, text=text, task=record.id) for code, text in said)
 
 
 def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:

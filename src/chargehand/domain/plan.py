@@ -201,6 +201,8 @@ class Task:
     finished work, a spec, a named file. The native format has none. Nor has it `may_excuse`: where silenced checks
     fail, this task may still switch rules off for single files or modules in configuration. Nor `group`: tasks of one
     group land as one, merged in plan order, gated once, with one movement of the branch (`domain.train`).
+    Nor `reviewed`: whether its change is reviewed, where that does not follow from weight and complexity. Nor
+    `forbidden`: commands that its author may not run; they, and whatever else runs the same tool, are denied.
     """
 
     id: str
@@ -230,6 +232,8 @@ class Task:
     background: tuple[tuple[str, str], ...] = ()
     may_excuse: bool = False
     group: str | None = None
+    reviewed: bool | None = None
+    forbidden: tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,8 @@ def is_reviewed(state: RunState, record: TaskRecord) -> bool:
     """
     if not state.options.review or not state.options.policy.stages:
         return False
+    if record.task.reviewed is not None:
+        return record.task.reviewed
     light = (state.weight or record.task.weight) is Weight.LIGHT
     return not (light and record.task.complexity is Complexity.TRIVIAL)
 

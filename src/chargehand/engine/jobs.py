@@ -58,6 +58,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         tokens=_least(task.limits.tokens, _left(caps.task_tokens, used.tokens), _left(caps.run_tokens, state.tokens)),
         usd=_least(task.limits.usd, _left(caps.task_usd, used.held_usd), _left(caps.run_usd, state.held_usd)),
         ruled=record.ruled,
+        forbidden=() if looks else task.forbidden,
         commit=effect.commit,
         tree=effect.tree,
         since=effect.since,
