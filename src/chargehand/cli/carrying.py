@@ -36,6 +36,7 @@ async def carry_on(
     if state.finished is not None:
         call.out.tell(f"run {name}")
         call.out.note("The run has ended: there is nothing to go on with.")
+        state = workshop.look_for_edits(name, unattended=unattended)
         return conclude(call, state, folder=workshop.store.folder(name))
     held = workshop.service.take_up(name)
     try:

@@ -22,19 +22,24 @@ _IDLE = frozenset({TaskStatus.WAITING, TaskStatus.SKIPPED, TaskStatus.CANCELLED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a run says about its tasks. `idle` are those it says nothing of: neither begun nor ended."""
+    """What a run says about its tasks. `idle` are those it says nothing of: neither begun nor ended.
+
+    `by_hand` are those of them that somebody wrote down as completed, and that was taken.
+    """
 
     tasks: frozenset[str]
     done: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     blocked: Mapping[str, str] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()
+    by_hand: frozenset[str] = frozenset()
     wave: int = 0
 
 
 def standing_of(state: RunState) -> Standing:
     """How the tasks of a run stand. What waits for a person's word on a failure has failed, as its brief would say."""
     records = state.tasks.values()
+    by_hand = frozenset(r.id for r in records if r.status is TaskStatus.SKIPPED and r.id in state.by_hand)
     failed = {record.id: failure for record in records if (failure := _failure(record, state)) is not None}
     return Standing(
         tasks=frozenset(state.tasks),
@@ -42,6 +47,7 @@ def standing_of(state: RunState) -> Standing:
         failed=failed,
         blocked=dict(_blocked(state, failed)),
         idle=frozenset(record.id for record in records if record.status in _IDLE and record.id not in failed),
+        by_hand=by_hand,
         wave=_wave(state),
     )
 
@@ -52,7 +58,7 @@ def _failure(record: TaskRecord, state: RunState) -> tuple[str, int] | None:
     if record.status is TaskStatus.AWAITING_DECISION and decision is not None and decision.kind in _FAILURES:
         return lines([decision.question])[:_LONGEST], record.tries.retries
     ended = record.status in _ENDED and record.blocked_on is None
-    skipped = record.status is TaskStatus.SKIPPED and record.attempts > 0
+    skipped = record.status is TaskStatus.SKIPPED and record.attempts > 0 and record.id not in state.by_hand
     if ended or skipped:
         return lines([record.detail or str(record.reason)])[:_LONGEST], record.tries.retries
     return None
@@ -143,7 +149,8 @@ def _known(data: Any) -> frozenset[str]:
 def _completed(text: str, standing: Standing, known: frozenset[str]) -> list[Any]:
     """What was done before stays; of the run's own tasks only those that landed are in it."""
     before = listed(text, "completed_tasks")
-    kept = [name for name in before if str(name) not in standing.tasks or str(name) in standing.done]
+    stays = {*standing.done, *standing.by_hand}
+    kept = [name for name in before if str(name) not in standing.tasks or str(name) in stays]
     return kept + [name for name in standing.done if name in known and name not in kept]
 
 
@@ -153,7 +160,8 @@ def _failed(text: str, standing: Standing, known: frozenset[str]) -> list[Any]:
     kept = [
         _failed_entry(name, each, standing)
         for name, each in before
-        if name in standing.failed or (name not in standing.done and name not in standing.blocked)
+        if name in standing.failed
+        or not any(name in said for said in (standing.done, standing.blocked, standing.by_hand))
     ]
     there = {name for name, _ in before}
     fresh = [name for name in standing.failed if name in known and name not in there]

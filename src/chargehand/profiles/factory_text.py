@@ -58,6 +58,8 @@ def _mark(state: RunState, task: str) -> str:
     record = state.tasks.get(task)
     if record is None:
         return "x"  # done before this run
+    if record.status is TaskStatus.SKIPPED and task in state.by_hand:
+        return "x"  # somebody ticked it, and that was taken
     return " " if record.status in _OVER else _MARKS.get(record.status, "-")
 
 

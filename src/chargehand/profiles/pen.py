@@ -122,7 +122,7 @@ class Pen:
         A file that is gone is made anew.
         """
         if file in self._held:
-            return True
+            return not self.overrules
         last = self.ledger.files.get(file)
         if last is None or there is None or _digest(there) in {last.digest, last.before}:
             return False

@@ -217,6 +217,12 @@ class Workshop:
 
         return await build_ports(self, held, state)
 
+    def look_for_edits(self, run: str, *, unattended: bool | None = None) -> RunState:
+        """As `wiring.edited.look_for_edits`."""
+        from chargehand.wiring.edited import look_for_edits
+
+        return look_for_edits(self, run, unattended=unattended)
+
     async def project(self, held: OpenRun, tell: Callable[[str], None] | None) -> None:
         """Bring the receipts of a held run up to date."""
         from chargehand.wiring.receipts import project
