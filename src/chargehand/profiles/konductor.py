@@ -19,8 +19,9 @@ from chargehand.domain.plan import Plan
 from chargehand.domain.review import Stage
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Reason, TaskStatus
-from chargehand.ports import Projection
+from chargehand.ports import OwnReport, Projection
 from chargehand.profiles.bounds import BOUNDS
+from chargehand.profiles.konductor_report import SummaryReport
 from chargehand.profiles.konductor_state import Blocked, Standing, result_text, state_text
 from chargehand.profiles.konductor_text import holistic_text, review_text, summary_text
 from chargehand.profiles.profile import Profile, Site
@@ -268,6 +269,16 @@ def _project(site: Site, plan: Plan) -> Projection:
     return _Phase(site=site, folder=folder, home=home, is_whole=is_whole, prefixes=_prefixes(folder))
 
 
+def _report(site: Site, plan: Plan) -> OwnReport | None:
+    root, source = site.root.resolve(), site.source.resolve()
+    if not source.is_relative_to(root):
+        return None
+    folder, _ = _phase_of(source, plan.plan)
+    if not folder.is_relative_to(root):
+        return None
+    return SummaryReport(folder=(folder / "plans").relative_to(root).as_posix(), prefixes=_prefixes(folder))
+
+
 def _phase_of(source: Path, name: str) -> tuple[Path, bool]:
     """The folder of the phase, and whether the run is all of it and not one plan; `source` as the reader was given."""
     if source.is_file():
@@ -317,4 +328,5 @@ PROFILE = Profile(
     project=_project,
     told=told_by_konductor,
     artifacts=_ARTIFACTS,
+    report=_report,
 )

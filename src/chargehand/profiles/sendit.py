@@ -20,6 +20,7 @@ from chargehand.domain.words import Reason, RunVerdict, TaskStatus
 from chargehand.ports import Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
+from chargehand.profiles.sendit_report import ResultReport
 from chargehand.profiles.sendit_text import Entry, Standing, Summary, progress_text, research_text
 from chargehand.profiles.told import told_by_sendit
 
@@ -242,6 +243,16 @@ def _project(site: Site, plan: Plan) -> Projection:
     return _Feature(site=site, folder=_folder(site, plan.plan))
 
 
+def _artifacts(site: Site, plan: Plan) -> tuple[str, ...]:
+    """Its own two files of the feature: elsewhere, files of these names are anybody's work."""
+    site = replace(site, root=site.root.resolve(), source=site.source.resolve())
+    if not site.source.is_relative_to(site.root):
+        return ()
+    folder = _folder(site, plan.plan).relative_to(site.root).as_posix()
+    within = "" if folder == "." else re.sub(r"([*?\[\]!#\\])", r"\\\1", folder) + "/"
+    return tuple(f"{within}{name}" for name in ("PROGRESS.md", "RESEARCH.md"))
+
+
 def _folder(site: Site, name: str) -> Path:
     """The folder of the feature; `source` as the reader was given."""
     source = site.source
@@ -274,5 +285,7 @@ PROFILE = Profile(
     arrange=_arrange,
     project=_project,
     told=told_by_sendit,
-    artifacts=("**/PROGRESS.md", "**/RESEARCH.md", "**/.chargehand-*.tmp"),
+    artifacts=("**/.chargehand-*.tmp",),
+    artifacts_at=_artifacts,
+    report=lambda _site, _plan: ResultReport(),
 )

@@ -23,9 +23,10 @@ from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
 from chargehand.domain.review import VoidWhy
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Reason, TaskStatus
-from chargehand.ports import Projection
+from chargehand.ports import OwnReport, Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
+from chargehand.profiles.task_executor_report import EntryReport
 from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of
 from chargehand.profiles.task_executor_text import Value, edited, entries, groups
 from chargehand.profiles.told import ATTEMPTS, told_by_task_executor
@@ -372,6 +373,12 @@ def _project(site: Site, plan: Plan) -> Projection:
     )
 
 
+def _report(site: Site, plan: Plan) -> OwnReport | None:
+    del plan
+    root, file = site.root.resolve(), site.source.resolve()
+    return EntryReport(file=file.relative_to(root).as_posix()) if file.is_relative_to(root) else None
+
+
 def _before(plan: Plan) -> Iterator[tuple[str, tuple[str, int]]]:
     """Status and attempts of each task when the run began: its entry is in its brief."""
     for task in plan.tasks:
@@ -408,5 +415,6 @@ PROFILE = Profile(
     project=_project,
     told=told_by_task_executor,
     artifacts=("prompts/**/tasks.yaml", "prompts/**/log.jsonl", "**/iteration_*/tasks.yaml", "**/.chargehand-*.tmp"),
+    report=_report,
     shown=_shown,
 )
