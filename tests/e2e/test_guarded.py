@@ -16,6 +16,7 @@ from chargehand.adapters.held_calls import HeldCalls
 from chargehand.domain.events import CommandAsked, CommandDropped
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import AttemptResult, ExitKind, ReportStatus
+from chargehand.domain.plan import Command
 from tests.e2e.execution import KINDS, Execution, available
 from tests.play import a_plan, a_task
 
@@ -198,3 +199,53 @@ def test_a_program_that_refuses_what_was_approved_is_named(each: Execution):
     assert [warning.rpartition(": ")[2] for warning in said] == [refused, silent]
     assert "itself refused to run it" in said[0]
     assert "does not tell of running it" in said[1]
+
+
+# -- what an author may not run -------------------------------------------------------------------
+
+FORBIDDEN = (Command(argv=("npm", "test")), Command(argv=("python3", "-m", "build")))
+
+# A program without a hook: it only tells what it ran.
+TELLER = """\
+import json, os, pathlib
+for number, (command, refused) in enumerate(TOLD):
+    answer = {"error": "The user rejected permission to use this"} if refused else {"output": "ok"}
+    state = {"status": "completed", "input": {"command": command}, **answer}
+    part = {"type": "tool", "tool": "bash", "callID": str(number), "state": state}
+    print(json.dumps({"type": "tool_use", "part": part}), flush=True)
+pathlib.Path(os.environ["CHARGEHAND_RESULT"]).write_text(json.dumps({"status": "DONE"}))
+"""
+
+
+def forbid(each: Execution) -> None:
+    spec = each.spec("a")
+    each.spec = lambda *_: replace(spec, forbidden=FORBIDDEN)  # type: ignore[method-assign]
+
+
+def test_what_an_author_may_not_run_is_denied_without_a_question(each: Execution):
+    """Nobody is asked, and the syntax of a file may be looked at."""
+    forbid(each)
+    agent = program(each, "cd src && npm run test", "python3 -m py_compile a.py", "python -m build --wheel")
+    result, told = play(each, agent, lambda event: (True, "yes"))
+    verdicts = found(each, result)
+    assert [verdict for verdict, _ in verdicts] == ["deny", "allow", "deny"]
+    assert "leaves it to the runtime" in verdicts[0][1]
+    assert told == []
+    (warning,) = [text for text in result.warnings if "denied" in text]
+    assert "2 tool calls were denied without a question: Bash: cd src && npm run test" in warning
+    assert result.violations == ()
+
+
+def test_what_no_hook_could_stop_is_recorded(repo: Any, tmp_path: Any):
+    """A program that only tells what it ran: its words are a record of it, and no evidence [I6]."""
+    each = Execution(repo=repo, root=tmp_path)
+    forbid(each)
+    told = [("npm t", False), ("npm run test", True), ("ls", False), ("npm t", False), ("python -m build", False)]
+    script = each.root / "program.py"
+    script.write_text(f"TOLD = {told!r}\n{TELLER}")
+    command = shlex.join([sys.executable, "-I", "-S", str(script)])
+    result, _ = play(each, AgentDef(name="fake", kind="opencode", command=command, meter=False), lambda event: None)
+    assert result.report is not None
+    assert result.report.status is ReportStatus.DONE
+    text = "The agent of attempt 1 ran what this task leaves to the runtime: `npm t`, `python -m build`."
+    assert result.violations == (text,)

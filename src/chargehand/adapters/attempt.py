@@ -283,6 +283,7 @@ class Attempt:
         for name in _KEPT_FILES:  # known secrets never got into them: this is for those that the change itself showed
             await asyncio.to_thread(ground.redactor.file, ground.files / name)
         used = told.usage if told is not None else None
+        ran = () if ground.overheard is None else await asyncio.to_thread(ground.overheard.violations)
         return AttemptResult(
             exit=replace(ending, detail=ground.shown(ending.detail)),
             report=ended.report,
@@ -297,6 +298,7 @@ class Attempt:
             model=ground.shown(told.model) if told else "",
             review=ended.review,
             restoration=ended.restoration,
+            violations=tuple(ground.shown(text) for text in ran),
         )
 
     def _of_end(self, end: ProcessEnd, ready: Ready, found: Answer | str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from chargehand.ports import AttemptSpec, Launch, Places, Workspace
 if TYPE_CHECKING:
     from chargehand.adapters.guarded import Guarded
     from chargehand.adapters.metering import Metered
+    from chargehand.adapters.overheard import Overheard
 
 __all__ = ["OUTPUT_CHARS", "PATCH_BYTES", "Ground", "Ready", "Site"]
 
@@ -50,7 +51,8 @@ class Ready:
 
 @dataclass(slots=True, kw_only=True)
 class Ground:
-    """What one attempt stands on; `redactor` learns keys on the way, `metered` and `guarded` come with the agent.
+    """What one attempt stands on; `redactor` learns keys on the way; `metered`, and `guarded` or `overheard`, come
+    with the agent.
 
     `name` is the folder of its files below the run's, `files` the folder itself, `ref` where it is sealed. `running` is
     the program of it that was started last; `at_once`: it is to be killed without being asked first.
@@ -66,6 +68,7 @@ class Ground:
     warnings: list[str] = field(default_factory=list)
     metered: Metered | None = None
     guarded: Guarded | None = None
+    overheard: Overheard | None = None
     running: Running | None = None
     is_cancelled: bool = False
     at_once: bool = False

@@ -112,9 +112,13 @@ class Preparation:
         return Ready(places=places, launch=launch, env={**launch.env, **keys}, run=self._heard(launch))
 
     async def _guard(self, places: Places, room: Room) -> Places:
-        """Judge the tool calls of an agent whose program can be made to ask before each of them."""
+        """Judge the tool calls of an agent whose program can be made to ask before each of them; else listen to it."""
         ground, stream = self._ground, as_stream(self._agent)
         form, place_of = stream.capabilities.hook if stream is not None else "", ground.parts.place_of
+        if not form and place_of is not None and ground.spec.forbidden:
+            from chargehand.adapters.overheard import Overheard
+
+            ground.overheard = Overheard(ground.spec, place_of(places))
         if not form or place_of is None:
             return places
         from chargehand.adapters.guarded import Guarded
@@ -142,7 +146,7 @@ class Preparation:
 
     def _heard(self, launch: Launch) -> AgentRun | None:
         ground, stream = self._ground, as_stream(self._agent)
-        spec, on_output = ground.spec, ground.parts.on_output
+        spec, on_output, listener = ground.spec, ground.parts.on_output, ground.guarded or ground.overheard
         if stream is None:
             return None
         return AgentRun(
@@ -153,7 +157,7 @@ class Preparation:
             tokens=spec.tokens,
             usd=spec.usd,
             session=launch.session,
-            heard=None if ground.guarded is None else ground.guarded.heard,
+            heard=None if listener is None else listener.heard,
         )
 
     async def _previous(self, room: Room) -> Path | None:

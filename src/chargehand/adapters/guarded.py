@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.adapters.guarding.calls import Question, Ruling, ToolCall, rule
+from chargehand.adapters.guarding.classify import forbidding
 from chargehand.adapters.guarding.configs import hook_argv
 from chargehand.adapters.guarding.place import Place
 from chargehand.adapters.guarding.server import HookServer
@@ -67,7 +68,7 @@ class Guarded:
 
     async def start(self, place: Place) -> None:
         """Listen; calls are judged as made in `place`. AdapterError where no socket can be made."""
-        self._place = place
+        self._place = forbidding(place, self._spec.forbidden) if self._spec.forbidden else place
         self.hook.folder.mkdir(mode=0o700, exist_ok=True)
         await self._server.start()
 
