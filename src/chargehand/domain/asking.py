@@ -70,6 +70,8 @@ _EFFECTS = {
     "block": "block: the task is blocked",
 }
 
+_SKIP_INFERRED = "skip: leave the task out; those that state that they depend on it are blocked, those after it go on"
+
 UNLISTED = {"fail": "the task is failed, and the run goes on with the others"}
 """Answers that only `--unattended` gives, and what they do: to a person, `skip` and `stop` say it better."""
 
@@ -96,7 +98,8 @@ def ask(
     edits: tuple[HandEdit, ...] = (),
 ) -> Events:
     """A question to a human; its id is the next number of the run. `effects` says what a choice does here."""
-    said = {**_EFFECTS, **(effects or {})}
+    inferred = {"skip": _SKIP_INFERRED} if state.inferred else {}
+    said = {**_EFFECTS, **inferred, **(effects or {})}
     decision = Decision(
         id=f"d{state.asked + 1}",
         task=task,
@@ -213,6 +216,8 @@ def follow_answer(record: TaskRecord, decision: Decision, choice: str, by: str =
             return (TaskRequeued(task=record.id, why=RequeueWhy.ANSWERED, failure=_lesson(decision)),)
         case "skip":
             return (end(record, TaskStatus.SKIPPED, Reason.HUMAN, decision.question),)
+        case "block" if decision.kind is DecisionKind.BLOCKED:
+            return (end(record, TaskStatus.BLOCKED, decision.reason, decision.question),)
         case "block" | "reject":
             return (end(record, TaskStatus.BLOCKED, decision.reason, refused(decision, by)),)
         case "fail":

@@ -156,7 +156,7 @@ def _context_text(record: TaskRecord) -> str:
 
 
 def _dependencies_text(state: RunState, task: Task) -> str:
-    return "\n".join(outputs_of(state.tasks[dependency]) for dependency in task.depends_on)
+    return "\n".join(outputs_of(state.tasks[dependency]) for dependency in state.needs_of(task.id))
 
 
 def outputs_of(record: TaskRecord) -> str:

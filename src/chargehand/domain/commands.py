@@ -243,6 +243,9 @@ def _retry(state: RunState, request: Request) -> Events:
         raise _refusal(f"Task {record.id} is integrated: its work has landed.", "Give further work a task of its own.")
     if record.blocked_on is not None:
         raise _refusal(f"Task {record.id} is blocked on {record.blocked_on}.", f"Retry {record.blocked_on} instead.")
+    if later := state.went_on_without(record.id):
+        text = f"Task {record.id} was left out, and {', '.join(later)} went on without it."
+        raise _refusal(text, "Wait until nothing after it is under way, or give the work a task of its own.")
     return (*_reopened(state, request), TaskReopened(task=record.id, by=request.by, note=request.note))
 
 

@@ -73,6 +73,10 @@ Events = tuple[Event, ...]
 
 _WORDS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?<![.])")
 _FAULT_EFFECTS = {"retry": "retry: the gates run again; what the attempt left is kept"}
+_BLOCKED_EFFECTS = {
+    "retry": "retry: another attempt, with fresh bounds; what you add with `--note` is in its brief",
+    "block": "block: the task stays blocked, and the run goes on with what does not depend on it",
+}
 _SPLIT_EFFECTS = {"block": "block: the task is blocked; split it in the plan, then `chargehand replan PLAN`"}
 _MENDABLE = frozenset({ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.MODE})
 _KICKBACK_CHOICES = {KickbackSignal.SCOPE_CREEP: ("full",), KickbackSignal.MISSING_CONTEXT: ("retry",)}
@@ -290,7 +294,7 @@ def _needs_context(state: RunState, record: TaskRecord, result: AttemptResult, r
     asked = "; ".join(report.missing_context) or report.summary or "nothing named"
     if record.tries.contexts >= state.options.policy.contexts:
         text = f"Context was asked for {record.tries.contexts + 1} times: {asked}"
-        return (end(record, TaskStatus.BLOCKED, Reason.NEEDS_CONTEXT, text),)
+        return _stuck(state, record, Reason.NEEDS_CONTEXT, text)
     known = {name for name, _ in record.context}
     told = _from_plan(state, record, asked)
     if any(name not in known for name, _ in (*result.context, *told)):
@@ -328,7 +332,16 @@ def _blocked(state: RunState, record: TaskRecord, report: Report) -> Events:
         question = f"The agent says the task is too complex and should be split: {text}"
         reason, choices = Reason.TOO_COMPLEX, ("retry", "block", "stop")
         return ask(state, record.id, DecisionKind.SPLIT, reason, question, choices, "block", effects=_SPLIT_EFFECTS)
-    return (end(record, TaskStatus.BLOCKED, Reason.AGENT_BLOCKED, text),)
+    return _stuck(state, record, Reason.AGENT_BLOCKED, text)
+
+
+def _stuck(state: RunState, record: TaskRecord, reason: Reason, text: str) -> Events:
+    """The task is blocked; where the policy says so, a person is asked first, and silence leaves it blocked."""
+    if not state.options.policy.asks_blocked:
+        return (end(record, TaskStatus.BLOCKED, reason, text),)
+    question = f"The agent is blocked: {text}"
+    choices = ("retry", "skip", "block", "stop")
+    return ask(state, record.id, DecisionKind.BLOCKED, reason, question, choices, "block", effects=_BLOCKED_EFFECTS)
 
 
 def _kickback(state: RunState, record: TaskRecord, report: Report, now: float) -> Events:

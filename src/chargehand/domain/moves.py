@@ -69,10 +69,18 @@ def release_dependents(state: RunState, task: str) -> None:
 
 
 def after_end(state: RunState, event: TaskEnded) -> None:
-    """What depends on a task that ended otherwise is to be blocked, and its blocker counts for the breaker."""
+    """What depends on a task that ended otherwise is to be blocked, and its blocker counts for the breaker.
+
+    What only comes after one that a person left out waits for what that one waited for (SPEC 2.3).
+    """
     root = event.blocked_on or event.task
-    for dependent in state.dependents.get(event.task, ()):
-        if not state.tasks[dependent].is_over:
+    behind = state.dependents.get(event.task, ())
+    waiting = [name for name in behind if not state.tasks[name].is_over]
+    if state.is_left_out(event.task) and not state.inferred.isdisjoint(behind):
+        state.relink()
+        block_again(state, waiting)
+    else:
+        for dependent in waiting:
             state.orphaned.setdefault(dependent, root)
     state.orphaned.pop(event.task, None)
     if event.status is TaskStatus.BLOCKED and event.blocked_on is None:
@@ -129,6 +137,7 @@ def _last_failure(record: TaskRecord) -> Failure | None:
 def reopen(state: RunState, task: str) -> None:
     """A task that ended otherwise than integrated waits again, and so does all that was blocked on it."""
     again = [task, *(record.id for record in state.tasks.values() if record.blocked_on == task)]
+    was_left_out = state.is_left_out(task)
     for name in again:
         record = state.tasks[name]
         blocked = state.blocked[state.phase(name)]
@@ -137,6 +146,8 @@ def reopen(state: RunState, task: str) -> None:
         state.orphaned.pop(name, None)
         move(state, record, TaskStatus.WAITING, **renewed(record))
         state.offer(name)
+    if was_left_out:
+        state.relink()
     thought_blocked = [name for name, root in state.orphaned.items() if root in again]
     for name in thought_blocked:
         del state.orphaned[name]
@@ -146,7 +157,7 @@ def reopen(state: RunState, task: str) -> None:
 def block_again(state: RunState, tasks: Iterable[str]) -> None:
     """Those of the tasks that wait for one which ended otherwise than integrated cannot run after all."""
     for task in tasks:
-        for dependency in state.tasks[task].task.depends_on:
+        for dependency in state.needs_of(task):
             other = state.tasks[dependency]
             if other.is_over and other.status is not TaskStatus.INTEGRATED:
                 state.orphaned.setdefault(task, other.blocked_on or dependency)

@@ -33,6 +33,7 @@ class Policy:
     `stages` are the reviews of a task, in order; with none, nothing is reviewed and the run as a whole is not looked
     at. `final_baseline`: a gate of the run that was red on the base is excused as far as it is no worse. `silencing`:
     what follows where a change silences lint, types, formatting or coverage instead of passing them.
+    `asks_blocked`: a task that its agent cannot go on with is asked about; else it is blocked without a word.
     """
 
     retries: int = 1
@@ -56,6 +57,7 @@ class Policy:
     commits: Commits = Commits.EITHER
     final_baseline: bool = True
     silencing: Silencing = Silencing.TOLD
+    asks_blocked: bool = False
 
 
 HOUSE = Policy()

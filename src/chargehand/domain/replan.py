@@ -88,7 +88,7 @@ def _touches(state: RunState, plan: Plan) -> Iterator[str]:
     """Why single tasks cannot be replaced."""
     for task in plan.tasks:
         record = state.tasks.get(task.id)
-        if record is None or record.task == task:
+        if record is None or not _differs(state, plan, task):
             continue
         if record.fixes_gates_of is not None:
             yield f"Task {task.id} is the name of a fix that the run added."
@@ -105,6 +105,9 @@ def _touches(state: RunState, plan: Plan) -> Iterator[str]:
     for name in _removed(state, plan):
         if _is_under_way(state.tasks[name]):
             yield f"Task {name} is {state.tasks[name].status} and missing: pause the run or cancel the task first."
+    for name in sorted(_changed(state, plan)):
+        if later := state.went_on_without(name):
+            yield f"Task {name} was left out and changed, and {', '.join(later)} went on without it."
     busy = [record.id for record in state.tasks.values() if _is_under_way(record)]
     if busy and _gates(plan) != _gates(state.plan):
         yield f"Its gates, setup or env changed while {', '.join(busy)} is under way: pause the run first."
@@ -134,9 +137,7 @@ def replan(state: RunState, plan: Plan) -> None:
     """Fold a new plan in: records of unchanged tasks stay, changed ones begin anew, missing ones are skipped."""
     ids = {task.id for task in plan.tasks}
     removed = set(_removed(state, plan))
-    before = {task.id for task in state.plan.tasks}  # a task that comes back begins anew, also with its old text
-    known = [task for task in plan.tasks if task.id in state.tasks]
-    changed = {task.id for task in known if state.tasks[task.id].task != task or task.id not in before}
+    changed = _changed(state, plan)
     records: dict[str, TaskRecord] = {}
     for record in state.tasks.values():
         if record.id in removed:
@@ -164,6 +165,21 @@ def replan(state: RunState, plan: Plan) -> None:
     state.attention = {name: None for name in state.attention if name not in idle}
     state.enlist(plan, records)
     block_again(state, [name for name in ids if state.tasks[name].status is TaskStatus.WAITING])
+
+
+def _changed(state: RunState, plan: Plan) -> set[str]:
+    """The known tasks that a new plan has otherwise; one that comes back begins anew, also with its old text."""
+    before = {task.id for task in state.plan.tasks}
+    known = [task for task in plan.tasks if task.id in state.tasks]
+    return {task.id for task in known if task.id not in before or _differs(state, plan, task)}
+
+
+def _differs(state: RunState, plan: Plan, task: Task) -> bool:
+    """Whether a known task is another one, or what it waits for is stated now and was not, or the other way round."""
+    record = state.tasks[task.id]
+    if record.task != task:
+        return True
+    return record.status is not TaskStatus.INTEGRATED and (task.id in state.inferred) is not (task.id in plan.inferred)
 
 
 def _begun_anew(record: TaskRecord) -> TaskRecord:

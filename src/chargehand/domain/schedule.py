@@ -162,7 +162,7 @@ def why_waiting(state: RunState, record: TaskRecord, now: float) -> str:
         return f"the run starts nothing more ({state.stopped.reason}: {state.stopped.detail})"
     if state.held is not None:
         return f"the run is held by decision {state.held}"
-    missing = [d for d in record.task.depends_on if state.tasks[d].landed is None]
+    missing = [d for d in state.needs_of(record.id) if state.tasks[d].landed is None]
     if missing:
         return ", ".join(f"{d} ({state.tasks[d].status})" for d in missing) + " must land first"
     if state.head is None or state.canary is None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
@@ -230,6 +230,11 @@ class TaskRecord:
         """Whether the task is in a terminal state."""
         return self.status in TERMINAL
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether a person skipped the task: what only comes after it in an inferred order goes on (SPEC 2.3)."""
+        return self.status is TaskStatus.SKIPPED and self.reason is Reason.HUMAN
+
     def but(self, **changes: Any) -> TaskRecord:
         """The record with some fields changed: `dataclasses.replace`, four times as fast, for it is in every event."""
         made = object.__new__(TaskRecord)
@@ -258,6 +263,7 @@ class RunState:
     # graph
     dependents: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     unmet: dict[str, int] = field(default_factory=dict)
+    inferred: frozenset[str] = frozenset()
     priority: dict[str, tuple[int, int]] = field(default_factory=dict)
     wave_of: dict[str, int] = field(default_factory=dict)
     wave_open: dict[int, int] = field(default_factory=dict)
@@ -347,7 +353,7 @@ class RunState:
         depends = {task.id: task.depends_on for task in plan.tasks}
         remaining = graph.remaining(depends)
         waves = graph.waves(depends, {t.id: t.wave for t in plan.tasks if t.wave is not None})
-        self.plan = plan
+        self.plan, self.inferred = plan, frozenset(plan.inferred)
         self.wave_of = {name: wave for name, wave in self.wave_of.items() if name in records} | waves
         self.tasks, self.ready, self.timers, self.open_tasks = {}, [], [], 0
         self.wave_open.clear()
@@ -360,6 +366,57 @@ class RunState:
         behind = {name: record for name, record in records.items() if name not in known}
         for order, record in enumerate((*known.values(), *behind.values())):
             self.add(record, remaining.get(record.id, 1), order, landed)
+        if any(record.is_left_out for record in known.values()):
+            self.relink()
+
+    def needs_of(self, task: str, is_out: Callable[[str], bool] | None = None) -> Iterator[str]:
+        """The tasks that must land before a task may start.
+
+        In the place of one that a person left out of an inferred order stands what that one had to wait for. With
+        `is_out` these are asked for as if others had been left out.
+        """
+        is_out = is_out or self.is_left_out
+        todo, seen = [task], {task}
+        while todo:
+            name = todo.pop()
+            for needed in self.tasks[name].task.depends_on:
+                if needed in seen:
+                    continue
+                seen.add(needed)
+                if name in self.inferred and is_out(needed):
+                    todo.append(needed)
+                else:
+                    yield needed
+
+    def is_left_out(self, task: str) -> bool:
+        """Whether a person skipped a task."""
+        return self.tasks[task].is_left_out
+
+    def went_on_without(self, task: str) -> tuple[str, ...]:
+        """The tasks under way that would have waited for this one, had a person not left it out."""
+        if not self.is_left_out(task):
+            return ()
+        records = (self.tasks[name] for name in self.plan.inferred)
+        return tuple(
+            record.id
+            for record in records
+            if not record.is_over
+            and record.status is not TaskStatus.WAITING
+            and task in self.needs_of(record.id, lambda name: name != task and self.is_left_out(name))
+        )
+
+    def relink(self) -> None:
+        """Who waits for whom, made anew after a person left a task out, or took one up again after all."""
+        before, self.unmet = self.unmet, {}
+        self.dependents.clear()
+        for name in self.tasks:
+            needs = tuple(self.needs_of(name))
+            self.unmet[name] = sum(self.tasks[needed].status is not TaskStatus.INTEGRATED for needed in needs)
+            for needed in needs:
+                self.dependents[needed].append(name)
+        for name, record in self.tasks.items():
+            if record.status is TaskStatus.WAITING and bool(self.unmet[name]) is not bool(before[name]):
+                (self.withdraw(record) if self.unmet[name] else self.offer(name))
 
     def _first_wave(self, records: Mapping[str, TaskRecord]) -> int:
         unfinished = [self.wave_of[name] for name, record in records.items() if not record.is_over]

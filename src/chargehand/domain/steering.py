@@ -16,7 +16,7 @@ from chargehand.domain.events import (
     TaskFound,
     TaskReopened,
 )
-from chargehand.domain.moves import after_end, release_dependents, reopen, shift
+from chargehand.domain.moves import after_end, reopen, shift
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.replan import replan
 from chargehand.domain.review import Reviews
@@ -120,7 +120,7 @@ def _find(state: RunState, record: TaskRecord, event: TaskFound) -> None:
     shift(state, record, event.status, reason=event.reason, files_changed=event.files_changed, **facts)
     if event.status is TaskStatus.INTEGRATED:
         state.orphaned.pop(record.id, None)
-        release_dependents(state, record.id)
+        state.relink()
     elif not was_over:
         after_end(
             state,

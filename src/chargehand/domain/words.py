@@ -135,6 +135,7 @@ class DecisionKind(StrEnum):
     ESCALATION = "escalation"  # retry | skip | stop
     CONTEXT = "context"
     SPLIT = "split"
+    BLOCKED = "blocked"  # only where the policy asks
     KICKBACK = "kickback"
     BRANCH_MOVED = "branch_moved"
     CONFIG_CHANGED = "config_changed"

@@ -15,7 +15,9 @@ from chargehand.profiles.dispatch_text import lines, listed, set_members, set_va
 __all__ = ["Standing", "standing_of", "updated"]
 
 _LONGEST = 2_000
-_FAILURES = frozenset({DecisionKind.ESCALATION, DecisionKind.CONTEXT, DecisionKind.SPLIT, DecisionKind.KICKBACK})
+_FAILURES = frozenset(
+    {DecisionKind.ESCALATION, DecisionKind.CONTEXT, DecisionKind.SPLIT, DecisionKind.BLOCKED, DecisionKind.KICKBACK}
+)
 _ENDED = frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED})
 _IDLE = frozenset({TaskStatus.WAITING, TaskStatus.SKIPPED, TaskStatus.CANCELLED})
 

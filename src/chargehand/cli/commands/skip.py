@@ -27,6 +27,8 @@ chargehand retry docs          take it up after all
 async def skip(call: Call, tasks: tuple[str, ...], yes: bool, run: str | None) -> int:
     """Leave TASK out of the run. Tasks that depend on it are blocked; work that was begun is kept.
 
+    In plans that state no order, which `check` calls inferred, the tasks after it go on.
+
     On a terminal it asks first. `chargehand retry` takes a skipped task up again.
     """
     from chargehand.cli.driving import may_ask
@@ -59,12 +61,21 @@ async def skip(call: Call, tasks: tuple[str, ...], yes: bool, run: str | None) -
 
 
 def blocked_by(state: RunState, tasks: list[str]) -> list[str]:
-    """The open tasks that cannot run without these, in plan order."""
+    """The open tasks that cannot run without these, in plan order: in an inferred order those after them can."""
+    gone = set(tasks)
+
+    def is_out(name: str) -> bool:
+        return name in gone or state.is_left_out(name)
+
+    behind: dict[str, list[str]] = {}
+    for name in (name for name, record in state.tasks.items() if not record.is_over):
+        for needed in state.needs_of(name, is_out):
+            behind.setdefault(needed, []).append(name)
     found: set[str] = set()
-    todo = list(tasks)
+    todo = [*tasks]
     while todo:
-        for name in state.dependents.get(todo.pop(), ()):
-            if name not in found and not state.tasks[name].is_over:
+        for name in behind.get(todo.pop(), ()):
+            if name not in found:
                 found.add(name)
                 todo.append(name)
-    return [name for name in state.tasks if name in found and name not in tasks]
+    return [name for name in state.tasks if name in found and name not in gone]
