@@ -158,7 +158,10 @@ def _words(state: RunState, asked: Decision, answered: DecisionAnswered) -> Even
     trial, events = deepcopy(state), list[Event]()
     evolve(trial, answered, state.last_at)
     said = [(edit, word) for edit in asked.edits for word in edit.words]
-    for edit, word in said:
+    for edit, word in sorted(said, key=lambda pair: _is_behind(state, pair[1])):
+        record = trial.tasks.get(word.task)
+        if word.means is Means.OPEN and record is not None and record.status is TaskStatus.WAITING:
+            continue  # what it was blocked on is tried again
         try:
             steps = obey(trial, wish_of(trial, edit, word, answered.by))
         except UserError as error:
@@ -169,6 +172,12 @@ def _words(state: RunState, asked: Decision, answered: DecisionAnswered) -> Even
             evolve(trial, event, state.last_at)
         events += steps
     return tuple(events)
+
+
+def _is_behind(state: RunState, word: TaskWord) -> bool:
+    """Whether the task ended for another one, whose word comes first."""
+    record = state.tasks.get(word.task)
+    return record is not None and record.blocked_on is not None
 
 
 _WISHES = {

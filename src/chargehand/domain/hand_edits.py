@@ -6,7 +6,7 @@ something else of a task than the run does, a person decides whose word counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chargehand.domain.asking import ask
@@ -88,7 +88,8 @@ def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, 
         return ()
     files = ", ".join(edit.file for edit in edits)
     lines = [f"{files} {'was' if len(edits) == 1 else 'were'} edited by hand since this run wrote to it."]
-    lines += [_line(state, edit, word) for edit in edits for word in edit.words]
+    again = {word.task for edit in edits for word in edit.words if word.means is Means.OPEN}
+    lines += [_line(state, edit, word, again) for edit in edits for word in edit.words]
     kept = ", ".join(edit.kept for edit in edits)
     lines.append(f"Whatever you answer, the edited text is kept: {kept}.")
     effects = {
@@ -100,16 +101,22 @@ def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, 
     return ask(state, "", kind, Reason.HUMAN, text, ("file", "ours"), "ours", effects=effects, edits=edits)
 
 
-def _line(state: RunState, edit: HandEdit, word: TaskWord) -> str:
+def _line(state: RunState, edit: HandEdit, word: TaskWord, again: Collection[str]) -> str:
     record = state.tasks.get(word.task)
     ours = f"the run has it {record.status}" if record is not None else "it is no task of this run"
     wrote = f" (written as '{word.ours}')" if word.ours else ""
     theirs = f"the file says '{word.theirs}'" if word.theirs else "the file does not name it any more"
-    return f"- {word.task}: {ours}{wrote}, {theirs}. {_comes_to(state, edit, word)}"
+    return f"- {word.task}: {ours}{wrote}, {theirs}. {_comes_to(state, edit, word, again)}"
 
 
-def _comes_to(state: RunState, edit: HandEdit, word: TaskWord) -> str:
-    """What taking a word would do, or why it cannot be taken and what to do instead."""
+def _comes_to(state: RunState, edit: HandEdit, word: TaskWord, again: Collection[str]) -> str:
+    """What taking a word would do, or why it cannot be taken and what to do instead.
+
+    `again` are the tasks of which files say that they are to be done: what is blocked on one of them waits with it.
+    """
+    record = state.tasks.get(word.task)
+    if word.means is Means.OPEN and record is not None and record.blocked_on in again:
+        return f"If the file's word is taken, it waits again, for {record.blocked_on}."
     try:
         wish = wish_of(state, edit, word, "")
         obey(state, wish)

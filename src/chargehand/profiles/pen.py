@@ -146,8 +146,9 @@ class Pen:
         try:
             return self.read(file, there.decode("utf-8", "surrogateescape"), self._tasks()) or {}
         except (ValueError, AdapterError, RecursionError) as error:
-            text = f"{self.root / file} was edited, and nothing can read it any more: {error}. Put that right, then"
-            raise AdapterError("projection", f"{text} go on with `chargehand resume`.") from error
+            reason = error.message if isinstance(error, AdapterError) else error
+            text = f"{self.root / file} cannot be brought up to date: it was edited, and cannot be read now ({reason})."
+            raise AdapterError("projection", f"{text} Put it back, and go on with `chargehand resume`.") from error
 
     def _said(self, file: str, there: bytes | None) -> Mapping[str, Told]:
         return self._told(file, there) if there is not None else {}
