@@ -127,3 +127,41 @@ def test_a_submodule_has_tests_too(world: World, tmp_path: Path):
     place = Place(world)
     place.agent.write("lib/tests/test_a.py", SKIPPED)
     assert place.found() == [line.replace("tests/", "lib/tests/", 1) for line in BENT]
+
+
+# -- silenced checks ------------------------------------------------------------------------------
+
+
+def silenced(place: Place) -> list[str]:
+    return [str(each) for each in place.world.seal(place.workspace).silenced]
+
+
+@pytest.mark.parametrize("how", ["file", "committed, then hidden"])
+def test_a_silenced_check_is_found_however_it_was_left(place: Place, how: str):
+    """I8: from the objects of both trees, whatever the agent's git says of them."""
+    place.agent.write("src/a.py", "x = f()  # type: ignore\n")
+    place.agent.write("ruff.toml", '[lint]\nignore = ["E501"]\n')
+    place.agent.write("notes.md", "Use `# type: ignore`.\n")
+    if how != "file":
+        place.agent.commit()
+        place.agent.write(".git/info/attributes", "*.py -diff binary\n")
+    assert silenced(place) == ["ruff.toml:2 setting lint.ignore: E501 added", "src/a.py:1 comment # type: ignore"]
+
+
+def test_a_comment_that_moves_to_another_file_is_not_new(world: World):
+    world.repo.write("old.py", "x = f()  # noqa: E1\n")
+    world.repo.write("same.py", "y = f()  # noqa: E1\n")
+    world.repo.commit("code")
+    place = Place(world)
+    place.agent.git("rm", "-q", "old.py")
+    place.agent.write("new.py", "if True:\n    x = f()  # noqa: E1\n")
+    place.agent.write("same.py", "def g():\n    y = f()  # noqa: E1\n")
+    assert silenced(place) == []
+
+
+def test_what_there_was_no_room_for_is_told(place: Place):
+    for number in range(18):
+        place.agent.write(f"src/m{number:02}.py", f"# {'x' * 480_000}\ny = {number}  # noqa\n")
+    found = silenced(place)
+    assert "src/m00.py:2 comment # noqa" in found
+    assert any(each.endswith("what it silences was not looked at: too much changed at once") for each in found)

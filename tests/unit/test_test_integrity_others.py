@@ -315,7 +315,9 @@ CONFIG_FINE: dict[str, Files] = {
     "broken": of("pyproject.toml", PYPROJECT, "[tool.mypy]", "[tool.mypy"),
 }
 
-BENT = {**JS_BENT, **OTHER_BENT, **{what: (files, Kind.LOOSENED) for what, files in CONFIG_BENT.items()}}
+EXCUSED = frozenset({"mypy override", "per-file-ignores"})
+OF_CONFIG = {what: (files, Kind.EXCUSED if what in EXCUSED else Kind.LOOSENED) for what, files in CONFIG_BENT.items()}
+BENT = {**JS_BENT, **OTHER_BENT, **OF_CONFIG}
 FINE = {**JS_FINE, **OTHER_FINE, **CONFIG_FINE}
 
 

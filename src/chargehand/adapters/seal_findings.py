@@ -1,4 +1,4 @@
-"""Looks for unfinished lines and for bent tests in what was sealed; git is asked only where it must be."""
+"""Looks for unfinished lines, bent tests and silenced checks in what was sealed; git is asked only where it must be."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from chargehand.adapters.git.reading import read_blobs
 from chargehand.adapters.git.refs import read_small
 from chargehand.adapters.git.work import WorkTree
 from chargehand.adapters.integrity.find import ENDS, FILE_BYTES, Changed, find_test_changes, judges, may_be_imported
+from chargehand.adapters.integrity.silences import HINTS, find_silenced, is_checker_config, may_suppress
 from chargehand.domain.placeholders import HINT, unfinished
+from chargehand.domain.silencing import Silenced
 from chargehand.domain.test_changes import TestChange
 
-__all__ = ["placeholders", "test_changes"]
+__all__ = ["placeholders", "silenced", "test_changes"]
 
 _FILE = 512 * 1024
 _ALL = 32 * MIB
@@ -65,15 +67,14 @@ async def test_changes(tree: WorkTree, diff: Sequence[Raw]) -> tuple[TestChange,
     """
     concerned = [raw for raw in diff if raw.old != raw.new and judges(path_text(raw.path))]
     concerned += await asyncio.to_thread(_ending, tree, diff)
-    if not concerned:
-        return ()
-    sizes = await _sizes(tree.git, [oid for raw in concerned for oid in _blobs(raw)])
+    return await asyncio.to_thread(find_test_changes, await _both_sides(tree.git, concerned)) if concerned else ()
+
+
+async def _both_sides(git: Git, concerned: Sequence[Raw]) -> list[Changed]:
+    sizes = await _sizes(git, [oid for raw in concerned for oid in _blobs(raw)])
     read = _within(concerned, sizes)
-    texts = await read_blobs(
-        tree.git, [oid for raw in read for oid in _blobs(raw) if sizes.get(oid, _ALL) <= FILE_BYTES]
-    )
-    files = [_changed(raw, texts, unread=raw not in read) for raw in concerned]
-    return await asyncio.to_thread(find_test_changes, files)
+    texts = await read_blobs(git, [oid for raw in read for oid in _blobs(raw) if sizes.get(oid, _ALL) <= FILE_BYTES])
+    return [_changed(raw, texts, unread=raw not in read) for raw in concerned]
 
 
 def _within(concerned: Sequence[Raw], sizes: dict[str, int]) -> set[Raw]:
@@ -102,6 +103,39 @@ def _ending(tree: WorkTree, diff: Iterable[Raw]) -> list[Raw]:
             if data is not None and ENDS.search(data):
                 found.append(raw)
     return found
+
+
+# -- silenced checks ------------------------------------------------------------------------------
+
+
+async def silenced(tree: WorkTree, diff: Sequence[Raw]) -> tuple[Silenced, ...]:
+    """Where a difference silences lint, types, formatting or coverage, within the same bounds (SPEC 3.7, item 4)."""
+    suspects = await asyncio.to_thread(_silencing, tree, diff)
+    if not suspects:
+        return ()
+    # a comment that moved to another file is not new: so the other sides are read as well
+    others = [
+        raw for raw in diff if raw not in suspects and _is_file(raw.old_mode) and may_suppress(path_text(raw.path))
+    ]
+    files = await _both_sides(tree.git, [*suspects, *others])
+    known = {path_text(raw.path) for raw in suspects}
+    return await asyncio.to_thread(find_silenced, [each for each in files if each.path in known or not each.unread])
+
+
+def _silencing(tree: WorkTree, diff: Iterable[Raw]) -> dict[Raw, None]:
+    """Configuration of checks, and code with a word in it that may silence one."""
+    found: dict[Raw, None] = {}
+    for raw in diff:
+        path = path_text(raw.path)
+        if not _is_file(raw.new_mode) or raw.old == raw.new or not (may_suppress(path) or is_checker_config(path)):
+            continue
+        data = read_small(tree.path, os.fsdecode(raw.path), FILE_BYTES)
+        if data is not None and (is_checker_config(path) or HINTS.search(data)):
+            found[raw] = None
+    return found
+
+
+# -- both sides -----------------------------------------------------------------------------------
 
 
 async def _sizes(git: Git, oids: Sequence[str]) -> dict[str, int]:

@@ -27,13 +27,14 @@ from chargehand.adapters.git.work import FILES, WorkTree
 from chargehand.adapters.ignored import declared_files
 from chargehand.adapters.lfs import LargeFiles
 from chargehand.adapters.rescue import keep_under, other_ends, seal_under, sound_ends
-from chargehand.adapters.seal_findings import placeholders, test_changes
+from chargehand.adapters.seal_findings import placeholders, silenced, test_changes
 from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
 from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
 from chargehand.domain.scope import matches
 from chargehand.domain.seal_rules import counts, literals
+from chargehand.domain.silencing import Silenced
 from chargehand.domain.test_changes import TestChange
 from chargehand.ports import SealJob
 
@@ -76,7 +77,7 @@ class Sealer:
 
     `index_touched`: the agent's own index is no longer the one it was given. `modules` are the sealers of its
     submodules, by path, each with the commit it was filled with; `large` turns large files into pointers. `watch` looks
-    for secrets; `inner` and `inner_tests` are what was found in submodules.
+    for secrets; `inner`, `inner_tests` and `inner_silenced` are what was found in submodules.
     """
 
     repository: Repository
@@ -90,6 +91,7 @@ class Sealer:
     watch: SecretWatch | None = None
     inner: list[str] = field(default_factory=list)
     inner_tests: list[TestChange] = field(default_factory=list)
+    inner_silenced: list[Silenced] = field(default_factory=list)
 
     async def seal(self, job: SealJob) -> Sealed:
         """Fix everything under `job.ref`; AdapterError when the workspace cannot be read or written down."""
@@ -130,6 +132,7 @@ class Sealer:
             placeholders=await placeholders(self.tree, diff),
             secrets=await self._secrets(start, base_tree, diff),
             test_changes=(*await test_changes(self.tree, diff), *dict.fromkeys(self.inner_tests)),
+            silenced=(*await silenced(self.tree, diff), *dict.fromkeys(self.inner_silenced)),
             left_out=written.left_out,
         )
 
@@ -231,6 +234,7 @@ class Sealer:
             self.inner_tests.extend(
                 replace(change, path=f"{path_text(path)}/{change.path}") for change in sealed.test_changes
             )
+            self.inner_silenced.extend(replace(each, path=f"{path_text(path)}/{each.path}") for each in sealed.silenced)
             entries.append(Raw(old_mode=GITLINK, new_mode="", old=sealed.commit, new="", path=path))
         return _Staging(paths=paths, entries=entries, left_out=frozenset(left_out))
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["judge", "judge_lines"]
+__all__ = ["BY_FILE", "LAX", "STRICT", "is_off", "is_on", "items_of", "judge", "judge_lines", "severity_of"]
 
 _LEAST = re.compile(
     r"(?:fail[_-]under|coverageThreshold\b.*|thresholds\b.*|check-coverage|lines|branches|functions|statements"
@@ -71,12 +71,12 @@ _SELECTS = frozenset(
         *("files", "include", "collectCoverageFrom", "required_plugins"),
     }
 )
-_STRICT = re.compile(
+STRICT = re.compile(
     r"(?:strict\w*|\w*_strict|disallow_\w+|warn_(?!about_)\w+|check_untyped_defs|no_implicit_\w+|no_implicit\w+|noImplicit\w+"
     r"|noUnused\w+|noFallthrough\w+|noUnchecked\w+|alwaysStrict|exactOptional\w+|use\w+InCatchVariables|branch"
     r"|forbidOnly|errorOnDeprecated|collectCoverage|check-coverage)$"
 )
-_LAX = re.compile(
+LAX = re.compile(
     r"(?:ignore_errors|ignore_missing_imports|skipLibCheck|passWithNoTests|continue-on-error|allow_failure|dangerouslyIgnore\w+"
     r"|allow_untyped_\w+|allow_redefinition|implicit_optional|suppress\w+Errors|exit-zero|allowOnly)$"
 )
@@ -116,8 +116,8 @@ _DEMANDS = (
 _SEVERITY = {"error": 2, "warn": 1, "off": 0, 2: 2, 1: 1, 0: 0, "2": 2, "1": 1, "0": 0}
 
 
-def judge(before: Mapping[str, Any], after: Mapping[str, Any], *, sections: bool) -> Iterator[str]:
-    """What is looser in `after`, each as `key: how`.
+def judge(before: Mapping[str, Any], after: Mapping[str, Any], *, sections: bool) -> Iterator[tuple[str, str]]:
+    """(key, how) of what is looser in `after`.
 
     With `sections` the first part of a key names a tool, and the first settings of a tool are no loosening of it.
     """
@@ -128,7 +128,7 @@ def judge(before: Mapping[str, Any], after: Mapping[str, Any], *, sections: bool
             continue
         how = _how(key, old, new, fresh=sections and _tool(key) not in known)
         if how:
-            yield f"{key}: {how}"
+            yield key, how
 
 
 _OF_TESTS = re.compile(
@@ -157,12 +157,12 @@ def _how(key: str, old: Any, new: Any, *, fresh: bool) -> str:
     if "rules" in parts[:-1]:
         return _rule(last, old, new)
     if last == "filterwarnings":
-        return _warnings(_items(old), _items(new))
-    if last in _EXCUSES or set(parts) & _BY_FILE:
-        more = [each for each in _items(new) if each not in _items(old)]
+        return _warnings(items_of(old), items_of(new))
+    if last in _EXCUSES or set(parts) & BY_FILE:
+        more = [each for each in items_of(new) if each not in items_of(old)]
         return f"{', '.join(more[:3])} added" if more else ""
     if last in _SELECTS:
-        less = [each for each in _items(old) if each not in _items(new)]
+        less = [each for each in items_of(old) if each not in items_of(new)]
         return f"{', '.join(less[:3])} left out" if less and new is not None else ""
     return _switch(key, last, old, new) or _threshold(key, last, old, new)
 
@@ -170,7 +170,7 @@ def _how(key: str, old: Any, new: Any, *, fresh: bool) -> str:
 _COLLECTED = {"python_files": "test_*.py", "python_functions": "test", "python_classes": "Test"}
 """What pytest takes for tests where nothing is said."""
 
-_BY_FILE = frozenset({"per-file-ignores", "extend-per-file-ignores", "per_file_ignores"})
+BY_FILE = frozenset({"per-file-ignores", "extend-per-file-ignores", "per_file_ignores"})
 
 
 def _warnings(old: list[str], new: list[str]) -> str:
@@ -180,13 +180,13 @@ def _warnings(old: list[str], new: list[str]) -> str:
 
 
 def _switch(key: str, last: str, old: Any, new: Any) -> str:
-    if _STRICT.fullmatch(last) and _is_on(old) and not _is_on(new):
+    if STRICT.fullmatch(last) and is_on(old) and not is_on(new):
         return "switched off"
-    if _STRICT.fullmatch(last) and old is None and _is_off(new):
+    if STRICT.fullmatch(last) and old is None and is_off(new):
         return "switched off"
     if last == "ignore_missing_imports" and ("overrides" in key or re.match(r"mypy-", key)):
         return ""  # of one library without types
-    if _LAX.fullmatch(last) and _is_on(new) and not _is_on(old):
+    if LAX.fullmatch(last) and is_on(new) and not is_on(old):
         return "switched on"
     if last == "follow_imports" and str(new) in {"skip", "silent"}:
         return f"is {new}"
@@ -205,7 +205,7 @@ def _threshold(key: str, last: str, old: Any, new: Any) -> str:
 
 
 def _rule(name: str, old: Any, new: Any) -> str:
-    was, now = _severity(old), _severity(new)
+    was, now = severity_of(old), severity_of(new)
     if name.startswith("max-") and isinstance(old, list) and isinstance(new, list) and len(old) > 1 < len(new):
         limit, other = _number(old[1]), _number(new[1])
         if limit is not None and other is not None and other > limit:
@@ -217,7 +217,8 @@ def _rule(name: str, old: Any, new: Any) -> str:
     return "is gone" if was and new is None else ""
 
 
-def _severity(value: Any) -> int | None:
+def severity_of(value: Any) -> int | None:
+    """2 for an error, 1 for a warning, 0 for off; None for anything else."""
     if isinstance(value, list) and value:
         value = value[0]
     return _SEVERITY.get(value) if isinstance(value, str | int) else None
@@ -337,7 +338,8 @@ def _words(value: Any) -> list[str]:
         return value.split()
 
 
-def _items(value: Any) -> list[str]:
+def items_of(value: Any) -> list[str]:
+    """The members of a list, or of a text that lists them."""
     if isinstance(value, list):
         return [str(item) for item in value]
     if not isinstance(value, str):
@@ -357,9 +359,11 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _is_on(value: Any) -> bool:
+def is_on(value: Any) -> bool:
+    """Whether it says yes."""
     return value is True or str(value).lower() in {"true", "1", "yes", "on"}
 
 
-def _is_off(value: Any) -> bool:
+def is_off(value: Any) -> bool:
+    """Whether it says no."""
     return value is False or str(value).lower() in {"false", "0", "no", "off"}

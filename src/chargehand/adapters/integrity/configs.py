@@ -16,10 +16,12 @@ from typing import Any
 
 import yaml
 
-from chargehand.adapters.integrity.config_rules import judge, judge_lines
+from chargehand.adapters.integrity.checker_rules import is_checker_config, is_exception, silences
+from chargehand.adapters.integrity.config_rules import BY_FILE, judge, judge_lines
+from chargehand.domain.silencing import Silenced, SilencedBy
 from chargehand.domain.test_changes import TestChange, TestChangeKind
 
-__all__ = ["is_config", "loosened"]
+__all__ = ["is_checker_config", "is_config", "loosened", "silenced"]
 
 _SCRIPT_CHARS = 100_000
 _TOML = re.compile(r"(?:pyproject|\.?ruff|\.?pytest|\.coveragerc|mypy|\.?clippy)\.toml")
@@ -59,21 +61,44 @@ def loosened(path: str, old: str | None, new: str | None) -> Iterator[TestChange
         return
     kind = _kind(path)
     before, after = _values(kind, path, old or ""), _values(kind, path, new or "")
-    details: list[str] = []
+    found: list[tuple[str, str]] = []
     if before is not None and after is not None:
         sections = kind in {"toml", "ini"} or PurePosixPath(path).name == "package.json"
         if old is not None or PurePosixPath(path).name in {"pytest.ini", ".pytest.ini", "pytest.toml", "setup.cfg"}:
-            details += judge(before, after, sections=sections)
+            found += judge(before, after, sections=sections)
+    for key, how in dict.fromkeys(found):
+        kind_of = TestChangeKind.EXCUSED if is_exception(key, how, after or {}) else TestChangeKind.LOOSENED
+        yield TestChange(path=path, kind=kind_of, detail=f"{key}: {how}", line=_place(new or "", key))
     if kind in {"lines", "ini"}:
-        details += judge_lines(old or "", new or "", build=kind == "lines")
-    for detail in dict.fromkeys(details):
-        yield TestChange(path=path, kind=TestChangeKind.LOOSENED, detail=detail, line=_line(new or "", detail))
+        for detail in dict.fromkeys(judge_lines(old or "", new or "", build=kind == "lines")):
+            word = detail.partition(":")[0].partition(" ")[0].rpartition(".")[2].partition("[")[0]
+            yield TestChange(path=path, kind=TestChangeKind.LOOSENED, detail=detail, line=_line(new or "", word))
 
 
-def _line(text: str, detail: str) -> int:
-    """Where the last key of what is told stands in the new file, 0 where it does not."""
-    key = detail.partition(":")[0].partition(" ")[0].rpartition(".")[2].partition("[")[0]
-    found = re.search(rf"(?m)^.*(?<![\w-]){re.escape(key)}(?![\w-])", text) if key else None
+def silenced(path: str, old: str | None, new: str | None) -> Iterator[Silenced]:
+    """Where a changed file of configuration silences lint or types, and `loosened` does not mind.
+
+    That is in the first settings of a tool, in a file that is new, and for libraries without types.
+    """
+    if new is None or not is_checker_config(path):
+        return
+    kind = _kind(path)
+    before, after = _values(kind, path, old or ""), _values(kind, path, new)
+    told = {change.detail for change in loosened(path, old, new)}
+    for key, how in silences(path, before or {}, after or {}):
+        if f"{key}: {how}" not in told:
+            by = SilencedBy.EXCEPTION if is_exception(key, how, after or {}) else SilencedBy.SETTING
+            yield Silenced(path=path, by=by, detail=f"{key}: {how}", line=_place(new, key))
+
+
+def _place(text: str, key: str) -> int:
+    """Where a key stands in the new file, or the pattern of files that it is about; 0 where it does not."""
+    pattern = next((found for mark in sorted(BY_FILE) if (found := key.partition(f"{mark}.")[2])), "")
+    return _line(text, pattern or key.rpartition(".")[2].partition("[")[0])
+
+
+def _line(text: str, word: str) -> int:
+    found = re.search(rf"(?m)^.*(?<![\w-]){re.escape(word)}(?![\w-])", text) if word else None
     return text.count("\n", 0, found.end()) + 1 if found else 0
 
 
