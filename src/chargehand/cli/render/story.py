@@ -13,7 +13,7 @@ from chargehand.cli.render.units import count, duration, iso, short
 from chargehand.cli.render.usage import used_by_attempt
 from chargehand.cli.stories import AskedCall, Story
 from chargehand.domain.asking import UNATTENDED
-from chargehand.domain.outcome import GateResult, GateStatus
+from chargehand.domain.outcome import GateResult, GateStatus, Sealed
 from chargehand.domain.review import Finding, Review
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import document, why
@@ -22,6 +22,7 @@ __all__ = ["story_document", "story_lines"]
 
 _TAIL_LINES = 15
 _MOST_FILES = 20
+_LEFT_OUT = 5
 
 
 def story_document(state: RunState, record: TaskRecord, stories: list[Story], now: float) -> dict[str, Any]:
@@ -167,11 +168,21 @@ def _result_lines(state: RunState, story: Story, pen: Pen, frozen: Mapping[str, 
         number = len(result.sealed.changes)
         what = f"{short(result.sealed.commit)}, {count(number, 'path')} changed" if number else "nothing changed"
         lines.append(f"  sealed: {what}")
+        lines += _left_out_lines(result.sealed, pen)
     lines += block(f"not sealed: {result.seal_problem}", pen, indent=2) if result.seal_problem else []
     for warning in result.warnings:
         lines += block(f"warning: {warning}", pen, indent=2)
     used = used_by_attempt(state, story.effect.agent, result.usage)
     return [*lines, f"  used: {used}"] if used else lines
+
+
+def _left_out_lines(sealed: Sealed, pen: Pen) -> list[str]:
+    """What the agent did to files that only the runtime writes."""
+    if not sealed.left_out:
+        return []
+    more = len(sealed.left_out) - _LEFT_OUT
+    paths = ", ".join(sealed.left_out[:_LEFT_OUT]) + (f" and {more} more" if more > 0 else "")
+    return block(f"left out, since only the runtime writes them: {paths}", pen, indent=2)
 
 
 def _frozen(stories: list[Story], until: Story) -> dict[str, Finding]:
