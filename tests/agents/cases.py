@@ -11,7 +11,7 @@ from tests.agents.danger import danger
 from tests.agents.ground import Failed, Ground
 from tests.agents.install import Program
 from tests.agents.reviews import review, void
-from tests.agents.systems import dispatch
+from tests.agents.systems import dispatch, konductor
 
 __all__ = ["CASES", "PAIRS", "together"]
 
@@ -179,6 +179,7 @@ CASES: Mapping[str, Callable[[Ground], str]] = {
     "danger": danger,
     "void": void,
     "dispatch": dispatch,
+    "konductor": konductor,
 }
 
 PAIRS: Mapping[str, Callable[[Ground, Program], str]] = {"together": together, "review": review}
