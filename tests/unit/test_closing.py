@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from chargehand.domain.closing import interface_mismatches
-from chargehand.domain.effects import RunGates
+from chargehand.domain.decide import wake_at
+from chargehand.domain.effects import RunGates, StartAttempt
 from chargehand.domain.events import GateMadeRequired, WaveEnded
-from chargehand.domain.outcome import ReportStatus
+from chargehand.domain.outcome import ExitKind, ReportStatus
 from chargehand.domain.plan import Barrier, GatePoint, Interfaces
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
-from tests.play import BASE, UNFITTED, Play, a_gate, a_plan, a_task, crashed, done, failed, faulty
+from tests.play import BASE, UNFITTED, Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty
 
 RUN = a_gate("tests", GatePoint.RUN)
 WAVE = a_gate("wave", GatePoint.WAVE)
@@ -134,6 +135,18 @@ def test_a_wave_gate_that_could_not_judge_is_no_task_for_a_fixer():
     assert "no verdict" in play.asked().question
     play.answer("stop")
     assert play.state.finished.verdict is RunVerdict.FAILED
+
+
+def test_the_end_waits_for_the_fitter_of_the_last_wave():
+    """While a provider asked to wait, nothing is gated that comes after the wave."""
+    play = last_wave()
+    for _ in range(2):
+        play.gates("", faulty("wave"))
+    play.attempt("", ended(ExitKind.RATE_LIMITED))
+    assert not play.state.inflight
+    assert wake_at(play.state, play.now) is not None
+    play.pass_time(wake_at(play.state, play.now) - play.now)
+    assert play.effect(StartAttempt).gate == "wave"
 
 
 def consumer(text: str):

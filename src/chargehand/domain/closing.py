@@ -134,6 +134,8 @@ def close_run(state: RunState, now: float) -> Events:
         return ()
     if state.stopped is not None:
         return (RunFinished(verdict=RunVerdict.FAILED, detail=state.stopped.detail),)
+    if state.wave is not None and state.wave in state.wave_open:
+        return ()  # a gate of the last wave waits for a fitter
     if not _is_current(state, GatePoint.RUN):
         return (_run_gates(state, GatePoint.RUN),)
     verdict = _verdict(state, GatePoint.RUN)
