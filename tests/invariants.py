@@ -30,10 +30,12 @@ from chargehand.domain.events import (
     TaskIntegrated,
 )
 from chargehand.domain.evolve import evolve, fold
+from chargehand.domain.gating import check_of, verify_ids
 from chargehand.domain.outcome import LOOKERS, Candidate, GateResult, GateStatus, Landed, Role
 from chargehand.domain.plan import GatePoint, Mode
 from chargehand.domain.scope import overlaps
 from chargehand.domain.state import RunState
+from chargehand.domain.train import slots_taken
 from chargehand.domain.view import document, why
 from chargehand.domain.words import HOLDS, TERMINAL, Decision, TaskStatus
 from tests.reviews import ReviewWatch
@@ -52,6 +54,7 @@ class Watch:
         self.gated: dict[str, set[str]] = {}  # tree -> checks that do not stand against it
         self.candidates: dict[str, Candidate] = {}
         self.landed: Counter[str] = Counter()
+        self.landed_as: dict[str, str] = {}
         self.open: dict[str, Decision] = {}
         self.starts: set[str] = set()
         self.judged: set[str] = set()
@@ -87,7 +90,7 @@ class Watch:
 
     def _live(self, state: RunState) -> None:
         """Slots, limits per agent, leases, sequential mode, one step of a task at a time [I10]."""
-        assert len(state.live) <= state.options.jobs
+        assert slots_taken(state) <= state.options.jobs
         tasks = [state.tasks[name] for name in state.live]
         limits = {agent.name: agent.jobs for agent in state.options.agents}
         working = Counter(effect.agent for effect in state.inflight.values() if isinstance(effect, StartAttempt))
@@ -99,6 +102,10 @@ class Watch:
             if one.files and two.files:
                 assert not overlaps(one.files.writes, two.files.writes)
         busy = Counter(effect.task for effect in state.inflight.values() if getattr(effect, "task", ""))  # type: ignore[union-attr]
+        landing = [effect for effect in state.inflight.values() if isinstance(effect, Land)]
+        assert len(landing) <= 1
+        busy.update(name for effect in landing for name in effect.beside)
+        assert set(busy) == {name for name, record in state.tasks.items() if record.inflight}
         assert all(count == 1 for count in busy.values())
         running = {name for name, record in state.tasks.items() if record.status is TaskStatus.RUNNING}
         assert running <= set(state.live)
@@ -174,11 +181,14 @@ class Watch:
                         self.gated.setdefault(result.tree, set()).add(result.gate)
             case MergeFinished(result=Candidate() as candidate):
                 self.candidates[candidate.commit] = candidate
-            case LandFinished(task=task, result=Landed(commit=commit)):
-                self._landing(task, commit, state)
+            case LandFinished(key=key, result=Landed(commit=commit)):
+                effect = self.shadow.inflight[key]
+                assert isinstance(effect, Land)
+                assert effect.commit == commit
+                self._landing(effect, state)
             case TaskIntegrated(task=task, commit=commit):
                 assert self.landed[task] == 1
-                assert self.head == commit
+                assert self.landed_as[task] == commit
             case DecisionAsked(decision=decision):
                 assert decision.id not in self.open
                 self.open[decision.id] = decision
@@ -226,17 +236,30 @@ class Watch:
             case _:
                 pass
 
-    def _landing(self, task: str, commit: str, state: RunState) -> None:
-        """I3: only to a candidate on our head whose checks passed on exactly that tree; I4: each task once."""
-        candidate, record = self.candidates[commit], state.tasks[task]
-        assert candidate.head == self.head
-        green = self.gated.get(candidate.tree, set())
+    def _landing(self, effect: Land, state: RunState) -> None:
+        """I3: only to a candidate on our head whose checks passed on exactly that tree; I4: each task once.
+
+        Of tasks that land together, each is built on the one before it, and the last is gated with all of them.
+        """
+        names = (*effect.beside, effect.task)
+        assert len({state.tasks[name].task.group for name in names}) == 1
+        assert len(names) == 1 or state.tasks[effect.task].task.group
+        head, records = self.head, [state.tasks[name] for name in names]
+        green = self.gated.get(self.candidates[effect.commit].tree, set())
         assert green >= {gate.id for gate in state.plan.gates_on(GatePoint.INTEGRATE)}
-        assert green >= {f"verify-{n}" for n, _ in enumerate(record.task.verify, start=1)}
-        assert record.sealed is not None
-        self.reviews.lands(record)
-        own = self.gated.get(record.sealed.tree, set())
-        assert own >= {gate.id for gate in state.plan.gates_on(GatePoint.TASK)}
-        self.landed[task] += 1
-        assert self.landed[task] == 1
-        self.head = commit
+        for record in records:
+            was = self.shadow.tasks[record.id].candidate
+            assert was is not None
+            assert was == self.candidates[was.commit]
+            assert was.head == head
+            head = self.landed_as[record.id] = was.commit
+            own = [*verify_ids(record.task)]
+            assert green >= ({*own} if record.id == effect.task else {check_of(record.id, name) for name in own})
+            assert record.sealed is not None
+            self.reviews.lands(record)
+            sealed = self.gated.get(record.sealed.tree, set())
+            assert sealed >= {gate.id for gate in state.plan.gates_on(GatePoint.TASK)}
+            self.landed[record.id] += 1
+            assert self.landed[record.id] == 1
+        assert head == effect.commit
+        self.head = head

@@ -271,7 +271,8 @@ class Play:
     def checks(self, effect: RunGates) -> list[str]:
         """The ids of the checks a job runs, in order."""
         task = self.state.tasks[effect.task].task if effect.verify else None
-        return list(due_checks(self.state.plan, effect.point, task))
+        others = [self.state.tasks[name].task for name in effect.beside]
+        return list(due_checks(self.state.plan, effect.point, task, others))
 
     def gates(self, task: str = "", *red: GateResult | str) -> list[Any]:
         """The gates in flight for a task (or for the wave or run) end; those not named are green."""

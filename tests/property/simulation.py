@@ -121,14 +121,15 @@ def plans(draw: Any) -> Plan:
     legal = graph.waves(needs, declared, strict=barrier is Barrier.WAVE)
     waves = {name: legal[name] if declared[name] else None for name in needs}
     order = draw(st.permutations(sorted(needs)))
-    tasks = tuple(_task(draw, name, tuple(needs[name]), waves[name]) for name in order)
+    groups = draw(st.sampled_from([(None,), (None, None, "g"), ("g", "h"), ("g",)]))
+    tasks = tuple(_task(draw, name, tuple(needs[name]), waves[name], draw(st.sampled_from(groups))) for name in order)
     gates = tuple(gate for gate in GATES if draw(st.booleans()))
     allowed = draw(st.sampled_from([(), ("tests",)]))
     features = Features(holistic=draw(st.booleans()))
     return Plan(plan="p", tasks=tasks, barrier=barrier, gates=gates, allow_red=allowed, features=features)
 
 
-def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None) -> Task:
+def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None, group: str | None) -> Task:
     rare = st.integers(0, 11).map(lambda n: n == 7)
     files = st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2, unique=True)
     signatures = st.lists(st.sampled_from(SIGNATURES), max_size=1).map(tuple)
@@ -150,6 +151,7 @@ def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None) -> Tas
         type=TaskType.TDD if draw(rare) else TaskType.EXECUTE,
         reviewer=draw(st.none() | st.just("slow")),
         interfaces=Interfaces(consumes=draw(signatures), produces=draw(signatures)),
+        group=group,
     )
 
 
