@@ -196,7 +196,7 @@ def _mended(record: TaskRecord, sealed: Sealed) -> dict[str, object]:
     before = record.sealed
     assert before is not None
     changes = tuple(dict.fromkeys((*before.changes, *sealed.changes)))
-    merged = replace(sealed, base=before.base, base_tree=before.base_tree, changes=changes)
+    merged = replace(sealed, base=before.base, base_tree=before.base_tree, changes=changes, left_out=before.left_out)
     return {
         "sealed": merged,
         "commit": sealed.commit,

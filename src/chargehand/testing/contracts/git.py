@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -275,6 +276,28 @@ class WorkspacesContract:
             assert history.parents(sealed.commit) == [workspace.commit]
             assert history.tree(sealed.commit) == sealed.tree
             assert (await workspaces.seal(self._job(workspace, attempt=2))).tree == sealed.tree
+
+        play(open_workspaces, script)
+
+    def test_sealing_what_only_the_coordinator_writes(
+        self, open_workspaces: Open[Workspaces], history: History
+    ) -> None:
+        """Artifacts stay as the base has them, whatever was done to them; a change of nothing else is none [I6]."""
+
+        async def script(workspaces: Workspaces) -> None:
+            base = history.commit(history.commit(history.base, "kept.log", "old\n"), "gone.log", "old\n")
+            workspace = await workspaces.acquire(base, branch="task")
+            job = replace(self._job(workspace), artifacts=("*.log",))
+            _write(workspace, "kept.log", "mine\n")
+            _write(workspace, "new.log", "mine\n")
+            (workspace.path / "gone.log").unlink()
+            sealed = await workspaces.seal(job)
+            assert (sealed.tree, sealed.changes) == (sealed.base_tree, ())
+            assert sealed.left_out == ("gone.log", "kept.log", "new.log")
+            _write(workspace, "new.txt", "new\n")
+            again = await workspaces.seal(replace(job, ref=attempt_ref("r", "a", 2)))
+            assert again.changes == (Change(path="new.txt", kind=ChangeKind.ADDED),)
+            assert again.left_out == sealed.left_out
 
         play(open_workspaces, script)
 
