@@ -293,26 +293,66 @@ def test_a_parallel_task_that_does_not_parse_or_lacks_its_test(world: World, ste
     assert said in " ".join(seen)
 
 
+def judged_by(reviewer: Any, *again: dict[str, Any]) -> dict[str, Any]:
+    """TASK-5, and what its reviewer does; `again` are steps of the second attempt, which leaves another tree."""
+    second = [*again, write("src/checkout.py", "EMPTY = 2\n"), *WORK["TASK-5"][1:]]
+    return {"roles": {"implementer": {"attempts": {"1": WORK["TASK-5"], "default": second}}, "spec-reviewer": reviewer}}
+
+
+PASS = {"verdict": "PASS"}
+REJECTED = {"verdict": ["major src/checkout.py:1 An empty basket is not refused."]}
+
+
+def results(world: World, name: str) -> list[tuple[str, ...]]:
+    """The final messages of a task: their first two lines."""
+    lines = [line["message"].splitlines() for line in log(world) if line["task_id"] == name]
+    return [tuple(words[:2]) for words in lines]
+
+
 def test_a_rejected_task_has_its_reason_and_never_lands(world: World):
-    """One reviewer, one pass; a person may ask for another attempt, nobody else."""
-    steps = {
-        "roles": {
-            "implementer": WORK["TASK-5"],
-            "spec-reviewer": [
-                {"read_brief_check": "You are the reviewer of this one task."},
-                {"verdict": ["major src/checkout.py:1 An empty basket is not refused."]},
-            ],
-        }
-    }
+    """One reviewer, one pass; two attempts, then REJECTED stays."""
+    steps = judged_by([{"read_brief_check": "You are the reviewer of this one task."}, REJECTED])
     document = carry_out(world, TASK_5=steps)
     task = next(each for each in document["tasks"] if each["id"] == "TASK-5")
     assert (task["state"], task["reason"]) == ("blocked", "review_unresolved")
     checkout = entry(world, "TASK-5")
-    assert checkout["status"] == "REJECTED"
+    assert (checkout["status"], checkout["attempts"]) == ("REJECTED", 2)
     assert "An empty basket is not refused." in checkout["rejection_reason"]
     assert "review: REJECTED by script" in checkout["validation_details"]
     assert "src/checkout.py" not in world.repo.files(document["branch"])
+    assert results(world, "TASK-5") == [
+        (f"task-executor completed for TASK-5 (attempt {number})", "Status: REJECTED") for number in (1, 2)
+    ]
     assert entry(world, "TASK-10")["status"] == "ACCEPTED", "a barrier, and no dependency"
+
+
+def test_a_rejected_task_is_tried_again_with_the_reason(world: World):
+    """REJECTED -> ACTIVE on the next attempt, which nobody has to ask for; its reviewer is a fresh one."""
+    reason = {"read_brief_check": "An empty basket is not refused."}
+    again = {"attempts": {"2": [REJECTED], "default": [PASS]}}
+    carry_out(world, TASK_5=judged_by(again, reason), unattended=False)
+    checkout = entry(world, "TASK-5")
+    assert (checkout["status"], checkout["attempts"]) == ("ACCEPTED", 2)
+    assert checkout["rejection_reason"] is None
+    assert results(world, "TASK-5") == [
+        ("task-executor completed for TASK-5 (attempt 1)", "Status: REJECTED"),
+        ("task-executor completed for TASK-5 (attempt 2)", "Status: ACCEPTED"),
+    ]
+
+
+def test_a_reviewer_that_changed_something_is_an_error(world: World):
+    """I7: nobody else judges what it touched; the attempt is ERROR, and the log names whose violation it was."""
+    meddles = [write("src/checkout.py", "EMPTY = 3\n"), write("src/stray.py", "X = 1\n"), PASS]
+    document = carry_out(world, TASK_5=judged_by(meddles))
+    task = next(each for each in document["tasks"] if each["id"] == "TASK-5")
+    assert (task["state"], task["reason"]) == ("blocked", "review_void")
+    checkout = entry(world, "TASK-5")
+    assert (checkout["status"], checkout["attempts"]) == ("ERROR", 2)
+    assert "changed what it judges: modified src/checkout.py" in checkout["validation_details"]
+    found = [line for line in log(world) if line.get("role_violation") == "reviewer"]
+    assert [(line["level"], line["event"], line["task_id"]) for line in found] == [
+        ("CRITICAL_VIOLATION", "role_violation", "TASK-5")
+    ] * 2
 
 
 def test_a_red_group_names_the_culprit_and_promotes_the_others(world: World):

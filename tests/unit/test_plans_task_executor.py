@@ -117,12 +117,9 @@ def test_a_task_has_what_its_entry_says(project: Path):
 def test_parallel_tasks_have_no_reviewer_and_sequential_ones_have(project: Path):
     plan = read(project).plan
     assert plan is not None
-    assert {(t.mode, t.weight, t.complexity) for t in plan.tasks} == {
-        (Mode.PARALLEL, Weight.LIGHT, Complexity.TRIVIAL),
-        (Mode.SEQUENTIAL, Weight.FULL, Complexity.SIMPLE),
-    }
-    loaded = read(project)
-    assert loaded.stated.tasks["weight"] == {task.id for task in plan.tasks}, "settings do not change who is reviewed"
+    assert {(t.mode, t.reviewed) for t in plan.tasks} == {(Mode.PARALLEL, False), (Mode.SEQUENTIAL, True)}
+    stated = read(project).stated.tasks
+    assert stated["mode"] == {task.id for task in plan.tasks}, "settings do not change who is reviewed"
 
 
 def test_the_entry_is_in_the_brief_as_the_file_has_it(project: Path):

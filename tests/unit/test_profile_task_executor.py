@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.events import Recorded, WarningRaised
 from chargehand.domain.plan import Command, Files, GatePoint, Mode, Plan, Task
 from chargehand.domain.policy import Commits
 from chargehand.domain.review import Stage
@@ -192,6 +193,26 @@ def test_entries_and_log_are_made_of_the_state_alone(tmp_path: Path):
     assert [json.loads(line)["task_id"] for line in first[1].splitlines()] == ["A"]
 
 
+def test_what_somebody_did_beyond_its_role_is_logged_once(tmp_path: Path):
+    """Also when the process was killed before the line was written; other warnings are no lines of theirs."""
+    task = Task(id="A", title="t", files=Files(modify=("a.py",)), mode=Mode.SEQUENTIAL)
+    run, _ = play(task, plan={"profile": "task-executor"})
+    file = project(tmp_path, "tasks:\n- id: A\n")
+    made = projection(tmp_path, file, task)
+    made.begin(run)
+    codes = {"role_violation": "It ran `make`.", "review_violation": "It wrote.", "agent": "It lingered."}
+    warnings = [WarningRaised(code=code, text=text, task="A") for code, text in codes.items()]
+    made.take(Recorded(seq=99, at=9.0, event=warnings[0]), run)
+    run.warnings += [*warnings, WarningRaised(code="review_violation", text="The whole.")]
+    projection(tmp_path, file, task).begin(run)
+    lines = [json.loads(line) for line in (tmp_path / "prompts/SHOP-7/log.jsonl").read_text().splitlines()]
+    found = [(line["level"], line["message"], line["role_violation"]) for line in lines if "role_violation" in line]
+    assert found == [
+        ("CRITICAL_VIOLATION", "It ran `make`.", "developer"),
+        ("CRITICAL_VIOLATION", "It wrote.", "reviewer"),
+    ]
+
+
 def test_tasks_outside_the_work_tree_are_never_written_to(tmp_path: Path):
     """I1: a file may lie elsewhere, or its folder be a link to elsewhere."""
     file = project(tmp_path / "elsewhere", "tasks:\n- id: A\n")
@@ -240,6 +261,16 @@ def test_build_and_tests_are_gates_as_merged_and_at_the_end():
     points = frozenset({GatePoint.INTEGRATE, GatePoint.RUN})
     assert [(gate.id, gate.run, gate.on) for gate in plan.gates] == [("build", build, points), ("tests", test, points)]
     assert arrange(plan, {"commands.build": test, "commands.test": test}) == plan, "gates of the project go before"
+
+
+def test_who_works_beside_others_may_neither_build_nor_test():
+    """A SEQUENTIAL developer does both; the runtime does for all, as merged."""
+    arrange = profile_of("task-executor").arrange
+    assert arrange is not None
+    build, test = Command(argv=("make",)), Command(argv=("make", "test"))
+    beside, alone = Task(id="A", title="a"), Task(id="B", title="b", mode=Mode.SEQUENTIAL)
+    plan = arrange(Plan(plan="p", tasks=(beside, alone)), {"commands.build": build, "commands.test": test})
+    assert [task.forbidden for task in plan.tasks] == [(build, test), ()]
 
 
 @pytest.mark.parametrize("key", ["commands.build", "commands.test"])

@@ -120,10 +120,10 @@ class _Reading:
         )
 
     def _stated(self, plan: Plan | None) -> Stated:
-        """What settings may not change: who is reviewed hangs on weight and mode."""
+        """What settings may not change: who is reviewed, and may build, hangs on the mode."""
         ids = frozenset(task.id for task in plan.tasks) if plan else frozenset()
         keys = frozenset({"plan", "profile", "barrier", "features.holistic"})
-        return Stated(keys=keys, tasks={"weight": ids, "mode": ids})
+        return Stated(keys=keys, tasks={"mode": ids})
 
     def _problem(self, code: str, message: str, path: Where, *, hint: str = "") -> None:
         self.problems.append(Problem(code=code, message=message, hint=hint, path=path))
@@ -273,6 +273,7 @@ class _Reading:
             weight=Weight.LIGHT if parallel else Weight.FULL,
             complexity=Complexity.TRIVIAL if parallel else Complexity.SIMPLE,
             mode=Mode.PARALLEL if parallel else Mode.SEQUENTIAL,
+            reviewed=not parallel,
             allow_empty=standing == "unreviewed",
             mandates=tuple(entry.tool_mandates) or ("none",),
             background=((ENTRY_TITLE, self.texts[number]),),

@@ -79,13 +79,20 @@ BOUNDS: dict[str, Bounds] = {
     ),
     "task-executor": Bounds(
         policy=Policy(
-            retries=1, breaker=None, stages=(Stage.SPEC,), review_fixes=0, commits=Commits.RUNTIME, final_baseline=False
+            retries=1,
+            breaker=None,
+            stages=(Stage.SPEC,),
+            review_fixes=0,
+            review_retries=True,
+            fresh_reviewers=0,
+            commits=Commits.RUNTIME,
+            final_baseline=False,
         ),
         order="each parallel group is a wave, each sequential task one of its own, in document order",
         phase="off",
         reviews="sequential tasks only, in one pass",
         holistic="another step of its pipeline",
-        retries="two attempts a task",
+        retries="two attempts a task, a rejected one included",
         scope="`strict`: code and test files",
         commits="the runtime only; a commit of the agent fails",
     ),

@@ -16,11 +16,18 @@ from typing import Any
 from chargehand.domain import scope
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError, UserError
-from chargehand.domain.events import EffectIntended, Event, Recorded, ReviewVoided, TaskRequeued
+from chargehand.domain.events import (
+    EffectIntended,
+    Event,
+    Recorded,
+    ReviewFailed,
+    ReviewVoided,
+    TaskRequeued,
+    WarningRaised,
+)
 from chargehand.domain.hand_edits import Told
 from chargehand.domain.outcome import Role
-from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
-from chargehand.domain.review import VoidWhy
+from chargehand.domain.plan import Command, GatePoint, GateSpec, Mode, Plan
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Reason, TaskStatus
 from chargehand.ports import OwnReport, Projection
@@ -52,7 +59,11 @@ _WORDING = (
     (Role.SPEC_REVIEWER.value, _REVIEWER),
 )
 
+_COMMANDS = ("commands.build", "commands.test")
 _VIOLATIONS = frozenset({Reason.OUT_OF_SCOPE, Reason.BAD_COMMIT, Reason.CONFIG_CHANGED})
+_BEYOND = {"role_violation": "developer", "review_violation": "reviewer"}
+"""Whose violation a warning of this code is."""
+_TELLING = (WarningRaised, ReviewFailed, ReviewVoided)
 _TAIL_LINES = 20
 
 
@@ -71,20 +82,24 @@ class _Tasks(Projection):
         """Bring all entries up to date."""
         self.accepted_as = state.accepted.commit if state.accepted is not None else ""
         self._write(state.tasks.values(), state, state.last_at)
+        self._append(self._violations(state.warnings, state.last_at))
 
     def take(self, recorded: Recorded, state: RunState) -> None:
-        """Bring the entry up to date that the event is about."""
+        """Bring the entry up to date that the event is about.
+
+        The state is that after all events of one step: those that only tell something come before what follows from
+        them, and what follows may be the next attempt already.
+        """
         event = recorded.event
         effect = event.effect if isinstance(event, EffectIntended) else None
-        if effect is not None and not isinstance(effect, StartAttempt):
+        if isinstance(event, WarningRaised):
+            self._append(self._violations([event], recorded.at))
+        if isinstance(event, _TELLING) or (effect is not None and not isinstance(effect, StartAttempt)):
             return
         decision = getattr(event, "decision", None)
         record = state.tasks.get(getattr(effect or decision or event, "task", ""))
         if record is not None:
             self._write([_failed_by(event, record)], state, recorded.at)
-        if isinstance(event, ReviewVoided) and event.why is VoidWhy.VIOLATED:
-            text = f"The reviewer of {event.task} changed what it judges; its verdict is void (attempt {event.attempt})"
-            self._append([self._line("role_violation", event.task, text, recorded.at, violation="reviewer")])
 
     def accepted(self, state: RunState, commit: str) -> None:
         """What was taken in is no longer said to wait."""
@@ -224,6 +239,12 @@ class _Tasks(Projection):
             "message": message,
         }
         return {**line, "role_violation": violation} if violation else line
+
+    def _violations(self, warnings: Iterable[WarningRaised], at: float) -> Iterator[dict[str, Any]]:
+        """What somebody did beyond its role, and nothing could stop."""
+        for warning in warnings:
+            if warning.code in _BEYOND and warning.task:
+                yield self._line("role_violation", warning.task, warning.text, at, violation=_BEYOND[warning.code])
 
     def _append(self, lines: Iterable[dict[str, Any]]) -> None:
         """Add the lines that are not there yet; the time alone makes none of them new."""
@@ -391,8 +412,11 @@ def _before(plan: Plan) -> Iterator[tuple[str, tuple[str, int]]]:
 
 
 def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
-    """Build and tests of every task as merged, and of the whole; UserError where nobody says what they are."""
-    missing = [key for key in ("commands.build", "commands.test") if not isinstance(settings.get(key), Command)]
+    """Build and tests of every task as merged, and of the whole; UserError where nobody says what they are.
+
+    Who works beside others may run neither.
+    """
+    missing = [key for key in _COMMANDS if not isinstance(settings.get(key), Command)]
     if missing:
         text = f"tasks.yaml names no commands, and {' and '.join(missing)} are not set."
         hint = "Put `[commands]` with `build` and `test` into chargehand.toml."
@@ -401,10 +425,12 @@ def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
     points = frozenset({GatePoint.INTEGRATE, GatePoint.RUN})
     made = [
         GateSpec(id=name, run=command, on=points)
-        for name, key in (("build", "commands.build"), ("tests", "commands.test"))
+        for name, key in zip(("build", "tests"), _COMMANDS, strict=True)
         if name not in own and isinstance(command := settings[key], Command)
     ]
-    return replace(plan, gates=(*made, *plan.gates))
+    commands = tuple(found for key in _COMMANDS if isinstance(found := settings[key], Command))
+    tasks = (replace(task, forbidden=commands) if task.mode is Mode.PARALLEL else task for task in plan.tasks)
+    return replace(plan, gates=(*made, *plan.gates), tasks=tuple(tasks))
 
 
 PROFILE = Profile(

@@ -117,6 +117,8 @@ def footprint(argv: Sequence[str], cwd: str) -> Footprint | None:
         return _of_file(word, rest, cwd)
     if name in BUILTINS or name in FILES or name in WRAPPERS or name in {"git", "cd"} or is_text_tool(name):
         return None
+    if name == "javac" and "-proc:none" in rest:
+        return None
     if name == "coverage" and "-m" in rest[:-1]:
         return Footprint(what=rest[rest.index("-m") + 1])
     if name in _TARGETS:
