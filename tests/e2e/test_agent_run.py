@@ -67,6 +67,15 @@ def test_the_report_stands_in_the_last_message(each):
     assert not [line for _, line in each.lines if line.startswith("{")]
 
 
+def test_another_mode_than_the_one_asked_for_is_told(each):
+    """What the program's own stream says of it, beside what it was started with."""
+    result = each.attempt(fake(each, WORK + "play('finished.jsonl')"))
+    assert (result.mode, result.warnings) == ("bypassPermissions", ())
+    result = each.attempt(fake(each, WORK + "play('finished.jsonl')", args=("--permission-mode", "plan")))
+    text = "The mode plan was asked for, and the agent ran in mode bypassPermissions."
+    assert result.warnings == (text,)
+
+
 def test_the_key_comes_from_our_environment_and_is_written_nowhere(each):
     body = WORK + "print(json.dumps({'type': 'assistant', 'message': {'content': [{'type': 'text', 'text': "
     body += "'the key is ' + os.environ['ANTHROPIC_API_KEY']}]}}), flush=True)\nplay('finished.jsonl')"

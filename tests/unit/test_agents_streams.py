@@ -175,8 +175,9 @@ def test_limits_of_turns_are_budgets(kind):
     assert "limit of turns" in end.detail
 
 
-def test_the_model_of_claude_is_told():
-    assert read("claude", "finished").end.model == "claude-sonnet-4-5"
+def test_the_model_and_the_mode_of_claude_are_told():
+    end = read("claude", "finished").end
+    assert (end.model, end.mode) == ("claude-sonnet-4-5", "bypassPermissions")
 
 
 def test_an_error_of_claude_that_is_nobodys_fault_is_a_failure():
@@ -221,6 +222,8 @@ def test_claude_is_started(places):
     assert given["--setting-sources"] == ""
     assert "--strict-mcp-config" in given
     assert launch.argv[-2:] == ("--effort", "low")
+    assert launch.mode == "bypassPermissions"
+    assert make("claude", args=("--permission-mode", "plan")).launch(spec, places).mode == "plan", "the last one counts"
     assert launch.keys == {"ANTHROPIC_API_KEY": "MINE"}
     assert "ANTHROPIC_BASE_URL" not in launch.env
     assert launch.stdin == b"do it\n"

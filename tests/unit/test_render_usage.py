@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from chargehand.adapters.metering import other_model
 from chargehand.cli.render.board import Board, board_lines
 from chargehand.cli.render.header import header_lines
 from chargehand.cli.render.pen import PLAIN
@@ -19,6 +18,7 @@ from chargehand.cli.stories import tell_stories
 from chargehand.domain.options import AgentDef, Caps
 from chargehand.domain.outcome import AttemptResult, Usage
 from chargehand.domain.plan import Task
+from chargehand.domain.runtimes import other_model
 from chargehand.domain.view import document
 from chargehand.testing.fakes import attempt_result
 from tests.unit.played import play
@@ -149,6 +149,8 @@ def test_a_warning_about_several_tasks_is_told_once():
         ("chargehand/gpt-5", "gpt-5-2025-08-07", False),
         ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5", False),
         ("sonnet", "claude-sonnet-4-5", False),
+        ("claude-sonnet-4-5", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", False),
+        ("openai/gpt-5", "GPT-5", False),
         ("", "gpt-5", False),
         ("gpt-5", "", False),
         ("claude-opus-4-1", "claude-haiku-4-5", True),

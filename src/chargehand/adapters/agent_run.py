@@ -234,6 +234,7 @@ class AgentRun:
             told,
             session=told.session or before.session,
             model=told.model or before.model,
+            mode=told.mode or before.mode,
             usage=_sum(before.usage, told.usage, whole=self._agent.capabilities.sums),
             denials=(*before.denials, *told.denials),
         )

@@ -29,6 +29,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import AttemptFinished
 from chargehand.domain.ids import rescue_prefix
 from chargehand.domain.outcome import LOOKERS, AgentExit, AttemptResult, ExitKind, Role, Usage
+from chargehand.domain.runtimes import other_mode, other_model
 from chargehand.ports import Agent, AttemptSpec, StreamEnd, Workspace
 
 __all__ = ["Attempt", "FleetParts"]
@@ -296,6 +297,7 @@ class Attempt:
             warnings=tuple(ground.shown(warning) for warning in ground.warnings),
             session=ground.shown(told.session) if told else "",
             model=ground.shown(told.model) if told else "",
+            mode=ground.shown(told.mode) if told else "",
             review=ended.review,
             restoration=ended.restoration,
             violations=tuple(ground.shown(text) for text in ran),
@@ -312,16 +314,15 @@ class Attempt:
             yield f"{end.dropped_bytes} bytes of the agent's output were dropped."
         if ready.run is not None:
             yield from ready.run.warnings
-            yield from self._other_model(ready.run.end.model)
+            yield from self._other_runtime(ready, ready.run.end)
         if self._ground.guarded is not None:
             yield from (*self._ground.guarded.in_vain, *self._ground.guarded.denied)
 
-    def _other_model(self, told: str) -> Iterator[str]:
-        """What the program tells of its model, where no meter knows better."""
+    def _other_runtime(self, ready: Ready, told: StreamEnd) -> Iterator[str]:
+        """What the program tells of its mode, and of its model where no meter knows better."""
+        yield from other_mode(ready.launch.mode, told.mode)
         if self._ground.metered is None:
-            from chargehand.adapters.metering import other_model
-
-            yield from other_model(self._spec.model or self._parts.models.get(self._spec.agent, ""), told)
+            yield from other_model(self._spec.model or self._parts.models.get(self._spec.agent, ""), told.model)
 
     def _output(self, stdout: Path, stderr: Path) -> str:
         """The end of what was printed; of both where there are both."""

@@ -18,9 +18,10 @@ from chargehand.adapters.agent_run import AgentRun
 from chargehand.adapters.meter import Meter, MeterRecord, MeterSpec, Problem
 from chargehand.adapters.process import Running
 from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Usage
+from chargehand.domain.runtimes import other_model
 from chargehand.ports import AttemptSpec, MeterAccess
 
-__all__ = ["Metered", "Relay", "other_model"]
+__all__ = ["Metered", "Relay"]
 
 LOOK_S = 0.5
 PATIENCE_S = 120.0
@@ -195,15 +196,3 @@ def _ending(problem: Problem) -> AgentExit:
     words = "asks to wait" if kind is ExitKind.RATE_LIMITED else "does not answer as it should"
     detail = f"The provider {words}: {problem.status} {problem.text.rstrip('.')}."
     return AgentExit(kind=kind, detail=detail, retry_at=problem.retry_at)
-
-
-def other_model(asked: str, used: str) -> Iterator[str]:
-    """That another model answered than the one that was asked for, as a sentence; nothing where they are the same.
-
-    Providers answer with a date at the end, or a path in front. A name without a digit, such as `sonnet`, is an alias:
-    whatever it leads to was asked for.
-    """
-    one, two = (name.rpartition("/")[2].partition("[")[0] for name in (asked, used))
-    is_alias = not any(letter.isdigit() for letter in one)
-    if two and not is_alias and not one.startswith(two) and not two.startswith(one):
-        yield f"The model {asked} was asked for, and {used} answered."

@@ -61,6 +61,7 @@ from chargehand.domain.outcome import (
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.restoring import first_fault, respond, restored
 from chargehand.domain.reviewing import ask_about_review, conclude_review, is_reviewed, start_over
+from chargehand.domain.runtimes import asked_model, claimed_model, other_model
 from chargehand.domain.schedule import obstacle_to_looking, used_up
 from chargehand.domain.scope import interface_name
 from chargehand.domain.state import RunState, TaskRecord
@@ -145,12 +146,21 @@ def _researched(state: RunState, record: TaskRecord, outcome: AttemptFinished) -
 
 
 def _attempt(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:
-    return (*_warnings(record, result), *_ending(state, record, result, now))
+    return (*_warnings(record, result), *_claims(state, record, result), *_ending(state, record, result, now))
 
 
 def _warnings(record: TaskRecord, result: AttemptResult) -> Events:
     said = [("agent", text) for text in result.warnings] + [("role_violation", text) for text in result.violations]
     return tuple(WarningRaised(code=code, text=text, task=record.id) for code, text in said)
+
+
+def _claims(state: RunState, record: TaskRecord, result: AttemptResult) -> Events:
+    """Another model than was asked for, where only the report tells of it."""
+    if result.model:
+        return ()
+    asked = asked_model(state.options, record.task, record.agent or "")
+    told = other_model(asked, claimed_model(result.report), "is what the report names")
+    return tuple(WarningRaised(code="agent", text=text, task=record.id) for text in told)
 
 
 def _ending(state: RunState, record: TaskRecord, result: AttemptResult, now: float) -> Events:

@@ -276,7 +276,8 @@ class AttemptResult:
     `report_problem` says why there is no report; `seal_problem` why nothing could be sealed; `output` is the
     end of what the agent printed (redacted, at most 2,000 characters); `log` a path below the run's folder;
     `context` is (name, text) of what a NEEDS_CONTEXT report asked for and the repository could give; `session` the
-    conversation of the agent, and `model` the one it spoke to, where that is told. Those who only look leave nothing
+    conversation of the agent, `model` the one it spoke to, and `mode` the one its program ran in, where that is told.
+    Those who only look leave nothing
     sealed: `review` is what a reviewer came to, `restoration` what a fitter answers (`report_problem`: why there is
     none). `violations` are sentences about what its agent told of doing, and was not to do.
     """
@@ -293,6 +294,7 @@ class AttemptResult:
     context: tuple[tuple[str, str], ...] = ()
     session: str = ""
     model: str = ""
+    mode: str = ""
     review: Review | None = None
     restoration: Restoration | None = None
     violations: tuple[str, ...] = ()

@@ -192,7 +192,8 @@ class Launch:
 
     `keys` adds variables whose value only the runtime knows: name in the attempt → name in the environment that
     Chargehand was started with. `home` are files (path below HOME → text) that are written before the start. `session`
-    names the conversation where its name is chosen before it begins.
+    names the conversation where its name is chosen before it begins. `mode` is the mode that the program is asked to
+    run in, where its stream says which one it ran in.
     """
 
     argv: tuple[str, ...]
@@ -201,6 +202,7 @@ class Launch:
     keys: Mapping[str, str] = field(default_factory=dict)
     home: Mapping[str, str] = field(default_factory=dict)
     session: str = ""
+    mode: str = ""
 
 
 class Agent(Protocol):

@@ -96,12 +96,14 @@ class StreamEnd:
     `final_text` is its last message. `exit_kind` says how it really ended where the exit code does not: RATE_LIMITED
     or PROVIDER_DOWN (`retry_at` is a stated reset, seconds since the epoch), ENV_MISSING for a refused login,
     OVER_BUDGET for a limit of its own; None: the process speaks for itself. `failed`: the program tells of a failure,
-    whatever its exit code. `detail` is a sentence for a human. `denials` are the tool calls that were refused.
+    whatever its exit code. `detail` is a sentence for a human. `denials` are the tool calls that were refused. `model`
+    and `mode` are what it says it ran with; empty where it says nothing.
     """
 
     final_text: str = ""
     session: str = ""
     model: str = ""
+    mode: str = ""
     usage: ModelUsage | None = None
     exit_kind: ExitKind | None = None
     retry_at: float | None = None

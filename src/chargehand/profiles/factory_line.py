@@ -19,6 +19,7 @@ from chargehand.domain.outcome import GateResult, GateStatus, Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan
 from chargehand.domain.problem import Problem
 from chargehand.domain.restoring import line_fault
+from chargehand.domain.runtimes import claimed_mode, claimed_model
 from chargehand.domain.state import RunState
 from chargehand.domain.words import RunVerdict, TaskStatus
 from chargehand.ports import Projection
@@ -188,12 +189,11 @@ class _Line(Projection):
         if restoration is not None and (number := self._number("faults", restoration.gate_id)):
             name = f"restorations/{restoration.gate_id}-{number}.json"
             self._write(name, json.dumps(_contract(restoration), indent=2, ensure_ascii=False) + "\n")
-        claimed = _claims(result.report.extra if result.report is not None else "{}")
         told = {
             "subtask": event.task or "run",
             "attempt": event.attempt,
-            "runtime_model_reported": result.model or claimed.get("runtime_model_reported") or _UNTOLD,
-            "runtime_mode_reported": claimed.get("runtime_mode_reported") or _UNTOLD,
+            "runtime_model_reported": result.model or claimed_model(result.report) or _UNTOLD,
+            "runtime_mode_reported": result.mode or claimed_mode(result.report) or _UNTOLD,
         }
         key = (told["subtask"], told["attempt"])
         others = [each for each in self._attested() if (each.get("subtask"), each.get("attempt")) != key]
@@ -266,15 +266,6 @@ def _contract(restoration: Restoration) -> dict[str, Any]:
             "confidence": restoration.confidence,
         },
     }
-
-
-def _claims(text: str) -> dict[str, str]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    told = found if isinstance(found, dict) else {}
-    return {key: " ".join(value.split())[:200] for key, value in told.items() if isinstance(value, str)}
 
 
 def _text(file: Path) -> str:

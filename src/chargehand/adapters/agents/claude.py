@@ -9,6 +9,7 @@ is due. Run as root it wants to be told that there is a sandbox.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from chargehand.adapters.agents.stream import (
     Doc,
@@ -80,7 +81,8 @@ class ClaudeAgent(ProgramAgent):
             ),
             *self.definition.args,
         )
-        return Launch(argv=argv, env=_QUIET | env, stdin=brief_input(spec), keys=keys)
+        mode = next(each for word, each in reversed(tuple(pairwise(argv))) if word == "--permission-mode")
+        return Launch(argv=argv, env=_QUIET | env, stdin=brief_input(spec), keys=keys, mode=mode)
 
     def reader(self) -> ClaudeReader:
         """A reader for one process."""
@@ -100,6 +102,7 @@ class ClaudeReader(JsonReader):
         match (doc.get("type"), doc.get("subtype")):
             case ("system", "init"):
                 self.session, self.model = text(doc, "session_id"), text(doc, "model")
+                self.mode = text(doc, "permissionMode")
                 yield AgentEvent(kind=EventKind.STARTED, text=self.model)
             case ("system", "api_retry"):
                 yield AgentEvent(kind=EventKind.RETRY, text=f"{count(doc, 'error_status')} {text(doc, 'error')}")

@@ -174,6 +174,7 @@ class JsonReader:
         self.clock = clock
         self.session = ""
         self.model = ""
+        self.mode = ""
         self.final = ""
         self.usage: ModelUsage | None = None
         self.trouble: Trouble | None = None
@@ -199,6 +200,7 @@ class JsonReader:
             final_text=self.final[-MOST_CHARS:],
             session=self.session[:200],
             model=self.model[:200],
+            mode=self.mode[:200],
             usage=self.usage,
             exit_kind=trouble.kind if trouble else None,
             retry_at=trouble.retry_at if trouble else None,
