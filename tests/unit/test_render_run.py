@@ -302,6 +302,17 @@ def test_check_shows_waves_turns_and_problems_with_their_places():
     assert lines[-1].startswith("1 error")
 
 
+def test_check_says_what_holds_for_many_tasks_for_the_first_of_them():
+    tasks = "".join(f"  - {{id: t{n}, title: T, files: {{create: [f{n}]}}}}\n" for n in range(1, 8))
+    loaded = parse_plan(f"chargehand: 1\nplan: p\ntasks:\n{tasks}", "plan.yaml")
+    found = check_loaded(loaded)
+    assert [each.code for each in found.problems].count("no_criteria") == 7
+    text = "\n".join(check_lines(loaded, found, PLAIN))
+    assert text.count("neither verify commands") == 3
+    assert "warning: The same of 4 more tasks: t4, t5, t6, t7." in text
+    assert int(text.splitlines()[-1].split()[2]) == len(found.problems)
+
+
 # -- small things ---------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ _MOST_WAVES = 30
 _MOST_TURNS = 15
 _MOST_IDS = 12
 _MOST_TOLD = 60
+_MOST_ALIKE = 3
 
 
 def check_lines(loaded: LoadedPlan, found: Survey, pen: Pen) -> list[str]:
@@ -29,11 +30,31 @@ def check_lines(loaded: LoadedPlan, found: Survey, pen: Pen) -> list[str]:
     lines += _read(loaded, plan.inferred if plan is not None else (), pen)
     warnings = [problem for problem in found.problems if not problem.is_error]
     errors = [problem for problem in found.problems if problem.is_error]
-    for problem in (*warnings, *errors):
+    lines += _warnings(warnings, pen)
+    for problem in errors:
         lines += problem_lines(problem, pen)
     verdict = count(len(errors), "error") if errors else "no errors"
     said = pen.draw(verdict, "bad" if errors else "good")
     return [*lines, f"{said}, {count(len(warnings), 'warning')}"]
+
+
+def _warnings(warnings: Sequence[Problem], pen: Pen) -> list[str]:
+    """A remark that holds for many tasks is told for the first of them, and the others are named."""
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for problem in warnings:
+        said = problem.message.replace(problem.task, "", 1) if problem.task else problem.message
+        alike.setdefault((problem.code, said), []).append(problem)
+    lines = []
+    for same in alike.values():
+        shown = same if len(same) <= _MOST_ALIKE + 1 else same[:_MOST_ALIKE]
+        for problem in shown:
+            lines += problem_lines(problem, pen)
+        if others := same[len(shown) :]:
+            tasks = _few(list(dict.fromkeys(each.task for each in others)), ", ")
+            lines += hang(
+                f"{pen.draw('warning', 'ask')}: ", f"The same of {count(len(others), 'more task')}: {tasks}.", pen
+            )
+    return lines
 
 
 def problem_lines(problem: Problem, pen: Pen) -> list[str]:
