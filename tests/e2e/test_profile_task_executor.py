@@ -211,7 +211,7 @@ def check_log(lines: list[dict[str, Any]]) -> None:
 
 
 def test_a_developer_is_told_all_and_writes_no_states(world: World):
-    """The hole: executors that each rewrite the file. Here that is out of scope, and never lands over the user's."""
+    """The hole: executors that each rewrite the file. Here that is no part of the change, and never lands."""
     steps = [
         {"read_brief_check": "You are the developer of this one task."},
         {"read_brief_check": "run neither build"},
@@ -223,11 +223,11 @@ def test_a_developer_is_told_all_and_writes_no_states(world: World):
     ]
     claims = [write(TASKS, "tasks: []\n"), write(f"{TICKET}/log.jsonl", "{}\n"), *steps]
     voucher = [{"read_brief_check": "Mandates:\n- none"}, *WORK["TASK-3"]]
-    document = carry_out(world, TASK_2={"attempts": {1: claims, "default": steps}}, TASK_3=voucher)
+    document = carry_out(world, TASK_2=claims, TASK_3=voucher)
     assert document["state"] == "finished"
     written = yaml.safe_load(text(world))
     assert [each["status"] for each in written["tasks"]] == ["ACCEPTED"] * 10
-    assert (written["estimate"], entry(world, "TASK-2")["attempts"]) == ({"points": 13}, 2)
+    assert (written["estimate"], entry(world, "TASK-2")["attempts"]) == ({"points": 13}, 1)
     take_in(world)
     assert text(world).count("Accepted as ") == 9
 

@@ -63,7 +63,7 @@ def test_an_iteration_is_read_with_what_is_done_of_it(project: Path):
     plan = loaded.plan
     assert plan is not None
     assert (plan.plan, plan.profile, plan.barrier) == ("shop-7-iteration-2", "task-executor", Barrier.WAVE)
-    assert plan.allowlist == ("src/legacy.py", "*.md", "*.rst", "*.adoc", "docs/**/*.txt", "prompts/*/tmp/**")
+    assert plan.allowlist == ("src/legacy.py", "*.md", "*.rst", "*.adoc", "docs/**/*.txt", "prompts/**")
     assert loaded.told == (
         "Iterations left alone: iteration_1.",
         "TASK-8: says no execution_strategy; taken as PARALLEL.",

@@ -38,8 +38,8 @@ _PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<com
 _UNREVIEWED = {"DONE": "SEQUENTIAL", "SYNTAX_VALID": "PARALLEL"}
 _AGAIN = frozenset({"ACTIVE", "REJECTED", "SYNTAX_ERROR", "ERROR"})
 _CODE_ONLY = "code_and_tests_only"
-_NO_CODE = ("*.md", "*.rst", "*.adoc", "docs/**/*.txt", "prompts/*/tmp/**")
-"""Documentation, and where agents put what is in passing; the states and the log are the runtime's."""
+_NO_CODE = ("*.md", "*.rst", "*.adoc", "docs/**/*.txt", "prompts/**")
+"""Documentation, and the pipeline's own folder: states and log there are the runtime's, and in no change."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAMES = {"files": "files_to_modify", "acceptance": "success_criteria", "mode": "execution_strategy"}
