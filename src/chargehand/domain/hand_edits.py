@@ -13,10 +13,10 @@ from chargehand.domain.asking import ask
 from chargehand.domain.commands import RequestKind, obey, wish_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import Event
-from chargehand.domain.state import RunState
+from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, HandEdit, Means, Reason, TaskStatus, TaskWord
 
-__all__ = ["Told", "ask_about_edits", "differences"]
+__all__ = ["Told", "ask_about_edits", "differences", "is_by_hand"]
 
 _NOTHING_MEANT = {
     Means.OPEN: frozenset(TaskStatus)
@@ -79,6 +79,12 @@ def _different(state: RunState, found: Words, written: Words, before: Words) -> 
 
 def _said(told: Told | None) -> str:
     return " ".join(filter(None, (told.word, told.rest))) if told is not None else ""
+
+
+def is_by_hand(state: RunState, record: TaskRecord) -> bool:
+    """Whether somebody made a file say that a task is done, and that was taken: their word stays in the file."""
+    skipped = record.status if record.ending is None else record.ending.status
+    return record.id in state.by_hand and skipped is TaskStatus.SKIPPED
 
 
 def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, ...]:

@@ -93,8 +93,7 @@ class _State(Projection):
                 f"{self.path} cannot be brought up to date: {reason}. Put it back, and go on with `chargehand resume`."
             )
             raise AdapterError("projection", text) from error
-        if after != text:
-            self.site.write(self.path, after)
+        self.site.write(self.path, after)  # one that says so already is known by that, too
         self.shown = standing
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from chargehand.domain.hand_edits import is_by_hand
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, TaskStatus
 from chargehand.profiles.dispatch_text import lines, listed, set_members, set_value
@@ -41,7 +42,7 @@ class Standing:
 def standing_of(state: RunState) -> Standing:
     """How the tasks of a run stand. What waits for a person's word on a failure has failed, as its brief would say."""
     records = state.tasks.values()
-    by_hand = frozenset(r.id for r in records if r.status is TaskStatus.SKIPPED and r.id in state.by_hand)
+    by_hand = frozenset(record.id for record in records if is_by_hand(state, record))
     failed = {record.id: failure for record in records if (failure := _failure(record, state)) is not None}
     return Standing(
         tasks=frozenset(state.tasks),
@@ -60,7 +61,7 @@ def _failure(record: TaskRecord, state: RunState) -> tuple[str, int] | None:
     if record.status is TaskStatus.AWAITING_DECISION and decision is not None and decision.kind in _FAILURES:
         return lines([decision.question])[:_LONGEST], record.tries.retries
     ended = record.status in _ENDED and record.blocked_on is None
-    skipped = record.status is TaskStatus.SKIPPED and record.attempts > 0 and record.id not in state.by_hand
+    skipped = record.status is TaskStatus.SKIPPED and record.attempts > 0 and not is_by_hand(state, record)
     if ended or skipped:
         return lines([record.detail or str(record.reason)])[:_LONGEST], record.tries.retries
     return None

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from chargehand.domain.hand_edits import is_by_hand
 from chargehand.domain.outcome import ChangeKind, GateStatus
 from chargehand.domain.plan import Plan
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.test_changes import is_test
 from chargehand.domain.words import RunVerdict, TaskStatus
 
-__all__ = ["completion_text", "gate_report", "todo_text"]
+__all__ = ["completion_text", "gate_report", "todo_rows", "todo_text"]
 
 _MARKS = {TaskStatus.WAITING: " ", TaskStatus.INTEGRATED: "x"}
 _OVER = frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.SKIPPED, TaskStatus.CANCELLED})
@@ -40,25 +41,32 @@ def gate_report(task_id: str, session: str, plan: Plan, failures: Sequence[str])
 
 def todo_text(state: RunState, subtasks: Sequence[tuple[int, str]], *, accepted: bool) -> str:
     """The list of the line; `subtasks` are (id, description) as the packet has them, those done before included."""
-    lines = ["[x] Runtime Model Report (record runtime model/mode)"]
-    lines.append("[x] Pre-Execution Gate: Load and verify prep session")
-    lines += [f"[{_mark(state, f'subtask-{number}')}] Subtask {number}: {_line(text)}" for number, text in subtasks]
-    last = max((number for number, _ in subtasks), default=0)
-    lines.append(f"[{_mark(state, 'tests')}] Subtask {last + 1}: Add/update tests")
-    lines.append(f"[{_gates_mark(state)}] Subtask {last + 2}: Run quality gates")
-    ended = "x" if accepted else "-" if state.finished is not None and _is_green(state) else " "
-    lines.append(f"[{ended}] Complete: Update beads and present results")
+    lines = [line for _, line in todo_rows(state, subtasks, accepted=accepted)]
     landed = [record for record in state.tasks.values() if record.status is TaskStatus.INTEGRATED]
     if landed and not accepted:
         lines += ["", f"Not accepted yet: branch {state.branch}, commit {state.head or landed[-1].landed}."]
     return "\n".join(lines) + "\n"
 
 
+def todo_rows(state: RunState, subtasks: Sequence[tuple[int, str]], *, accepted: bool) -> Iterator[tuple[str, str]]:
+    """(task, line) of the list; the task is empty where the line itself is not carried out by one."""
+    yield "", "[x] Runtime Model Report (record runtime model/mode)"
+    yield "", "[x] Pre-Execution Gate: Load and verify prep session"
+    for number, text in subtasks:
+        task = f"subtask-{number}"
+        yield task, f"[{_mark(state, task)}] Subtask {number}: {_line(text)}"
+    last = max((number for number, _ in subtasks), default=0)
+    yield "tests", f"[{_mark(state, 'tests')}] Subtask {last + 1}: Add/update tests"
+    yield "gates", f"[{_gates_mark(state)}] Subtask {last + 2}: Run quality gates"
+    ended = "x" if accepted else "-" if state.finished is not None and _is_green(state) else " "
+    yield "", f"[{ended}] Complete: Update beads and present results"
+
+
 def _mark(state: RunState, task: str) -> str:
     record = state.tasks.get(task)
     if record is None:
         return "x"  # done before this run
-    if record.status is TaskStatus.SKIPPED and task in state.by_hand:
+    if is_by_hand(state, record):
         return "x"  # somebody ticked it, and that was taken
     return " " if record.status in _OVER else _MARKS.get(record.status, "-")
 

@@ -95,7 +95,7 @@ class Pen:
         last = self.ledger.files.get(file)
         ours = text if whole else ""
         if whole and last is not None and there is not None:
-            if last.text == text and last.before is None:
+            if last.text == text and last.before is None and self._said(file, there) == told:
                 return  # what is in it besides is somebody's, and says nothing else
             text = self._with_additions(file, last, there, text)
         data = text.encode("utf-8", "surrogateescape")

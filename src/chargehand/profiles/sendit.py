@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import Recorded
+from chargehand.domain.hand_edits import is_by_hand
 from chargehand.domain.outcome import GateStatus, Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan, Task, Weight
 from chargehand.domain.state import RunState, TaskRecord
@@ -139,7 +140,7 @@ class _Feature(Projection):
             step="postflight" if is_over else "execute",
             reason="a spec is there" if has_spec else "there is no spec",
             specs=spec.relative_to(self.site.root).as_posix() if has_spec else "none",
-            entries=[self._entry(record) for record in records if not _is_by_hand(record, state)],
+            entries=[self._entry(record) for record in records if not is_by_hand(state, record)],
             notes=list(self._notes(state, records)),
             summary=self._summary(state, is_all=is_all) if state.finished is not None else None,
             finished_before=_done_before(state),
@@ -183,11 +184,6 @@ class _Feature(Projection):
             commits=list(dict.fromkeys(self._commit(record) for record in done)),
             results=(f"{red} failures" if red else "all-pass") if tested else "",
         )
-
-
-def _is_by_hand(record: TaskRecord, state: RunState) -> bool:
-    """Whether somebody made its row say that it is done, and that was taken: their row stays."""
-    return record.status is TaskStatus.SKIPPED and record.id in state.by_hand
 
 
 def _is_failed(record: TaskRecord) -> bool:

@@ -127,8 +127,7 @@ class _Tasks(Projection):
             if changes:
                 written = edited(written, record.id, {**changes, "updated_at": iso(at)})
             lines += self._lines({**entry, **changes}, record, at, text)
-        if written != text:
-            self.site.write(self.file, written)
+        self.site.write(self.file, written)  # one that says so already is known by that, too
         self._append(lines)
 
     def _changes(self, record: TaskRecord, state: RunState, entry: Mapping[str, Any], at: float) -> dict[str, Value]:
