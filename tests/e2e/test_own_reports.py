@@ -16,6 +16,10 @@ from chargehand.adapters import attempt
 from chargehand.adapters.attempt_note import AttemptNote, Stage, write_note
 from chargehand.domain.events import AttemptFinished
 from chargehand.domain.outcome import AttemptResult, ReportStatus
+from chargehand.domain.plan import EnvSpec
+from chargehand.profiles.konductor_report import SummaryReport
+from tests.e2e.execution import OUTER, Execution, available
+from tests.e2e.test_agent_run import ASKED, KEY, fake
 from tests.e2e.world import World, write
 from tests.repos import Repo
 
@@ -309,3 +313,48 @@ def test_killed_around_the_seal(world: World, monkeypatch: pytest.MonkeyPatch, b
     rescued = [ref for ref in world.refs() if "/rescue/" in ref]
     assert all(SUMMARY in world.repo.files(ref) for ref in rescued)
     assert len(rescued) == int(before)
+
+
+# -- one attempt ----------------------------------------------------------------------------------
+
+OWN = SummaryReport(folder=PLANS, prefixes={1: "001"})
+
+
+@pytest.mark.parametrize("status", ["DONE", "FINISHED"])
+def test_a_program_that_wrote_its_summary_is_not_asked_again(repo: Repo, tmp_path: Path, status: str):
+    """SPEC 3.6: it has reported; only where its summary is malformed it is asked, and told what is wrong with it."""
+    each = Execution(repo=repo, root=tmp_path, outer={**OUTER, "MY_KEY": KEY})
+    summary = f"file = pathlib.Path({SUMMARY!r})\nfile.parent.mkdir(parents=True, exist_ok=True)\n"
+    told = "assert '--resume' not in argv or 'its status is' in brief\n"
+    body = f"{told}{summary}file.write_text('## Status: {status}')\n{ASKED}"
+    spec = each.spec(task="001-task-1", artifacts=("**/*-summary.md",))
+    result = each.attempt(fake(each, body), spec, own_report=OWN)
+    assert result.report is not None
+    assert result.report.status is ReportStatus.DONE
+    asked = [warning for warning in result.warnings if "once more" in warning]
+    assert bool(asked) is (status == "FINISHED")
+    assert result.sealed is not None
+    assert ([change.path for change in result.sealed.changes], result.sealed.left_out) == (["hello.txt"], (SUMMARY,))
+
+
+@pytest.mark.parametrize("kind", available())
+def test_a_summary_from_inside_a_sandbox(repo: Repo, tmp_path: Path, kind: str):
+    """The same under each of them, with a secret that is written down nowhere."""
+    each = Execution(repo=repo, root=tmp_path, kind=kind, outer={**OUTER, "MY_TOKEN": "tok-hunter2-hunter2"})
+    agent = each.agent(
+        f"""
+        file = pathlib.Path({SUMMARY!r})
+        file.parent.mkdir(parents=True)
+        file.write_text('## Status: DONE\\n\\n## Notes\\nthe token is ' + os.environ['MY_TOKEN'])
+        pathlib.Path('hello.txt').write_text('hello')
+        """
+    )
+    spec = each.spec(task="001-task-1", artifacts=("**/*-summary.md",), env=EnvSpec(passed=("MY_TOKEN",)))
+    result = each.attempt(agent, spec, own_report=OWN)
+    assert result.report is not None
+    assert result.report.summary == "the token is [redacted]"
+    assert result.sealed is not None
+    assert result.sealed.left_out == (SUMMARY,)
+    (copy,) = each.folder.rglob(f"left-out/{SUMMARY}")
+    assert "hunter2" not in copy.read_text()
+    assert "[redacted]" in copy.read_text()
