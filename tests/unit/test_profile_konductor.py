@@ -24,7 +24,7 @@ from chargehand.plans.konductor_done import Standing as Known
 from chargehand.plans.konductor_done import read_summary
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.konductor_state import Blocked, Standing, result_text, state_text
-from chargehand.profiles.konductor_text import review_text, summary_text
+from chargehand.profiles.konductor_text import review_text, steps_of, summary_text
 from tests.unit.played import play
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "konductor"
@@ -105,6 +105,16 @@ def test_no_text_of_an_agent_says_how_a_task_stands(summary: str, other: str):
     assert problems == []
     assert read is not None
     assert (read.status, read.review, read.pending) == ("DONE", "passed", "")
+
+
+def test_the_tasks_of_a_plan_are_its_headings_outside_of_code():
+    """FORMATS 1.3: an action may have fenced code with lines that look like headings."""
+    text = (
+        "## Tasks\n### Task 1: one\n````md\n### Task 2: no\n```\n### Task 3: no\n````\n"
+        "~~~ sh\n### Task 4: no\n~~~ x\n~~~\n### task 12\n#### Task 5: no\n### Tasks 6\n"
+    )
+    assert steps_of(text) == {1, 12}
+    assert steps_of("") == set()
 
 
 def test_a_review_tells_every_round():

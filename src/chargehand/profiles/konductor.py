@@ -23,7 +23,7 @@ from chargehand.ports import OwnReport, Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.konductor_report import SummaryReport
 from chargehand.profiles.konductor_state import Blocked, Standing, result_text, state_text
-from chargehand.profiles.konductor_text import holistic_text, review_text, summary_text
+from chargehand.profiles.konductor_text import holistic_text, review_text, steps_of, summary_text
 from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.told import told_by_konductor
 
@@ -158,10 +158,18 @@ class _Phase(Projection):
         return ""
 
     def _done_before(self, number: int, state: RunState) -> set[int]:
-        """The tasks of a plan that were done before the run: they have a summary, and the run does not have them."""
+        """The tasks of a plan that were done before the run: it has them, they have a summary, the run has them not."""
         named = (_SUMMARY.fullmatch(file.name) for file in (self.folder / "plans").glob("*-summary.md"))
         steps = {int(each["step"]) for each in named if each is not None and int(each["plan"]) == number}
-        return {step for step in steps if f"{number:03d}-task-{step}" not in state.tasks}
+        known = self._steps_of(number)
+        return {step for step in steps & known if f"{number:03d}-task-{step}" not in state.tasks}
+
+    def _steps_of(self, number: int) -> set[int]:
+        """The numbers of a plan's tasks, as its headings say them."""
+        files = sorted((self.folder / "plans").glob("*.md"))
+        named = ((file, _FILE.fullmatch(file.name)) for file in files if not _NO_PLAN.fullmatch(file.name))
+        plan = next((file for file, name in named if name is not None and int(name["prefix"]) == number), None)
+        return steps_of(_text(plan)) if plan is not None else set()
 
     # -- the phase --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from chargehand.domain.outcome import ChangeKind, ConcernKind, GateStatus, ReportStatus
@@ -10,8 +11,10 @@ from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.test_changes import is_test
 from chargehand.domain.words import Reason, TaskStatus
 
-__all__ = ["holistic_text", "review_text", "summary_text"]
+__all__ = ["holistic_text", "review_text", "steps_of", "summary_text"]
 
+_FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})(?P<rest>.*)")
+_STEP = re.compile(r"(?i) {0,3}###[ \t]+task[ \t]+(?P<number>\d{1,9})\b")
 _CLAIMED = frozenset({TaskStatus.GATING, TaskStatus.REVIEWING, TaskStatus.INTEGRATING})
 _ENDED = frozenset({TaskStatus.BLOCKED, TaskStatus.FAILED})
 _STUCK = frozenset({ReportStatus.NEEDS_CONTEXT, ReportStatus.BLOCKED})
@@ -41,6 +44,20 @@ def summary_text(record: TaskRecord, state: RunState, plan: str, step: str, *, a
     elif record.status is TaskStatus.INTEGRATED and state.accepted is not None and state.accepted.is_staged:
         parts.append(f"Staged in the checkout of {state.accepted.target}, and not committed: {where} keeps it.")
     return "\n\n".join(parts) + "\n"
+
+
+def steps_of(text: str) -> set[int]:
+    """The numbers of the tasks of a plan file: its headings of level 3, none of them in fenced code."""
+    found, fence = set(), ""
+    for line in text.splitlines():
+        mark = _FENCE.match(line)
+        if fence:
+            fence = "" if mark and mark["mark"].startswith(fence) and not mark["rest"].strip() else fence
+        elif mark:
+            fence = mark["mark"]
+        elif step := _STEP.match(line):
+            found.add(int(step["number"]))
+    return found
 
 
 def _statuses(record: TaskRecord, *, accepted: bool) -> tuple[str, str]:
