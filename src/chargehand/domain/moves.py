@@ -35,6 +35,8 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
     if to in TERMINAL:
         changes.setdefault("ending", None)
     changes.setdefault("aside", None)
+    if record.status is TaskStatus.INTEGRATING:
+        changes.setdefault("apart", record.apart or to in {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION})
     moved = record.but(status=to, unjudged=None, **changes)
     state.tasks[record.id] = moved
     state.attention.pop(record.id, None)
@@ -42,7 +44,6 @@ def shift(state: RunState, record: TaskRecord, to: TaskStatus, **changes: object
         del state.live[record.id]
     if record.status is TaskStatus.INTEGRATING:
         state.queue.remove(record.id)
-        changes.setdefault("apart", record.apart or to in {TaskStatus.WAITING, TaskStatus.AWAITING_DECISION})
     if to is TaskStatus.INTEGRATING:
         state.queue.append(record.id)
         state.attention[record.id] = None

@@ -14,10 +14,11 @@ for the whole, and the logarithm of the size of the group to find it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from chargehand.domain.effects import RunGates
 from chargehand.domain.events import GatesFinished, MergeFinished
+from chargehand.domain.outcome import Conflict
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import TaskStatus
 
@@ -59,7 +60,8 @@ def _is_to_come(record: TaskRecord) -> bool:
 
 def lands_first(state: RunState, record: TaskRecord) -> bool:
     """Whether a task that left its group waits for the rest of it to land: it is to begin on what that leaves."""
-    return record.apart and any(_group(state.tasks[name]) == record.task.group for name in state.queue)
+    group = record.task.group if record.apart else None
+    return group is not None and any(_group(state.tasks[name]) == group for name in state.queue)
 
 
 def slots_taken(state: RunState) -> int:
@@ -89,13 +91,18 @@ def train(state: RunState, *, patient: bool = True) -> Train:
 
 
 def _units(state: RunState, group: str, *, patient: bool) -> Iterator[tuple[str, ...]]:
-    """The group as one; members that do not merge with those before them are tried anew when these have landed."""
+    """The group as one, without members that do not merge with those before them: these land first."""
     ready = _ready(state, group)
-    unit = tuple(name for name in ready if not isinstance(state.tasks[name].unjudged, MergeFinished))
-    if not unit:
-        yield from ((name,) for name in ready)
-    elif not (patient and lacking(state, state.tasks[unit[0]])):
+    heads = {record.candidate.commit for name in ready if (record := state.tasks[name]).candidate is not None}
+    unit = tuple(name for name in ready if not _conflicts(state.tasks[name], {state.head, *heads}))
+    if unit and not (patient and lacking(state, state.tasks[unit[0]])):
         yield unit
+
+
+def _conflicts(record: TaskRecord, heads: Collection[str | None]) -> bool:
+    """Whether a change does not merge with something that is there still."""
+    outcome = record.unjudged
+    return isinstance(outcome, MergeFinished) and isinstance(outcome.result, Conflict) and outcome.result.head in heads
 
 
 def _ready(state: RunState, group: str) -> list[str]:
@@ -111,7 +118,7 @@ def unit_of(state: RunState, record: TaskRecord) -> tuple[str, ...]:
     group = _group(record)
     if group is None:
         return (record.id,)
-    return next(unit for unit in _units(state, group, patient=False) if record.id in unit)
+    return next(_units(state, group, patient=False))
 
 
 def before(state: RunState, record: TaskRecord) -> tuple[str, ...]:
