@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from chargehand.domain.silencing import Silencing
 from chargehand.profiles.bounds import BOUNDS, Bounds
 
 PAGE = Path(__file__).parent.parent / "docs" / "profiles" / "index.md"
@@ -38,6 +39,7 @@ def _table() -> list[str]:
         "scope": [each.scope for each in BOUNDS.values()],
         "who commits": [each.commits for each in BOUNDS.values()],
         "final gates excuse a red base": [_yes(each.policy.final_baseline) for each in BOUNDS.values()],
+        "a silenced check": [_silencing(each) for each in BOUNDS.values()],
         "`--accept`": ["allowed" if each.accepts else "refused" for each in BOUNDS.values()],
     }
     head = [f"| | {' | '.join(BOUNDS)} |", "|" + "---|" * (len(BOUNDS) + 1)]
@@ -66,6 +68,12 @@ def _holistic(each: Bounds) -> str:
 
 def _retries(each: Bounds) -> str:
     return "; ".join((str(each.policy.retries), *([each.retries] if each.retries else [])))
+
+
+def _silencing(each: Bounds) -> str:
+    if each.policy.silencing is Silencing.FAILS:
+        return "fails; the tasks that make gates green may make exceptions for single files and modules"
+    return "is told to reviewers" if each.policy.stages else "is recorded"
 
 
 def _times(number: int) -> str:

@@ -12,10 +12,12 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.line import Fit, Restoration
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan, Task
+from chargehand.domain.silencing import Silencing
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.factory_chain import moment, thoughts_of
 from chargehand.profiles.factory_line import PROFILE, _contract
 from chargehand.profiles.factory_text import gate_report
+from tests.play import Play, a_plan, a_task
 
 PLAN = Plan(plan="sk-1", tasks=(Task(id="subtask-1", title="One"),), profile="factory-line")
 
@@ -26,6 +28,7 @@ def test_the_profile_is_found_by_its_name():
     assert PROFILE.policy.stages == ()
     assert not PROFILE.policy.final_baseline
     assert not PROFILE.accepts
+    assert PROFILE.policy.silencing is Silencing.FAILS
 
 
 def test_every_role_has_its_rules():
@@ -66,6 +69,33 @@ def test_a_packet_outside_the_work_tree_is_never_written_for(tmp_path: Path):
     projection.take(None, None)
     projection.accepted(None, "")
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".git", "other", "packet.json", "root"]
+
+
+def test_the_todo_list_is_made_of_the_run(tmp_path: Path):
+    """For the run and for a task; what the list does not know has no line, nor has a packet from elsewhere."""
+    home = tmp_path / "project" / ".kilocode"
+    home.mkdir(parents=True)
+    packet = home / "packet.json"
+    done = {"id": 1, "description": "Done before"}
+    subtasks = [done, {"id": 2, "description": "Now"}]
+    packet.write_text(json.dumps({"task_id": "X", "session_export": "p", "subtasks": subtasks}))
+    tasks = (a_task("subtask-2"), a_task("tests", "subtask-2"), a_task("gates", "tests"), a_task("fix-1", "gates"))
+    play = Play(a_plan(*tasks, profile="factory-line"))
+    play.begin()
+    site = Site(root=home.parent, source=packet)
+    assert PROFILE.shown is not None
+    assert PROFILE.shown(site, play.state, None) == (
+        "[x] Runtime Model Report (record runtime model/mode)",
+        "[x] Pre-Execution Gate: Load and verify prep session",
+        "[x] Subtask 1: Done before",
+        "[-] Subtask 2: Now",
+        "[ ] Subtask 3: Add/update tests",
+        "[ ] Subtask 4: Run quality gates",
+        "[ ] Complete: Update beads and present results",
+    )
+    assert PROFILE.shown(site, play.state, "subtask-2") == ("[-] Subtask 2: Now",)
+    assert PROFILE.shown(site, play.state, "fix-1") == ()
+    assert PROFILE.shown(Site(root=tmp_path / "other", source=packet), play.state, None) == ()
 
 
 @pytest.mark.parametrize(

@@ -372,6 +372,7 @@ def _gate_task(gates: tuple[GateSpec, ...], after: str) -> Task:
         depends_on=(after,),
         scope=Scope.REVIEW,
         allow_empty=True,
+        may_excuse=True,
     )
 
 

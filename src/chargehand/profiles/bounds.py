@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from chargehand.domain.policy import HOUSE, Commits, Policy
 from chargehand.domain.review import Stage
+from chargehand.domain.silencing import Silencing
 
 __all__ = ["BOUNDS", "Bounds"]
 
@@ -69,7 +70,7 @@ BOUNDS: dict[str, Bounds] = {
         commits="runtime",
     ),
     "factory-line": Bounds(
-        policy=Policy(retries=0, fits=2, breaker=None, stages=(), final_baseline=False),
+        policy=Policy(retries=0, fits=2, breaker=None, stages=(), final_baseline=False, silencing=Silencing.FAILS),
         order="subtasks in sequence, then tests, then gates",
         phase="off: any failure halts the line",
         retries="a gate that could not judge is restored once, and again by another mitigation",

@@ -25,7 +25,7 @@ from chargehand.domain.words import RunVerdict, TaskStatus
 from chargehand.ports import Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.factory_chain import link_text, moment, thoughts_of
-from chargehand.profiles.factory_text import completion_text, gate_report, todo_text
+from chargehand.profiles.factory_text import completion_text, gate_report, todo_rows, todo_text
 from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.told import told_by_factory_line
 
@@ -38,8 +38,8 @@ You are one worker of a line: this subtask is yours, nothing else of the task is
 2. Verify the signatures you use in the sources, and those of libraries in their documentation. Do not guess.
 3. Edit narrowly; write whole files only where they are new.
 4. Find every caller and every reference of what you changed, and update them: call sites, imports, types.
-5. Format and lint are checked after you, without exceptions. Mend the cause: no global ignores, no `# type: ignore`,
-   no strictness lowered. A per-file ignore for an import that is needed at run time, or a per-module override for a
+5. Format and lint are checked after you, without exceptions. Mend the cause: no global ignores, no `# type: ignore` or
+   any other comment that silences a check, no strictness lowered: your change is read for them. A per-file ignore for an import that is needed at run time, or a per-module override for a
    library without stubs, is allowed in the subtask of the gates.
 Report "runtime_model_reported" and "runtime_mode_reported" as your runtime names them."""
 
@@ -107,9 +107,8 @@ class _Line(Projection):
         self._draw(state)
 
     def _draw(self, state: RunState) -> None:
-        subtasks = [(each["id"], str(each["description"])) for each in self.packet["subtasks"]]
         exports = [("Prep", str(self.packet["session_export"])), *self.links]
-        self._write("todo.md", todo_text(state, subtasks, accepted=self.is_accepted))
+        self._write("todo.md", todo_text(state, _subtasks(self.packet), accepted=self.is_accepted))
         if state.finished is None:
             return
         beads = (self.home.parent / ".beads").is_dir()
@@ -302,6 +301,11 @@ def _project(site: Site, plan: Plan) -> Projection:  # noqa: ARG001 - the packet
     return _Line(site=site, home=home, packet=_packet(site.source))
 
 
+def _subtasks(packet: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """(id, description) of each, as the packet has them."""
+    return [(each["id"], str(each["description"])) for each in packet["subtasks"]]
+
+
 def _home(site: Site) -> Path | None:
     """The `.kilocode` of the project the packet is of; None where that is not in the work tree."""
     if not site.source.is_relative_to(site.root):
@@ -332,6 +336,15 @@ def _refused(site: Site, plan: Plan, problems: Sequence[Problem]) -> None:
     if failures and isinstance(line, _Line):
         text = gate_report(line.task_id, str(line.packet["session_export"]), plan, failures)
         line._write("prep-gate.json", text)
+
+
+def _shown(site: Site, state: RunState, task: str | None) -> tuple[str, ...]:
+    """The todo list as the run stands; of a task, its line."""
+    home = _home(Site(root=site.root.resolve(), source=site.source.resolve()))
+    if home is None:
+        return ()
+    rows = todo_rows(state, _subtasks(_packet(site.source)), accepted=state.accepted is not None)
+    return tuple(line for name, line in rows if task in {None, name})
 
 
 def _books(site: Site, state: RunState) -> tuple[tuple[str, ...], ...]:
@@ -373,5 +386,6 @@ PROFILE = Profile(
     told=told_by_factory_line,
     refused=_refused,
     books=_books,
+    shown=_shown,
     artifacts=(".kilocode/thinking/execution-*.json", ".kilocode/line/**", "**/.chargehand-*.tmp"),
 )
