@@ -39,8 +39,9 @@ You are one worker of a line: this subtask is yours, nothing else of the task is
 3. Edit narrowly; write whole files only where they are new.
 4. Find every caller and every reference of what you changed, and update them: call sites, imports, types.
 5. Format and lint are checked after you, without exceptions. Mend the cause: no global ignores, no `# type: ignore` or
-   any other comment that silences a check, no strictness lowered: your change is read for them. A per-file ignore for an import that is needed at run time, or a per-module override for a
-   library without stubs, is allowed in the subtask of the gates.
+   any other comment that silences a check, no strictness lowered: your change is read for them. A per-file ignore for
+   an import that is needed at run time, or a per-module override for a library without stubs, is allowed in the
+   subtask of the gates.
 Report "runtime_model_reported" and "runtime_mode_reported" as your runtime names them."""
 
 _FITTER = """\
