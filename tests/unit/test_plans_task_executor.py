@@ -93,6 +93,8 @@ def test_groups_keep_their_order_and_tasks_their_place():
     plan = read_text(text + "parallel_groups: {Z: [T5, T4], A: [T1, T2]}\n").plan
     assert plan is not None
     assert {task.id: task.wave for task in plan.tasks} == {"T3": 1, "T5": 2, "T4": 2, "T1": 3, "T2": 3, "T6": 4}
+    groups = {task.id: task.group for task in plan.tasks if task.group}
+    assert groups == {"T5": "Z", "T4": "Z", "T1": "A", "T2": "A"}, "what is done side by side lands as one"
 
 
 def test_a_task_has_what_its_entry_says(project: Path):

@@ -208,12 +208,14 @@ class _Reading:
         self.counts["groups"] = len(tasks.parallel_groups)
         self._tell(tasks, standing)
         waves = _waves(tasks, {name for name, status in standing.items() if status != "accepted"})
+        groups = {member: name for name, members in tasks.parallel_groups.items() for member in members}
         self.texts = _entries(self.text)
         made = []
         for number, entry in enumerate(tasks.tasks):
             if standing[entry.id] != "accepted":
                 self.numbers.append(number)
-                made.append(self._task(number, entry, modes[entry.id], waves[entry.id], standing[entry.id]))
+                task = self._task(number, entry, modes[entry.id], waves[entry.id], standing[entry.id])
+                made.append(replace(task, group=groups.get(entry.id) if task.mode is Mode.PARALLEL else None))
         ticket, iteration = name_of(self.file)
         policy = tasks.validation_policy
         no_code = _NO_CODE if policy.baseline_scope == _CODE_ONLY else ()
