@@ -84,6 +84,13 @@ def test_an_accept_after_the_commit_makes_it_known(staging: World):
     assert len(accepted(staging)) == 2
 
 
+def test_what_was_merged_by_hand_is_known_after_an_accept(staging: World):
+    staging.repo.commit("mine", more="m\n")
+    staging.repo.git("merge", "-q", "--no-ff", "-m", "by hand", staging.document["branch"])
+    assert take_in(staging).how == "nothing"
+    assert accepted(staging) == [("merge", staging.repo.head("main"))]
+
+
 def test_squash_commits_all_the_same(staging: World):
     assert take_in(staging, squash=True).how == "squash"
     assert status(staging) == ""
