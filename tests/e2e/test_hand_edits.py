@@ -257,18 +257,60 @@ def test_a_summary_of_konductor_with_a_note(konductor_world: World):
 # -- a run that is over ---------------------------------------------------------------------------
 
 
+FAILS = [{"report": {"status": "FAILED"}}]
+LATER = {"attempts": {1: FAILS, 2: FAILS, "default": sendit.WORK["task-4"]}}
+
+
+@pytest.fixture
+def cli(sendit_world: World, tmp_path: Path) -> CliWorld:
+    cli = CliWorld(sendit_world.repo, tmp_path / "cli")
+    cli.environ["XDG_STATE_HOME"] = sendit_world.environ["XDG_STATE_HOME"]
+    return cli
+
+
 @pytest.mark.system
-def test_a_failed_row_put_back_to_pending_is_tried_again(sendit_world: World, tmp_path: Path):
+def test_a_failed_row_put_back_to_pending_is_tried_again(sendit_world: World, cli: CliWorld):
     """From the command line, after the run had ended: resume asks, the answer opens it, resume goes on."""
     world = sendit_world
-    fails = [{"report": {"status": "FAILED"}}]
-    steps = {"attempts": {1: fails, 2: fails, "default": sendit.WORK["task-4"]}}
-    assert sendit.carry_out(world, task_4=steps)["state"] == "failed"
+    sendit.carry_out(world, unattended=False, task_4=LATER)
+    assert cli.call("answer", "d1", "stop").code == 0
+    ended = cli.call("resume", "--json")
+    assert (ended.code, ended.document["state"], ended.document["decisions"]) == (1, "failed", [])
     path = world.repo.path / sendit.LOGIN / "PROGRESS.md"
     path.write_text(path.read_text().replace("| 4 | Limit the tries | failed | — |", "| 4 | Limit | pending | — |"))
-    cli = CliWorld(world.repo, tmp_path / "cli")
-    env = {"XDG_STATE_HOME": world.environ["XDG_STATE_HOME"]}
-    again = cli.call("resume", "--json", env=env)
-    assert (again.code, again.document["state"]) == (1, "failed")
-    assert again.document["decisions"] == [], "a run that answers for itself goes by its own word"
+    for _ in range(2):
+        again = cli.call("resume", "--json")
+        assert (again.code, again.document["state"]) == (1, "failed")
+        assert [each["kind"] for each in again.document["decisions"]] == ["edited"], "one question, however often"
+    listed = cli.call("decisions", "--json").document["decisions"]
+    assert (listed[0]["kind"], listed[0]["choices"], listed[0]["default"]) == ("edited", ["file", "ours"], "ours")
+    assert cli.call("answer", listed[0]["id"], "file").code == 0
+    done = cli.call("resume", "--json")
+    assert (done.code, done.document["state"]) == (0, "finished"), done.stdout
+    assert sendit.table(world)[4][0] == "done"
+    assert "| 4 | Limit | done |" in path.read_text(), "their title stays"
+
+
+@pytest.mark.system
+def test_a_run_that_is_over_and_answers_for_itself_goes_by_its_own_word(sendit_world: World, cli: CliWorld):
+    world = sendit_world
+    assert sendit.carry_out(world, task_4=LATER)["state"] == "failed"
+    path = world.repo.path / sendit.LOGIN / "PROGRESS.md"
+    path.write_text(path.read_text().replace("| 4 | Limit the tries | failed | — |", "| 4 | Limit | pending | — |"))
+    again = cli.call("resume", "--json")
+    assert (again.code, again.document["state"], again.document["decisions"]) == (1, "failed", [])
     assert "| 4 | Limit | failed | — |" in path.read_text()
+
+
+@pytest.mark.system
+def test_what_was_edited_before_accept_is_kept(sendit_world: World, cli: CliWorld):
+    """Who accepts is not asked: the file is written, and the edit lies in the run's folder."""
+    world = sendit_world
+    sendit.carry_out(world)
+    path = world.repo.path / sendit.LOGIN / "PROGRESS.md"
+    edited = path.read_text().replace("| 8 | Tell the others | done |", "| 8 | Tell the others | failed |")
+    path.write_text(edited)
+    sendit.take_in(world)
+    assert sendit.table(world)[8][0] == "done"
+    (kept,) = (world.repo.path / ".git/chargehand/runs" / world.run / "artifacts/edited").iterdir()
+    assert kept.read_text() == edited

@@ -14,8 +14,7 @@ import pytest
 import yaml
 
 from chargehand.domain.effects import StartAttempt
-from chargehand.domain.errors import AdapterError
-from chargehand.domain.events import EffectIntended, TaskIntegrated
+from chargehand.domain.events import DecisionAsked, EffectIntended, TaskIntegrated
 from chargehand.plans.detect import read_plan
 from chargehand.wiring.landing import accept
 from tests.e2e.cliworld import CliWorld
@@ -411,20 +410,20 @@ def test_a_resume_brings_entries_and_log_back(world: World, number: int):
     assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
 
 
-def test_a_state_that_somebody_wrote_by_hand_is_refused(world: World):
-    """Nothing leads from ACCEPTED back to work: the run stops and says how to go on."""
+def test_a_state_that_somebody_wrote_by_hand_is_a_question(world: World):
+    """Nothing leads from ACCEPTED back to work: unattended the run goes by its own word, and the edit is kept."""
     carry_out(world, observe=stop_after(1))
     file = world.repo.path / TASKS
-    good = file.read_text()
-    file.write_text(good.replace("    status: REJECTED", "    status: ACCEPTED"))
-    with pytest.raises(AdapterError, match=r"TASK-6 stands at ACCEPTED, and nothing leads from there to ACTIVE"):
-        world.resume(unattended=True)
-    file.write_text(
-        file.read_text().replace(
-            "    status: ACCEPTED\n    attempts: 2\n    rej", "    status: REJECTED\n    attempts: 2\n    rej"
-        )
-    )
-    assert world.resume(unattended=True)["state"] == "finished"
+    edited = file.read_text().replace("    status: REJECTED", "    status: ACCEPTED")
+    file.write_text(edited)
+    document = world.resume(unattended=True)
+    assert document["state"] == "finished"
+    assert {task["state"] for task in document["tasks"]} == {"integrated"}
+    (asked,) = [event.decision for event in world.events() if isinstance(event, DecisionAsked)]
+    assert [(word.task, word.ours, word.theirs) for word in asked.edits[0].words] == [
+        ("TASK-6", "REJECTED attempts: 2", "ACCEPTED attempts: 2")
+    ]
+    assert Path(asked.edits[0].kept).read_text() == edited
 
 
 def test_a_kill_in_the_middle_loses_nothing(world: World, tmp_path: Path):
