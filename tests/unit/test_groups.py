@@ -26,6 +26,7 @@ from chargehand.domain.options import Caps
 from chargehand.domain.outcome import ExitKind, FaultKind, Landed, ReportStatus, Role
 from chargehand.domain.plan import Command, Files, GatePoint, Mode
 from chargehand.domain.policy import Policy
+from chargehand.domain.receipt import Entry, ReceiptBook
 from chargehand.domain.restoring import command_of, fit_name
 from chargehand.domain.view import why
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
@@ -505,3 +506,35 @@ def test_a_member_whose_provider_asked_to_wait_is_waited_for():
     play.pass_time(40.0)
     finish(play)
     assert landings(play) == ["ab"]
+
+
+# -- receipts -------------------------------------------------------------------------------------
+
+
+def test_receipts_tell_which_gates_stood_for_all_of_them():
+    """Each has the gates of the tree that landed, its own commands among them, and with whom it landed."""
+    play = verified("a", "b")
+    play.gates("b")
+    play.land("b")
+    book = ReceiptBook(lambda file: None)
+    for recorded in play.journal:
+        book.take(Entry(recorded=recorded, chain=f"chain-{recorded.seq}"))
+    tip = play.task("b").candidate
+    for name, own in (("a", ["verify-1", "a/verify-1"]), ("b", ["verify-1", "verify-1"])):
+        body, candidate = book.tasks[name].body, play.task(name).candidate
+        assert body["together"] == ["a", "b"]
+        assert (body["landed"], body["candidate"]["tree"]) == (candidate.commit, candidate.tree)
+        assert [(row["id"], row["commit"]) for row in body["gates"]] == [("tests", tip.commit)]
+        assert [row["id"] for row in body["verify"]] == own
+        assert [row["commit"] for row in body["verify"]] == [play.task(name).sealed.commit, tip.commit]
+
+
+def test_a_receipt_of_a_task_that_landed_by_itself_says_nothing_of_others():
+    """I14: receipts that were made before stay as they are."""
+    play = grouped("a")
+    play.gates("a")
+    play.land("a")
+    book = ReceiptBook(lambda file: None)
+    for recorded in play.journal:
+        book.take(Entry(recorded=recorded, chain=f"chain-{recorded.seq}"))
+    assert "together" not in book.tasks["a"].body
