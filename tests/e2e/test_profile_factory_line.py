@@ -18,6 +18,7 @@ from chargehand.plans.detect import read_plan
 from chargehand.plans.factory_session import read_session
 from chargehand.wiring.landing import accept
 from tests.e2e.cliworld import CliWorld
+from tests.e2e.screens import screen
 from tests.e2e.world import World
 from tests.repos import Repo
 
@@ -518,6 +519,19 @@ def test_the_todo_list_is_shown(world: World, tmp_path: Path):
     one = cli.call("show", "subtask-2", "--json").document["shown"]
     assert one == [line for line in shown if line.startswith("[x] Subtask 2:")]
     assert cli.call("show").stdout.count("[x]") == len([line for line in shown if line.startswith("[x]")])
+
+
+def test_the_todo_list_stands_on_the_terminal(world: World, tmp_path: Path):
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    cli.script({**simple(), "subtask-3": [{"hang": True, "say": "hanging now"}]})
+    words = ("run", "--agent-command", cli.agent, "--sandbox", "none", "--yes", "--run-id", "k")
+    with screen(cli, *words, columns=120) as shown:
+        shown.wait_for("[x] Subtask 2:")
+        shown.wait_for("[-] Subtask 3:")
+        shown.wait_for("[ ] Subtask 4:")
+        shown.wait_for("hanging now")
+        shown.press("\x03")
+        assert shown.end() == 130
 
 
 def test_a_failed_prep_gate_exits_2_and_leaves_its_report(world: World, tmp_path: Path):

@@ -189,6 +189,40 @@ def test_many_tasks_are_counted_where_there_is_no_room(rows: int):
     assert any("… and " in line and "integrated" in line for line in lines)
 
 
+def listed_board(rows: int, *, width: int = 60, done: int = 0) -> list[str]:
+    state, _ = play(*[plain_task(f"t{n}") for n in range(3)])
+    board, pen = Board(), Pen(width=width)
+    lines = [f"[{'x' if n < done else '-' if n == done else ' '}] item {n} " + "long " * 20 for n in range(40)]
+    return board_lines(board, state, pen, 1010.0, rows=rows, listed=lines)
+
+
+@pytest.mark.parametrize(("rows", "done"), [(5, 0), (12, 20), (24, 39), (60, 3)])
+def test_a_list_of_the_plans_system_stands_in_place_of_the_tasks(rows: int, done: int):
+    """As much of it as there is room for, around what is under way."""
+    lines = listed_board(rows, done=done)
+    assert len(lines) <= max(rows, 5)
+    assert any(line.startswith(f"  [-] item {done} ") for line in lines)
+    assert all(cell_len(line) <= 60 for line in lines)
+    assert "tasks over" in lines[-1]
+    assert not any("t0" in line for line in lines), "what is at rest stands in the list"
+
+
+def test_beside_a_list_stands_what_is_under_way():
+    _, events = play(plain_task("a"), plain_task("b"))
+    begun = next(
+        n
+        for n, each in enumerate(events, start=1)
+        if isinstance(each.event, EffectIntended) and each.event.effect.key.startswith("a/")
+    )
+    board = Board()
+    for recorded in events[:begun]:
+        board.take(recorded)
+    lines = board_lines(board, fold(events[:begun]), PLAIN, 1010.0, rows=20, listed=("[-] the first", "[ ] the second"))
+    assert lines[:2] == ["  [-] the first", "  [ ] the second"]
+    assert lines[2].split()[1:3] == ["a", "running"]
+    assert len(lines) == 4
+
+
 @pytest.mark.parametrize("width", [20, 30, 60])
 def test_the_board_fits_a_narrow_terminal(width: int):
     assert all(cell_len(line) <= width for line in board_of(3, rows=20, width=width))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -93,8 +94,10 @@ class Driver:
     def _prepare(self, history: list[Recorded]) -> None:
         if is_live(self._call):
             from chargehand.cli.live import LiveProgress
+            from chargehand.wiring.profiling import listed
 
-            self._progress = LiveProgress(self._call.out, self._call.side_pen, history)
+            own = partial(listed, self._workshop)
+            self._progress = LiveProgress(self._call.out, self._call.side_pen, history, listed=own)
         if self._asks:
             self._prompter = Prompter(self._progress, lambda: self._call.side_pen, self._answer)
         self._workshop.on_output = self._progress.output

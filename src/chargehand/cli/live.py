@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TextIO, cast
 
@@ -35,10 +35,17 @@ class LiveProgress:
     """Implements `Progress` on a terminal; has to live inside an event loop.
 
     `history` are the events before this process took the run up: they tell since when each task is where it is.
+    `listed` tells what is to be done in the words of the plan's system, where it keeps such a list.
     """
 
     def __init__(
-        self, out: Output, pen: Pen, history: Iterable[Recorded] = (), *, now: Callable[[], float] = time.time
+        self,
+        out: Output,
+        pen: Pen,
+        history: Iterable[Recorded] = (),
+        *,
+        now: Callable[[], float] = time.time,
+        listed: Callable[[RunState], Sequence[str]] | None = None,
     ) -> None:
         self._pen = pen
         self._console = Console(file=cast("TextIO", Patient(out.stderr)), no_color=not pen.colour, highlight=False)
@@ -52,6 +59,8 @@ class LiveProgress:
         self._state: RunState | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._now = now
+        self._list = listed
+        self._listed: Sequence[str] = ()
         self._noted: deque[str] = deque(maxlen=_KEPT_NOTES)
         self._resized = False
         self._watches = False
@@ -60,6 +69,7 @@ class LiveProgress:
         """Note it, print it above the display if it is notable, and redraw soon."""
         self._state = state
         self._board.take(recorded)
+        self._listed = self._list(state) if self._list is not None else ()
         line = spoken(recorded, state)
         if line.rank is Rank.NOTABLE:
             pen = replace(self._pen, width=self._console.width)
@@ -143,7 +153,7 @@ class LiveProgress:
             return
         size = self._console.size
         pen = replace(self._pen, width=size.width - 1)
-        lines = board_lines(self._board, state, pen, self._now(), rows=size.height - 1)
+        lines = board_lines(self._board, state, pen, self._now(), rows=size.height - 1, listed=self._listed)
         texts = (Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in lines)
         self._live.update(Group(*texts), refresh=True)
         if state.inflight:

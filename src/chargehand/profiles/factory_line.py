@@ -388,5 +388,6 @@ PROFILE = Profile(
     refused=_refused,
     books=_books,
     shown=_shown,
+    shown_live=True,
     artifacts=(".kilocode/thinking/execution-*.json", ".kilocode/line/**", "**/.chargehand-*.tmp"),
 )

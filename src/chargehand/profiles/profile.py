@@ -57,6 +57,8 @@ class Profile:
     a plan is refused for these problems. `books` are the commands of the system's own tool that are run, in order,
     once a result was accepted, as far as that tool is there. `shown` are the rows `show` adds about a task, or with
     None about the run: what that system reports in a form of its own. It only reads, and may raise AdapterError.
+    `shown_live`: those of the run are a list of what is to be done, with `[ ]`, `[-]` and `[x]`, and stand on the
+    terminal while it goes on.
     `told` reads what the files that `project` writes say of tasks: so an edit by hand is told from our own writing.
     """
 
@@ -72,6 +74,7 @@ class Profile:
     artifacts_at: Callable[[Site, Plan], tuple[str, ...]] | None = None
     report: Callable[[Site, Plan], OwnReport | None] | None = None
     shown: Callable[[Site, RunState, str | None], tuple[str, ...]] | None = None
+    shown_live: bool = False
     told: Reader | None = None
 
 

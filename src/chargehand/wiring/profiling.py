@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from chargehand.settings import Settings
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "own_report", "profiled", "projections", "refuse", "shown"]
+__all__ = ["arranged", "listed", "own_report", "profiled", "projections", "refuse", "shown"]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -89,6 +90,16 @@ def shown(shop: Workshop, state: RunState, task: str | None = None) -> tuple[str
         return profile.shown(site, state, task)
     except AdapterError as error:
         return (str(error),)
+
+
+def listed(shop: Workshop, state: RunState) -> tuple[str, ...]:
+    """What is to be done, where the plan's system keeps a list of it: for the terminal, while the run goes on."""
+    site, profile = _site(shop, state), _profile(state.plan)
+    if site is None or profile.shown is None or not profile.shown_live:
+        return ()
+    with suppress(AdapterError):  # `show` says it
+        return profile.shown(site, state, None)
+    return ()
 
 
 def _site(shop: Workshop, state: RunState) -> Site | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -66,8 +67,10 @@ async def _watch(call: Call, workshop: Workshop, run: str) -> None:
             events = view.events
             if view.is_first and is_live(call):
                 from chargehand.cli.live import LiveProgress
+                from chargehand.wiring.profiling import listed
 
-                progress = LiveProgress(call.out, call.side_pen, events[:-1])
+                own = partial(listed, workshop)
+                progress = LiveProgress(call.out, call.side_pen, events[:-1], listed=own)
                 events = events[-1:]
             for recorded in events:
                 progress.event(recorded, view.state)

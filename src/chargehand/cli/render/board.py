@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chargehand.cli.render.lines import STYLES, Rank, say
@@ -55,10 +56,14 @@ class Board:
         self.lines[key.partition("/")[0]] = line
 
 
-def board_lines(board: Board, state: RunState, pen: Pen, now: float, *, rows: int) -> list[str]:
-    """At most `rows` lines for a terminal of `pen.width` cells."""
+def board_lines(
+    board: Board, state: RunState, pen: Pen, now: float, *, rows: int, listed: Sequence[str] = ()
+) -> list[str]:
+    """At most `rows` lines for a terminal of `pen.width` cells; `listed` stands in place of the tasks at rest."""
     questions = _questions(state, pen, most=_QUESTION_LINES if rows >= _ROOMY else 1)
     room = max(1, min(_MOST_ROWS, rows - len(questions) - 3))
+    if listed:
+        return [*_listed(board, state, pen, now, listed, room), *questions, _sums(board, state, pen, now)]
     shown = _chosen(board, state, room)
     cells = [_row(board, state, state.tasks[task], now) for task in shown]
     cells += _run_row(board, state, now)
@@ -67,6 +72,17 @@ def board_lines(board: Board, state: RunState, pen: Pen, now: float, *, rows: in
     if hidden:
         lines.append(pen.draw(f"  … {_hidden(state, frozenset(shown))}", "quiet"))
     return [*lines, *questions, _sums(board, state, pen, now)]
+
+
+def _listed(board: Board, state: RunState, pen: Pen, now: float, listed: Sequence[str], room: int) -> list[str]:
+    """The list of the plan's system, around what is under way where it is too long, then what is under way."""
+    moving = [record for record in state.tasks.values() if record.status in _MOVING][: max(1, room // 2)]
+    cells = [*(_row(board, state, record, now) for record in moving), *_run_row(board, state, now)]
+    most = max(1, room - len(cells))
+    here = next((place for place, line in enumerate(listed) if line.startswith(("[-]", "[ ]"))), 0)
+    first = max(0, min(here - most // 2, len(listed) - most))
+    lines = [_cut(f"  {one_line(line)}", pen) for line in listed[first : first + most]]
+    return [*lines, *(table(cells, pen) if cells else [])]
 
 
 def _chosen(board: Board, state: RunState, room: int) -> list[str]:
