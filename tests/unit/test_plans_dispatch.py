@@ -140,6 +140,23 @@ def test_what_is_on_a_branch_nobody_accepted_is_not_done(project: Path):
     assert {task.id: task.depends_on for task in loaded.plan.tasks}["task-3.1"] == ("task-1",)
 
 
+def test_what_git_does_not_have_is_not_done(project: Path):
+    """What was accepted names its commit, which is handed out to be looked up; other completed tasks name none."""
+    state = json.loads(text_of(project))
+    state["compressed_outputs"]["task-1"] += "\nAccepted: branch main, commit 0123456789abcdef."
+    (project / STATE).write_text(json.dumps(state, indent=2))
+    loaded = read_plan(None, project)
+    assert loaded.landed == {"task-1": "0123456789abcdef"}
+    assert loaded.redo is not None
+    again = loaded.redo({"task-1": "the base does not have that commit"})
+    assert again.plan is not None
+    assert (again.plan.tasks[0].id, again.counts["pending"], again.landed) == ("task-1", 1, {})
+    (problem,) = again.problems
+    text = "Task task-1 is said to be completed and accepted, and the base does not have that commit: it is done again."
+    assert (problem.code, problem.message, problem.is_error) == ("commit_not_there", text, False)
+    assert '"task-1": ' in (project / STATE).read_text().splitlines()[(problem.line or 0) - 1]
+
+
 def test_a_graph_can_be_written_down_in_the_native_format(project: Path):
     plan = read_plan(None, project).plan
     assert plan is not None

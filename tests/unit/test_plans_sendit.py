@@ -197,6 +197,34 @@ def test_done_without_a_commit_is_done_again(project: Path):
     assert warnings(project / LOGIN) == [("no_commit", "PROGRESS.md", 18, text)]
 
 
+def test_what_git_does_not_have_is_done_again(project: Path):
+    """The commits that rows name are handed out to be looked up; what is not there is read as open, and told."""
+    loaded = read(project)
+    assert loaded.landed == {"task-1": "0a1b2c3"}
+    assert loaded.redo is not None
+    again = loaded.redo({"task-1": "the base does not have that commit"})
+    assert (again.counts["done"], again.counts["open"], again.landed) == (0, 8, {})
+    assert again.plan is not None
+    assert [task.id for task in again.plan.tasks][:2] == ["task-1", "task-2"]
+    text = "Task 1 is said to be done as 0a1b2c3, and the base does not have that commit: it is done again."
+    assert ("commit_not_there", "PROGRESS.md", 18, text) in [
+        (p.code, Path(p.file or "").name, p.line, p.message) for p in again.problems if not p.is_error
+    ]
+
+
+def test_a_feature_whose_commits_are_all_gone_has_something_left(project: Path):
+    """It says that nothing is left only when git agrees."""
+    rows = "\n".join(f"| {n} | {t} | done | 0a1b2c3 |" for n, t in enumerate(("Sum", "Print", "Mail"), start=1))
+    text = f"# Progress: Reports\n\n## Tasks\n\n| # | Task | Status | Commit |\n|---|---|---|---|\n{rows}\n"
+    (project / "specs/reports/PROGRESS.md").write_text(text)
+    loaded = read(project / "specs/reports")
+    assert [problem.code for problem in loaded.problems if problem.is_error] == ["nothing_left"]
+    assert loaded.redo is not None
+    again = loaded.redo(dict.fromkeys(loaded.landed, "no single commit has that hash"))
+    assert again.plan is not None
+    assert len(again.plan.tasks) == 3
+
+
 def test_what_nobody_accepted_is_done_again(project: Path):
     file = project / LOGIN / "PROGRESS.md"
     file.write_text(file.read_text() + "\n## Notes\n\n- Not accepted yet: tasks 1, 2; branch chargehand/x-1\n")

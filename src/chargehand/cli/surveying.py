@@ -45,7 +45,7 @@ class Surveyed:
 
 async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = None) -> Surveyed:
     """Read and check the plan that is meant; without a path, the one at the known places."""
-    loaded = workshop.load_plan(path)
+    loaded = await workshop.load_plan_at(path, base or "HEAD")
     subject = loaded.plan or loaded.draft
     if subject is None:
         return _surveyed(loaded, check_loaded(loaded), workshop.settings)

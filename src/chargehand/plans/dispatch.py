@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from chargehand.domain.plan import Barrier, Complexity, Features, Files, Interfaces, Plan, Scope, Task
 from chargehand.domain.problem import Path as Where
-from chargehand.domain.problem import Problem
+from chargehand.domain.problem import Problem, Severity
 from chargehand.domain.scope import is_literal, literal_path, validate
 from chargehand.plans.dispatch_check import check_state
 from chargehand.plans.dispatch_model import NexusState, NexusTask, TaskFiles
@@ -32,6 +32,7 @@ __all__ = ["NexusReader"]
 
 _KEY = re.compile(r'"(?:task_graph|project_aim)"\s*:')
 _PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.")
+_ACCEPTED = re.compile(r"Accepted: branch \S+, commit (?P<commit>[0-9a-f]{7,64})\.")
 _HOME = ".nexus-cortexia"
 _FILE = "state.json"
 _MOST_BESIDE = 12
@@ -67,19 +68,21 @@ class NexusReader:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """One reading of `file`."""
+    """One reading of `file`; `absent` are tasks whose commit git does not have where it should, with the reason."""
 
     file: Path
     document: Document
     told: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     numbers: list[int] = field(default_factory=list)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    landed: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> LoadedPlan:
         problems = list(self.document.problems)
         state = None if problems else self._state(problems)
         if state is not None:
-            problems += check_state(state)
+            problems += [*check_state(state), *self._not_there()]
         failed = any(problem.is_error for problem in problems)
         plan = self._plan(state) if state is not None and not failed else None
         if plan is not None and not plan.tasks:
@@ -98,6 +101,8 @@ class _Reading:
             reader=NexusReader.name,
             locate=self._locate,
             stated=Stated(keys=_STATED),
+            landed=self.landed,
+            redo=lambda absent: _Reading(file=self.file, document=self.document, absent=absent).read(),
         )
 
     def _source(self) -> str:
@@ -118,6 +123,15 @@ class _Reading:
             self.counts["left_alone"] = len(left)
             self.told.append(f"Left alone: {', '.join(left)}.")
         return state
+
+    def _not_there(self) -> Iterator[Problem]:
+        for name, why in self.absent.items():
+            text = f"Task {name} is said to be completed and accepted, and {why}: it is done again."
+            hint = "Where the work is there all the same, take the last line of its output out."
+            path = ("compressed_outputs", name)
+            yield Problem(
+                code="commit_not_there", message=text, severity=Severity.WARNING, hint=hint, path=path, task=name
+            )
 
     def _count(self, data: Any) -> None:
         graph = data.get("task_graph") if isinstance(data, dict) else None
@@ -157,8 +171,11 @@ class _Reading:
         standing |= dict.fromkeys((each.task_id for each in state.blocked_tasks), "blocked")
         standing |= dict.fromkeys((each.task_id for each in state.failed_tasks), "failed")
         for name in state.completed_tasks:
-            pending = _PENDING.search(state.compressed_outputs.get(name, "").rstrip().rsplit("\n", 1)[-1])
-            standing[name] = "pending" if pending else "done"
+            said = state.compressed_outputs.get(name, "").rstrip().rsplit("\n", 1)[-1]
+            pending, accepted = _PENDING.search(said), _ACCEPTED.search(said)
+            standing[name] = "pending" if pending or name in self.absent else "done"
+            if accepted and name not in self.absent:
+                self.landed[name] = accepted["commit"]
             if pending:
                 where = f"branch {pending['branch']} (commit {pending['commit'][:12]})"
                 self.told.append(f"{name}: done on {where}, which was not accepted; it is done again.")

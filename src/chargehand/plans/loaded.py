@@ -42,6 +42,9 @@ class LoadedPlan:
     problems at once; it must not be run. `source` names the file as it was given. `counts` adds what the reader
     counted in a source of another system, so that nothing vanishes; `told` are sentences about what was taken for
     what, and what was left alone. `files` are all files it was read from, where that is more than `source`.
+
+    `landed` has for each task that the source says is done the commit it names for it: a claim. `redo` reads the same
+    anew with some of them not done, each with the reason as the end of a sentence.
     """
 
     source: str
@@ -54,6 +57,8 @@ class LoadedPlan:
     locate: Locate = nowhere
     told: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    landed: Mapping[str, str] = field(default_factory=dict)
+    redo: Callable[[Mapping[str, str]], LoadedPlan] | None = None
 
     def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with file, line and column filled in from their paths, in the order of the file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -32,17 +32,22 @@ _TEXT_CHARS = 24_000
 
 @dataclass(slots=True, kw_only=True)
 class FeatureReading:
-    """One reading: `path` as it was named, `plans` the plans that could be meant."""
+    """One reading: `path` as it was named, `plans` the plans that could be meant.
+
+    `absent` are tasks whose commit git does not have where it should, with the reason.
+    """
 
     path: Path
     source: str
     plans: Sequence[Path]
+    absent: Mapping[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)
     steps: list[PlanStep] = field(default_factory=list)
     plan_path: Path | None = None
+    landed: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> LoadedPlan:
         """Everything that can be read, and all that is wrong with it."""
@@ -75,7 +80,12 @@ class FeatureReading:
             reader="sendit",
             files=tuple(dict.fromkeys(self.files)),
             stated=Stated(keys=frozenset({"plan", "profile", "barrier", "defaults.weight"}), gates=gates),
+            landed=self.landed,
+            redo=self._redo,
         )
+
+    def _redo(self, absent: Mapping[str, str]) -> LoadedPlan:
+        return FeatureReading(path=self.path, source=self.source, plans=self.plans, absent=absent).read()
 
     def _problem(self, code: str, message: str, file: Path, *, line: int | None = None, hint: str = "") -> None:
         self.problems.append(Problem(code=code, message=message, file=str(file), line=line, hint=hint))
@@ -186,6 +196,10 @@ class FeatureReading:
             text = f"Row {row.number} says '{row.title[:80]}' is done; task {row.number} is '{step.title[:80]}'."
             hint = "Give the row the title of the task, or set it to pending."
             self._problem("other_task", text, file, line=row.line, hint=hint)
+        elif why := self.absent.get(f"task-{row.number}"):
+            text = f"Task {row.number} is said to be done as {row.commit}, and {why}: it is done again."
+            hint = "Where the work is there under another hash, put that one into the row."
+            self._warn("commit_not_there", text, file, line=row.line, hint=hint)
 
     def _spec(self, file: PlanFile) -> tuple[Path | None, Spec]:
         assert self.plan_path is not None
@@ -222,6 +236,7 @@ class FeatureReading:
         done = {row.number: row for row in progress.rows if self._counts_as_done(row, progress)}
         steps = [step for step in file.steps if step.number not in done]
         self.counts["done"] = len(file.steps) - len(steps)
+        self.landed = {f"task-{number}": row.commit for number, row in done.items()}
         gates = runners_of(self.root, finder(self.root))
         self._tell_of_suite(gates)
         paths = self._named_files(spec_path, spec)
@@ -247,9 +262,8 @@ class FeatureReading:
 
     def _counts_as_done(self, row: Row, progress: Progress) -> bool:
         known = {step.number for step in self.steps}
-        return (
-            row.status == "done" and bool(row.commit) and row.number in known and row.number not in progress.unaccepted
-        )
+        elsewhere = row.number in progress.unaccepted or f"task-{row.number}" in self.absent
+        return row.status == "done" and bool(row.commit) and row.number in known and not elsewhere
 
     def _tell_of_suite(self, gates: Sequence[GateSpec]) -> None:
         if not gates:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from chargehand.adapters import rescues
 from chargehand.adapters.clock import SteadyClock
 from chargehand.adapters.git import Repository
+from chargehand.adapters.git.ancestry import why_absent
 from chargehand.adapters.git.reading import write_patch
 from chargehand.adapters.lock import one_at_a_time
 from chargehand.adapters.run_store import FolderRunStore
@@ -92,7 +93,20 @@ class Workshop:
 
     def load_plan(self, path: Path | None) -> LoadedPlan:
         """Read the plan that is meant and join it with the settings; problems are part of the answer."""
+        return self._joined(read_plan(path, self.repository.root or self.cwd))
+
+    async def load_plan_at(self, path: Path | None, base: str) -> LoadedPlan:
+        """The same held against git: what its source says is done, and `base` does not have, is not done."""
         loaded = read_plan(path, self.repository.root or self.cwd)
+        if loaded.landed and loaded.redo is not None:
+            commit = await self.repository.resolve(base)
+            shallow = self.repository.shallow_file.exists()
+            why = await why_absent(self.repository.plumbing(), commit, loaded.landed.values(), is_shallow=shallow)
+            absent = {task: why[name] for task, name in loaded.landed.items() if name in why}
+            loaded = loaded.redo(absent) if absent else loaded
+        return self._joined(loaded)
+
+    def _joined(self, loaded: LoadedPlan) -> LoadedPlan:
         if loaded.plan is None:
             return loaded
         return replace(loaded, plan=arranged(merge_into(loaded.plan, self.settings, loaded.stated), self.settings))

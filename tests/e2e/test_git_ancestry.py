@@ -1,0 +1,78 @@
+"""Whether commits that somebody names are part of a base."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from chargehand.adapters.git import Repository
+from chargehand.adapters.git.ancestry import why_absent
+from tests.repos import Repo
+
+NO_COMMIT, ELSEWHERE = "no single commit has that hash", "the base does not have that commit"
+
+
+def absent(repo: Repo, base: str, names: Iterable[str], *, is_shallow: bool = False) -> dict[str, str]:
+    async def look() -> dict[str, str]:
+        repository = await Repository.discover(repo.path, repo.environ)
+        return await why_absent(repository.plumbing(), base, names, is_shallow=is_shallow)
+
+    return asyncio.run(look())
+
+
+@pytest.fixture
+def history(repo: Repo) -> dict[str, str]:
+    """first <- main, and first <- side."""
+    names = {"first": repo.commit("first", a="1")}
+    repo.git("checkout", "-q", "-b", "side")
+    names["side"] = repo.commit("side", b="2")
+    repo.git("checkout", "-q", "main")
+    names["main"] = repo.commit("second", c="3")
+    return names
+
+
+def test_what_the_base_has_is_there(repo: Repo, history: dict[str, str]):
+    """Full and abbreviated; the base is part of its own history."""
+    names = [history["first"], history["main"], history["first"][:7], history["main"][:12]]
+    assert absent(repo, history["main"], names) == {}
+    assert absent(repo, history["main"], []) == {}
+
+
+def test_what_is_elsewhere_or_nowhere_is_told(repo: Repo, history: dict[str, str]):
+    names = [history["side"], history["side"][:7], "0" * 40, "0123456", history["first"]]
+    assert absent(repo, history["main"], names) == {
+        history["side"]: ELSEWHERE,
+        history["side"][:7]: ELSEWHERE,
+        "0" * 40: NO_COMMIT,
+        "0123456": NO_COMMIT,
+    }
+    assert absent(repo, history["main"], ["0123456"]) == {"0123456": NO_COMMIT}
+
+
+def test_a_tree_is_no_commit_and_a_branch_no_hash(repo: Repo, history: dict[str, str]):
+    tree = repo.git("rev-parse", "main^{tree}")
+    repo.git("branch", "abcdef0")
+    assert absent(repo, history["main"], [tree, "abcdef0"]) == {tree: NO_COMMIT, "abcdef0": NO_COMMIT}
+
+
+def test_a_hash_that_two_commits_share_is_none(repo: Repo, history: dict[str, str]):
+    """The shortest that git takes is four digits: some hundred commits share one."""
+    parent, made = history["main"], [history["main"]]
+    for number in range(600):
+        parent = repo.git("commit-tree", "-p", parent, "-m", str(number), "main^{tree}")
+        made.append(parent)
+    repo.git("reset", "-q", "--hard", parent)
+    heads = [name[:4] for name in made]
+    shared = next(head for head in heads if heads.count(head) > 1)
+    assert absent(repo, parent, [shared]) == {shared: NO_COMMIT}
+
+
+def test_of_a_shallow_repository_nothing_is_said(repo: Repo, history: dict[str, str], tmp_path: Path):
+    """It does not have what came before; what it has is told all the same."""
+    repo.git("clone", "-q", "--depth=1", "--no-single-branch", f"file://{repo.path}", str(tmp_path / "shallow"))
+    shallow = Repo(tmp_path / "shallow", repo.environ)
+    names = [history["first"], history["main"], history["side"]]
+    assert absent(shallow, history["main"], names, is_shallow=True) == {history["side"]: ELSEWHERE}
