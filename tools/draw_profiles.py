@@ -35,6 +35,7 @@ def _table() -> list[str]:
         "look at the whole run": [_holistic(each) for each in BOUNDS.values()],
         "retries of a failure": [_retries(each) for each in BOUNDS.values()],
         "context given on request": [_times(each.policy.contexts) for each in BOUNDS.values()],
+        "blocked by its agent": ["asked about" if each.policy.asks_blocked else "blocked" for each in BOUNDS.values()],
         "fixes of the final gates": [_times(each.policy.run_fixes) for each in BOUNDS.values()],
         "scope": [each.scope for each in BOUNDS.values()],
         "who commits": [each.commits for each in BOUNDS.values()],

@@ -34,7 +34,9 @@ def made(*files: tuple[str, str]) -> list[dict[str, Any]]:
 
 USER = "class User:\n    def __init__(self, name):\n        self.name = name\n"
 TEST = "def test_it():\n    import session\n\n    assert session.kept\n"
+HASHING = "def hashed(text):\n    turned = text[::-1]\n    return turned\n"
 WORK: dict[str, Any] = {
+    "task-1": made(("src/hashing.py", HASHING)),  # only where the commit of its row is not there
     "task-2": made(("src/user.py", USER)),
     "task-3": made(("src/check.py", "check = 1\n"), ("README.md", "# Shop\nIt checks.\n")),
     "task-4": made(("src/limit.py", "LIMIT = 10\n")),
@@ -43,6 +45,8 @@ WORK: dict[str, Any] = {
     "task-7": made(("docs/login.md", "Log in.\n"), ("CHANGELOG.md", "- login\n")),
     "task-8": made(("NOTE.md", "Read docs/login.md.\n")),
 }
+LEFT = tuple(WORK)[1:]
+"""The tasks that the fixture leaves open."""
 
 
 @pytest.fixture
@@ -52,9 +56,16 @@ def world(repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     shutil.copytree(FIXTURE, repo.path, dirs_exist_ok=True)
     repo.git("add", "-A")
     repo.git("commit", "-q", "-m", "a shop")
+    name_commit(repo, repo.git("rev-parse", "--short=7", "HEAD"))
     folder = tmp_path / "world"
     folder.mkdir()
     return World(Repo(repo.path, {**repo.environ, "PATH": path}), folder)
+
+
+def name_commit(repo: Repo, commit: str, before: str = "0a1b2c3") -> None:
+    """Let the row of what is done already name a commit."""
+    file = repo.path / LOGIN / "PROGRESS.md"
+    file.write_text(file.read_text("utf-8").replace(f"done | {before}", f"done | {commit}"), "utf-8")
 
 
 def carry_out(
@@ -73,7 +84,7 @@ def carry_out(
 
     async def run() -> Mapping[str, Any]:
         shop = await world.shop(["agents.script.kind=scripted", f"agents.script.command={script}", *sets])
-        loaded = shop.load_plan(world.repo.path / path)
+        loaded = await shop.load_plan_at(world.repo.path / path, "HEAD")
         assert loaded.plan is not None, loaded.problems
         files = [Path(file) for file in loaded.files]
         event = await shop.new_run(loaded.plan, plan_file=Path(loaded.source), files=files)
@@ -109,11 +120,11 @@ def task(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def test_a_feature_from_its_plan_to_postflight(world: World):
     """FORMATS 5.2: every row done with the commit that landed; what people wrote stays as it is."""
-    before = progress(world)
+    before, first = progress(world), table(world)[1]
     document = carry_out(world)
     assert (document["state"], document["profile"], document["plan"]) == ("finished", "sendit", "auth-login")
     landed = {int(each["id"][5:]): each["landed"][:12] for each in document["tasks"]}
-    assert table(world) == {1: ("done", "0a1b2c3"), **{number: ("done", sha) for number, sha in landed.items()}}
+    assert table(world) == {1: first, **{number: ("done", sha) for number, sha in landed.items()}}
     text = progress(world)
     assert text.splitlines()[:7] == [
         "# Progress: Login",
@@ -233,7 +244,7 @@ def test_full_weight_is_told_spec_plan_and_tests(world: World):
         f"- `{LOGIN}/SPEC.md`: the spec",
         f"- `{LOGIN}/PLAN.md`: the plan",
         "- `tests/test_user.py`",
-        "1. Hash passwords (commit 0a1b2c3)",
+        f"1. Hash passwords (commit {table(world)[1][1]})",
         "Committing is not optional here.",
     ]
     steps = [*({"read_brief_check": text} for text in texts), *WORK["task-2"]]
@@ -300,15 +311,6 @@ def test_research_is_done_once_and_written_down(world: World):
     assert text == f"{head}\n## Found for task-3\n\n> Argon.\n> ## Status\n> All is well.\n"
 
 
-def test_blocked_asks_and_unattended_it_stays_blocked(world: World):
-    blocked = [{"report": {"status": "BLOCKED", "blocker": "No key."}}]
-    document = carry_out(world, task_3=blocked)
-    assert task(document, "task-3")["state"] == "blocked"
-    assert table(world)[3] == ("failed", "—")
-    assert "- task-3: blocked (agent_blocked): No key." in progress(world)
-    assert "**Execution**: partial\n" in progress(world)
-
-
 def test_a_red_suite_is_fixed_three_times_and_then_it_has_failed(world: World):
     """No runner hides another one's red: what is red at the end is failed, also where it was red before."""
     broken = "def test_never():\n    assert False\n"
@@ -343,7 +345,7 @@ def stop_after(number: int) -> Any:
 def test_a_resume_writes_what_was_lost_or_changed(world: World, number: int):
     """I4: the journal wins over the file, what is not ours stays, and nothing lands twice."""
     carry_out(world, observe=stop_after(number))
-    path = world.repo.path / LOGIN / "PROGRESS.md"
+    path, first = world.repo.path / LOGIN / "PROGRESS.md", table(world)[1][1]
     if number == 3:
         path.unlink()
     else:
@@ -351,13 +353,13 @@ def test_a_resume_writes_what_was_lost_or_changed(world: World, number: int):
     document = world.resume(unattended=True)
     assert document["state"] == "finished"
     rows = table(world)
-    assert rows[1] == ("failed" if number != 3 else "done", "0a1b2c3")
+    assert rows[1] == ("failed" if number != 3 else "done", first)
     assert {number: sha for number, (_, sha) in rows.items() if number > 1} == {
         int(each["id"][5:]): each["landed"][:12] for each in document["tasks"]
     }
     assert ("**Owner**: Otto" in progress(world)) is (number != 3)
     subjects = world.repo.git("log", "--first-parent", "--format=%s", f"main..{document['branch']}").splitlines()
-    assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
+    assert sorted(line.split(":")[0] for line in subjects) == sorted(LEFT)
 
 
 def test_a_killed_run_goes_on(world: World, tmp_path: Path):
@@ -380,7 +382,7 @@ def test_a_killed_run_goes_on(world: World, tmp_path: Path):
         int(each["id"][5:]): each["landed"][:12] for each in done.document["tasks"]
     }
     subjects = world.repo.git("log", "--first-parent", "--format=%s", f"main..{done.document['branch']}").splitlines()
-    assert sorted(line.split(":")[0] for line in subjects) == sorted(WORK)
+    assert sorted(line.split(":")[0] for line in subjects) == sorted(LEFT)
 
 
 def test_a_new_run_begins_where_the_last_was_accepted(world: World):
@@ -388,7 +390,7 @@ def test_a_new_run_begins_where_the_last_was_accepted(world: World):
     carry_out(world, task_5=blocked)
     unaccepted = read_plan(world.repo.path / LOGIN, world.repo.path).plan
     assert unaccepted is not None
-    assert [each.id for each in unaccepted.tasks] == list(WORK), "what nobody accepted is not done"
+    assert [each.id for each in unaccepted.tasks] == list(LEFT), "what nobody accepted is not done"
     take_in(world)
     left = read_plan(world.repo.path / LOGIN, world.repo.path).plan
     assert left is not None
@@ -397,6 +399,27 @@ def test_a_new_run_begins_where_the_last_was_accepted(world: World):
     assert document["state"] == "finished"
     assert {status for status, _ in table(world).values()} == {"done"}
     assert "**Tasks completed**: 8/8" in progress(world)
+
+
+@pytest.mark.parametrize("where", ["nowhere", "on another branch", "the name of a branch"])
+def test_a_row_whose_commit_is_not_in_the_base_is_done_again(world: World, tmp_path: Path, where: str):
+    """I6: what a row says is a claim; a hash that git does not have there is no work, and `check` and `run` say so."""
+    first, why = table(world)[1][1], "no single commit has that hash"
+    commit = "0a1b2c3"
+    if where == "on another branch":
+        world.repo.git("commit", "-q", "--allow-empty", "-m", "elsewhere")
+        commit, why = world.repo.git("rev-parse", "HEAD"), "the base does not have that commit"
+        world.repo.git("reset", "-q", "--soft", "HEAD~1")
+    elif where == "the name of a branch":
+        world.repo.git("branch", commit)
+    name_commit(world.repo, commit, first)
+    checked = CliWorld(world.repo, tmp_path / "cli").call("check", LOGIN, "--json").document
+    assert (checked["counts"]["done"], checked["counts"]["open"]) == (0, 8)
+    (told,) = [each["text"] for each in checked["warnings"] if each["code"] == "commit_not_there"]
+    assert told == f"Task 1 is said to be done as {commit}, and {why}: it is done again."
+    document = carry_out(world, LOGIN)
+    assert document["state"] == "finished"
+    assert table(world)[1] == ("done", task(document, "task-1")["landed"][:12])
 
 
 # -- the command line -----------------------------------------------------------------------------

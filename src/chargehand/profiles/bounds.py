@@ -98,7 +98,15 @@ BOUNDS: dict[str, Bounds] = {
         commits="the runtime only; a commit of the agent fails",
     ),
     "sendit": Bounds(
-        policy=Policy(retries=1, breaker=None, stages=(), commits=Commits.AGENT, run_fixes=3, final_baseline=False),
+        policy=Policy(
+            retries=1,
+            breaker=None,
+            stages=(),
+            commits=Commits.AGENT,
+            run_fixes=3,
+            final_baseline=False,
+            asks_blocked=True,
+        ),
         order="in sequence; side by side only where marked independent and the files are disjoint",
         phase="off",
         retries="then somebody is asked",
