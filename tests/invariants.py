@@ -37,7 +37,7 @@ from chargehand.domain.scope import overlaps
 from chargehand.domain.state import RunState
 from chargehand.domain.train import slots_taken
 from chargehand.domain.view import document, why
-from chargehand.domain.words import HOLDS, TERMINAL, Decision, TaskStatus
+from chargehand.domain.words import HOLDS, TERMINAL, Decision, Reason, TaskStatus
 from tests.reviews import ReviewWatch
 
 __all__ = ["Watch"]
@@ -124,6 +124,9 @@ class Watch:
         landing = [name for name, record in state.tasks.items() if record.status is TaskStatus.INTEGRATING]
         assert sorted(state.queue) == sorted(landing)
         assert set(state.holds) <= set(state.decisions)
+        for name in waiting:
+            met = all(self._met(name, needed, state) for needed in state.tasks[name].task.depends_on)
+            assert bool(state.unmet[name]) is not met
 
     def _tasks(self, state: RunState, now: float) -> None:
         """I12: a reason for every end, and an answer for every task at every moment. I10: no bound is passed."""
@@ -227,7 +230,7 @@ class Watch:
                     assert all(e.role is not Role.RESEARCHER for e in researching), "nothing starts meanwhile"
                 if effect.task:
                     for needed in state.tasks[effect.task].task.depends_on:
-                        assert self.landed[needed] == 1, "never before its dependencies are integrated"
+                        assert self._met(effect.task, needed, state), "never before its dependencies are integrated"
             case Land():
                 assert effect.head == self.head
             case RunGates(point=point):
@@ -235,6 +238,15 @@ class Watch:
                 assert point is not GatePoint.INTEGRATE or effect.tree == self.candidates[effect.commit].tree
             case _:
                 pass
+
+    def _met(self, task: str, needed: str, state: RunState) -> bool:
+        """Whether it landed, or a person left it out of an inferred order and it waits for nothing itself."""
+        if self.landed[needed]:
+            return True
+        other = state.tasks[needed]
+        left_out = other.status is TaskStatus.SKIPPED and other.reason is Reason.HUMAN
+        passed = left_out and task in state.plan.inferred
+        return passed and all(self._met(needed, more, state) for more in other.task.depends_on)
 
     def _landing(self, effect: Land, state: RunState) -> None:
         """I3: only to a candidate on our head whose checks passed on exactly that tree; I4: each task once.

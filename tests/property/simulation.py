@@ -126,7 +126,10 @@ def plans(draw: Any) -> Plan:
     gates = tuple(gate for gate in GATES if draw(st.booleans()))
     allowed = draw(st.sampled_from([(), ("tests",)]))
     features = Features(holistic=draw(st.booleans()))
-    return Plan(plan="p", tasks=tasks, barrier=barrier, gates=gates, allow_red=allowed, features=features)
+    inferred = tuple(name for name in order if needs[name] and draw(st.booleans()))
+    return Plan(
+        plan="p", tasks=tasks, barrier=barrier, gates=gates, allow_red=allowed, features=features, inferred=inferred
+    )
 
 
 def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None, group: str | None) -> Task:
