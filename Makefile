@@ -55,6 +55,7 @@ kills: $(READY)  ## kill a run at every effect, and at random times under each s
 	$(BIN)/python -m tests.crash.sweep --plan judged
 	$(BIN)/python -m tests.crash.kills
 	$(BIN)/python -m tests.crash.kills --plan judged
+	CHARGEHAND_KILL_ROUNDS=5 $(BIN)/python -m pytest -q -n auto --timeout 1200 -m system tests/e2e/test_profile_kills.py
 
 systems: $(READY)  ## whole runs in projects of other systems (about ten minutes on two cores)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -m system
