@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chargehand.domain.brief import compose
@@ -22,7 +24,7 @@ FAILED = done(ReportStatus.FAILED)
 CHAIN = ("a", "b", "c", "d")
 
 
-def chain(*stated: str, **options: object) -> Play:
+def chain(*stated: str, **options: Any) -> Play:
     """a <- b <- c <- d, in an order that is inferred but for the tasks that state what they depend on."""
     tasks = [a_task(name, *CHAIN[number - 1 : number] if number else ()) for number, name in enumerate(CHAIN)]
     inferred = tuple(name for name in CHAIN[1:] if name not in stated)
@@ -213,7 +215,7 @@ def test_left_out_by_others_than_a_person_is_no_yes():
 # -- what an agent cannot go on with --------------------------------------------------------------
 
 
-ASKS = {"policy": Policy(asks_blocked=True)}
+ASKS: dict[str, Any] = {"policy": Policy(asks_blocked=True)}
 
 
 def test_blocked_is_asked_about_where_the_policy_says_so():
