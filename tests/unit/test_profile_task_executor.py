@@ -99,6 +99,8 @@ def test_a_value_is_written_where_it_stands(before: str, after: str):
         ("- tasks", "no list `tasks`"),
         ("", "no list `tasks`"),
         ("\udc80", "not valid YAML"),
+        ("- " * 100_000, "nested more than 64 levels deep"),
+        ("tasks: " + "[" * 100_000, "nested more than 64 levels deep"),
     ],
 )
 def test_a_file_that_is_none_is_told(text: str, why: str):

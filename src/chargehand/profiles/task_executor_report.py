@@ -13,7 +13,7 @@ from typing import Any
 
 from chargehand.domain.errors import AdapterError
 from chargehand.ports import Left
-from chargehand.profiles.task_executor_text import entries
+from chargehand.profiles.task_executor_text import DEPTH, entries, is_deep
 
 __all__ = ["EntryReport"]
 
@@ -28,7 +28,6 @@ _STATUSES = {
 _NOT_OVER = frozenset({"PENDING", "ACTIVE"})
 _MESSAGE = re.compile(r"(?m)^[ \t]*task-executor completed for (?P<task>\S{1,200}) \(attempt \d{1,9}\)[ \t]*$")
 _SAID = re.compile(r"\n(?:[ \t]*\n)?[ \t]*Status: (?P<status>[A-Z_]{1,40})[ \t]*(?:\n|\Z)")
-_DEPTH = 32
 _CHARS = 2_000
 _MOST = 200
 
@@ -82,30 +81,14 @@ def _entry(data: bytes, task: str) -> dict[str, Any] | str:
     """The entry of a task; a text says why there is none."""
     try:
         text = data.decode("utf-8-sig")
-        if _is_deep(text):
-            return f"it is nested more than {_DEPTH} levels deep."
+        if is_deep(text):
+            return f"it is nested more than {DEPTH} levels deep."
         found = entries(text)
     except UnicodeDecodeError as error:
         return f"it is not UTF-8 (byte {error.start})."
     except AdapterError:
         return "it is no YAML with a list `tasks`."
     return found.get(task) or f"it has no entry {task} any more."
-
-
-def _is_deep(text: str) -> bool:
-    """Whether composing the text could overrun the stack: its events are looked at first, which recurses nowhere."""
-    import yaml
-
-    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-    depth = 0
-    try:
-        for event in yaml.parse(text, Loader=loader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEPTH:
-                return True
-    except (yaml.YAMLError, ValueError):
-        pass  # it is told when it is read
-    return False
 
 
 def _is_plain(value: object) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["Value", "edited", "entries", "groups"]
+__all__ = ["DEPTH", "Value", "edited", "entries", "groups", "is_deep"]
 
 Value = str | int | None | Sequence[str]
 """What is written: text, a number, nothing, or a list of texts."""
@@ -23,6 +23,8 @@ _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _HALVES = re.compile("[\ud800-\udfff]")
 _PLAIN_WORD = re.compile(r"[A-Z][A-Z_]*")
 _BLOCKS = ("|", ">")
+DEPTH = 64
+"""How deep a `tasks.yaml` may be nested; the reader of plans takes less."""
 
 
 def entries(text: str) -> dict[str, dict[str, Any]]:
@@ -63,10 +65,28 @@ def _data(text: str) -> Any:
     import yaml
 
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    if is_deep(text):
+        raise _error(f"it is nested more than {DEPTH} levels deep")
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - the base loader makes text, lists and mappings only
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise _error(f"it is not valid YAML ({' '.join(str(error).split())[:300]})") from error
+
+
+def is_deep(text: str) -> bool:
+    """Whether composing the text could overrun the stack: its events are looked at first, which recurses nowhere."""
+    import yaml
+
+    loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEPTH:
+                return True
+    except (yaml.YAMLError, ValueError):
+        pass  # it is told when it is read
+    return False
 
 
 def _as_read(value: Value) -> Any:
