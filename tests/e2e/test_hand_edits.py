@@ -99,6 +99,12 @@ CASES = {
 }
 
 
+def slowly(quick: str) -> Any:
+    """All systems, all but one of them as a slow proof of its own."""
+    slow = [pytest.param(name, marks=pytest.mark.system) for name in CASES if name != quick]
+    return pytest.mark.parametrize("case", [quick, *slow], indirect=True)
+
+
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
@@ -157,6 +163,7 @@ def test_the_file_s_word(case: Case, world: World):
     assert case.word(world) == case.theirs
 
 
+@slowly("task_executor")
 def test_ours(case: Case, world: World):
     """The file is as the run has it; the edited text is where the question says."""
     case.system.carry_out(world, observe=stop_at(first_start))
@@ -172,6 +179,7 @@ def test_ours(case: Case, world: World):
     assert case.word(world) == ours
 
 
+@slowly("dispatch")
 def test_our_own_writing_and_notes_ask_nothing(case: Case, world: World):
     """Interrupted twice without an edit, then with a note only: no question, and the note stays."""
     case.system.carry_out(world, observe=stop_at(first_start))

@@ -12,7 +12,7 @@ from chargehand.domain.commands import Request, RequestKind, obey, take
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import DecisionAsked, RunAccepted, RunCancelled, RunReopened, TaskEndAsked, WarningRaised
 from chargehand.domain.evolve import fold
-from chargehand.domain.hand_edits import Told, ask_about_edits, differences
+from chargehand.domain.hand_edits import Told, ask_about_edits, differences, is_by_hand
 from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.plan import Barrier
 from chargehand.domain.state import RunState
@@ -158,10 +158,13 @@ def test_ours_changes_nothing_and_is_remembered():
 def test_done_by_hand_is_a_skip_that_says_so():
     play = begun(a_task("a"), a_task("b", "a"), jobs=1)
     asks(play, edit(("a", Means.DONE)))
+    assert not is_by_hand(play.state, play.task("a"))
     answers(play, "file")
+    assert is_by_hand(play.state, play.task("a")), "also while what is under way is ended"
     play.attempt("a")
     record = play.task("a")
     assert record.status is S.SKIPPED
+    assert is_by_hand(play.state, record)
     assert record.detail.startswith("state.md was edited to say 'done', and its word was taken.")
     assert play.state.by_hand == {"a": "done"}
     assert play.task("b").status in {S.BLOCKED, S.RUNNING}
