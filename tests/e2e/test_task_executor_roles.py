@@ -28,7 +28,7 @@ tasks:
   test_files: [tests/test_price.py]
 - id: TASK-2
   description: Taxes
-  files_to_modify: [src/tax.py, src/tax.rb]
+  files_to_modify: [src/tax.rb]
 - id: TASK-3
   description: Bills
   files_to_modify: [src/bill.py]
@@ -65,7 +65,7 @@ pathlib.Path(os.environ["CHARGEHAND_RESULT"]).write_text(json.dumps(report))
 """
 WORK = {
     "TASK-1": {"src/price.py": "PRICE = 1\n", "tests/test_price.py": "", "docs/price.md": "# Prices\n"},
-    "TASK-2": {"src/tax.py": "TAX = 19\n", "src/tax.rb": "TAX = 19\n"},
+    "TASK-2": {"src/tax.rb": "TAX = 19\n"},
     "TASK-3": {"src/bill.py": "BILL = 1\n"},
 }
 
@@ -124,10 +124,11 @@ def test_a_build_that_no_hook_could_stop_is_a_warning_and_a_line_in_the_log(worl
     assert sorted(warned) == [("TASK-1", "role_violation"), ("TASK-2", "role_violation")]
     assert {entry(world, name)["status"] for name in WORK} == {"ACCEPTED"}
     assert [entry(world, name)["attempts"] for name in WORK] == [1, 1, 1]
-    details = entry(world, "TASK-1")["validation_details"]
-    assert details.startswith("syntax: pass (skipped docs/price.md: no checker for it)\n"), (
-        "by language, skips recorded"
-    )
+    details = [entry(world, name)["validation_details"].splitlines()[0] for name in WORK]
+    assert details[:2] == [
+        "syntax: pass (skipped docs/price.md: no checker for it)",
+        "syntax: skipped (src/tax.rb: no checker for it)",
+    ], "by language; what is skipped is recorded"
 
 
 def test_a_hook_denies_what_a_parallel_developer_may_not_run(world: World):
@@ -146,7 +147,7 @@ def test_what_is_no_code_file_may_change_and_lands(world: World):
     work = {
         **WORK,
         "TASK-2": {
-            "src/tax.py": "TAX = 19\n",
+            "src/tax.rb": "TAX = 19\n",
             "prompts/SHOP-7/tmp/notes.txt": "n\n",
             "prompts/SHOP-7/notes.yaml": "n: 1\n",
         },

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand.domain.errors import UserError
-from chargehand.domain.plan import Barrier, Complexity, Mode, Scope, Weight
+from chargehand.domain.plan import Barrier, Mode, Scope
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.detect import READERS, find_plan, read_plan
 from chargehand.plans.loaded import LoadedPlan
@@ -282,6 +282,7 @@ def test_a_parallel_task_in_no_group_is_by_itself_and_told():
     (warning,) = [problem for problem in loaded.problems if problem.code == "no_group"]
     assert (warning.line, warning.is_error) == (5, False)
     assert loaded.plan is not None
+    assert [task.group for task in loaded.plan.tasks] == ["TASK-1"], "its syntax is looked at before anything is built"
 
 
 # -- nothing vanishes -----------------------------------------------------------------------------

@@ -215,7 +215,9 @@ class _Reading:
             if standing[entry.id] != "accepted":
                 self.numbers.append(number)
                 task = self._task(number, entry, modes[entry.id], waves[entry.id], standing[entry.id])
-                made.append(replace(task, group=groups.get(entry.id) if task.mode is Mode.PARALLEL else None))
+                alone = entry.id if entry.id not in tasks.parallel_groups else f"{entry.id} alone"
+                group = groups.get(entry.id, alone) if task.mode is Mode.PARALLEL else None
+                made.append(replace(task, group=group))
         ticket, iteration = name_of(self.file)
         policy = tasks.validation_policy
         no_code = _NO_CODE if policy.baseline_scope == _CODE_ONLY else ()

@@ -6,10 +6,8 @@ stand in `profiles.bounds`, the words for briefs below.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +31,9 @@ from chargehand.domain.words import Reason, TaskStatus
 from chargehand.ports import OwnReport, Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
+from chargehand.profiles.task_executor_log import final_message, iso, log_line, missing, violations
 from chargehand.profiles.task_executor_report import EntryReport
-from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of
+from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of, unparsed
 from chargehand.profiles.task_executor_text import Value, edited, entries, groups
 from chargehand.profiles.told import ATTEMPTS, told_by_task_executor
 
@@ -61,8 +60,6 @@ _WORDING = (
 
 _COMMANDS = ("commands.build", "commands.test")
 _VIOLATIONS = frozenset({Reason.OUT_OF_SCOPE, Reason.BAD_COMMIT, Reason.CONFIG_CHANGED})
-_BEYOND = {"role_violation": "developer", "review_violation": "reviewer"}
-"""Whose violation a warning of this code is."""
 _TELLING = (WarningRaised, ReviewFailed, ReviewVoided)
 _TAIL_LINES = 20
 
@@ -82,7 +79,7 @@ class _Tasks(Projection):
         """Bring all entries up to date."""
         self.accepted_as = state.accepted.commit if state.accepted is not None else ""
         self._write(state.tasks.values(), state, state.last_at)
-        self._append(self._violations(state.warnings, state.last_at))
+        self._append(violations(state.warnings, state.last_at, self.iteration))
 
     def take(self, recorded: Recorded, state: RunState) -> None:
         """Bring the entry up to date that the event is about.
@@ -93,7 +90,7 @@ class _Tasks(Projection):
         event = recorded.event
         effect = event.effect if isinstance(event, EffectIntended) else None
         if isinstance(event, WarningRaised):
-            self._append(self._violations([event], recorded.at))
+            self._append(violations([event], recorded.at, self.iteration))
         if isinstance(event, _TELLING) or (effect is not None and not isinstance(effect, StartAttempt)):
             return
         decision = getattr(event, "decision", None)
@@ -188,6 +185,8 @@ class _Tasks(Projection):
         """What came of validation, in lines."""
         if record.status is TaskStatus.RUNNING:
             return
+        if skipped := unparsed(record):
+            yield f"syntax: skipped ({', '.join(skipped)}: no checker for it)"
         for each in record.checked:
             yield f"{each.gate}: {each.status}" + (f" ({each.detail})" if each.detail else "")
         for judged in record.reviews.judged:
@@ -216,34 +215,14 @@ class _Tasks(Projection):
         attempt = _number(entry.get("attempts"))
         modified = entry.get("files_modified")
         number = len(modified) if isinstance(modified, list | tuple) else 0
-        message = "\n".join(_message(record, attempt, status, number, self.file.relative_to(self.site.root)))
+        message = "\n".join(final_message(record, attempt, status, number, self.file.relative_to(self.site.root)))
         reason = record.failure.reason if record.failure is not None else record.reason
         violation = "developer" if reason in _VIOLATIONS and status == "ERROR" else ""
-        line = self._line("task_completed", record.id, message, at, violation=violation, failed=status != "ACCEPTED")
-        line["parallel_group"] = groups(text).get(record.id)
-        yield line
-
-    def _line(
-        self, event: str, task: str, message: str, at: float, *, violation: str = "", failed: bool = True
-    ) -> dict[str, Any]:
-        bad = failed and "Status: SYNTAX_VALID" not in message
-        line: dict[str, Any] = {
-            "timestamp": iso(at),
-            "level": "CRITICAL_VIOLATION" if violation else "ERROR" if bad else "INFO",
-            "agent": "Orchestrator",
-            "event": event,
-            "iteration": self.iteration,
-            "task_id": task,
-            "parallel_group": None,
-            "message": message,
-        }
-        return {**line, "role_violation": violation} if violation else line
-
-    def _violations(self, warnings: Iterable[WarningRaised], at: float) -> Iterator[dict[str, Any]]:
-        """What somebody did beyond its role, and nothing could stop."""
-        for warning in warnings:
-            if warning.code in _BEYOND and warning.task:
-                yield self._line("role_violation", warning.task, warning.text, at, violation=_BEYOND[warning.code])
+        failed = status != "ACCEPTED"
+        line = log_line(
+            "task_completed", record.id, message, at, iteration=self.iteration, violation=violation, failed=failed
+        )
+        yield {**line, "parallel_group": groups(text).get(record.id)}
 
     def _append(self, lines: Iterable[dict[str, Any]]) -> None:
         """Add the lines that are not there yet; the time alone makes none of them new."""
@@ -251,24 +230,10 @@ class _Tasks(Projection):
         if self.log is None or not new:
             return
         text = _text(self.log) if self.log.exists() else ""
-        there = {_told(line) for line in text.splitlines()}
-        shown = [
-            json.dumps(line, ensure_ascii=False) for line in new if (line["task_id"], line["message"]) not in there
-        ]
+        shown = missing(text, new)
         if shown:
             start = text if not text or text.endswith("\n") else f"{text}\n"
             self.site.write(self.log, start + "".join(f"{line}\n" for line in shown))
-
-
-def _message(record: TaskRecord, attempt: int, status: str, files: int, file: Path) -> tuple[str, ...]:
-    """The final message of an attempt, field by field."""
-    return (
-        f"task-executor completed for {record.id} (attempt {attempt})",
-        f"Status: {status}",
-        f"Mode: {record.task.mode.value.upper()}",
-        f"Files modified: {files}",
-        f"Tasks file updated: {file}",
-    )
 
 
 def _shown(site: Site, state: RunState, task: str | None) -> tuple[str, ...]:
@@ -289,7 +254,9 @@ def _shown(site: Site, state: RunState, task: str | None) -> tuple[str, ...]:
     record = state.tasks[task]
     if at.get(task) not in RESULTS or record.attempts == 0:
         return ()
-    return _message(record, _number(known[task].get("attempts")), at[task], len(_paths(record)), file.relative_to(root))
+    return final_message(
+        record, _number(known[task].get("attempts")), at[task], len(_paths(record)), file.relative_to(root)
+    )
 
 
 def _as_written(told: Told | None) -> dict[str, Value]:
@@ -297,19 +264,6 @@ def _as_written(told: Told | None) -> dict[str, Value]:
     if told is None:
         return {}
     return {"status": told.word, **({"attempts": told.rest.removeprefix(ATTEMPTS)} if told.rest else {})}
-
-
-def iso(at: float) -> str:
-    """A time as the system writes it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _told(line: str) -> tuple[object, object]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None, None
-    return (found.get("task_id"), found.get("message")) if isinstance(found, dict) else (None, None)
 
 
 def _failed_by(event: Event, record: TaskRecord) -> TaskRecord:
@@ -415,9 +369,9 @@ def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
 
     Who works beside others may run neither.
     """
-    missing = [key for key in _COMMANDS if not isinstance(settings.get(key), Command)]
-    if missing:
-        text = f"tasks.yaml names no commands, and {' and '.join(missing)} are not set."
+    unset = [key for key in _COMMANDS if not isinstance(settings.get(key), Command)]
+    if unset:
+        text = f"tasks.yaml names no commands, and {' and '.join(unset)} are not set."
         hint = "Put `[commands]` with `build` and `test` into chargehand.toml."
         raise UserError(text, code="no_commands", hint=hint)
     own = {gate.id for gate in plan.gates}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 
+from chargehand.domain.advancing import SYNTAX_SUFFIXES
 from chargehand.domain.events import RequeueWhy
 from chargehand.domain.outcome import GateStatus
 from chargehand.domain.plan import Mode
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, TaskStatus
 
-__all__ = ["GOES_ON", "RESULTS", "TRANSITIONS", "leads_to", "status_of"]
+__all__ = ["GOES_ON", "RESULTS", "TRANSITIONS", "leads_to", "status_of", "unparsed"]
 
 TRANSITIONS: dict[Mode, dict[str, frozenset[str]]] = {
     Mode.SEQUENTIAL: {
@@ -46,6 +47,7 @@ GOES_ON = frozenset({RequeueWhy.CONTEXT, RequeueWhy.WAIT, RequeueWhy.LOST, Reque
 _NO_RESULT = frozenset(
     {DecisionKind.START, DecisionKind.COMMAND, DecisionKind.CONFIG_CHANGED, DecisionKind.BRANCH_MOVED}
 )
+_BEHIND = frozenset({TaskStatus.REVIEWING, TaskStatus.INTEGRATING, TaskStatus.INTEGRATED})
 _LEFT = frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED})
 _JUDGED = frozenset({Reason.GATE_RED, Reason.REVIEW_UNRESOLVED, Reason.REVIEW_NEEDED})
 _SYNTAX = re.compile(r"\bRed: (?:[^.]*, )?syntax\b")
@@ -84,7 +86,15 @@ def status_of(record: TaskRecord, state: RunState, old: str) -> str:
 def _is_validated(record: TaskRecord) -> bool:
     """Whether the syntax of a parallel task was looked at: on its own, or with the gates of its candidate."""
     looked = any(each.gate == "syntax" and each.status is not GateStatus.FAIL for each in record.checked)
-    return looked or record.candidate_green
+    return looked or record.candidate_green or bool(unparsed(record))
+
+
+def unparsed(record: TaskRecord) -> tuple[str, ...]:
+    """The files of a parallel task's change for which there is no syntax check at all, once one would have been due."""
+    if record.task.mode is not Mode.PARALLEL or record.sealed is None or record.status not in _BEHIND:
+        return ()
+    paths = tuple(change.path for change in record.sealed.changes)
+    return () if any(path.endswith(SYNTAX_SUFFIXES) for path in paths) else paths
 
 
 def _has_failed(record: TaskRecord, state: RunState) -> bool:
