@@ -11,7 +11,8 @@ import hashlib
 import logging
 import tarfile
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 __all__ = ["Fetched", "fetch", "local", "unpack"]
@@ -77,14 +78,32 @@ def _best(finder: Any, requirement: str) -> Any:
 def unpack(file: Path, folder: Path) -> Path:
     """Unpack below `folder`; answers with the one folder that a source distribution holds.
 
-    tarfile's `data` filter refuses what would leave the folder, links out of it and devices.
+    ValueError where a name or a link leaves the folder, for hard links and for devices: the filter of tarfile itself
+    is not in every Python 3.11.
     """
     with tarfile.open(file) as archive:
         members = archive.getmembers()
+        _refuse_strange(members)
         if sum(member.size for member in members) > _MOST_BYTES:
             raise ValueError(f"{file.name} unpacks to more than {_MOST_BYTES // 1024**2} MiB.")
-        archive.extractall(folder, members, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder, members)
     tops = list(folder.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
         raise ValueError(f"{file.name} does not hold exactly one folder.")
     return tops[0]
+
+
+def _refuse_strange(members: list[tarfile.TarInfo]) -> None:
+    """Names and links stay inside, also when links lead to links: nothing lies below one, `..` only begins one."""
+    links = {PurePosixPath(member.name) for member in members if member.issym()}
+    for member in members:
+        path = PurePosixPath(member.name)
+        if not (member.isfile() or member.isdir() or member.issym()):
+            raise ValueError(f"{member.name} is neither a file nor a folder.")
+        target = PurePosixPath(member.linkname if member.issym() else "")
+        up = sum(1 for _ in takewhile(lambda part: part == "..", target.parts))
+        leaves = path.is_absolute() or target.is_absolute() or ".." in (*path.parts, *target.parts[up:])
+        if leaves or up >= len(path.parts) or links.intersection(path.parents):
+            raise ValueError(f"{member.name} leaves the folder that the archive is unpacked in.")
+        member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644

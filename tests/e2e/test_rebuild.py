@@ -151,14 +151,39 @@ def test_differences_are_named(lantern: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["evil-1.0/../../escaped", "/tmp/escaped-by-name"])
+def test_an_archive_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     evil = tmp_path / "evil-1.0.tar.gz"
     with tarfile.open(evil, "w:gz") as archive:
-        (tmp_path / "file").write_text("x")
-        archive.add(tmp_path / "file", arcname="evil-1.0/../../escaped")
-    with pytest.raises(tarfile.FilterError):
+        archive.addfile(tarfile.TarInfo(name))
+    with pytest.raises(ValueError, match="leaves the folder"):
         unpack(evil, tmp_path / "place")
     assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("links", [{"evil-1.0/out": "/etc"}, {"evil-1.0/out": "../.."}, {"evil-1.0/a": "b/../../.."}])
+def test_an_archive_with_a_link_that_leaves_its_folder_is_refused(tmp_path: Path, links: dict[str, str]) -> None:
+    _refused(tmp_path, links, "leaves the folder")
+
+
+def test_links_that_lead_out_together_are_refused(tmp_path: Path) -> None:
+    """Each of them stays inside as far as its own letters say."""
+    _refused(tmp_path, {"p/q/r/up": "../..", "p/q/r/up/z": "../.."}, "up/z leaves the folder")
+
+
+def test_a_device_is_refused(tmp_path: Path) -> None:
+    _refused(tmp_path, {"evil-1.0/pipe": ""}, "neither a file nor a folder")
+
+
+def _refused(tmp_path: Path, links: dict[str, str], why: str) -> None:
+    evil = tmp_path / "evil-1.0.tar.gz"
+    with tarfile.open(evil, "w:gz") as archive:
+        for name, target in links.items():
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = (tarfile.SYMTYPE, target) if target else (tarfile.FIFOTYPE, "")
+            archive.addfile(link)
+    with pytest.raises(ValueError, match=why):
+        unpack(evil, tmp_path / "place")
 
 
 def test_a_package_is_rebuilt(lantern: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -184,12 +185,15 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
 # -- samples --------------------------------------------------------------------------------------
 
 
+_PYTHON = "python" if shutil.which("python") else "python3"
+
+
 @pytest.mark.parametrize(
     ("files", "argv"),
     [
         ({"Makefile": "all:\n\ntest: all\n\tpytest\n"}, ("make", "test")),
-        ({"pyproject.toml": "[tool.pytest.ini_options]\n"}, ("python", "-m", "pytest", "-q")),
-        ({"tests/test_a.py": ""}, ("python", "-m", "pytest", "-q")),
+        ({"pyproject.toml": "[tool.pytest.ini_options]\n"}, (_PYTHON, "-m", "pytest", "-q")),
+        ({"tests/test_a.py": ""}, (_PYTHON, "-m", "pytest", "-q")),
         ({"package.json": '{"scripts": {"test": "vitest"}}'}, ("npm", "test")),
         ({"package.json": '{"scripts": {"test": "echo no test specified"}}'}, None),
         ({"package.json": "[broken"}, None),
@@ -206,6 +210,20 @@ def test_the_test_command_is_found_in_the_files_of_the_project(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     assert find_commands(tmp_path).get("tests") == argv
+
+
+@pytest.mark.parametrize(
+    ("there", "first"), [(["python", "python3"], "python"), (["python3"], "python3"), ([], "python")]
+)
+def test_the_python_of_a_sample_is_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str], first: str
+):
+    for name in there:
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "pytest.ini").touch()
+    assert find_commands(tmp_path) == {"tests": (first, "-m", "pytest", "-q")}
 
 
 @pytest.mark.parametrize("folder", ["My Project!", "x", "漢字"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -90,11 +91,18 @@ def find_commands(root: Path) -> Mapping[str, Argv]:
     found: dict[str, Argv] = {}
     for looks_like, argv in _TESTS:
         if looks_like(root):
-            found["tests"] = argv
+            found["tests"] = _at_hand(argv)
             break
     if "[tool.ruff" in _text(root / "pyproject.toml") or (root / "ruff.toml").is_file():
         found["lint"] = ("ruff", "check", ".")
     return found
+
+
+def _at_hand(argv: Argv) -> Argv:
+    """Debian and its kin have a python3 and no python."""
+    if argv[0] == "python" and not shutil.which("python") and shutil.which("python3"):
+        return ("python3", *argv[1:])
+    return argv
 
 
 def sample_settings(commands: Mapping[str, Argv]) -> str:
