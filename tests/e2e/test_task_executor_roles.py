@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from chargehand.domain.errors import AdapterError
+from chargehand.domain.events import AttemptFinished, TaskIntegrated
 from tests.e2e.world import World
 from tests.repos import Repo
 
@@ -83,22 +85,27 @@ def world(repo: Repo, tmp_path: Path) -> World:
     return World(repo, folder)
 
 
-def carry_out(world: World, kind: str, *run: str, work: Mapping[str, Mapping[str, str]] = WORK) -> Mapping[str, Any]:
+def carry_out(
+    world: World, kind: str, *run: str, work: Mapping[str, Mapping[str, str]] = WORK, observe: Any = None
+) -> Mapping[str, Any]:
     """Carry the iteration out with a program that runs these commands in every task."""
     script = world.folder / "program.py"
     script.write_text(f"KIND, RUN, WORK = {kind!r}, {run!r}, {work!r}\n{PROGRAM}")
-    command = shlex.join([sys.executable, "-I", "-S", str(script)])
-    sets = [f"agents.it.kind={kind}", f"agents.it.command={command}", "agents.it.meter=false"]
 
     async def carry() -> Mapping[str, Any]:
-        shop = await world.shop(sets)
+        shop = await world.shop(sets(world, kind))
         loaded = shop.load_plan(None)
         assert loaded.plan is not None, loaded.problems
         event = await shop.new_run(loaded.plan, plan_file=Path(loaded.source), review=False)
         world.run = event.run
-        return await world._drive(shop, shop.service.start(event), None, unattended=True)
+        return await world._drive(shop, shop.service.start(event), observe, unattended=True)
 
     return asyncio.run(carry())
+
+
+def sets(world: World, kind: str) -> list[str]:
+    command = shlex.join([sys.executable, "-I", "-S", str(world.folder / "program.py")])
+    return [f"agents.it.kind={kind}", f"agents.it.command={command}", "agents.it.meter=false"]
 
 
 def entry(world: World, name: str) -> Mapping[str, Any]:
@@ -160,3 +167,26 @@ def test_what_is_no_code_file_may_change_and_lands(world: World):
     assert entry(world, "TASK-3")["status"] == "ERROR"
     assert "unauthorised: src/stray.py (added)" in entry(world, "TASK-3")["validation_details"]
     assert violations(world)[0][:2] == ("TASK-3", "developer")
+
+
+@pytest.mark.parametrize("name", [TASKS, "prompts/SHOP-7/log.jsonl"])
+def test_an_error_of_the_file_system_stops_the_run(world: World, name: str):
+    """It is reported, nothing else starts and nothing is repaired; put right, the run goes on where it was."""
+    file = world.repo.path / name
+    kept = file.with_name("kept")
+
+    def lose(recorded: Any, _state: Any, _engine: Any) -> None:
+        if isinstance(recorded.event, AttemptFinished) and not file.is_dir():
+            if file.exists():
+                file.rename(kept)
+            file.mkdir()
+
+    with pytest.raises(AdapterError, match=r"cannot be read: .* Put that right, then resume\."):
+        carry_out(world, "opencode", observe=lose)
+    assert file.is_dir()
+    assert not any(isinstance(event, TaskIntegrated) for event in world.events())
+    file.rmdir()
+    if kept.exists():
+        kept.rename(file)
+    assert world.resume(unattended=True)["state"] == "finished"
+    assert {entry(world, name)["status"] for name in WORK} == {"ACCEPTED"}
