@@ -310,7 +310,8 @@ def results(world: World, name: str) -> list[tuple[str, ...]]:
 
 def test_a_rejected_task_has_its_reason_and_never_lands(world: World):
     """One reviewer, one pass; two attempts, then REJECTED stays."""
-    steps = judged_by([{"read_brief_check": "You are the reviewer of this one task."}, REJECTED])
+    told = ["You are the reviewer of this one task.", "Build: python3 -m compileall -q src", "Tests: sh -c 'test -f"]
+    steps = judged_by([*({"read_brief_check": text} for text in told), REJECTED])
     document = carry_out(world, TASK_5=steps)
     task = next(each for each in document["tasks"] if each["id"] == "TASK-5")
     assert (task["state"], task["reason"]) == ("blocked", "review_unresolved")

@@ -273,6 +273,7 @@ def test_who_works_beside_others_may_neither_build_nor_test():
     beside, alone = Task(id="A", title="a"), Task(id="B", title="b", mode=Mode.SEQUENTIAL)
     plan = arrange(Plan(plan="p", tasks=(beside, alone)), {"commands.build": build, "commands.test": test})
     assert [task.forbidden for task in plan.tasks] == [(build, test), ()]
+    assert [task.description for task in plan.tasks] == ["", "Build: make\nTests: make test"]
 
 
 @pytest.mark.parametrize("key", ["commands.build", "commands.test"])

@@ -6,6 +6,7 @@ stand in `profiles.bounds`, the words for briefs below.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -367,7 +368,7 @@ def _before(plan: Plan) -> Iterator[tuple[str, tuple[str, int]]]:
 def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
     """Build and tests of every task as merged, and of the whole; UserError where nobody says what they are.
 
-    Who works beside others may run neither.
+    Who works beside others may run neither; who works alone is told both, and its reviewer, too.
     """
     unset = [key for key in _COMMANDS if not isinstance(settings.get(key), Command)]
     if unset:
@@ -382,7 +383,13 @@ def _arrange(plan: Plan, settings: Mapping[str, object]) -> Plan:
         if name not in own and isinstance(command := settings[key], Command)
     ]
     commands = tuple(found for key in _COMMANDS if isinstance(found := settings[key], Command))
-    tasks = (replace(task, forbidden=commands) if task.mode is Mode.PARALLEL else task for task in plan.tasks)
+    build, test = (each.text if each.shell else shlex.join(each.argv) for each in commands)
+    tasks = (
+        replace(task, forbidden=commands)
+        if task.mode is Mode.PARALLEL
+        else replace(task, description=f"{task.description}\n\nBuild: {build}\nTests: {test}".strip())
+        for task in plan.tasks
+    )
     return replace(plan, gates=(*made, *plan.gates), tasks=tuple(tasks))
 
 
