@@ -134,6 +134,16 @@ def test_what_cannot_be_taken_is_said_in_the_question(means: Means, text: str):
     assert text in asks(play, edit(("a", means))).question
 
 
+def test_a_question_is_bounded_whatever_a_file_says():
+    play = begun(*(a_task(f"t{number}") for number in range(50)))
+    found = {f"t{number}": Told(word="x \n" * 500, means=Means.OTHER) for number in range(50)}
+    words = differences(play.state, found, dict.fromkeys(found, PENDING))
+    question = asks(play, HandEdit(file="f", digest="d", kept="k", words=words)).question
+    assert len(words) == 50
+    assert (len(question.splitlines()), question.count("- … and 10 more")) == (43, 1)
+    assert max(len(line) for line in question.splitlines()) < 500
+
+
 def test_a_task_that_is_not_named_any_more_wants_a_replan():
     play = begun(a_task("a"))
     gone = HandEdit(file="f", digest="d", kept="k", words=(TaskWord(task="a", ours="", theirs="", means=Means.OTHER),))

@@ -153,6 +153,23 @@ def test_the_file_s_word_is_what_the_run_goes_on_from(place: Place):
     assert len(place.found()) == 1, "another edit is another question"
 
 
+@pytest.mark.parametrize("choice", ["ours", "file"])
+def test_the_same_edit_made_again_is_another_question(place: Place, choice: str):
+    """I9: an answer counts for one question."""
+    place.write("a: pending\n")
+    place.file.write_text("a: done\n")
+    pen = place.pen()
+    pen.look()
+    place.answer(pen, choice)
+    pen.write(place.file, "a: failed\n")
+    pen.write(place.file, "a: pending\n")
+    place.file.write_text("a: done\n")
+    assert len(place.found()) == 1
+    pen.look()
+    assert len(pen.edits()) == 1
+    assert pen.words(place.file)["a"].word == "pending"
+
+
 def test_while_it_is_asked_a_new_process_leaves_it_alone(place: Place):
     place.write("a: pending\n")
     place.file.write_text("a: done\n")

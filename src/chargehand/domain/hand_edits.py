@@ -36,6 +36,9 @@ _NOTHING_MEANT = {
 }
 """Where a word changes nothing: the task stands like that already."""
 
+_WORD_CHARS = 120
+_MOST_LINES = 40
+
 _WISHES = {
     RequestKind.RETRY: "it is tried again",
     RequestKind.SKIP: "it is left out, as skipped; what depends on it is treated as after any skip",
@@ -78,7 +81,8 @@ def _different(state: RunState, found: Words, written: Words, before: Words) -> 
 
 
 def _said(told: Told | None) -> str:
-    return " ".join(filter(None, (told.word, told.rest))) if told is not None else ""
+    """In one line of bounded length: it is the text of anybody."""
+    return " ".join(f"{told.word} {told.rest}".split())[:_WORD_CHARS] if told is not None else ""
 
 
 def is_by_hand(state: RunState, record: TaskRecord) -> bool:
@@ -95,7 +99,10 @@ def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, 
     files = ", ".join(edit.file for edit in edits)
     lines = [f"{files} {'was' if len(edits) == 1 else 'were'} edited by hand since this run wrote to it."]
     again = {word.task for edit in edits for word in edit.words if word.means is Means.OPEN}
-    lines += [_line(state, edit, word, again) for edit in edits for word in edit.words]
+    said = [(edit, word) for edit in edits for word in edit.words]
+    lines += [_line(state, edit, word, again) for edit, word in said[:_MOST_LINES]]
+    if len(said) > _MOST_LINES:
+        lines.append(f"- … and {len(said) - _MOST_LINES} more; `chargehand log --json` has them all.")
     kept = ", ".join(edit.kept for edit in edits)
     lines.append(f"Whatever you answer, the edited text is kept: {kept}.")
     effects = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ _MOST_LINES = 400
 class Written:
     """A file as a run wrote it: its SHA-256 and what it says of tasks; `text` is ours of it, where others add lines.
 
-    `before`, `told_before` and `text_before` are those of what it held, None once the write came through.
+    `before`, `told_before` and `text_before` are those of what it held, None once the write came through. `over` is
+    the last edit of somebody that was answered and then written over: made once more, it is another one.
     """
 
     digest: str
@@ -37,6 +38,7 @@ class Written:
     before: str | None = None
     told_before: Mapping[str, Told] | None = None
     text_before: str | None = None
+    over: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,7 +70,7 @@ class Ledger:
     def done(self, file: str) -> None:
         """The write came through."""
         written = self.files[file]
-        self.files[file] = Written(digest=written.digest, told=written.told, text=written.text)
+        self.files[file] = _settled(written)
         self._append({"file": file, "done": written.digest}, durable=False)
         if self.lines > max(_MOST_LINES, 4 * len(self.files)):
             self._compact()
@@ -80,7 +82,7 @@ class Ledger:
             if "done" in row:
                 written = self.files[file]
                 if row["done"] == written.digest:
-                    self.files[file] = Written(digest=written.digest, told=written.told, text=written.text)
+                    self.files[file] = _settled(written)
                 return
             self.files[file] = Written(
                 digest=str(row["digest"]),
@@ -89,6 +91,7 @@ class Ledger:
                 before=row["before"],
                 told_before=_told(row["told_before"]) if row["told_before"] is not None else None,
                 text_before=row["text_before"],
+                over=str(row["over"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return  # torn: what it was to announce was not begun
@@ -118,6 +121,10 @@ class Ledger:
         self.lines = len(self.files)
 
 
+def _settled(written: Written) -> Written:
+    return replace(written, before=None, told_before=None, text_before=None)
+
+
 def _line(row: Mapping[str, Any]) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n"
 
@@ -131,6 +138,7 @@ def _row(file: str, written: Written) -> dict[str, Any]:
         "before": written.before,
         "told_before": dict(_rows(written.told_before)) if written.told_before is not None else None,
         "text_before": written.text_before,
+        "over": written.over,
     }
 
 

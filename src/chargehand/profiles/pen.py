@@ -54,11 +54,7 @@ class Pen:
         """The run as it is now; whether files were given free by that."""
         self._state = state
         asked = {edit.file for decision in state.decisions.values() for edit in decision.edits}
-        self._found = {
-            file: edit
-            for file, edit in self._found.items()
-            if file not in asked and state.edited.get(file, ("", ""))[0] != edit.digest
-        }
+        self._found = {file: edit for file, edit in self._found.items() if file not in asked}
         before, self._held = self._held, frozenset({*asked, *self._found})
         return bool(before - self._held)
 
@@ -78,9 +74,7 @@ class Pen:
         last = self.ledger.files.get(file)
         if last is None or there is None or _digest(there) in {last.digest, last.before}:
             return {}
-        if self._state is not None and self._state.edited.get(file) == (_digest(there), "file"):
-            return {}
-        return last.told
+        return {} if self._answer(file, last, there) == "file" else last.told
 
     def write(self, path: Path, text: str, *, whole: bool = False) -> None:
         """As `write_atomically`; with `whole`, the text was not made from what the file holds: lines added stay."""
@@ -109,6 +103,7 @@ class Pen:
             before=_digest(there),
             told_before=last.told if last is not None and settled else self._said(file, there),
             text_before=last.text if last is not None else "",
+            over=_digest(there) if self._answer(file, last, there) else last.over if last is not None else "",
         )
         self.ledger.intend(file, written)
         write_atomically(path, text, self.root)
@@ -127,8 +122,7 @@ class Pen:
         if last is None or there is None or _digest(there) in {last.digest, last.before}:
             return False
         state = self._state
-        asked = state.edited.get(file) if state is not None else None
-        if state is None or (asked is not None and asked[0] == _digest(there)):
+        if state is None or self._answer(file, last, there):
             return False
         words = differences(state, self._told(file, there), last.told, last.told_before)
         kept = self._keep(file, there) if words or last.text else ""
@@ -136,6 +130,12 @@ class Pen:
             return False
         self._find(file, there, words, kept)
         return True
+
+    def _answer(self, file: str, last: Written | None, there: bytes | None) -> str:
+        """What was answered about just this edit; empty where nothing was, or it was made again since."""
+        digest, choice = self._state.edited.get(file, ("", "")) if self._state is not None else ("", "")
+        is_this = there is not None and digest == _digest(there) and (last is None or last.over != digest)
+        return choice if is_this else ""
 
     def _find(self, file: str, there: bytes, words: tuple[TaskWord, ...], kept: str) -> None:
         self._found[file] = HandEdit(file=file, digest=_digest(there), kept=kept, words=words)

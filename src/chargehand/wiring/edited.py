@@ -42,7 +42,7 @@ def look_for_edits(shop: Workshop, run: str, *, unattended: bool | None = None) 
         state = _record(shop, held, state, asked)
         if state.unattended if unattended is None else unattended:
             state = _record(shop, held, state, _defaults(state))
-            for projection in found:
+            for projection in projections(shop, state):
                 projection.begin(state)
         return state
     finally:
