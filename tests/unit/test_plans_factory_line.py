@@ -178,8 +178,23 @@ def test_the_template_of_the_kit_is_refused_as_it_stands():
 
 
 @pytest.mark.parametrize(
+    ("chosen", "wall_s"), [("", 900.0), ('fit_profile = "ci"\n', 1200.0), ('fit_profile = "baseline"\n', 900.0)]
+)
+def test_the_fit_profile_is_baseline_unless_another_is_named(chosen: str, wall_s: float):
+    text = f'[defaults]\n{chosen}gate_lint_cmd = "lint ."\n'
+    text += (
+        '[[profiles]]\nname = "ci"\ntimeout_seconds = 1200\n[[profiles]]\nname = "baseline"\ntimeout_seconds = 900\n'
+    )
+    fitting = read_fitting(text)
+    assert not any(problem.is_error for problem in fitting.problems)
+    assert fitting.gates[0].wall_s == wall_s
+
+
+@pytest.mark.parametrize(
     ("text", "line", "message"),
     [
+        ("[defaults]\nfit_profile = 3\n", 2, "fit_profile: Expected the name of a fit profile, found the number 3."),
+        ('[defaults]\nfit_profile = "ci"\n', 2, "fit_profile: There is no fit profile 'ci'."),
         ("[defaults\n", 1, "This is not TOML: Expected ']' at the end of a table declaration."),
         ('gates = "lint"\n', 1, "gates: Expected tables [[gates]] with id and invocation."),
         ("[[gates]]\nid = 3\n", 1, "gates: Expected an id such as 'lint', found the number 3."),

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chargehand.domain.errors import AdapterError, UserError
+from chargehand.domain.events import Recorded
+from chargehand.domain.evolve import fold
 from chargehand.domain.line import Fit, Restoration
-from chargehand.domain.outcome import Role
+from chargehand.domain.outcome import AttemptResult, GateStatus, Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan, Task
 from chargehand.domain.silencing import Silencing
+from chargehand.ports import AttemptSpec, Projection
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.factory_chain import moment, thoughts_of
 from chargehand.profiles.factory_line import PROFILE, _contract
 from chargehand.profiles.factory_text import gate_report
+from chargehand.testing.fakes import look_result
 from tests.play import Play, a_plan, a_task
+from tests.unit.played import play
 
 PLAN = Plan(plan="sk-1", tasks=(Task(id="subtask-1", title="One"),), profile="factory-line")
 
@@ -96,6 +103,60 @@ def test_the_todo_list_is_made_of_the_run(tmp_path: Path):
     assert PROFILE.shown(site, play.state, "subtask-2") == ("[-] Subtask 2: Now",)
     assert PROFILE.shown(site, play.state, "fix-1") == ()
     assert PROFILE.shown(Site(root=tmp_path / "other", source=packet), play.state, None) == ()
+
+
+def project(root: Path, history: Sequence[Recorded] = ()) -> Projection:
+    """The files of a line with two subtasks below `root`, whose journal is `history`."""
+    home = root / ".kilocode"
+    home.mkdir(parents=True, exist_ok=True)
+    prep = {"thoughts": [{"thoughtNumber": 1, "thought": "t", "stage": "Analysis", "totalThoughts": 1}]}
+    (home / "prep.json").write_text(json.dumps(prep))
+    packet = home / "packet.json"
+    subtasks = [{"id": number, "description": f"The {number}"} for number in (1, 2)]
+    packet.write_text(json.dumps({"task_id": "X", "session_export": ".kilocode/prep.json", "subtasks": subtasks}))
+    assert PROFILE.project is not None
+    return PROFILE.project(Site(root=root, source=packet, history=lambda: history), PLAN)
+
+
+def files_of(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def fitted(spec: AttemptSpec) -> AttemptResult:
+    result = look_result(spec)
+    more = Fit(wall_s=60.0 + spec.attempt)
+    return replace(result, restoration=replace(result.restoration, fit=more) if result.restoration else None)
+
+
+def test_a_process_that_ends_between_an_event_and_its_file_loses_no_record(tmp_path: Path):
+    """I4: wherever it ends, the next one writes what the journal has: runs of gates, faults, restorations, runtimes."""
+    gate = GateSpec(id="lint", run=Command(argv=("lint", ".")), on=frozenset({GatePoint.TASK}))
+    _, events = play(
+        Task(id="subtask-1", title="The 1"),
+        Task(id="subtask-2", title="The 2", depends_on=("subtask-1",)),
+        gates={("subtask-2", 1, "lint"): GateStatus.FAULT},
+        outcomes={("subtask-2", 2): fitted, ("subtask-2", 3): fitted},
+        plan={"gates": (gate,), "profile": "factory-line"},
+        unattended=True,
+        policy=PROFILE.policy,
+    )
+    whole = project(tmp_path / "whole")
+    whole.begin(fold(events[:1]))
+    for number, recorded in enumerate(events[1:], start=2):
+        whole.take(recorded, fold(events[:number]))
+    expected = files_of(tmp_path / "whole")
+    assert any(name.startswith(".kilocode/line/X/restorations/lint-") for name in expected), sorted(expected)
+    for end in range(2, len(events) + 1):
+        root = tmp_path / f"ended-{end}"
+        before = project(root)
+        before.begin(fold(events[:1]))
+        for number in range(2, end):
+            before.take(events[number - 1], fold(events[:number]))
+        after = project(root, events[:end])  # of the last of these events nothing was written
+        after.begin(fold(events[:end]))
+        for number in range(end + 1, len(events) + 1):
+            after.take(events[number - 1], fold(events[:number]))
+        assert files_of(root) == expected, end
 
 
 @pytest.mark.parametrize(

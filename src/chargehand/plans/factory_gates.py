@@ -24,6 +24,7 @@ _TOKEN = re.compile(r"\{\{\s*(?:(?:KFK|SK)_)?([A-Za-z0-9_]+)\s*\}\}")
 _SHELL = re.compile(r"[|&;<>$`*?~(){}\n]|\A\s*[A-Za-z_]\w*=")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DEEP = 8
+_CHOICE = "fit_profile"
 _KINDS = {
     "ruff_format_check": "format",
     "format_check": "format",
@@ -53,19 +54,21 @@ class Fitting:
     told: list[str] = field(default_factory=list)
 
 
-def read_fitting(text: str, profile: str = "") -> Fitting:
-    """Read the file; problems have lines, the caller names the file. `profile` is the fit profile, else baseline."""
+def read_fitting(text: str) -> Fitting:
+    """Read the file; problems have lines, the caller names the file.
+
+    The fit profile is the one that `fit_profile` of `[defaults]` names, else `baseline`.
+    """
     values, broken = parse_toml(text)
     if broken is not None:
         return Fitting(problems=[broken])
-    return _Reading(text=text, values=values, wanted=profile or "baseline").read()
+    return _Reading(text=text, values=values).read()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
     text: str
     values: Mapping[str, Any]
-    wanted: str
     fitting: Fitting = field(default_factory=Fitting)
     seen: set[str] = field(default_factory=set)
 
@@ -178,13 +181,22 @@ class _Reading:
         if not isinstance(profiles, list) or not all(isinstance(each, dict) for each in profiles):
             self._say("wrong_type", "profiles: Expected tables [[profiles]].", "profiles")
             return None, None
-        chosen = next((each for each in profiles if each.get("name") == self.wanted), None)
+        named = self._defaults().get(_CHOICE)
+        if named is not None and (not isinstance(named, str) or not named.strip()):
+            self._say("bad_value", f"{_CHOICE}: Expected the name of a fit profile, found {kind_of(named)}.", _CHOICE)
+            return None, None
+        wanted = named or "baseline"
+        chosen = next((each for each in profiles if each.get("name") == wanted), None)
+        if chosen is None and named is not None:
+            known = ", ".join(str(each.get("name")) for each in profiles) or "none"
+            text = f"{_CHOICE}: There is no fit profile {wanted!r}."
+            self._say("bad_value", text, _CHOICE, f"There are under [[profiles]]: {known}.")
         if chosen is None:
-            self.fitting.told += [f"No fit profile {self.wanted}: budgets are those of the settings."] * bool(profiles)
+            self.fitting.told += [f"No fit profile {wanted}: budgets are those of the settings."] * bool(profiles)
             return None, None
         found = [self._seconds(chosen, key) for key in ("timeout_seconds", "stall_seconds")]
         told = [f"{key} {value:g} s" for key, value in zip(("wall", "silence"), found, strict=True) if value]
-        self.fitting.told.append(f"Fit profile {self.wanted}: {', '.join(told) or 'no budgets'}.")
+        self.fitting.told.append(f"Fit profile {wanted}: {', '.join(told) or 'no budgets'}.")
         return found[0], found[1]
 
     def _seconds(self, profile: Mapping[str, Any], key: str) -> float | None:

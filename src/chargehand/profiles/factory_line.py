@@ -85,10 +85,24 @@ class _Line(Projection):
         text = gate_report(self.task_id, str(self.packet["session_export"]), state.plan, ())
         thoughts_of(self._prep())
         self._write("prep-gate.json", text)
-        for outcome in _unjudged(state):
-            self._gates(outcome.key, outcome.results, state)
+        self._recall(state)
         self.links = self._chain(state)
         self._draw(state)
+
+    def _recall(self, state: RunState) -> None:
+        """What came to its end as a process did that had no time to write it: the journal has it."""
+        known = {(each.get("subtask"), each.get("attempt")) for each in self._attested()}
+        last: AttemptFinished | None = None
+        for recorded in self.site.history():
+            event = recorded.event
+            if isinstance(event, GatesFinished | CanaryFinished):
+                self._gates(event.key, event.results, state)
+            elif isinstance(event, AttemptFinished):
+                last = event
+                if (event.task or "run", event.attempt) not in known:
+                    self._attempt(event)
+        if last is not None:
+            self._attempt(last)  # another run may have had an attempt of the same number
 
     def take(self, recorded: Recorded, state: RunState) -> None:
         """What the event adds to the records, then the list and the chain."""
@@ -188,7 +202,8 @@ class _Line(Projection):
         restoration = result.restoration
         if restoration is not None and (number := self._number("faults", restoration.gate_id)):
             name = f"restorations/{restoration.gate_id}-{number}.json"
-            self._write(name, json.dumps(_contract(restoration), indent=2, ensure_ascii=False) + "\n")
+            if not _text(self._path(name)):
+                self._write(name, json.dumps(_contract(restoration), indent=2, ensure_ascii=False) + "\n")
         told = {
             "subtask": event.task or "run",
             "attempt": event.attempt,
@@ -238,13 +253,6 @@ class _Line(Projection):
                 continue  # a line somebody broke is no reason to write it twice, nor to stop
             if isinstance(found, dict):
                 yield found
-
-
-def _unjudged(state: RunState) -> Iterator[GatesFinished]:
-    """Gate runs the state still holds: one that ended as the process did was not written before."""
-    held: list[object] = [state.closing, state.whole.aside]
-    held += [each for record in state.tasks.values() for each in (record.unjudged, record.aside)]
-    yield from (each for each in held if isinstance(each, GatesFinished))
 
 
 def _has_link(task: str) -> bool:

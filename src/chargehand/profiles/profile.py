@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from chargehand.domain.errors import UserError
+from chargehand.domain.events import Recorded
 from chargehand.domain.hand_edits import Told
 from chargehand.domain.plan import Plan
 from chargehand.domain.policy import HOUSE, Policy
@@ -24,12 +25,14 @@ __all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
 class Site:
     """Where a projection writes: `root` is the user's work tree, `source` the plan file or folder that was read.
 
-    `pen` writes so that an edit by hand is found; without one, files are written over.
+    `pen` writes so that an edit by hand is found; without one, files are written over. `history` reads the events of
+    the run up to now, for records that a state does not hold.
     """
 
     root: Path
     source: Path
     pen: Pen | None = None
+    history: Callable[[], Iterable[Recorded]] = tuple
 
     def write(self, path: Path, text: str, *, whole: bool = False) -> None:
         """As `Pen.write`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
     site, profile = _site(shop, state), _profile(state.plan)
     if site is None or profile.project is None:
         return ()
+    site = replace(site, history=partial(shop.service.events, state.run))
     if profile.told is None:
         return (profile.project(site, state.plan),)
     folder = shop.store.folder(state.run) / "artifacts"
