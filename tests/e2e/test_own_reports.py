@@ -358,3 +358,27 @@ def test_a_summary_from_inside_a_sandbox(repo: Repo, tmp_path: Path, kind: str):
     (copy,) = each.folder.rglob(f"left-out/{SUMMARY}")
     assert "hunter2" not in copy.read_text()
     assert "[redacted]" in copy.read_text()
+
+
+def test_a_report_that_git_ignores_is_kept_as_well(repo: Repo, tmp_path: Path):
+    """I2: it is read and copied all the same, also one that is too large to be read as a report."""
+    each = Execution(repo=repo, root=tmp_path)
+    repo.write(".gitignore", ".konductor/\n")
+    repo.commit("ignored")
+    large = "## Status: DONE\n" + "x" * 300_000
+    agent = each.agent(
+        f"""
+        file = pathlib.Path({SUMMARY!r})
+        file.parent.mkdir(parents=True)
+        file.write_text({large!r})
+        pathlib.Path('hello.txt').write_text('hello')
+        """
+    )
+    spec = each.spec(task="001-task-1", artifacts=("**/*-summary.md",))
+    result = each.attempt(agent, spec, own_report=OWN)
+    assert result.report is None
+    assert "it is larger than 262144 bytes" in result.report_problem
+    assert result.sealed is not None
+    assert ([change.path for change in result.sealed.changes], result.sealed.left_out) == (["hello.txt"], ())
+    (copy,) = each.folder.rglob(f"left-out/{SUMMARY}")
+    assert copy.read_text() == large

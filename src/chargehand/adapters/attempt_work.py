@@ -227,7 +227,8 @@ class Making:
         ground, root = self._ground, site.workspace.path
         folder = ground.files / LEFT_OUT
         remove_tree(folder)
-        paths = tuple(dict.fromkeys((*sealed.left_out, *self._changed(root).files)))
+        wrote = self._changed(root)
+        paths = tuple(dict.fromkeys((*sealed.left_out, *wrote.files, *wrote.unread)))
         self._is_spilt = not keep_files(root, paths, folder, ground.redactor)
 
     async def _sealed(self, job: SealJob) -> Sealed:
