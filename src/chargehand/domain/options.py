@@ -46,10 +46,13 @@ class AgentDef:
 class Caps:
     """Bounds that hold for every run unless set otherwise (SPEC 3.8).
 
-    `gate_wall_cap_s` is how far the time of a gate that could not judge may be raised.
+    `task_retries` is how many attempts follow one that failed, where the policy of the run is not to say; both in
+    `task_attempts`, which counts all roles. `gate_wall_cap_s` is how far the time of a gate that could not judge may
+    be raised.
     """
 
     task_attempts: int = 16
+    task_retries: int | None = None
     run_wall_s: float = 12 * 3600.0
     attempt_wall_s: float = 30 * 60.0
     attempt_idle_s: float = 5 * 60.0

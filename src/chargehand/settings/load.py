@@ -212,7 +212,9 @@ class _Reader:
 
     def _caps(self) -> Caps:
         fields = Caps.__dataclass_fields__
-        return Caps(**{field: self._found.values[f"caps.{field.removesuffix('_s')}"].value for field in fields})
+        keys = {field: f"caps.{field.removesuffix('_s')}" for field in fields}
+        values = self._found.values
+        return Caps(**{field: values[key].value for field, key in keys.items() if key in values})
 
     def _notify(self) -> Notify:
         return Notify(

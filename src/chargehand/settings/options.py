@@ -172,6 +172,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(key="meter.record", type=str, help="Cassette that what passes the meter is added to, without secrets."),
     Option(key="meter.replay", type=str, help="Cassette that answers in place of every provider."),
     Option(key="caps.task_attempts", type=Count, default=_CAPS.task_attempts, help="Attempts of a task, all roles."),
+    Option(key="caps.task_retries", type=Whole, help="Attempts that follow one that failed; as the profile says."),
     Option(key="caps.run_wall", type=Duration, default="12h", help="Longest duration of a run."),
     Option(key="caps.attempt_wall", type=Duration, default="30m", help="Longest duration of an attempt."),
     Option(key="caps.attempt_idle", type=Duration, default="5m", help="Longest silence of an attempt."),

@@ -50,7 +50,9 @@ def profiled(options: RunOptions, plan: Plan, root: Path | None = None) -> RunOp
     site, artifacts = _site_of(root, options), profile.artifacts
     if site is not None and profile.artifacts_at is not None:
         artifacts = (*artifacts, *profile.artifacts_at(site, plan))
-    return replace(options, policy=profile.policy, wording=profile.wording, jobs=jobs, artifacts=artifacts)
+    retries = options.caps.task_retries
+    policy = profile.policy if retries is None else replace(profile.policy, retries=retries)
+    return replace(options, policy=policy, wording=profile.wording, jobs=jobs, artifacts=artifacts)
 
 
 def own_report(shop: Workshop, state: RunState) -> OwnReport | None:
