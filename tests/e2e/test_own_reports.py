@@ -86,7 +86,7 @@ def set_out(world: World, files: Mapping[str, str]) -> None:
     world.repo.git("commit", "-q", "-m", "a project")
 
 
-def carry_out(world: World, plan: str, *, sets: tuple[str, ...] = (), **steps: list[Any]) -> None:
+def carry_out(world: World, plan: str, *, sets: tuple[str, ...] = (), **steps: Any) -> None:
     """Carry a plan out with the scripted agent (`_` stands for `-`); its attempts are in `results`."""
     scenario = {name.replace("_", "-"): value for name, value in steps.items()}
     script = world.folder / "scenario.json"
@@ -176,6 +176,25 @@ def test_a_malformed_summary_is_no_report(world: World):
     told = [warning["text"] for warning in world.document["warnings"] if warning["code"] == "no_report"]
     assert len(told) == 1
     assert "001-task-1-summary.md: its status is 'FINISHED'" in told[0]
+
+
+def test_a_fixer_reports_with_a_summary_of_its_own(world: World):
+    """It begins on the sealed change, where no summary is: what it writes is its own word, and lands nowhere either."""
+    set_out(world, {**PHASE, ".konductor/config.toml": "[features]\ncode_review = true\n"})
+    fault = {"id": "f1", "severity": "major", "file": "user.txt", "line": 1, "claim": "no name"}
+    looks = {"attempts": {2: [{"verdict": {"verdict": "FAIL", "findings": [fault]}}], "default": [{"verdict": "PASS"}]}}
+    fixed = SAID.replace("one user is enough", "with a name")
+    roles = {
+        "implementer": [write("user.txt", "user\n"), write(SUMMARY, SAID), {"commit": "work"}],
+        "fixer": [write("user.txt", "user name\n"), write(SUMMARY, fixed), {"commit": "fix"}],
+        "spec-reviewer": looks,
+    }
+    carry_out(world, ".konductor", **{"001_task_1": {"roles": roles}})
+    assert world.outcome("001-task-1") == ("integrated", "integrated"), world.document
+    reports = [result.report.decisions for result in results(world) if result.report is not None]
+    assert reports == [("one user is enough",), ("with a name",)]
+    assert (world.landed("user.txt"), world.landed(SUMMARY)) == ("user name", None)
+    assert kept(world, SUMMARY) == [SAID, fixed]
 
 
 def test_an_old_summary_is_nobodys_report(world: World):
@@ -268,6 +287,7 @@ def test_a_result_object_in_the_last_message(world: World):
     assert result.sealed.left_out == ("specs/login/PROGRESS.md",)
     assert world.landed("specs/login/PROGRESS.md") is None
     assert "| done |" in (world.repo.path / "specs/login/PROGRESS.md").read_text()
+    assert world.document["warnings"] == []
 
 
 def test_a_file_of_that_name_elsewhere_is_work(world: World):
