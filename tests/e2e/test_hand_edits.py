@@ -242,6 +242,21 @@ def test_a_blocker_of_konductor_that_was_resolved(konductor_world: World):
     assert world.task("003-task-1")["attempts"] == 2
 
 
+def test_a_summary_of_konductor_that_a_person_wrote(konductor_world: World):
+    """A task done by hand, told as Konductor tells it: asked about, skipped, and done for its plan."""
+    world = konductor_world
+    konductor.carry_out(world, observe=stop_at(first_start))
+    path = world.repo.path / konductor.PHASE / "plans" / "005-task-2-summary.md"
+    text = "# Plan 005 - Task 2 Summary\n\n## Status: DONE\n\n## Review Status: passed\n"
+    path.write_text(text)
+    question = asked(world)
+    assert "- 005-task-2: the run has it waiting, the file says 'DONE, review passed'. If" in question["question"]
+    answer(world, question["id"], "file")
+    world.resume(stop_at(lambda event: isinstance(event, TaskEnded)))
+    assert world.outcome("005-task-2") == ("skipped", "human")
+    assert path.read_text() == text
+
+
 def test_a_summary_of_konductor_with_a_note(konductor_world: World):
     """A line added to a summary stays while the summary goes on."""
     world = konductor_world

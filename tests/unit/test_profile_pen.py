@@ -212,6 +212,32 @@ def test_what_nothing_can_read_is_told_and_left(place: Place):
     assert place.file.read_text() == "broken\n"
 
 
+@pytest.mark.parametrize("before", [None, "a: failed\n"])
+def test_a_file_where_the_run_wrote_nothing_yet(place: Place, before: str | None):
+    """What was there when the run began is its input; what comes later is somebody's word."""
+    if before is not None:
+        place.file.write_text(before)
+    place.pen().note(place.file)
+    place.pen().note(place.root / "log.jsonl")
+    assert place.found() == ()
+    place.file.write_text("a: done\n")
+    place.pen().note(place.file)
+    (edit,) = place.found()
+    assert [(word.ours, word.theirs) for word in edit.words] == [("failed" if before else "", "done")]
+    place.file.unlink()
+    assert place.found() == ()
+    place.write("a: pending\n", whole=True)
+    assert place.file.read_text() == "a: pending\n"
+    assert place.found() == ()
+
+
+def test_the_input_of_a_run_is_written_over_as_a_whole(place: Place):
+    place.file.write_text("# of another run\na: failed\n")
+    place.pen().note(place.file)
+    place.write("a: pending\n", whole=True)
+    assert place.file.read_text() == "a: pending\n"
+
+
 def test_files_that_say_nothing_of_tasks_are_written_over(place: Place):
     pen = place.pen()
     log = place.root / "log.jsonl"

@@ -14,6 +14,7 @@ from pathlib import Path
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import EffectIntended, Recorded
+from chargehand.domain.hand_edits import is_by_hand
 from chargehand.domain.outcome import Role
 from chargehand.domain.plan import Plan
 from chargehand.domain.review import Stage
@@ -121,8 +122,11 @@ class _Phase(Projection):
             self._write(f"{stem}-{name}-review.md", review_text(record.reviews, stage, plan, step))
 
     def _write(self, name: str, text: str | None) -> None:
+        path = self.folder / "plans" / name
         if text is not None:
-            self.site.write(self.folder / "plans" / name, text, whole=True)
+            self.site.write(path, text, whole=True)
+        else:
+            self.site.note(path)
 
     # -- plans ------------------------------------------------------------------------------------
 
@@ -133,7 +137,8 @@ class _Phase(Projection):
             if self.home is None or not records or not all(record.is_over for record in records):
                 continue
             prefix = self.prefixes.get(number, f"{number:03d}")
-            done = [record for record in records if record.status is TaskStatus.INTEGRATED]
+            landed = [record for record in records if record.status is TaskStatus.INTEGRATED]
+            done = [record for record in records if _is_done(record, state)]
             before = len(self._done_before(number, state))
             values = [
                 ("step", "execute"),
@@ -144,7 +149,7 @@ class _Phase(Projection):
                 ("tasks_total", len(records) + before),
                 ("tasks_completed", len(done) + before),
             ]
-            note = self._where(state, done[-1]) if done else ""
+            note = self._where(state, landed[-1]) if landed else ""
             path = self.home / ".results" / f"execute-{self.folder.name}-plan-{prefix}.toml"
             self.site.write(path, result_text(values, note, state.last_at, _text(path)), whole=True)
 
@@ -186,7 +191,7 @@ class _Phase(Projection):
 
     def _standing(self, state: RunState, started: int) -> Standing:
         open_plans = {
-            number for name, record in state.tasks.items() if (number := _plan_of(name)) and not _is_done(record)
+            number for name, record in state.tasks.items() if (number := _plan_of(name)) and not _is_done(record, state)
         }
         in_run = {number for name in state.tasks if (number := _plan_of(name))}
         complete = len(self.prefixes) - len(open_plans) if self.is_whole else None
@@ -222,8 +227,9 @@ class _Phase(Projection):
         return "blocked" if state.waits_for_people else "busy"
 
 
-def _is_done(record: TaskRecord) -> bool:
-    return record.status is TaskStatus.INTEGRATED
+def _is_done(record: TaskRecord, state: RunState) -> bool:
+    """Whether it has landed, or somebody did it by hand and their word was taken."""
+    return record.status is TaskStatus.INTEGRATED or is_by_hand(state, record)
 
 
 def _blocked(state: RunState) -> Iterator[Blocked]:

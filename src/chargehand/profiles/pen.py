@@ -109,6 +109,14 @@ class Pen:
         write_atomically(path, text, self.root)
         self.ledger.done(file)
 
+    def note(self, path: Path) -> None:
+        """Nothing is written there yet: what it holds now, or that it is not there, is nobody's edit of this run."""
+        file = path.relative_to(self.root).as_posix()
+        if file in self.ledger.files or self.read(file, "", self._tasks()) is None:
+            return
+        there = _bytes(path)
+        self.ledger.intend(file, Written(digest=_digest(there), told=self._said(file, there)))
+
     # -- what others wrote ------------------------------------------------------------------------
 
     def _is_theirs(self, file: str, there: bytes | None) -> bool:
@@ -167,6 +175,8 @@ class Pen:
     def _with_additions(self, file: str, last: Written, there: bytes, text: str) -> str:
         """The text with the lines somebody added to the one before; without them where they would say more."""
         base = last.text_before if last.text_before is not None and _digest(there) == last.before else last.text
+        if not base:
+            return text  # the input of the run, not a text of ours with lines of somebody in it
         theirs = there.decode("utf-8", "surrogateescape")
         merged = with_additions(base, theirs, text)
         try:

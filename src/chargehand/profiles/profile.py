@@ -41,6 +41,11 @@ class Site:
         else:
             self.pen.write(path, text, whole=whole)
 
+    def note(self, path: Path) -> None:
+        """As `Pen.note`."""
+        if self.pen is not None:
+            self.pen.note(path)
+
     def words(self, path: Path) -> Mapping[str, Told]:
         """As `Pen.words`."""
         return {} if self.pen is None else self.pen.words(path)
