@@ -558,6 +558,10 @@ def beads(world: World, cli: CliWorld, code: int = 0) -> Path:
 
 
 def run_once(cli: CliWorld) -> None:
+    """What is left of the packet when all subtasks but the last are done."""
+    packet = cli.repo.path / PACKET
+    text = packet.read_text().replace('"in_progress"', '"completed"').replace('"pending"', '"completed"')
+    packet.write_text('"pending"'.join(text.rsplit('"completed"', 1)))
     cli.script(simple())
     words = ("run", "--agent-command", cli.agent, "--sandbox", "none", "--unattended", "--run-id", "k", "--json")
     done = cli.call(*words)
@@ -576,6 +580,26 @@ def test_the_issue_is_closed_once_after_accept(world: World, tmp_path: Path):
     assert calls.read_text() == "close SK-7\nsync\n"
     assert cli.call("accept", "k", "--yes").code == 0
     assert calls.read_text() == "close SK-7\nsync\n"
+
+
+@pytest.mark.parametrize("there", ["only the program", "only the books", "neither"])
+def test_without_beads_nothing_is_told_to_anybody(world: World, tmp_path: Path, there: str):
+    """An absent tool is no problem, and no word about it: many projects have none."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    if there == "only the books":
+        if shutil.which("bd", path=cli.environ["PATH"]):
+            pytest.skip("beads is installed here.")
+        (world.repo.path / ".beads").mkdir()
+    else:
+        calls = beads(world, cli)
+        (world.repo.path / ".beads").rmdir()
+    if there == "neither":
+        (cli.folder / "bin" / "bd").unlink()
+    run_once(cli)
+    done = cli.call("accept", "k", "--yes", "--json")
+    assert done.code == 0, done.stderr
+    assert done.document["warnings"] == []
+    assert there == "only the books" or not calls.exists()
 
 
 def test_books_that_stay_open_are_told(world: World, tmp_path: Path):
