@@ -8,10 +8,12 @@ from chargehand.domain.closing import interface_mismatches
 from chargehand.domain.decide import wake_at
 from chargehand.domain.effects import RunGates, StartAttempt
 from chargehand.domain.events import GateMadeRequired, WaveEnded
+from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import ExitKind, ReportStatus
 from chargehand.domain.plan import Barrier, GatePoint, Interfaces
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
+from tests.looks import no_verdict
 from tests.play import BASE, UNFITTED, Play, a_gate, a_plan, a_task, crashed, done, ended, failed, faulty
 
 RUN = a_gate("tests", GatePoint.RUN)
@@ -147,6 +149,18 @@ def test_the_end_waits_for_the_fitter_of_the_last_wave():
     assert wake_at(play.state, play.now) is not None
     play.pass_time(wake_at(play.state, play.now) - play.now)
     assert play.effect(StartAttempt).gate == "wave"
+
+
+def test_a_question_about_a_wave_waits_for_no_provider():
+    """I13: when one fitter waits and another one had no answer, only a person can go on."""
+    play = last_wave(reviewer="second", agents=[AgentDef(name="second", kind="command", fallback="agent")])
+    for _ in range(2):
+        play.gates("", faulty("wave"))
+    play.attempt("", ended(ExitKind.RATE_LIMITED))
+    play.attempt("", no_verdict())
+    assert play.asked().kind is DecisionKind.WAVE
+    assert play.state.waits_for_people
+    assert wake_at(play.state, play.now) is None
 
 
 def consumer(text: str):

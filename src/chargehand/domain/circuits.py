@@ -65,10 +65,13 @@ def next_reset(state: RunState, now: float) -> float | None:
 
 
 def _whole_may_wait(state: RunState) -> bool:
-    """Whether a look at the run as a whole may be due, or a fitter for gates that belong to no task."""
+    """Whether a look at the run as a whole may be due, or a fitter for gates that belong to no task.
+
+    Neither begins while somebody is asked.
+    """
     closing = state.closing
     faulty = closing is not None and any(result.status is GateStatus.FAULT for result in closing.results)
-    return not state.inflight and (not state.open_tasks or faulty)
+    return not state.inflight and not state.decisions and (not state.open_tasks or faulty)
 
 
 def why_none(state: RunState, record: TaskRecord, now: float) -> str:
