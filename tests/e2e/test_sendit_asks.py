@@ -56,3 +56,15 @@ def test_who_skips_a_blocked_task_lets_the_rest_go_on(world: World):
     assert table(world)[3] == ("pending", "—")
     assert "- task-3: skipped (human): The agent is blocked: No key." in progress(world)
     assert "**Execution**: partial\n" in progress(world)
+
+
+def test_missing_context_goes_back_to_the_spec(world: World):
+    """The plan is returned: nothing starts and nothing lands until somebody settled it; then the task goes on."""
+    gaps = [{"report": {"status": "KICKBACK", "kickback": {"signal": "missing_context", "details": "Which hash?"}}}]
+    told = [{"read_brief_check": "SPEC.md says it now."}, *WORK["task-2"]]
+    document = carry_out(world, unattended=False, task_2={"attempts": {"1": gaps, "default": told}})
+    (asked,) = document["decisions"]
+    assert (asked["kind"], asked["choices"]) == ("kickback", ["retry", "skip", "stop"])
+    assert {each["state"] for each in document["tasks"] if each["id"] != "task-2"} == {"waiting"}
+    answer(world, asked["id"], "retry", "--note", "SPEC.md says it now.")
+    assert world.resume()["state"] == "finished"
