@@ -29,6 +29,25 @@ def test_the_longest_remaining_path_goes_first_then_plan_order():
     assert play.running == ["c", "b"]
 
 
+def test_a_unit_that_was_begun_goes_on_before_another_begins():
+    """At most as many units of an inferred order are under way as there are slots; a stated order knows no units."""
+    tasks = [a_task("a1"), a_task("a2", "a1"), a_task("b1"), a_task("b2", "b1")]
+    tasks += [a_task("c1"), a_task("c2", "c1"), a_task("c3", "c2")]
+    for inferred, second in ((("a2", "b2", "c2", "c3"), "c2"), ((), "b1")):
+        play = Play(a_plan(*tasks, inferred=inferred), jobs=2)
+        play.begin()
+        assert play.running == ["c1", "a1"]
+        play.through("c1")
+        assert play.running == ["a1", second]
+    play = Play(a_plan(*tasks, inferred=("a2", "b2", "c2", "c3")), jobs=2)
+    play.begin()
+    started = []
+    for name in ("c1", "a1", "c2", "c3", "a2", "b1"):
+        play.through(name)
+        started.append(play.running[-1])
+    assert started == ["c2", "a2", "c3", "b1", "b1", "b2"]
+
+
 def test_a_task_starts_when_all_its_dependencies_are_integrated():
     play = Play(a_plan(a_task("a"), a_task("b"), a_task("c", "a", "b", "a")), jobs=2)
     play.begin()

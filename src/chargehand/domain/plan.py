@@ -241,7 +241,8 @@ class Plan:
     """A checked task graph. `tasks` keep the order of the source: it breaks ties of the schedule.
 
     `inferred` are the tasks whose dependencies are the order in which a plan of another system lists them; steps of
-    one unit, they may share its wave. `accept_staged`: `accept` leaves the change staged and makes no commit of it.
+    one unit, they may share its wave, and a unit that was begun goes on before another one begins. `accept_staged`:
+    `accept` leaves the change staged and makes no commit of it.
     """
 
     plan: str

@@ -434,9 +434,13 @@ class RunState:
         return next((each for each in commands if each.command not in self.approved_commands), None)
 
     def add(self, record: TaskRecord, remaining: int, order: int, landed: Collection[str] = ()) -> None:
-        """Take a task in where it stands: ready when it waits and all it depends on is among `landed`."""
+        """Take a task in where it stands: ready when it waits and all it depends on is among `landed`.
+
+        The longest remaining path goes first, but for a unit that was begun: it is gone on with before another begins.
+        """
         self.tasks[record.id] = record
-        self.priority[record.id] = (-remaining, order)
+        begun = len(self.plan.tasks) if record.id in self.inferred else 0
+        self.priority[record.id] = (-remaining - begun, order)
         if record.task.group is not None:
             self.groups[record.task.group].append(record.id)
         wave = self.wave_of.setdefault(record.id, 0)
