@@ -58,7 +58,7 @@ BOUNDS: dict[str, Bounds] = {
         phase="the phase folder: one run each",
         retries="a crash is never tried again",
         scope="`review`",
-        commits="agent or runtime",
+        commits="agent or runtime; with `auto_commit = false` accept leaves the change staged",
     ),
     "dispatch": Bounds(
         policy=Policy(retries=1, breaker=None, stages=(), wave_fixes=3, run_fixes=3, final_baseline=True),
