@@ -192,6 +192,15 @@ def test_a_wave_ends_before_the_next_begins_and_shared_files_take_turns(world: W
     assert started == sorted(started)
 
 
+def test_files_are_a_lease_and_no_scope(world: World):
+    """A change elsewhere is part of the work: it lands, also where nobody is asked."""
+    elsewhere = [{"write": {"path": "docs/other.md", "text": "Also.\n"}}, *makes("docs/errors.md", "Sorry.\n")]
+    document = carry_out(world, task_5=elsewhere)
+    assert states(document)["task-5"] == "integrated"
+    changed = next(each for each in document["tasks"] if each["id"] == "task-5")["files_changed"]
+    assert "docs/other.md" in changed
+
+
 def test_one_at_a_time_is_the_loop_of_a_single_agent(world: World):
     most: list[int] = []
 

@@ -18,7 +18,7 @@ from chargehand.domain.outcome import (
     KickbackSignal,
     ReportStatus,
 )
-from chargehand.domain.plan import Command, Files, GatePoint, Interfaces, Risk, TaskType, Weight
+from chargehand.domain.plan import Command, Files, GatePoint, Interfaces, Risk, Scope, TaskType, Weight
 from tests.play import Play, a_gate, a_plan, a_task, crashed, done, failed
 
 RICH: dict[str, Any] = {
@@ -101,6 +101,11 @@ def test_what_another_system_says_besides_stands_under_its_title():
 
 def test_a_task_without_files_is_told_so():
     assert "No files are declared" in brief(started(a_task("a"))).text
+
+
+def test_files_that_are_a_lease_are_told_as_one():
+    text = brief(started(a_task("a", modify=["a.py"], scope=Scope.LEASE))).text
+    assert "change what lies elsewhere only where this one needs it" in text
 
 
 def test_direct_dependencies_are_summed_up():

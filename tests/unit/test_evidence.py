@@ -156,6 +156,14 @@ def test_under_review_a_stray_change_is_a_question_but_a_link_out_is_not():
     assert reason(task, sealed("b.py", kind=ChangeKind.SYMLINK_OUT)) is Reason.OUT_OF_SCOPE
 
 
+def test_files_that_are_a_lease_only_are_no_scope():
+    """They say who waits for whom; a change elsewhere is part of the work, a link out never is."""
+    task = Task(id="a", title="A", files=Files(modify=("src/*.py",)), scope=Scope.LEASE)
+    assert stray_changes(task, plan(), sealed("src/a.py", "b.py")) == ()
+    assert reason(task, sealed("b.py")) is None
+    assert reason(task, sealed("b.py", kind=ChangeKind.SYMLINK_OUT)) is Reason.OUT_OF_SCOPE
+
+
 def test_a_link_out_inside_the_scope_is_stray():
     link = sealed("src/a.py", kind=ChangeKind.SYMLINK_OUT)
     assert [c.path for c in stray_changes(TASK, plan(), link)] == ["src/a.py"]

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chargehand.domain.errors import UserError
-from chargehand.domain.plan import Barrier, Complexity, Scope
+from chargehand.domain.plan import Barrier, Complexity, Scope, TaskType
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.detect import READERS, read_plan
 from chargehand.plans.dispatch import NexusReader
@@ -93,7 +93,7 @@ def test_a_graph_is_read_with_what_is_done_of_it(project: Path):
         "Left alone: owner, reviews, task_graph.tasks[].estimate.",
         "Taken up again: task-8 (failed), task-9 (blocked).",
         "Order: as 'depends_on' and 'wave' state it; nothing is inferred.",
-        "Profile standard is about the debate before and the review after; nothing here follows it.",
+        "Profile standard is about the debate before and the review after: neither is done here.",
         "task-7: taken as a command: test -s src/todo/add.py",
         "task-7: taken as a criterion: somebody reads it aloud",
     )
@@ -118,7 +118,8 @@ def test_a_task_has_what_the_state_says_of_it(project: Path):
     assert task["task-8"].background == (("It failed before", "the counter never grew (retries: 1)"),)
     assert task["task-4"].files is not None
     assert task["task-4"].files.modify == ("src/todo/errors.py",)
-    assert task["task-4"].scope is Scope.REVIEW
+    assert task["task-4"].scope is Scope.LEASE
+    assert {each.type for each in plan.tasks} == {TaskType.EXECUTE}
     assert task["task-5"].files is not None
     assert task["task-5"].files.writes == ("docs/errors.md", "src/todo/errors.py")
     assert task["task-7"].acceptance == ("answers 201", "somebody reads it aloud")
@@ -138,6 +139,19 @@ def test_what_is_on_a_branch_nobody_accepted_is_not_done(project: Path):
         in loaded.told
     )
     assert {task.id: task.depends_on for task in loaded.plan.tasks}["task-3.1"] == ("task-1",)
+
+
+def test_thorough_writes_tests_first_where_tests_are_named(project: Path):
+    """What is to be seen failing has to be known: a task without test files is done as in the other profiles."""
+    state = json.loads(text_of(project))
+    state["profile"] = "thorough"
+    next(each for each in state["task_graph"]["tasks"] if each["id"] == "task-6")["files"] = {"test": ["tests/t.py"]}
+    (project / STATE).write_text(json.dumps(state))
+    loaded = read_plan(None, project)
+    assert loaded.plan is not None
+    assert [task.id for task in loaded.plan.tasks if task.type is TaskType.TDD] == ["task-6"]
+    text = "Profile thorough is about the debate before and the review after: neither is done here."
+    assert f"{text} Tasks that name test files write them first." in loaded.told
 
 
 def test_what_git_does_not_have_is_not_done(project: Path):

@@ -214,6 +214,14 @@ def test_gates_of_a_change_that_was_mended_afterwards_do_not_count() -> None:
     assert body["scope"]["verdict"] == "unscoped"
 
 
+def test_files_that_are_a_lease_are_no_scope_in_the_receipt():
+    play = Play(a_plan(a_task("a", modify=["a.py"], scope=Scope.LEASE), **NO_LOOK))
+    play.begin()
+    play.through("a")
+    scope = receipt(play)["scope"]
+    assert (scope["verdict"], scope["mode"], scope["allowed"], scope["stray"]) == ("unscoped", "lease", None, [])
+
+
 def test_what_fix_commands_mended_of_the_change_that_landed_is_told() -> None:
     """Of a change that was begun anew it is not; where nothing was mended there is no key, as before [I14]."""
     gates = (a_gate("lint", TASK, fix="lint --fix"),)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import RequeueWhy
 from chargehand.domain.outcome import Role
-from chargehand.domain.plan import Command, Task, TaskType, Weight
+from chargehand.domain.plan import Command, Scope, Task, TaskType, Weight
 from chargehand.domain.state import RunState, TaskRecord
 
 __all__ = ["Brief", "Section", "compose", "fit", "listed", "outputs_of", "task_text", "wording"]
@@ -45,6 +45,8 @@ DONE | DONE_WITH_CONCERNS (with "concerns": [{"kind": "correctness|security|spec
 | FAILED | KICKBACK (the plan itself is wrong; with "kickback": {"signal": "...", "details": "..."}).
 Useful beside it: "summary" (a few sentences), "interfaces" (what others can use, one string each), "decisions".
 A report is a claim; the files, the gates and the tests decide."""
+
+_ELSEWHERE = "Other tasks work beside you: change what lies elsewhere only where this one needs it."
 
 _TDD = """\
 This task is test-driven: write the tests first, see them fail, then make them pass, then tidy up. Tests that would
@@ -132,6 +134,7 @@ def _files_text(task: Task, allowlist: tuple[str, ...]) -> str:
     parts += listed("Tests", task.files.test)
     parts += listed("Read", task.files.read)
     parts += listed("Also allowed", allowlist)
+    parts += [_ELSEWHERE] if task.scope is Scope.LEASE else []
     return "\n".join(parts)
 
 

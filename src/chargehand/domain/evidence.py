@@ -36,10 +36,10 @@ def stray_changes(task: Task, plan: Plan, sealed: Sealed) -> tuple[Change, ...]:
     """The changes outside create, modify, test, allowlist and the lock files that go with them.
 
     A link out of the workspace and a nested repository are stray wherever they lie: neither can be landed whole.
-    An unscoped task has no other stray changes.
+    An unscoped task has no other stray changes, nor has one whose files are no more than a lease.
     """
     stray = [change for change in sealed.changes if change.kind in _NEVER_IN_SCOPE]
-    if task.files is not None:
+    if task.files is not None and task.scope is not Scope.LEASE:
         writes = task.files.writes
         allowed = (*writes, *plan.allowlist, *scope.lock_files_for(writes))
         stray += [

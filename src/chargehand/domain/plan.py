@@ -49,10 +49,11 @@ class GatePoint(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a change outside the declared files is: a failure, or a question for the reviewer."""
+    """What a change outside the declared files is: a failure, a question for the reviewer, or part of the work."""
 
     STRICT = "strict"
     REVIEW = "review"
+    LEASE = "lease"
 
 
 class TaskType(StrEnum):
@@ -196,6 +197,8 @@ class Defaults:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One unit of work. `files` None means unscoped; `agent`, `model`, `reviewer` None mean the default.
+
+    With `Scope.LEASE` the files only say which tasks run one after the other.
 
     `background` is (title, text) of what a plan of another system says goes into the brief besides: summaries of
     finished work, a spec, a named file. The native format has none. Nor has it `may_excuse`: where silenced checks

@@ -10,7 +10,7 @@ from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import DecisionAnswered, FixFinished
 from chargehand.domain.evidence import stray_changes
 from chargehand.domain.outcome import Change, Sealed, Usage
-from chargehand.domain.plan import Plan, Task
+from chargehand.domain.plan import Plan, Scope, Task
 from chargehand.domain.review import Reviews
 from chargehand.domain.test_changes import TestChange
 from chargehand.domain.words import Decision
@@ -95,7 +95,8 @@ def scope_part(task: Task, plan: Plan, sealed: Sealed, changes: Mapping[str, Cha
     """
     known = tuple(change for change in changes.values() if change is not None)
     stray = [change.path for change in stray_changes(task, plan, replace(sealed, changes=known))]
-    allowed = None if task.files is None else [*task.files.writes, *plan.allowlist]
+    scoped = task.files if task.scope is not Scope.LEASE else None
+    allowed = None if scoped is None else [*scoped.writes, *plan.allowlist]
     verdict = "outside" if stray else "unscoped" if allowed is None else "inside"
     return {
         "verdict": verdict,

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from chargehand.domain.plan import Barrier, Complexity, Features, Files, Interfaces, Plan, Scope, Task
+from chargehand.domain.plan import Barrier, Complexity, Features, Files, Interfaces, Plan, Scope, Task, TaskType
 from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem, Severity
 from chargehand.domain.scope import is_literal, literal_path, validate
@@ -33,6 +33,8 @@ __all__ = ["NexusReader"]
 _KEY = re.compile(r'"(?:task_graph|project_aim)"\s*:')
 _PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.")
 _ACCEPTED = re.compile(r"Accepted: branch \S+, commit (?P<commit>[0-9a-f]{7,64})\.")
+_TOLD_OF_PROFILE = "Profile {profile} is about the debate before and the review after: neither is done here."
+_TESTS_FIRST = " Tasks that name test files write them first."
 _HOME = ".nexus-cortexia"
 _FILE = "state.json"
 _MOST_BESIDE = 12
@@ -146,8 +148,9 @@ class _Reading:
         done = {name for name, status in standing.items() if status == "done"}
         self.told.append("Order: as 'depends_on' and 'wave' state it; nothing is inferred.")
         if "profile" in state.model_fields_set:
-            told = f"Profile {state.profile} is about the debate before and the review after; nothing here follows it."
-            self.told.append(told)
+            self.told.append(
+                _TOLD_OF_PROFILE.format(profile=state.profile) + _TESTS_FIRST * (state.profile == "thorough")
+            )
         tasks = []
         for number, node in enumerate(state.task_graph.tasks):
             if node.id not in done:
@@ -205,10 +208,11 @@ class _Reading:
             depends_on=tuple(name for name in dict.fromkeys(node.depends_on) if name not in done),
             wave=node.wave,
             files=_files_of(files, self._root()) if files else None,
-            scope=Scope.REVIEW,
+            scope=Scope.LEASE if files else Scope.STRICT,
             acceptance=(*node.acceptance, *(text for check in checks for text in check.criteria)),
             verify=tuple(dict.fromkeys(command for check in checks for command in check.commands)),
             interfaces=Interfaces(consumes=tuple(node.interfaces.consumes), produces=tuple(node.interfaces.produces)),
+            type=TaskType.TDD if state.profile == "thorough" and files and files.test else TaskType.EXECUTE,
             complexity=Complexity(node.complexity),
             background=tuple((name, text) for name, text in background if text.strip()),
         )

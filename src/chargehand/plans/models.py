@@ -131,7 +131,9 @@ class TaskModel(Model):
     wave: WaveNumber | None = Field(None, description="Number of its wave, from 1. Default: follows from depends_on.")
     files: FilesModel | None = Field(None, description="Its paths. Left out: the task is unscoped.")
     scope: Scope | None = Field(
-        None, description="A change outside the files: `strict` fails, `review` asks the reviewer. Default: strict."
+        None,
+        description="A change outside the files: `strict` fails, `review` asks the reviewer, `lease` takes it: the "
+        "files only say what runs one after the other. Default: strict.",
     )
     acceptance: Texts = Field(None, description="Criteria the result has to meet.")
     verify: list[ShellOrArgv] | None = Field(None, description="Commands that must exit 0 on the result.")

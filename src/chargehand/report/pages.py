@@ -116,6 +116,7 @@ class Pages:
                     yield Fact(label=label, text=line(", ".join(patterns)), code=True)
         kind = [task.type.value] * (task.type is not TaskType.EXECUTE) + ["light"] * (task.weight is Weight.LIGHT)
         kind += ["a stray change is a question for the reviewer"] * (task.scope is Scope.REVIEW)
+        kind += ["a change elsewhere is part of the work"] * (task.scope is Scope.LEASE)
         if kind:
             yield Fact(label="kind", text=", ".join(kind))
         commit = sealed_commit(record)
