@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chargehand.cli.render.lines import say
 from chargehand.domain.effects import Land, MergeCandidate, RunFix, RunGates, StartAttempt
 from chargehand.domain.events import (
     EffectIntended,
@@ -31,6 +32,7 @@ from chargehand.domain.restoring import command_of, fit_name
 from chargehand.domain.view import why
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
 from chargehand.engine.jobs import gate_job
+from chargehand.report.history import remember
 from tests.invariants import Watch
 from tests.play import BASE, Play, a_gate, a_plan, a_task, done, ended, failed, faulty, passed
 
@@ -538,3 +540,15 @@ def test_a_receipt_of_a_task_that_landed_by_itself_says_nothing_of_others():
     for recorded in play.journal:
         book.take(Entry(recorded=recorded, chain=f"chain-{recorded.seq}"))
     assert "together" not in book.tasks["a"].body
+
+
+def test_log_and_report_tell_who_landed_with_whom():
+    play = grouped("a", "b")
+    play.gates("b")
+    play.land("b")
+    lines = [say(event).detail for event in play.events if isinstance(event, EffectIntended)]
+    assert any("gates on the merged tree, together with a" in line for line in lines)
+    assert any(line.startswith("moving the branch to") and line.endswith(", together with a") for line in lines)
+    notes = remember(play.journal).notes
+    assert notes["a"] == ["Landed as one with b; its gates as merged are those told of b."]
+    assert notes["b"] == ["Landed as one with a."]

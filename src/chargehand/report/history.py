@@ -179,6 +179,7 @@ class _Teller:
         self._waits: dict[str, Span] = {}
         self._asked: dict[str, tuple[Asked, Span]] = {}
         self._base: dict[str, GateResult] = {}
+        self._lands: dict[str, Land] = {}
         self._gone: dict[str, float] = {}
         """Spans that were open when a process went away, and when it was last heard of."""
 
@@ -233,6 +234,8 @@ class _Teller:
             self._tries[effect.key] = begun
             self.history.tries[task].append(begun)
             self._end(self._waits.pop(task, None), at)
+        if isinstance(effect, Land):
+            self._lands[effect.key] = effect
         kind, label = _kind(effect)
         span = Span(task=task, kind=kind, start=at, label=label)
         self._open[effect.key] = span
@@ -279,8 +282,18 @@ class _Teller:
                 history.notes[event.task].append(f"Attempt {event.attempt} did not merge: conflicts in {paths}.")
             case LandFinished(result=HeadMoved()):
                 history.notes[event.task].append(f"Attempt {event.attempt} did not land: the branch had moved.")
+            case LandFinished() if event.key in self._lands:
+                self._land(self._lands.pop(event.key))
             case _:
                 pass
+
+    def _land(self, effect: Land) -> None:
+        """Who landed as one: the gates as merged are told of the last, and stood for all."""
+        names = (*effect.beside, effect.task) if effect.beside else ()
+        for name in names:
+            others = ", ".join(other for other in names if other != name)
+            whose = "" if name == effect.task else f"; its gates as merged are those told of {effect.task}"
+            self.history.notes[name].append(f"Landed as one with {others}{whose}.")
 
     def _mend(self, event: FixFinished) -> None:
         """What the runtime's own `fix` commands made of a change: no agent was at work."""

@@ -236,7 +236,7 @@ def _intended(effect: Effect, agent: str) -> Line:
             detail = f"merging {short(effect.commit)} into {short(effect.head)}"
             return Line(task=effect.task, what="merging", detail=detail, rank=Rank.ROUTINE)
         case Land():
-            detail = f"moving the branch to {short(effect.commit)}"
+            detail = f"moving the branch to {short(effect.commit)}{_with(effect.beside)}"
             return Line(task=effect.task, what="landing", detail=detail, rank=Rank.ROUTINE)
         case _:  # pragma: no cover
             assert_never(effect)
@@ -275,7 +275,13 @@ def _gates_start(effect: RunGates) -> Line:
         GatePoint.RUN: "run gates on the final tree",
     }[effect.point]
     rank = Rank.ROUTINE if effect.task else Rank.CHANGE
-    return Line(task=effect.task, what="gates", detail=f"{detail} ({short(effect.commit)})", rank=rank)
+    text = f"{detail}{_with(effect.beside)} ({short(effect.commit)})"
+    return Line(task=effect.task, what="gates", detail=text, rank=rank)
+
+
+def _with(tasks: tuple[str, ...]) -> str:
+    """Who is gated or lands together with a task."""
+    return f", together with {', '.join(tasks)}" if tasks else ""
 
 
 # -- outcomes -------------------------------------------------------------------------------------
