@@ -126,7 +126,10 @@ def test_a_submodule_has_tests_too(world: World, tmp_path: Path):
     world.repo.commit("with a submodule")
     place = Place(world)
     place.agent.write("lib/tests/test_a.py", SKIPPED)
-    assert place.found() == [line.replace("tests/", "lib/tests/", 1) for line in BENT]
+    place.agent.write("lib/a.py", "x = f()  # noqa\n")
+    sealed = world.seal(place.workspace)
+    assert [str(each) for each in sealed.test_changes] == [line.replace("tests/", "lib/tests/", 1) for line in BENT]
+    assert [str(each) for each in sealed.silenced] == ["lib/a.py:1 comment # noqa"]
 
 
 # -- silenced checks ------------------------------------------------------------------------------

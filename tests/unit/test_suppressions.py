@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chargehand.adapters.integrity.find import Changed
 from chargehand.adapters.integrity.silences import find_silenced
@@ -133,6 +135,35 @@ def test_what_covers_less_than_before_is_not_new_and_what_covers_more_is():
         assert len(found({"a.py": (line.format(narrow), line.format(wide))})) == 1
     assert len(found({"a.py": (line.format("noqa: E501"), line.format("noqa: F401"))})) == 1
     assert len(found({"a.ts": ("f(); // eslint-disable-line\n", "/* eslint-disable */\nf();\n")})) == 1
+
+
+LINES = st.sampled_from([*PYTHON, "x = 1", "", 'y = "# noqa"', "    z = 2"])
+ODD = st.text(st.sampled_from("#*/-<[({'\"`\\ \n\t:=,aE1\x00\ud800é"), max_size=60)
+
+
+@given(lines=st.lists(LINES, max_size=12), data=st.data())
+def test_any_order_and_any_depth_of_the_same_lines_adds_nothing(lines: list[str], data: st.DataObject):
+    """A property of every file: what it silences is counted, not where."""
+    moved = data.draw(st.permutations(lines))
+    depth = data.draw(st.integers(min_value=0, max_value=3))
+    new = "\n".join("    " * depth + line for part in moved for line in part.split("\n"))
+    assert found({"a.py": ("\n".join(lines), new)}) == []
+    more = found({"a.py": ("\n".join(lines), f"{new}\nw = 3  # nosec B999\n")})
+    assert [line.split(" comment ")[1] for line in more] == ["# nosec B999"]
+
+
+@given(
+    path=st.sampled_from(
+        ["a.py", "a.ts", "a.tsx", "a.rs", "pyproject.toml", "mypy.ini", ".eslintrc.json", "ruff.toml"]
+    ),
+    parts=st.lists(
+        st.one_of(ODD, LINES, st.sampled_from(SCRIPT), st.sampled_from(["[tool.ruff]", "ignore = 3"])), max_size=8
+    ),
+)
+def test_whatever_a_file_holds_it_is_read(path: str, parts: list[str]):
+    text = "\n".join(parts)
+    for each in found({path: (None, text)}) + found({path: (text, "\n")}):
+        assert each.startswith(path)
 
 
 @pytest.mark.parametrize(
