@@ -66,7 +66,7 @@ BOUNDS: dict[str, Bounds] = {
         phase="off: the system has none",
         holistic="a check from end to end instead",
         retries="then somebody is asked",
-        scope="unscoped where no files are declared; tasks that share a file take turns",
+        scope="by lease only: tasks that share a file take turns, and a change elsewhere is taken",
         commits="runtime",
     ),
     "factory-line": Bounds(
