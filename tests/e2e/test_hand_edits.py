@@ -14,6 +14,7 @@ from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import DecisionAsked, EffectIntended, TaskEnded, TaskIntegrated
 from chargehand.profiles import profile_of
+from chargehand.profiles.writing import write_atomically
 from tests.e2e import test_profile_dispatch as dispatch
 from tests.e2e import test_profile_factory_line as factory_line
 from tests.e2e import test_profile_konductor as konductor
@@ -191,6 +192,34 @@ def test_our_own_writing_and_notes_ask_nothing(case: Case, world: World):
     document = world.resume(stop_at(lambda event: isinstance(event, TaskIntegrated)), unattended=False)
     assert not [each for each in document["decisions"] if each["kind"] == "edited"]
     assert NOTE in case.text(world)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@slowly("task_executor")
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_kill_between_intent_and_write_asks_nothing(
+    case: Case, world: World, monkeypatch: pytest.MonkeyPatch, number: int
+):
+    """I5: the file still says what it said before, and that is nobody's edit; the resume brings it up to date."""
+    written: list[str] = []
+
+    def dies(path: Path, text: str, root: Path) -> None:
+        if path == world.repo.path / case.file and path.is_file() and path.read_text(encoding="utf-8") != text:
+            written.append(text)
+            if len(written) == number:
+                raise Killed
+        write_atomically(path, text, root)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("chargehand.profiles.pen.write_atomically", dies)
+        with pytest.raises(Killed):
+            case.system.carry_out(world)
+    assert case.text(world) != written[-1]
+    world.resume(stop_at(first_start), unattended=False)
+    assert not [event for event in world.events() if isinstance(event, DecisionAsked) and event.decision.edits]
 
 
 # -- konductor: a file for each task, and blockers that people resolve ----------------------------
