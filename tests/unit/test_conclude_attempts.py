@@ -414,6 +414,18 @@ def test_a_worse_retry_keeps_the_better_commit():
     assert play.task("a").previous == (better.base, better.commit)
 
 
+def test_a_retry_that_breaks_what_passed_is_worse_however_far_it_gets():
+    """Where a gate was red on the base all are run: a criterion that was met before, and is not, is a step back."""
+    play = one_task(plan={"gates": GATES})
+    play.attempt("a")
+    better = play.task("a").sealed.commit
+    play.gates("a", "lint")
+    play.attempt("a")
+    play.gates("a", "unit")
+    assert play.asked().kept == better
+    assert play.task("a").best.commit == better
+
+
 def test_a_retry_that_gets_as_far_as_the_gates_is_better_than_no_evidence():
     play = one_task(plan={"gates": GATES})
     play.attempt("a", crashed())

@@ -294,7 +294,7 @@ def _failed(state: RunState, record: TaskRecord, failure: Failure) -> Events:
     else:
         return (TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure),)
     kept = ""
-    if record.best is not None and record.best.severity < failure.severity:
+    if record.best is not None and record.best.beats(failure):
         kept = record.best.commit
         text += f" This was worse than an attempt before; that one is kept as {kept[:12]}."
     return escalate(state, record, failure.reason, text, kept=kept, failure=failure)

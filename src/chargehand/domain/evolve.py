@@ -303,8 +303,8 @@ def _learn(record: TaskRecord, failure: Failure | None) -> dict[str, object]:
         changes["previous"] = (base, sealed.commit)
         if failure is not None and failure.severity <= UNGATED:  # only a tree whose evidence was good can come "again"
             changes["trees"] = tuple(dict.fromkeys((*record.trees, sealed.tree)))
-        if failure is not None and (record.best is None or failure.severity <= record.best.severity):
-            changes["best"] = Best(severity=failure.severity, base=base, commit=sealed.commit)
+        if failure is not None and (record.best is None or not record.best.beats(failure)):
+            changes["best"] = Best(severity=failure.severity, base=base, commit=sealed.commit, passed=failure.passed)
     if failure is not None:
         changes["signatures"] = (*record.signatures, failure.signature)
         changes["detail"] = failure.summary

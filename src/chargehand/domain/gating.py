@@ -83,13 +83,14 @@ def tree_to_judge(record: TaskRecord, point: GatePoint) -> str:
 class GateVerdict:
     """`red` counts against the tree; `faults` could not judge; `advisory` were red on the base already.
 
-    `green` are the ids of gates that passed though they were red on the base.
+    `passed` are the ids of checks that passed, `green` those among them that were red on the base.
     """
 
     red: tuple[GateResult, ...] = ()
     faults: tuple[GateResult, ...] = ()
     advisory: tuple[GateResult, ...] = ()
     green: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
     @property
     def is_green(self) -> bool:
@@ -124,7 +125,10 @@ def judge_gates(
             green.append(result.gate)
     if not red and not faults:
         faults += _silent(due, judged, tree)
-    return GateVerdict(red=tuple(red), faults=tuple(faults), advisory=tuple(advisory), green=tuple(green))
+    passed = tuple(result.gate for result in judged if result.status is GateStatus.PASS)
+    return GateVerdict(
+        red=tuple(red), faults=tuple(faults), advisory=tuple(advisory), green=tuple(green), passed=passed
+    )
 
 
 def _silent(due: Sequence[str], judged: Sequence[GateResult], tree: str) -> list[GateResult]:
@@ -180,6 +184,8 @@ def gate_failure(
         tail=first.tail,
         facts=tuple(facts),
         severity=_STAGE.get(point, 0) + len(due) - _reached(verdict, due),
+        passed=verdict.passed,
+        red=tuple(result.gate for result in verdict.red),
     )
 
 

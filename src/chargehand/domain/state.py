@@ -112,11 +112,16 @@ class Tries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Best:
-    """The least bad change of a task so far, and how bad it was."""
+    """The least bad change of a task so far, and how bad it was; `passed` are checks it met."""
 
     severity: int
     base: str
     commit: str
+    passed: tuple[str, ...] = ()
+
+    def beats(self, failure: Failure) -> bool:
+        """Whether a later failure is worse: further from the branch, or a check that passed is red (SPEC 3.8)."""
+        return self.severity < failure.severity or not set(self.passed).isdisjoint(failure.red)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,8 @@ class Failure:
 
     `signature` is the normalised identity of the failure; `tail` at most 50 lines; `facts` lines for a human;
     `severity` ranks attempts, the least is the best: it grows with the checks still to pass before the branch, and
-    stays at its default where there was nothing worth checking.
+    stays at its default where there was nothing worth checking. `passed` and `red` are the checks of the point at which
+    it failed, as far as they were run.
     """
 
     reason: Reason
@@ -166,6 +167,8 @@ class Failure:
     tail: str = ""
     facts: tuple[str, ...] = ()
     severity: int = 1000
+    passed: tuple[str, ...] = ()
+    red: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
