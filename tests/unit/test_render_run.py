@@ -24,12 +24,14 @@ from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import CommandDropped, DecisionAnswered, DecisionAsked, EffectIntended
 from chargehand.domain.evolve import fold
-from chargehand.domain.outcome import GateStatus, ReportStatus
+from chargehand.domain.outcome import AttemptResult, GateStatus, ReportStatus
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Task
 from chargehand.domain.policy import HOUSE
+from chargehand.domain.silencing import Silenced, SilencedBy
 from chargehand.domain.words import Decision, DecisionKind, Reason
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.native import parse_plan
+from chargehand.ports import AttemptSpec
 from chargehand.testing.fakes import attempt_result
 from tests.unit.played import play
 
@@ -257,6 +259,25 @@ def test_the_story_of_a_task():
     assert "gate tests (task): fail" in text
     document = story_document(state, state.tasks["a"], stories, 1000.0)
     assert [attempt["attempt"] for attempt in document["attempts"]] == [1, 2]
+
+
+@pytest.mark.parametrize("number", [0, 1, 5, 7])
+def test_what_a_change_silences_stands_with_its_attempt(number: int):
+    """The first of them, and how many more there are."""
+
+    def silencing(spec: AttemptSpec) -> AttemptResult:
+        result = attempt_result(spec)
+        assert result.sealed is not None
+        found = tuple(
+            Silenced(path="a.py", by=SilencedBy.COMMENT, detail="# noqa", line=n) for n in range(1, number + 1)
+        )
+        return replace(result, sealed=replace(result.sealed, silenced=found))
+
+    state, events = play(plain_task("a"), outcomes={"a": silencing})
+    lines = story_lines(state, state.tasks["a"], tell_stories(events, "a"), PLAIN, 1000.0)
+    told = [line.strip() for line in lines if line.strip().startswith("silences:")]
+    shown = [f"silences: a.py:{n} comment # noqa" for n in range(1, min(number, 5) + 1)]
+    assert told == shown + ["silences: and 2 more"] * (number == 7)
 
 
 def test_what_nobody_answered_in_time_stands_with_its_attempt():

@@ -140,6 +140,7 @@ def full() -> model.Report:
         findings=(finding,),
         questions=(asked, waiting),
         test_changes=("t",),
+        silenced=("t",),
         notes=("n",),
         warnings=(warned,),
         change=change,

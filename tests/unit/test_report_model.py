@@ -261,11 +261,17 @@ def test_the_second_void_look_is_void_and_says_why() -> None:
     assert (first.claim, first.missing) == ("", "The agent wrote no verdict.")
 
 
-def test_changes_to_tests_are_told_of_what_landed_alone() -> None:
+@pytest.mark.parametrize(
+    ("told", "heading"),
+    [
+        ({"test_changes": ("tests/test_a.py: weakened",)}, "Changes to tests that judge this"),
+        ({"silenced": ("src/a.py:1 comment # noqa",)}, "Checks that this silences"),
+    ],
+)
+def test_what_weakens_a_check_is_told_of_what_landed_alone(told: dict[str, Any], heading: str) -> None:
     """A pull request holds nothing of a task that did not make it."""
     report = report_of(journal(start(), finish()))
-    page = replace(report.tasks[0], test_changes=("tests/test_a.py: weakened",))
-    heading = "Changes to tests that judge this"
+    page = replace(report.tasks[0], **told)
     assert heading not in to_markdown(replace(report, tasks=(page,)))
     landed = replace(page, mark=TASKS[TaskStatus.INTEGRATED])
     assert heading in to_markdown(replace(report, tasks=(landed,)))

@@ -100,6 +100,13 @@ def _blocks(report: Report) -> Iterator[str]:
         for text in task.test_changes
     ]
     yield _list("Changes to tests that judge this", tests)
+    silenced = [
+        f"{code(task.id)}: {code(text)}"
+        for task in report.tasks
+        if task.mark.tone is Tone.GOOD
+        for text in task.silenced
+    ]
+    yield _list("Checks that this silences", silenced)
     yield _list("Warnings", [f"{code(each.code)} {inline(each.text)}{_about(each.tasks)}" for each in report.warnings])
     yield _list("Decisions", list(_decisions(report)))
     yield _check(report)

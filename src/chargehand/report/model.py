@@ -255,6 +255,7 @@ class TaskPage:
     findings: tuple[Finding, ...] = ()
     questions: tuple[Asking, ...] = ()
     test_changes: tuple[str, ...] = ()
+    silenced: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[Warned, ...] = ()
     change: TaskChange | None = None

@@ -68,6 +68,7 @@ class Pages:
             findings=rows.findings(steps, name),
             questions=rows.questions(each for each in history.questions if each.decision.task == name),
             test_changes=tuple(rows.line(str(each)) for each in record.sealed.test_changes) if record.sealed else (),
+            silenced=tuple(rows.line(str(each)) for each in record.sealed.silenced) if record.sealed else (),
             notes=tuple(rows.line(note) for note in history.notes.get(name, [])),
             warnings=tuple(warned),
             change=self._change(name),

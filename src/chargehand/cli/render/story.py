@@ -22,6 +22,7 @@ __all__ = ["story_document", "story_lines"]
 
 _TAIL_LINES = 15
 _MOST_FILES = 20
+_SILENCED = 5
 _LEFT_OUT = 5
 
 
@@ -169,6 +170,7 @@ def _result_lines(state: RunState, story: Story, pen: Pen, frozen: Mapping[str, 
         what = f"{short(result.sealed.commit)}, {count(number, 'path')} changed" if number else "nothing changed"
         lines.append(f"  sealed: {what}")
         lines += _left_out_lines(result.sealed, pen)
+        lines += _silenced_lines(result.sealed, pen)
     lines += block(f"not sealed: {result.seal_problem}", pen, indent=2) if result.seal_problem else []
     for warning in result.warnings:
         lines += block(f"warning: {warning}", pen, indent=2)
@@ -183,6 +185,13 @@ def _left_out_lines(sealed: Sealed, pen: Pen) -> list[str]:
     more = len(sealed.left_out) - _LEFT_OUT
     paths = ", ".join(sealed.left_out[:_LEFT_OUT]) + (f" and {more} more" if more > 0 else "")
     return block(f"left out, since only the runtime writes them: {paths}", pen, indent=2)
+
+
+def _silenced_lines(sealed: Sealed, pen: Pen) -> list[str]:
+    """Where the change keeps a check from looking."""
+    shown = [line for each in sealed.silenced[:_SILENCED] for line in block(f"silences: {each}", pen, indent=2)]
+    more = len(sealed.silenced) - _SILENCED
+    return [*shown, *([f"  silences: and {more} more"] if more > 0 else [])]
 
 
 def _frozen(stories: list[Story], until: Story) -> dict[str, Finding]:
