@@ -402,6 +402,7 @@ def test_a_resume_brings_entries_and_log_back(world: World, number: int):
     assert {task["state"] for task in document["tasks"]} == {"integrated"}
     written = yaml.safe_load(text(world))["tasks"]
     assert [each["status"] for each in written] == ["ACCEPTED"] * 10
+    assert [entry(world, name)["attempts"] for name in ("TASK-2", "TASK-5", "TASK-9")] == [1, 1, 2]
     assert entry(world, "TASK-2")["owner"] == "otto", "what is not ours stays as it is"
     messages = [(line["task_id"], line["message"]) for line in log(world)]
     assert len(messages) == len(set(messages))
@@ -475,11 +476,8 @@ def test_run_needs_no_argument(world: World, tmp_path: Path):
         "Files modified: 1",
         f"Tasks file updated: {TASKS}",
     ]
-    assert cli.call("show", "TASK-9", "--json").document["shown"] == final
     assert "\n".join(f"  {line}" for line in final) in cli.call("show", "TASK-9").stdout
     assert "TASK-9: ACCEPTED (attempt 2)" in cli.call("show", "--json").document["shown"]
-    assert "  TASK-9: ACCEPTED (attempt 2)\n" in cli.call("show").stdout
-    assert cli.call("show", "--diff").code == 2
     (world.repo.path / TASKS).unlink()
     assert "cannot be read" in cli.call("show", "TASK-9", "--json").document["shown"][0]
 

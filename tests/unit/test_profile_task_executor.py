@@ -16,6 +16,7 @@ from chargehand.domain.events import Recorded, WarningRaised
 from chargehand.domain.plan import Command, Files, GatePoint, Mode, Plan, Task
 from chargehand.domain.policy import Commits
 from chargehand.domain.review import Stage
+from chargehand.domain.words import TaskStatus
 from chargehand.plans.task_executor import TaskExecutorReader
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.task_executor_states import TRANSITIONS, leads_to
@@ -193,6 +194,31 @@ def test_entries_and_log_are_made_of_the_state_alone(tmp_path: Path):
     assert (file.read_text(), log.read_text()) == first
     assert yaml.safe_load(first[0])["tasks"][0]["status"] == "ACCEPTED"
     assert [json.loads(line)["task_id"] for line in first[1].splitlines()] == ["A"]
+
+
+def test_show_ends_with_the_final_message_of_a_task(tmp_path: Path):
+    """In the fields of the system, from the run and the file; a file that is gone is told by whoever asks."""
+    task = Task(id="A", title="t", files=Files(modify=("a.py",)), mode=Mode.SEQUENTIAL)
+    run, _ = play(task, Task(id="B", title="b"), plan={"profile": "task-executor"})
+    file = project(tmp_path, "tasks:\n- id: A\n- id: B\n")
+    shown = profile_of("task-executor").shown
+    assert shown is not None
+    site = Site(root=tmp_path, source=file)
+    assert shown(site, run, "A") == (
+        "task-executor completed for A (attempt 0)",
+        "Status: ACCEPTED",
+        "Mode: SEQUENTIAL",
+        "Files modified: 1",
+        f"Tasks file updated: {TASKS}",
+    ), "nobody has written to it yet"
+    projection(tmp_path, file, *run.plan.tasks).begin(run)
+    assert shown(site, run, None) == ("A: ACCEPTED (attempt 1)", "B: ACCEPTED (attempt 1)")
+    run.tasks["B"] = run.tasks["B"].but(attempts=0, status=TaskStatus.WAITING)
+    assert shown(site, run, "B") == (), "it has come to no result"
+    assert shown(Site(root=tmp_path / "elsewhere", source=file), run, "A") == ()
+    file.unlink()
+    with pytest.raises(AdapterError, match="cannot be read"):
+        shown(site, run, "A")
 
 
 def test_what_somebody_did_beyond_its_role_is_logged_once(tmp_path: Path):

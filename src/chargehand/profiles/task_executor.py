@@ -173,6 +173,8 @@ class _Tasks(Projection):
             wanted["attempts"] = max(attempts + 1, least)
             if _word(entry.get("completed_at")):
                 wanted["completed_at"] = None
+        elif attempts < least and record.status is not TaskStatus.WAITING:  # all of it was missed
+            wanted["attempts"] = least
         return wanted
 
     def _said_only(self, record: TaskRecord, entry: Mapping[str, Any]) -> dict[str, Value]:
@@ -264,7 +266,7 @@ def _as_written(told: Told | None) -> dict[str, Value]:
     """What the run had written to an entry that somebody edited; nothing where the entry counts."""
     if told is None:
         return {}
-    return {"status": told.word, **({"attempts": told.rest.removeprefix(ATTEMPTS)} if told.rest else {})}
+    return {"status": told.word, **({"attempts": _number(told.rest.removeprefix(ATTEMPTS))} if told.rest else {})}
 
 
 def _failed_by(event: Event, record: TaskRecord) -> TaskRecord:
@@ -300,7 +302,7 @@ def _word(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    text = _word(value)
+    text = str(value) if isinstance(value, int) else _word(value)
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
