@@ -422,6 +422,16 @@ def test_a_row_whose_commit_is_not_in_the_base_is_done_again(world: World, tmp_p
     assert table(world)[1] == ("done", task(document, "task-1")["landed"][:12])
 
 
+def test_what_somebody_merged_by_hand_is_done(world: World, tmp_path: Path):
+    """Nobody accepted it, and the base has its commit all the same."""
+    file = world.repo.path / LOGIN / "PROGRESS.md"
+    file.write_text(file.read_text() + "\n## Notes\n\n- Not accepted yet: tasks 1; branch chargehand/login-1\n")
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    assert cli.call("check", LOGIN, "--json").document["counts"]["done"] == 1
+    name_commit(world.repo, "0a1b2c3", table(world)[1][1])
+    assert cli.call("check", LOGIN, "--json").document["counts"]["done"] == 0
+
+
 # -- the command line -----------------------------------------------------------------------------
 
 

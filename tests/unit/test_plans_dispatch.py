@@ -139,6 +139,10 @@ def test_what_is_on_a_branch_nobody_accepted_is_not_done(project: Path):
         in loaded.told
     )
     assert {task.id: task.depends_on for task in loaded.plan.tasks}["task-3.1"] == ("task-1",)
+    assert loaded.pending == {"task-1": "0123456789abcdef"}
+    assert loaded.redo is not None
+    merged = loaded.redo({}, ["task-1"])
+    assert (merged.counts["done"], merged.counts["pending"], merged.pending) == (2, 0, {}), "somebody merged it by hand"
 
 
 def test_thorough_writes_tests_first_where_tests_are_named(project: Path):
@@ -162,7 +166,7 @@ def test_what_git_does_not_have_is_not_done(project: Path):
     loaded = read_plan(None, project)
     assert loaded.landed == {"task-1": "0123456789abcdef"}
     assert loaded.redo is not None
-    again = loaded.redo({"task-1": "the base does not have that commit"})
+    again = loaded.redo({"task-1": "the base does not have that commit"}, ())
     assert again.plan is not None
     assert (again.plan.tasks[0].id, again.counts["pending"], again.landed) == ("task-1", 1, {})
     (problem,) = again.problems

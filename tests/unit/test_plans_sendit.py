@@ -202,7 +202,7 @@ def test_what_git_does_not_have_is_done_again(project: Path):
     loaded = read(project)
     assert loaded.landed == {"task-1": "0a1b2c3"}
     assert loaded.redo is not None
-    again = loaded.redo({"task-1": "the base does not have that commit"})
+    again = loaded.redo({"task-1": "the base does not have that commit"}, ())
     assert (again.counts["done"], again.counts["open"], again.landed) == (0, 8, {})
     assert again.plan is not None
     assert [task.id for task in again.plan.tasks][:2] == ["task-1", "task-2"]
@@ -220,7 +220,7 @@ def test_a_feature_whose_commits_are_all_gone_has_something_left(project: Path):
     loaded = read(project / "specs/reports")
     assert [problem.code for problem in loaded.problems if problem.is_error] == ["nothing_left"]
     assert loaded.redo is not None
-    again = loaded.redo(dict.fromkeys(loaded.landed, "no single commit has that hash"))
+    again = loaded.redo(dict.fromkeys(loaded.landed, "no single commit has that hash"), ())
     assert again.plan is not None
     assert len(again.plan.tasks) == 3
 
@@ -231,6 +231,11 @@ def test_what_nobody_accepted_is_done_again(project: Path):
     loaded = read(project)
     assert loaded.counts["done"] == 0
     assert "task-1: done on chargehand/x-1, which nobody accepted: it is done again." in loaded.told
+    assert (loaded.landed, loaded.pending) == ({}, {"task-1": "0a1b2c3"})
+    assert loaded.redo is not None
+    merged = loaded.redo({}, ["task-1"])
+    assert (merged.counts["done"], merged.pending) == (1, {})
+    assert "task-1: done on chargehand/x-1, which nobody accepted; the base has it all the same." in merged.told
 
 
 def test_a_row_of_no_task_is_said(project: Path):

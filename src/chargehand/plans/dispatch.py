@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,11 @@ class NexusReader:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """One reading of `file`; `absent` are tasks whose commit git does not have where it should, with the reason."""
+    """One reading of `file`.
+
+    `absent` are tasks whose commit git does not have where it should, with the reason; `there` are tasks of a branch
+    nobody accepted whose commit it has all the same.
+    """
 
     file: Path
     document: Document
@@ -78,7 +82,9 @@ class _Reading:
     counts: Counter[str] = field(default_factory=Counter)
     numbers: list[int] = field(default_factory=list)
     absent: Mapping[str, str] = field(default_factory=dict)
+    there: Collection[str] = ()
     landed: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> LoadedPlan:
         problems = list(self.document.problems)
@@ -104,8 +110,12 @@ class _Reading:
             locate=self._locate,
             stated=Stated(keys=_STATED),
             landed=self.landed,
-            redo=lambda absent: _Reading(file=self.file, document=self.document, absent=absent).read(),
+            pending=self.pending,
+            redo=self._redo,
         )
+
+    def _redo(self, absent: Mapping[str, str], there: Collection[str]) -> LoadedPlan:
+        return _Reading(file=self.file, document=self.document, absent=absent, there=there).read()
 
     def _source(self) -> str:
         """The folder: a file would be shown to agents as the plan they work on, and this one is not theirs to see."""
@@ -176,12 +186,14 @@ class _Reading:
         for name in state.completed_tasks:
             said = state.compressed_outputs.get(name, "").rstrip().rsplit("\n", 1)[-1]
             pending, accepted = _PENDING.search(said), _ACCEPTED.search(said)
+            pending = pending if name not in self.there else None
             standing[name] = "pending" if pending or name in self.absent else "done"
             if accepted and name not in self.absent:
                 self.landed[name] = accepted["commit"]
             if pending:
                 where = f"branch {pending['branch']} (commit {pending['commit'][:12]})"
                 self.told.append(f"{name}: done on {where}, which was not accepted; it is done again.")
+                self.pending[name] = pending["commit"]
         for status in ("open", "done", "failed", "blocked", "pending"):
             self.counts[status] = sum(each == status for each in standing.values())
         again = [f"{name} ({status})" for name, status in standing.items() if status in {"failed", "blocked"}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from chargehand.domain.plan import Plan
@@ -43,8 +43,9 @@ class LoadedPlan:
     counted in a source of another system, so that nothing vanishes; `told` are sentences about what was taken for
     what, and what was left alone. `files` are all files it was read from, where that is more than `source`.
 
-    `landed` has for each task that the source says is done the commit it names for it: a claim. `redo` reads the same
-    anew with some of them not done, each with the reason as the end of a sentence.
+    `landed` has for each task that the source says is done the commit it names for it, `pending` for each that it says
+    was done on a branch nobody accepted: claims. `redo` reads the same anew when somebody has looked: some of the first
+    are not there, each with the reason as the end of a sentence, and some of the second are.
     """
 
     source: str
@@ -58,7 +59,8 @@ class LoadedPlan:
     told: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     landed: Mapping[str, str] = field(default_factory=dict)
-    redo: Callable[[Mapping[str, str]], LoadedPlan] | None = None
+    pending: Mapping[str, str] = field(default_factory=dict)
+    redo: Callable[[Mapping[str, str], Collection[str]], LoadedPlan] | None = None
 
     def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with file, line and column filled in from their paths, in the order of the file."""

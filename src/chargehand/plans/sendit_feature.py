@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -34,13 +34,15 @@ _TEXT_CHARS = 24_000
 class FeatureReading:
     """One reading: `path` as it was named, `plans` the plans that could be meant.
 
-    `absent` are tasks whose commit git does not have where it should, with the reason.
+    `absent` are tasks whose commit git does not have where it should, with the reason; `there` are tasks of a branch
+    nobody accepted whose commit it has all the same.
     """
 
     path: Path
     source: str
     plans: Sequence[Path]
     absent: Mapping[str, str] = field(default_factory=dict)
+    there: Collection[str] = ()
     problems: list[Problem] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -48,6 +50,7 @@ class FeatureReading:
     steps: list[PlanStep] = field(default_factory=list)
     plan_path: Path | None = None
     landed: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> LoadedPlan:
         """Everything that can be read, and all that is wrong with it."""
@@ -81,11 +84,13 @@ class FeatureReading:
             files=tuple(dict.fromkeys(self.files)),
             stated=Stated(keys=frozenset({"plan", "profile", "barrier", "defaults.weight"}), gates=gates),
             landed=self.landed,
+            pending=self.pending,
             redo=self._redo,
         )
 
-    def _redo(self, absent: Mapping[str, str]) -> LoadedPlan:
-        return FeatureReading(path=self.path, source=self.source, plans=self.plans, absent=absent).read()
+    def _redo(self, absent: Mapping[str, str], there: Collection[str]) -> LoadedPlan:
+        again = FeatureReading(path=self.path, source=self.source, plans=self.plans, absent=absent, there=there)
+        return again.read()
 
     def _problem(self, code: str, message: str, file: Path, *, line: int | None = None, hint: str = "") -> None:
         self.problems.append(Problem(code=code, message=message, file=str(file), line=line, hint=hint))
@@ -190,8 +195,12 @@ class FeatureReading:
             text = f"Task {row.number} is said to be done and names no commit: it is done again."
             self._warn("no_commit", text, file, line=row.line)
         elif row.number in progress.unaccepted:
-            branch = progress.unaccepted[row.number]
-            self.told.append(f"task-{row.number}: done on {branch}, which nobody accepted: it is done again.")
+            branch, name = progress.unaccepted[row.number], f"task-{row.number}"
+            if name in self.there:
+                self.told.append(f"{name}: done on {branch}, which nobody accepted; the base has it all the same.")
+            else:
+                self.told.append(f"{name}: done on {branch}, which nobody accepted: it is done again.")
+                self.pending[name] = row.commit
         elif _same(row.title) != _same(step.title):
             text = f"Row {row.number} says '{row.title[:80]}' is done; task {row.number} is '{step.title[:80]}'."
             hint = "Give the row the title of the task, or set it to pending."
@@ -262,7 +271,8 @@ class FeatureReading:
 
     def _counts_as_done(self, row: Row, progress: Progress) -> bool:
         known = {step.number for step in self.steps}
-        elsewhere = row.number in progress.unaccepted or f"task-{row.number}" in self.absent
+        name = f"task-{row.number}"
+        elsewhere = name in self.absent or (row.number in progress.unaccepted and name not in self.there)
         return row.status == "done" and bool(row.commit) and row.number in known and not elsewhere
 
     def _tell_of_suite(self, gates: Sequence[GateSpec]) -> None:

@@ -96,14 +96,16 @@ class Workshop:
         return self._joined(read_plan(path, self.repository.root or self.cwd))
 
     async def load_plan_at(self, path: Path | None, base: str) -> LoadedPlan:
-        """The same held against git: what its source says is done, and `base` does not have, is not done."""
+        """The same held against git: what its source says is done counts where `base` has it, and only there."""
         loaded = read_plan(path, self.repository.root or self.cwd)
-        if loaded.landed and loaded.redo is not None:
+        named = (*loaded.landed.values(), *loaded.pending.values())
+        if named and loaded.redo is not None:
             commit = await self.repository.resolve(base)
             shallow = self.repository.shallow_file.exists()
-            why = await why_absent(self.repository.plumbing(), commit, loaded.landed.values(), is_shallow=shallow)
+            why = await why_absent(self.repository.plumbing(), commit, named, is_shallow=shallow)
             absent = {task: why[name] for task, name in loaded.landed.items() if name in why}
-            loaded = loaded.redo(absent) if absent else loaded
+            there = [task for task, name in loaded.pending.items() if name not in why and not shallow]
+            loaded = loaded.redo(absent, there) if absent or there else loaded
         return self._joined(loaded)
 
     def _joined(self, loaded: LoadedPlan) -> LoadedPlan:
