@@ -69,6 +69,7 @@ from chargehand.domain.plan import (
     TaskType,
     Weight,
 )
+from chargehand.domain.policy import HOUSE, Policy
 from chargehand.domain.review import Finding, Severity
 from chargehand.domain.words import Questioned
 from tests.invariants import Watch
@@ -158,6 +159,10 @@ def _task(draw: Any, name: str, needs: tuple[str, ...], wave: int | None, group:
     )
 
 
+RETRIED = Policy(review_fixes=0, review_retries=True, fresh_reviewers=0)
+"""A review that is not content, or spoiled, is a failure of the task."""
+
+
 @st.composite
 def runs(draw: Any, *, unattended: bool | None = None) -> Simulation:
     """A run that has not begun."""
@@ -180,6 +185,7 @@ def runs(draw: Any, *, unattended: bool | None = None) -> Simulation:
         review=draw(st.booleans()),
         mood=draw(st.sampled_from(Mood)),
         reviewer=draw(st.sampled_from([None, "slow", "other"])),
+        policy=draw(st.sampled_from([HOUSE, RETRIED])),
         questioned=_questioned(draw, names),
     )
 
