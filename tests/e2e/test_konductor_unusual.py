@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chargehand.adapters.accept import accept as land_alone
-from chargehand.domain.errors import UserError
+from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import RunAccepted
 from chargehand.plans.konductor_done import read_summary
 from chargehand.wiring.landing import Acceptance, accept
@@ -126,6 +126,27 @@ def test_a_process_killed_before_it_could_record_is_made_good(staging: World, st
     assert accepted(staging) == [("staged" if staged else "fast-forward", head)]
     assert "Not accepted yet" not in summary(staging, "001-task-2")
     assert (staging.repo.head("main"), status(staging)) == (before, index)
+
+
+def test_files_that_could_not_be_written_are_written_by_the_next_accept(staging: World):
+    """Git and the journal are done, the files are not; and once they are, they are left to whoever goes on."""
+    told = staging.repo.path / PHASE / "plans" / "001-task-2-summary.md"
+    result = ".konductor/.results/execute-01-auth-system-plan-001.toml"
+    told.unlink()
+    (told / "in the way").mkdir(parents=True)
+    with pytest.raises(AdapterError, match=r"001-task-2-summary\.md"):
+        take_in(staging)
+    assert [how for how, _ in accepted(staging)] == ["staged"]
+    assert artifact(staging, result).startswith("# not accepted yet")
+    (told / "in the way").rmdir()
+    told.rmdir()
+    assert take_in(staging).how == "nothing"
+    assert "Staged in the checkout of main" in summary(staging, "001-task-2")
+    assert artifact(staging, result).startswith("# staged in the checkout of main")
+    told.write_text("of the next one\n")
+    assert take_in(staging).how == "nothing"
+    assert told.read_text() == "of the next one\n"
+    assert len(accepted(staging)) == 1
 
 
 @pytest.mark.system

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
 __all__ = ["Acceptance", "Landing", "accept", "chosen_target", "finished_state", "look_before"]
+
+_UNTOLD = "accepted-untold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +95,10 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     """
     state = finished_state(shop, run)
     target = await chosen_target(shop, state, target)
+    untold = shop.store.folder(run) / _UNTOLD
     if held := await _held_already(shop, state, target):
-        return held
+        closed, left_open = await _tell(shop, run, untold)
+        return replace(held, closed=closed, left_open=left_open)
     message = _message(state, target, squash=squash)
     tested: list[GateResult] = []
 
@@ -118,17 +122,11 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
     if isinstance(result, accepting.Refused):
         raise _refusal(result, target)
     how = _how(state, result, squash=squash)
-    closed: tuple[str, ...] = ()
-    left_open = ""
     event = await _fact(shop, state, result, how)
     if event is not None:
+        untold.touch()
         shop.service.accepted(run, event)
-        landed = shop.service.look(run).state
-        for projection in projections(shop, landed):
-            projection.accepted(landed, event.commit)
-        await project(shop, run)
-        if landed.is_landed:
-            closed, left_open = await close_books(shop, landed)
+    closed, left_open = await _tell(shop, run, untold)
     return Acceptance(
         run=run,
         target=target,
@@ -140,6 +138,23 @@ async def accept(shop: Workshop, run: str, target: str | None, *, squash: bool) 
         closed=closed,
         left_open=left_open,
     )
+
+
+async def _tell(shop: Workshop, run: str, untold: Path) -> tuple[tuple[str, ...], str]:
+    """Show in the files of the plan's system, receipts and books what was accepted, and what `close_books` says of it.
+
+    Once: those files may be about something else by the next time. A mark in the run's folder, made before the journal
+    is told, says that it is still to be done; a process that was killed in between left it.
+    """
+    state = shop.service.look(run).state
+    if state.accepted is None or not untold.exists():
+        return (), ""
+    for projection in projections(shop, state):
+        projection.accepted(state, state.accepted.commit)
+    await project(shop, run)
+    books = await close_books(shop, state) if state.is_landed else ((), "")
+    untold.unlink()
+    return books
 
 
 async def _held_already(shop: Workshop, state: RunState, target: str) -> Acceptance | None:
