@@ -214,6 +214,11 @@ SETTINGS = {
         PYPROJECT,
         PYPROJECT + '[[tool.mypy.overrides]]\nmodule = ["a", "*"]\nignore_missing_imports = true\n',
     ),
+    "all files of an eslint config": (
+        "eslint.config.js",
+        None,
+        "export default [{ files: ['**/*.js', 'a.ts'], rules: { eqeqeq: 'off' } }];\n",
+    ),
     "all files of eslint": (
         ".eslintrc.json",
         None,
@@ -234,6 +239,11 @@ EXCEPTIONS = {
         PYPROJECT + '[[tool.mypy.overrides]]\nmodule = ["yaml", "six"]\nignore_missing_imports = true\n',
     ),
     "in mypy.ini": ("mypy.ini", None, "[mypy-yaml.*]\nignore_missing_imports = True\n"),
+    "files of an eslint config": (
+        "eslint.config.js",
+        None,
+        "export default [{ files: ['src/a.js'], rules: { eqeqeq: 'off', curly: 2 } }];\n",
+    ),
     "files of eslint": (
         ".eslintrc.json",
         None,

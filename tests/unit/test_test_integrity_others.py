@@ -268,6 +268,18 @@ CONFIG_BENT: dict[str, Files] = {
     "tsconfig exclude": of("tsconfig.json", '{"exclude": ["dist"]}', '"dist"', '"dist", "src/a.ts"'),
     "eslint rule": of(".eslintrc.json", '{"rules": {"no-undef": "error"}}', '"error"', '"warn"'),
     "eslint rule off": of("eslint.config.js", "export default [{ rules: { eqeqeq: 2 } }];\n", "2", "'off'"),
+    "eslint rule off for some files": of(
+        "eslint.config.js",
+        "export default [{ files: ['a.js'], rules: { eqeqeq: 2, curly: 2 } }];\n",
+        "eqeqeq: 2",
+        "eqeqeq: 'off'",
+    ),
+    "eslint rule gone beside one that is off for some files": of(
+        "eslint.config.js",
+        "export default [{ rules: { eqeqeq: 2 } }, { files: ['a.js'], rules: { eqeqeq: 'off' } }];\n",
+        "{ eqeqeq: 2 }",
+        "{}",
+    ),
     "eslint yaml": of(".eslintrc.yml", "rules:\n  eqeqeq: error\n", "error", "off"),
     "workflow": of(".github/workflows/ci.yml", CI, "pytest -q", "pytest -q || true"),
     "workflow goes on": of(".github/workflows/ci.yml", CI, "pytest -q", "pytest -q\n        continue-on-error: true"),
@@ -312,10 +324,13 @@ CONFIG_FINE: dict[str, Files] = {
     "pytest files and more": toml(
         "xfail_strict = true", "xfail_strict = true\npython_files = ['test_*.py', 'check_*.py']"
     ),
+    "eslint rules of more files": of(
+        "eslint.config.js", "export default [{ files: ['a.js'], rules: { eqeqeq: 2, curly: 0 } }];\n", "2", "'error'"
+    ),
     "broken": of("pyproject.toml", PYPROJECT, "[tool.mypy]", "[tool.mypy"),
 }
 
-EXCUSED = frozenset({"mypy override", "per-file-ignores"})
+EXCUSED = frozenset({"mypy override", "per-file-ignores", "eslint rule off for some files"})
 OF_CONFIG = {what: (files, Kind.EXCUSED if what in EXCUSED else Kind.LOOSENED) for what, files in CONFIG_BENT.items()}
 BENT = {**JS_BENT, **OTHER_BENT, **OF_CONFIG}
 FINE = {**JS_FINE, **OTHER_FINE, **CONFIG_FINE}
@@ -325,6 +340,11 @@ FINE = {**JS_FINE, **OTHER_FINE, **CONFIG_FINE}
 def test_bending_is_found(what):
     files, kind = BENT[what]
     assert kind in {each for _, each in found(files)}
+
+
+@pytest.mark.parametrize("what", sorted(EXCUSED))
+def test_what_holds_for_some_files_only_is_told_as_that_alone(what):
+    assert {kind for _, kind in found(BENT[what][0])} == {Kind.EXCUSED}
 
 
 @pytest.mark.parametrize("what", FINE)

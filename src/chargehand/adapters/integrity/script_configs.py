@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tree_sitter import Node
 
+from chargehand.adapters.integrity.config_rules import severity_of
 from chargehand.adapters.integrity.script_checks import literal_number, text_of
 from chargehand.adapters.integrity.script_tests import script_tree
 
@@ -21,10 +23,23 @@ def script_values(path: str, text: str) -> dict[str, Any]:
     while stack:
         node = stack.pop()
         if node.type == "object":
-            _merge(found, _object(node, 0))
+            for part in _parts(_object(node, 0)):
+                _merge(found, part)
         else:
             stack.extend(reversed(node.named_children))
     return found
+
+
+def _parts(whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rules that an object switches off for its own `files` stand apart, as the older formats write them."""
+    files, rules = whole.get("files"), whole.get("rules")
+    if not isinstance(files, list) or not isinstance(rules, dict):
+        yield whole
+        return
+    off = {name: value for name, value in rules.items() if severity_of(value) == 0}
+    yield {**whole, "rules": {name: value for name, value in rules.items() if name not in off}}
+    if off:
+        yield {f"overrides[{', '.join(map(str, files))}]": {"files": files, "rules": off}}
 
 
 def _merge(found: dict[str, Any], more: dict[str, Any]) -> None:
