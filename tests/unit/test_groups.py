@@ -18,6 +18,7 @@ from chargehand.domain.events import (
     EffectLost,
     GateMadeRequired,
     LandFinished,
+    RunInterrupted,
     RunPaused,
     RunResumed,
     TaskEndAsked,
@@ -313,6 +314,17 @@ def test_what_its_own_command_mends_joins_the_others_again():
     finish(play)
     assert landings(play) == ["abc"]
     assert gated(play)[-1] == "abc"
+
+
+def test_nothing_is_mended_while_the_run_is_interrupted():
+    """What the gates said waits for the one who takes the run up."""
+    gate = a_gate("lint", GatePoint.INTEGRATE, fix=Command(argv=("mend",)))
+    play = grouped("a", gates=[gate])
+    play.record(RunInterrupted(by="me"))
+    play.gates("a", "lint")
+    assert not play.state.inflight
+    play.record(RunResumed(pid=1, host="h", version="v"))
+    assert play.effect(RunFix, "a").gates == ("lint",)
 
 
 # -- commands of tasks ----------------------------------------------------------------------------

@@ -403,7 +403,8 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
     due = due_checks(state.plan, point, record.task if verifies(record, point) else None, others)
     told = FINDINGS if is_reviewed(state, record) else frozenset()
     verdict = judge_gates(outcome.results, state.baseline_red, due, tree_to_judge(record, point), told)
-    if not verdict.is_green and is_premature(state, record):
+    waits = state.halted or state.held is not None  # what follows may be an effect, and nothing new begins
+    if not verdict.is_green and (waits or is_premature(state, record)):
         return ()
     if verdict.faults:
         fault = verdict.faults[0]
