@@ -221,7 +221,7 @@ def severity_of(value: Any) -> int | None:
     """2 for an error, 1 for a warning, 0 for off; None for anything else."""
     if isinstance(value, list) and value:
         value = value[0]
-    return _SEVERITY.get(value) if isinstance(value, str | int) else None
+    return _SEVERITY.get(value) if isinstance(value, str | int | float) else None
 
 
 def _command(old: Any, new: Any, *, empty: bool = True) -> str:
