@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,22 @@ def test_a_file_that_says_the_same_is_left_alone(tmp_path: Path):
     before = file.stat()
     write_atomically(file, "one\n", tmp_path)
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_what_killed_writers_left_aside_goes_and_that_of_live_ones_stays(tmp_path: Path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [f".chargehand-c.md.{dead.pid}.tmp", f".chargehand-c.md.{10**30}.tmp"]
+    kept = [
+        f".chargehand-c.md.{os.getppid()}.tmp",
+        f".chargehand-d.md.{dead.pid}.tmp",
+        f".chargehand-c.md.c.md.{dead.pid}.tmp",
+        ".chargehand-c.md.x.tmp",
+    ]
+    for name in (*left, *kept):
+        (tmp_path / name).write_text("cut off")
+    write_atomically(tmp_path / "c.md", "one\n", tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"c.md", *kept}
 
 
 def test_a_link_at_the_end_is_replaced_and_its_target_untouched(tmp_path: Path):

@@ -21,7 +21,8 @@ def write_atomically(path: Path, text: str, root: Path) -> None:
 
     When it returns, the text is on the disk; whoever reads meanwhile sees the old file or the new one. A link on the
     way from `root` is refused, one at the end replaced; permissions of a file that was there stay. A file that says
-    the same already is left alone. AdapterError when it cannot be written.
+    the same already is left alone; what writers that were killed have left beside it goes with the next replacement.
+    AdapterError when it cannot be written.
     """
     try:
         parts = PurePosixPath(path.relative_to(root)).parts
@@ -70,7 +71,28 @@ def _kept(folder: int, name: str, data: bytes) -> int | None:
         return None if is_same else found.st_mode & 0o777
 
 
+def _sweep(folder: int, name: str) -> None:
+    """Remove what lies aside of this file, unless its writer lives: another run may write here, too."""
+    head, _, tail = _ASIDE.format(name=name, pid="\0").partition("\0")
+    for entry in os.listdir(folder):
+        pid = entry.removeprefix(head).removesuffix(tail)
+        if entry == f"{head}{pid}{tail}" and pid.isdecimal() and not _lives(int(pid)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry, dir_fd=folder)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _replace(folder: int, name: str, data: bytes, mode: int) -> None:
+    _sweep(folder, name)
     aside = _ASIDE.format(name=name, pid=os.getpid())
     with contextlib.suppress(FileNotFoundError):
         os.unlink(aside, dir_fd=folder)
