@@ -2,7 +2,7 @@
 
 `CHARGEHAND_KILL_ROUNDS` is how often each system is tried (default: once), `CHARGEHAND_KILL_SEED` repeats what a
 failure printed. Every round starts the real command line, kills it a few times in a row, the process alone or its whole
-group, lets the last process end, accepts, and looks at everything.
+group, lets the last process end, kills an accept, accepts again, and looks at everything.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def words(place: Ground, system: System) -> tuple[str, ...]:
     return ("run", *system.plan, "--yes", "--run-id", RUN, "--unattended", "--sandbox", "none", "--no-wait", *sets)
 
 
-def kill(place: Ground, system: System, after_s: float, *, group: bool) -> bool:
+def kill(place: Ground, call: tuple[str, ...], after_s: float, *, group: bool) -> bool:
     """Start it and kill it so many seconds later; whether it was still there to be killed."""
-    process = place.start("-m", "chargehand", *words(place, system))
+    process = place.start("-m", "chargehand", *call)
     try:
         process.communicate(timeout=after_s)
     except subprocess.TimeoutExpired:
@@ -159,14 +159,19 @@ def _settled(text: str) -> str:
     return text
 
 
-def finish(place: Ground, system: System) -> tuple[Result, list[str]]:
-    """Let a process end, look at what is there, accept, and look again; and what does not hold."""
+def finish(place: Ground, system: System, draw: random.Random | None = None) -> tuple[Result, list[str]]:
+    """Let a process end, look at what is there, accept, and look again; and what does not hold.
+
+    With `draw` an accept is killed at a random moment, though not the git that it started, and the next one goes on.
+    """
     began = time.monotonic()
     last = place.chargehand(*words(place, system))
     wall_s = time.monotonic() - began
     wrong = [f"the last process ended with {last.code}: {last.err[-3000:]}"] if last.code else []
     wrong += [each for each in place.problems(list(system.work), None) if not each.startswith(_ELSEWHERE)]
     pending, tree = artifacts(place, system), place.tree()
+    if draw is not None:
+        kill(place, ("accept", RUN, "--yes"), draw.uniform(0.3, 1.5), group=False)
     done = place.chargehand("accept", RUN, "--yes")
     wrong += [f"accept: {done.err}"] if done.code else []
     return Result(pending=pending, accepted=artifacts(place, system), tree=tree, wall_s=wall_s), wrong
@@ -201,11 +206,11 @@ def test_whatever_is_killed_the_files_are_those_of_a_quiet_run(name: str, number
         told = []
         for _ in range(KILLS):
             after_s, group = draw.uniform(0.0, wanted.wall_s * WITHIN), draw.random() < 0.5
-            hit = kill(place, system, after_s, group=group)
+            hit = kill(place, words(place, system), after_s, group=group)
             told.append(f"{'group' if group else 'process'} after {after_s:.3f} s{'' if hit else ' (had ended)'}")
         print("killed", ", ".join(told))
         keep.append(True)
-        found, wrong = finish(place, system)
+        found, wrong = finish(place, system, draw)
         for when in ("pending", "accepted", "tree"):
             one, other = getattr(wanted, when), getattr(found, when)
             wrong += [f"{when} {file}:\n{one.get(file)}\n--- not\n{other.get(file)}" for file in differing(one, other)]
