@@ -86,9 +86,8 @@ def set_out(world: World, files: Mapping[str, str]) -> None:
     world.repo.git("commit", "-q", "-m", "a project")
 
 
-def carry_out(world: World, plan: str, *, sets: tuple[str, ...] = (), **steps: Any) -> None:
-    """Carry a plan out with the scripted agent (`_` stands for `-`); its attempts are in `results`."""
-    scenario = {name.replace("_", "-"): value for name, value in steps.items()}
+def carry_out(world: World, plan: str, scenario: Mapping[str, Any], *, sets: tuple[str, ...] = ()) -> None:
+    """Carry a plan out with the scripted agent that does as `scenario` says; its attempts are in `results`."""
     script = world.folder / "scenario.json"
     script.write_text(json.dumps({"scenario": 1, "tasks": scenario}), encoding="utf-8")
     given = sets or ("agents.script.kind=scripted", f"agents.script.command={script}")
@@ -122,7 +121,7 @@ def test_a_summary_is_the_report_and_lands_nowhere(world: World, committed: bool
     """I6: it is taken for a claim, the change is judged by its evidence, and the coordinator writes its own."""
     set_out(world, PHASE)
     steps = [write("user.txt", "user\n"), write(SUMMARY, SAID), *([{"commit": "feat(01-1): users"}] * committed)]
-    carry_out(world, ".konductor", **{"001_task_1": steps})
+    carry_out(world, ".konductor", {"001-task-1": steps})
     assert world.outcome("001-task-1") == ("integrated", "integrated")
     (result,) = results(world)
     assert result.report is not None
@@ -142,7 +141,7 @@ def test_a_summary_is_the_report_and_lands_nowhere(world: World, committed: bool
 def test_a_change_of_nothing_but_a_summary_is_none(world: World):
     """I6: words are no work, also when they are committed; it is told what does not count."""
     set_out(world, PHASE)
-    carry_out(world, ".konductor", **{"001_task_1": [write(SUMMARY, SAID), {"commit": "words"}]})
+    carry_out(world, ".konductor", {"001-task-1": [write(SUMMARY, SAID), {"commit": "words"}]})
     assert world.outcome("001-task-1") == ("failed", "no_change")
     assert f"What only the runtime writes does not count: {SUMMARY}." in world.task("001-task-1")["detail"]
 
@@ -152,7 +151,7 @@ def test_our_own_report_wins(world: World):
     set_out(world, PHASE)
     blocked = write(SUMMARY, "## Status: BLOCKED\n\n## Blocker\nno key\n")
     steps = [write("user.txt", "user\n"), blocked, {"report": {"status": "DONE", "summary": "ours"}}]
-    carry_out(world, ".konductor", **{"001_task_1": steps})
+    carry_out(world, ".konductor", {"001-task-1": steps})
     assert world.outcome("001-task-1") == ("integrated", "integrated")
     (result,) = results(world)
     assert result.report is not None
@@ -162,7 +161,7 @@ def test_our_own_report_wins(world: World):
 def test_a_summary_that_says_blocked_blocks(world: World):
     set_out(world, PHASE)
     blocked = write(SUMMARY, "## Status: BLOCKED\n\n## Blocker\nThe database has no key.\n")
-    carry_out(world, ".konductor", **{"001_task_1": [blocked]})
+    carry_out(world, ".konductor", {"001-task-1": [blocked]})
     assert world.outcome("001-task-1") == ("blocked", "agent_blocked")
     assert world.task("001-task-1")["detail"] == "The database has no key."
 
@@ -171,7 +170,7 @@ def test_a_malformed_summary_is_no_report(world: World):
     """It is shown why; with a change that is good the attempt is judged on its evidence alone."""
     set_out(world, PHASE)
     steps = [write("user.txt", "user\n"), write(SUMMARY, "## Status: FINISHED\n")]
-    carry_out(world, ".konductor", **{"001_task_1": steps})
+    carry_out(world, ".konductor", {"001-task-1": steps})
     assert world.outcome("001-task-1") == ("integrated", "integrated")
     told = [warning["text"] for warning in world.document["warnings"] if warning["code"] == "no_report"]
     assert len(told) == 1
@@ -189,7 +188,7 @@ def test_a_fixer_reports_with_a_summary_of_its_own(world: World):
         "fixer": [write("user.txt", "user name\n"), write(SUMMARY, fixed), {"commit": "fix"}],
         "spec-reviewer": looks,
     }
-    carry_out(world, ".konductor", **{"001_task_1": {"roles": roles}})
+    carry_out(world, ".konductor", {"001-task-1": {"roles": roles}})
     assert world.outcome("001-task-1") == ("integrated", "integrated"), world.document
     reports = [result.report.decisions for result in results(world) if result.report is not None]
     assert reports == [("one user is enough",), ("with a name",)]
@@ -200,7 +199,7 @@ def test_a_fixer_reports_with_a_summary_of_its_own(world: World):
 def test_an_old_summary_is_nobodys_report(world: World):
     """What was there before the agent started says nothing of its attempt."""
     set_out(world, {**PHASE, SUMMARY: "## Status: BLOCKED\n\n## Blocker\nan old one\n"})
-    carry_out(world, ".konductor", **{"001_task_1": [write("user.txt", "user\n")]})
+    carry_out(world, ".konductor", {"001-task-1": [write("user.txt", "user\n")]})
     assert world.outcome("001-task-1") == ("integrated", "integrated")
     assert results(world)[0].report is None
 
@@ -209,7 +208,7 @@ def test_what_cannot_be_copied_is_rescued(world: World):
     """I2: a link in the place of a summary is no report, is left out, and is kept with the whole workspace."""
     set_out(world, PHASE)
     steps = [write("user.txt", "user\n"), {"symlink": {"path": SUMMARY, "target": "../../../../README.md"}}]
-    carry_out(world, ".konductor", **{"001_task_1": steps})
+    carry_out(world, ".konductor", {"001-task-1": steps})
     assert world.outcome("001-task-1") == ("integrated", "integrated")
     assert world.landed(SUMMARY) is None
     (ref,) = (ref for ref in world.refs() if "/rescue/" in ref)
@@ -229,7 +228,7 @@ def test_an_agent_that_writes_the_states_reports_with_them(world: World):
     text = ITERATION[TASKS].replace("[a.txt], execution_strategy: SEQUENTIAL, status: PENDING", "[a.txt], status: DONE")
     text = text.replace("PENDING", "ACCEPTED")
     steps = [write("a.txt", "a\n"), write(TASKS, text), write("prompts/SHOP-7/log.jsonl", "{}\n")]
-    carry_out(world, "prompts", TASK_1=steps, TASK_2=SECOND)
+    carry_out(world, "prompts", {"TASK-1": steps, "TASK-2": SECOND})
     assert [world.outcome(name)[0] for name in ("TASK-1", "TASK-2")] == ["integrated", "integrated"]
     first = results(world)[0]
     assert first.report is not None
@@ -244,7 +243,7 @@ def test_an_agent_that_writes_the_states_reports_with_them(world: World):
 def test_an_agent_that_says_error_in_its_entry(world: World):
     set_out(world, ITERATION)
     error = ITERATION[TASKS].replace("status: PENDING}", 'status: ERROR, validation_details: "no compiler"}', 1)
-    carry_out(world, "prompts", TASK_1=[write("a.txt", "a\n"), write(TASKS, error)], TASK_2=SECOND)
+    carry_out(world, "prompts", {"TASK-1": [write("a.txt", "a\n"), write(TASKS, error)], "TASK-2": SECOND})
     assert world.outcome("TASK-1")[0] == "failed"
     assert "no compiler" in world.task("TASK-1")["detail"]
     assert world.outcome("TASK-2")[0] == "integrated"
@@ -253,7 +252,7 @@ def test_an_agent_that_says_error_in_its_entry(world: World):
 def test_an_agent_that_deletes_the_states(world: World):
     """Nothing of it is taken away from anybody; that it can no longer be read is no report."""
     set_out(world, ITERATION)
-    carry_out(world, "prompts", TASK_1=[{"delete": TASKS}, *FIRST], TASK_2=[{"delete": TASKS}, SECOND[0]])
+    carry_out(world, "prompts", {"TASK-1": [{"delete": TASKS}, *FIRST], "TASK-2": [{"delete": TASKS}, SECOND[0]]})
     assert [world.outcome(name)[0] for name in ("TASK-1", "TASK-2")] == ["integrated", "integrated"]
     assert world.landed(TASKS) == ITERATION[TASKS].rstrip("\n")
     assert (world.repo.path / TASKS).read_text().count("status: ACCEPTED") == 2
@@ -262,7 +261,7 @@ def test_an_agent_that_deletes_the_states(world: World):
 def test_states_alone_are_no_change(world: World):
     set_out(world, ITERATION)
     done = write(TASKS, ITERATION[TASKS].replace("PENDING", "DONE"))
-    carry_out(world, "prompts", TASK_1=[done], TASK_2=SECOND)
+    carry_out(world, "prompts", {"TASK-1": [done], "TASK-2": SECOND})
     assert world.outcome("TASK-1") == ("failed", "no_change")
 
 
@@ -278,7 +277,7 @@ def test_a_result_object_in_the_last_message(world: World):
         'printf \'{"task": "1", "status": "done", "files_changed": ["a.txt"],\\n "commit": "%s",\\n "notes": "as it '
         'says"}\\n\' "$(git rev-parse HEAD)"\n'
     )
-    carry_out(world, "specs", sets=(f"agent_command=sh '{script}'",))
+    carry_out(world, "specs", {}, sets=(f"agent_command=sh '{script}'",))
     assert world.outcome("task-1") == ("integrated", "integrated"), world.document
     (result,) = results(world)
     assert result.report is not None
@@ -294,7 +293,7 @@ def test_a_file_of_that_name_elsewhere_is_work(world: World):
     """Only the coordinator's own files are left out: a stray one is out of scope as before."""
     set_out(world, FEATURE)
     steps = [write("a.txt", "a\n"), write("docs/PROGRESS.md"), {"commit": "w"}]
-    carry_out(world, "specs", task_1=[*steps, {"report": {"status": "DONE", "commit": "{{head}}"}}])
+    carry_out(world, "specs", {"task-1": [*steps, {"report": {"status": "DONE", "commit": "{{head}}"}}]})
     assert world.outcome("task-1") == ("failed", "out_of_scope")
 
 
@@ -318,7 +317,7 @@ def test_killed_around_the_seal(world: World, monkeypatch: pytest.MonkeyPatch, b
     if child == 0:
         try:
             monkeypatch.setattr(attempt, "write_note", note)
-            carry_out(world, ".konductor", **{"001_task_1": steps})
+            carry_out(world, ".konductor", {"001-task-1": steps})
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -146,8 +146,9 @@ def test_the_end_waits_for_the_fitter_of_the_last_wave():
         play.gates("", faulty("wave"))
     play.attempt("", ended(ExitKind.RATE_LIMITED))
     assert not play.state.inflight
-    assert wake_at(play.state, play.now) is not None
-    play.pass_time(wake_at(play.state, play.now) - play.now)
+    again_s = wake_at(play.state, play.now)
+    assert again_s is not None
+    play.pass_time(again_s - play.now)
     assert play.effect(StartAttempt).gate == "wave"
 
 

@@ -254,7 +254,14 @@ def test_every_value_says_where_it_came_from(tmp_path: Path) -> None:
     assert rows["notify.webhook"] == ("env:HOOK", f"{file}:87")
     assert list(rows)[:2] == ["jobs", "agent"]
     exotic = [option.key for option in OPTIONS if "*" not in option.key and option.key not in rows]
-    assert exotic == ["agent_command", "reviewer_command", "defaults.reviewer", *METER, "caps.task_retries", "notify.command"]
+    assert exotic == [
+        "agent_command",
+        "reviewer_command",
+        "defaults.reviewer",
+        *METER,
+        "caps.task_retries",
+        "notify.command",
+    ]
 
 
 def test_sources_in_rising_order(tmp_path: Path) -> None:
