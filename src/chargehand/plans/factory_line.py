@@ -187,7 +187,7 @@ class _Reading:
         self.counts["open"] = len(packet.subtasks) - self.counts["done"]
         prep = self._prep(packet)
         background = self._background(packet, prep)
-        tasks = self._tasks(packet, background)
+        subtasks = self._tasks(packet, background)
         started = [
             str(each.id)
             for each in packet.subtasks
@@ -196,6 +196,7 @@ class _Reading:
         self.told += [f"In progress, and taken up again: {', '.join(started)}."] * bool(started)
         self.told.append("Order: the subtasks as they are listed, then tests, then gates (inferred).")
         gates = self._gates()
+        tasks = (*subtasks, _gate_task(gates, subtasks[-1].id))
         return Plan(
             plan=_slug(packet.task_id),
             goal=f"{packet.task_id}: {packet.decision.approach}",
@@ -203,9 +204,9 @@ class _Reading:
             barrier=Barrier.NONE,
             success_criteria=tuple(packet.success_criteria),
             risks=tuple(Risk(risk=each.risk, mitigation=each.mitigation) for each in packet.risks),
-            tasks=(*tasks, _gate_task(gates, tasks[-1].id)),
+            tasks=tasks,
             gates=gates,
-            inferred=tuple(task.id for task in tasks[1:] if task.id != "tests"),
+            inferred=tuple(task.id for task in tasks[1:]),
         )
 
     def _tasks(self, packet: Packet, background: tuple[tuple[str, str], ...]) -> list[Task]:
