@@ -140,7 +140,7 @@ def done(
     return result
 
 
-def mended(effect: RunFix, *paths: str) -> Sealed | None:
+def mended(effect: RunFix, *paths: str, **seal: Any) -> Sealed | None:
     """What `fix` commands left of a change."""
     if not paths:
         return None
@@ -150,6 +150,7 @@ def mended(effect: RunFix, *paths: str) -> Sealed | None:
         tree=f"tree(mended({effect.commit}))",
         base_tree=f"tree({effect.commit})",
         changes=tuple(Change(path=path, kind=ChangeKind.MODIFIED) for path in paths),
+        **seal,
     )
 
 
@@ -294,13 +295,12 @@ class Play:
             )
         )
 
-    def mend(self, task: str, *paths: str) -> list[Any]:
+    def mend(self, task: str, *paths: str, **seal: Any) -> list[Any]:
         """The `fix` commands in flight for a task end; without `paths` they mended nothing."""
         effect = self.effect(RunFix, task)
+        sealed = mended(effect, *paths, **seal)
         return self.record(
-            FixFinished(
-                key=effect.key, task=task, attempt=effect.attempt, gates=effect.gates, sealed=mended(effect, *paths)
-            )
+            FixFinished(key=effect.key, task=task, attempt=effect.attempt, gates=effect.gates, sealed=sealed)
         )
 
     def merge(self, task: str, conflict: Sequence[str] = (), tree: str = "") -> list[Any]:

@@ -25,6 +25,7 @@ from chargehand.domain.plan import Command, Features, Files, GatePoint, Scope, S
 from chargehand.domain.receipt import FORMAT, Entry, ReceiptBook, canonical, differences
 from chargehand.domain.receipt_gates import MOST_IDS
 from chargehand.domain.review import Severity
+from chargehand.domain.silencing import Silenced, SilencedBy
 from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import TaskStatus
 from tests import goldens
@@ -342,6 +343,31 @@ def test_changes_of_tests_are_told() -> None:
     assert receipt(play)["test_changes"] == [
         {"path": "tests/test_a.py", "line": 3, "kind": "skipped", "detail": "test_a"}
     ]
+
+
+def test_checks_that_were_silenced_are_told_of_what_landed() -> None:
+    """I14: of a change that was begun anew they are not; without any there is no key, so older receipts stay."""
+    dropped, own, of_fix = (
+        Silenced(path="a.py", by=by, line=line, detail="noqa")
+        for line, by in enumerate((SilencedBy.COMMENT, SilencedBy.SETTING, SilencedBy.EXCEPTION))
+    )
+    play = Play(a_plan(a_task("a"), gates=(a_gate("lint", TASK, fix="lint --fix"),), **NO_LOOK))
+    play.begin()
+    play.attempt("a", done(seal={"silenced": (dropped,)}))
+    play.gates("a", "lint")
+    play.mend("a")
+    play.attempt("a", done(seal={"silenced": (own,)}))
+    play.gates("a", "lint")
+    play.mend("a", "change", silenced=(of_fix, own))
+    play.gates("a")
+    play.integrate("a")
+    body = receipt(play)
+    assert [row["attempt"] for row in body["mended"]] == [2]
+    assert body["silenced"] == [
+        {"path": "a.py", "line": 1, "by": "setting", "detail": "noqa"},
+        {"path": "a.py", "line": 2, "by": "exception", "detail": "noqa"},
+    ]
+    assert "silenced" not in receipt(landed())
 
 
 # -- reviews, agents, people ----------------------------------------------------------------------

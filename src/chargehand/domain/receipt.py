@@ -44,10 +44,12 @@ from chargehand.domain.receipt_rows import (
     parked_rows,
     review_rows,
     scope_part,
+    silenced_rows,
     sum_usage,
     test_change_rows,
     usage_row,
 )
+from chargehand.domain.silencing import Silenced
 from chargehand.domain.state import RunState
 from chargehand.domain.test_changes import TestChange
 from chargehand.domain.view import run_state
@@ -108,6 +110,7 @@ class _Tale:
     gates: dict[GatePoint, GateStory] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     test_changes: dict[TestChange, None] = field(default_factory=dict)
+    silenced: dict[Silenced, None] = field(default_factory=dict)
     mended: list[Row] = field(default_factory=list)
     merged: int = 0
 
@@ -169,6 +172,7 @@ class ReceiptBook:
             case FixFinished(sealed=Sealed() as sealed):
                 tale = self._tale(event.task)
                 tale.changes |= {change.path: change for change in sealed.changes}
+                tale.silenced |= dict.fromkeys(sealed.silenced)
                 tale.mended.append(mended_row(event, sealed))
             case GatesFinished():
                 story = self._jobs.pop(event.key)
@@ -196,7 +200,7 @@ class ReceiptBook:
         tale.attempts[effect.key] = attempt_row(effect, agent)
         self._launched[effect.key] = effect.task
         if effect.role not in LOOKERS and record is not None and record.fix_base is None:
-            tale.changes, tale.test_changes, tale.mended = {}, {}, []
+            tale.changes, tale.test_changes, tale.silenced, tale.mended = {}, {}, {}, []
 
     def _lose(self, key: str) -> None:
         self._jobs.pop(key, None)
@@ -214,6 +218,7 @@ class ReceiptBook:
         if result.sealed is not None:
             tale.changes |= {change.path: change for change in result.sealed.changes}
             tale.test_changes |= dict.fromkeys(result.sealed.test_changes)
+            tale.silenced |= dict.fromkeys(result.sealed.silenced)
 
     # -- receipts ---------------------------------------------------------------------------------
 
@@ -255,10 +260,12 @@ class ReceiptBook:
             "approved": sorted(kind.value for kind in record.approved),
             **self._people_and_agents(tale),
         }
-        if land.beside:  # no key otherwise, nor for `mended`: receipts made before stay as they are [I14]
+        if land.beside:  # no key otherwise, nor for the two below: receipts made before stay as they are [I14]
             body["together"] = [*land.beside, land.task]
         if tale.mended:
             body["mended"] = tale.mended
+        if tale.silenced:
+            body["silenced"] = silenced_rows(tale.silenced)
         return Receipt(task=event.task, commit=event.commit, text=canonical(body), gates=tuple(stories))
 
     def _stories(self, task: str, sealed: str, land: Land) -> Iterator[GateStory]:

@@ -12,6 +12,7 @@ from chargehand.domain.evidence import stray_changes
 from chargehand.domain.outcome import Change, Sealed, Usage
 from chargehand.domain.plan import Plan, Scope, Task
 from chargehand.domain.review import Reviews
+from chargehand.domain.silencing import Silenced
 from chargehand.domain.test_changes import TestChange
 from chargehand.domain.words import Decision
 
@@ -22,6 +23,7 @@ __all__ = [
     "parked_rows",
     "review_rows",
     "scope_part",
+    "silenced_rows",
     "sum_usage",
     "test_change_rows",
     "usage_row",
@@ -110,6 +112,11 @@ def scope_part(task: Task, plan: Plan, sealed: Sealed, changes: Mapping[str, Cha
 def test_change_rows(changes: Iterable[TestChange]) -> list[Row]:
     """Places where the change touches the tests that judge it."""
     return [{"path": each.path, "line": each.line, "kind": each.kind.value, "detail": each.detail} for each in changes]
+
+
+def silenced_rows(silenced: Iterable[Silenced]) -> list[Row]:
+    """Places where the change keeps a check from looking."""
+    return [{"path": each.path, "line": each.line, "by": each.by.value, "detail": each.detail} for each in silenced]
 
 
 def review_rows(reviews: Reviews) -> list[Row]:
