@@ -11,13 +11,18 @@ import pytest
 from chargehand.cli.render.pen import PLAIN
 from chargehand.cli.render.story import story_document, story_lines
 from chargehand.cli.stories import tell_stories
+from chargehand.domain.effects import StartAttempt
 from chargehand.domain.evidence import find_failure
 from chargehand.domain.facts import facts_of_task
 from chargehand.domain.options import AgentDef, RunOptions
-from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, ReportStatus, Sealed
-from chargehand.domain.plan import Plan, Task
+from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, Report, ReportStatus, Role, Sealed
+from chargehand.domain.plan import GatePoint, Plan, Task
+from chargehand.domain.policy import Policy
+from chargehand.domain.silencing import Silenced, SilencedBy, Silencing
+from chargehand.domain.test_changes import TestChange, TestChangeKind
 from chargehand.domain.words import Reason
 from chargehand.testing.fakes import attempt_result
+from tests.play import Play, a_gate, a_plan, a_task, done
 from tests.unit.played import play
 
 PATHS = tuple(f"plans/00{n}-summary.md" for n in range(1, 8))
@@ -67,8 +72,6 @@ def test_an_agent_that_changed_nothing_else_is_told_why_that_is_none(paths: tupl
 
 def test_every_attempt_gets_the_patterns_of_its_run():
     """By value, as the run was started: a resume needs no profile to know them."""
-    from chargehand.domain.effects import StartAttempt
-    from chargehand.domain.outcome import Role
     from chargehand.engine.jobs import attempt_spec
 
     agent = AgentDef(name="agent", kind="command", command="agent")
@@ -81,3 +84,37 @@ def test_every_attempt_gets_the_patterns_of_its_run():
     )
     effect = StartAttempt(key="a/1", task="a", attempt=1, role=Role.IMPLEMENTER, base="b")
     assert attempt_spec(state, effect).artifacts == ("**/tasks.yaml",)
+
+
+def test_what_was_found_in_a_change_stays_with_it_when_a_fix_command_mends_it():
+    """Whoever reviews the mended change is told of it, and what the command itself did is told besides."""
+    touched = TestChange(path="tests/test_a.py", line=3, kind=TestChangeKind.MODIFIED, detail="test_a")
+    first, second = (Silenced(path="a.py", by=SilencedBy.COMMENT, line=line, detail="noqa") for line in (1, 2))
+    play = Play(a_plan(a_task("a"), gates=(a_gate("lint", GatePoint.TASK, fix="lint --fix"),)), review=True)
+    play.begin()
+    play.attempt("a", done(seal={"left_out": PATHS[:1], "silenced": (first,), "test_changes": (touched,)}))
+    play.gates("a", "lint")
+    play.mend("a", "change", silenced=(first, second))
+    sealed = play.task("a").sealed
+    assert (sealed.commit, sealed.left_out) == ("mended(sealed(a.1))", PATHS[:1])
+    assert (sealed.silenced, sealed.test_changes) == ((first, second), (touched,))
+    play.gates("a")
+    effect = play.effect(StartAttempt, "a")
+    assert (effect.role, play.task("a").sealed) == (Role.SPEC_REVIEWER, sealed)
+    facts = facts_of_task(play.state, play.task("a"))
+    assert f"Left out of the change, since only the runtime writes them: {PATHS[0]}." in facts
+    assert sum("Silences a check" in fact or "existing tests" in fact for fact in facts) == 3
+    play.integrate("a")
+    assert play.task("a").sealed.left_out == PATHS[:1]
+
+
+def test_what_a_fix_command_silences_is_judged():
+    """A `fix` that silences a check where that fails the change fails it; what was there before does not."""
+    policy = Policy(silencing=Silencing.FAILS)
+    here = Silenced(path="a.py", by=SilencedBy.COMMENT, line=1, detail="noqa")
+    play = Play(a_plan(a_task("a"), gates=(a_gate("lint", GatePoint.TASK, fix="lint --fix"),)), policy=policy)
+    play.begin()
+    play.attempt("a")
+    play.gates("a", "lint")
+    play.mend("a", "change", silenced=(here,))
+    assert play.task("a").failure.reason is Reason.CHECK_SILENCED

@@ -57,6 +57,7 @@ from chargehand.domain.outcome import (
     Report,
     ReportStatus,
     Role,
+    Sealed,
 )
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.restoring import first_fault, respond, restored
@@ -95,8 +96,8 @@ def conclude(state: RunState, record: TaskRecord, now: float) -> Events:
             return _attempt(state, record, result, now)
         case GatesFinished():
             return _gates(state, record, outcome, now)
-        case FixFinished():
-            return _mended(state, record)
+        case FixFinished(sealed=sealed):
+            return _mended(state, record, sealed)
         case MergeFinished(result=result):
             return _merge(state, record, result)
         case LandFinished():
@@ -428,10 +429,16 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
     return (*flakes, passed)
 
 
-def _mended(state: RunState, record: TaskRecord) -> Events:
-    """What `fix` commands made of a change is a change: code of the change may have run in them."""
+def _mended(state: RunState, record: TaskRecord, made: Sealed | None) -> Events:
+    """What `fix` commands made of a change is a change: code of the change may have run in them.
+
+    What was found in the change before them has been judged.
+    """
+    assert record.sealed is not None
+    assert made is not None
     end = AgentExit(kind=ExitKind.EXITED, code=0)
-    result = AttemptResult(exit=end, report=record.report, sealed=record.sealed)
+    sealed = replace(record.sealed, test_changes=made.test_changes, silenced=made.silenced)
+    result = AttemptResult(exit=end, report=record.report, sealed=sealed)
     reviewed, silencing = is_reviewed(state, record), state.options.policy.silencing
     failure = find_failure(record.task, state.plan, result, reviewed=reviewed, silencing=silencing)
     if failure is None:

@@ -196,7 +196,15 @@ def _mended(record: TaskRecord, sealed: Sealed) -> dict[str, object]:
     before = record.sealed
     assert before is not None
     changes = tuple(dict.fromkeys((*before.changes, *sealed.changes)))
-    merged = replace(sealed, base=before.base, base_tree=before.base_tree, changes=changes, left_out=before.left_out)
+    merged = replace(
+        sealed,
+        base=before.base,
+        base_tree=before.base_tree,
+        changes=changes,
+        test_changes=tuple(dict.fromkeys((*before.test_changes, *sealed.test_changes))),
+        silenced=tuple(dict.fromkeys((*before.silenced, *sealed.silenced))),
+        left_out=before.left_out,
+    )
     return {
         "sealed": merged,
         "commit": sealed.commit,
