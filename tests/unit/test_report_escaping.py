@@ -141,6 +141,7 @@ def full() -> model.Report:
         questions=(asked, waiting),
         test_changes=("t",),
         silenced=("t",),
+        left_out=("t",),
         notes=("n",),
         warnings=(warned,),
         change=change,

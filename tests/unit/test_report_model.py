@@ -266,6 +266,7 @@ def test_the_second_void_look_is_void_and_says_why() -> None:
     [
         ({"test_changes": ("tests/test_a.py: weakened",)}, "Changes to tests that judge this"),
         ({"silenced": ("src/a.py:1 comment # noqa",)}, "Checks that this silences"),
+        ({"left_out": (".konductor/state.toml",)}, "Left out, since only the runtime writes them"),
     ],
 )
 def test_what_weakens_a_check_is_told_of_what_landed_alone(told: dict[str, Any], heading: str) -> None:

@@ -93,20 +93,13 @@ def _blocks(report: Report) -> Iterator[str]:
     yield _list("Open findings", [_finding(each) for each in report.open_findings])
     yield _list("Parked findings", [_finding(each) for each in report.parked])
     yield _list("Flaky tests", [f"{code(test)} in {code(gate)}" for _, test, gate in report.flakes])
-    tests = [
-        f"{code(task.id)}: {code(text)}"
-        for task in report.tasks
-        if task.mark.tone is Tone.GOOD
-        for text in task.test_changes
-    ]
+    landed = [task for task in report.tasks if task.mark.tone is Tone.GOOD]
+    tests = [f"{code(task.id)}: {code(text)}" for task in landed for text in task.test_changes]
     yield _list("Changes to tests that judge this", tests)
-    silenced = [
-        f"{code(task.id)}: {code(text)}"
-        for task in report.tasks
-        if task.mark.tone is Tone.GOOD
-        for text in task.silenced
-    ]
+    silenced = [f"{code(task.id)}: {code(text)}" for task in landed for text in task.silenced]
     yield _list("Checks that this silences", silenced)
+    left_out = [f"{code(task.id)}: {code(path)}" for task in landed for path in task.left_out]
+    yield _list("Left out, since only the runtime writes them", left_out)
     yield _list("Warnings", [f"{code(each.code)} {inline(each.text)}{_about(each.tasks)}" for each in report.warnings])
     yield _list("Decisions", list(_decisions(report)))
     yield _check(report)

@@ -256,6 +256,7 @@ class TaskPage:
     questions: tuple[Asking, ...] = ()
     test_changes: tuple[str, ...] = ()
     silenced: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[Warned, ...] = ()
     change: TaskChange | None = None

@@ -69,6 +69,7 @@ class Pages:
             questions=rows.questions(each for each in history.questions if each.decision.task == name),
             test_changes=tuple(rows.line(str(each)) for each in record.sealed.test_changes) if record.sealed else (),
             silenced=tuple(rows.line(str(each)) for each in record.sealed.silenced) if record.sealed else (),
+            left_out=tuple(rows.line(path) for path in record.sealed.left_out[:_MOST_FILES]) if record.sealed else (),
             notes=tuple(rows.line(note) for note in history.notes.get(name, [])),
             warnings=tuple(warned),
             change=self._change(name),
