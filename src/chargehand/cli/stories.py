@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from chargehand.domain.effects import StartAttempt
+from chargehand.domain.effects import Land, StartAttempt
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import (
     AttemptFinished,
@@ -17,15 +17,17 @@ from chargehand.domain.events import (
     Event,
     FixFinished,
     GatesFinished,
+    LandFinished,
     Recorded,
     ReviewVoided,
     TaskRequeued,
 )
-from chargehand.domain.outcome import LOOKERS, AttemptResult, GateResult
+from chargehand.domain.outcome import LOOKERS, AttemptResult, GateResult, Landed
 from chargehand.domain.plan import GatePoint
+from chargehand.domain.receipt_gates import is_verify
 from chargehand.domain.words import Failure, Reason
 
-__all__ = ["AskedCall", "Story", "pick", "tell_stories"]
+__all__ = ["AskedCall", "Story", "Together", "landed_together", "pick", "tell_stories"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,46 @@ class Story:
     def number(self) -> int:
         """The number of the attempt, from 1."""
         return self.effect.attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Who landed as one with a task: `tasks` in the order in which they were merged, itself among them.
+
+    The last one's gates as merged stood for all; `gates` are those, without commands of other tasks.
+    """
+
+    tasks: tuple[str, ...]
+    gates: tuple[GateResult, ...] = ()
+
+    @property
+    def last(self) -> str:
+        """The task under which the gates as merged are told."""
+        return self.tasks[-1]
+
+
+def landed_together(events: Iterable[Recorded], task: str) -> Together | None:
+    """With whom a task landed; None where it did not land, or by itself."""
+    lands: dict[str, Land] = {}
+    gates: dict[str, tuple[GateResult, ...]] = {}
+    for recorded in events:
+        match recorded.event:
+            case EffectIntended(effect=Land(beside=beside) as effect) if beside and task in (*beside, effect.task):
+                lands[effect.key] = effect
+            case GatesFinished(point=GatePoint.INTEGRATE) as event:
+                gates[event.commit] = event.results
+            case LandFinished(result=Landed()) as event if event.key in lands:
+                land = lands[event.key]
+                own = tuple(each for each in gates.get(land.commit, ()) if _is_about(each.gate, task, land.task))
+                return Together(tasks=(*land.beside, land.task), gates=own)
+            case _:
+                pass
+    return None
+
+
+def _is_about(check: str, task: str, whole: str) -> bool:
+    """Whether a check of the job of `whole` judges `task`: gates do, and its own commands."""
+    return not is_verify(check) or (check.rpartition("/")[0] or whole) == task
 
 
 def tell_stories(events: Iterable[Recorded], task: str) -> list[Story]:

@@ -48,7 +48,7 @@ async def show(call: Call, task: str | None, what: str | None, attempt: int | No
     """
     from chargehand.cli.looking import task_of
     from chargehand.cli.render.story import story_document, story_lines
-    from chargehand.cli.stories import tell_stories
+    from chargehand.cli.stories import landed_together, tell_stories
     from chargehand.domain.evolve import fold
     from chargehand.wiring.profiling import shown
 
@@ -70,11 +70,13 @@ async def show(call: Call, task: str | None, what: str | None, attempt: int | No
         _print_part(call, name, part)
     elif call.out.json:
         rows = shown(workshop, state, record.id)
-        call.out.document({**story_document(state, record, stories, now), "shown": list(rows)})
+        document = story_document(state, record, stories, now, landed_together(events, task))
+        call.out.document({**document, "shown": list(rows)})
     else:
         pen = call.pen
         held = workshop.store.holder(name) is not None
-        call.out.say(*story_lines(state, record, stories, pen, now, held=held))
+        together = landed_together(events, task)
+        call.out.say(*story_lines(state, record, stories, pen, now, together, held=held))
         call.out.say(*_drawn(shown(workshop, state, record.id), pen))
 
 

@@ -11,9 +11,10 @@ from chargehand.cli.render.pen import Pen, block
 from chargehand.cli.render.summary import was_at_work, what_it_does
 from chargehand.cli.render.units import count, duration, iso, short
 from chargehand.cli.render.usage import used_by_attempt
-from chargehand.cli.stories import AskedCall, Story
+from chargehand.cli.stories import AskedCall, Story, Together
 from chargehand.domain.asking import UNATTENDED
 from chargehand.domain.outcome import GateResult, GateStatus, Sealed
+from chargehand.domain.plan import GatePoint
 from chargehand.domain.review import Finding, Review
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import document, why
@@ -26,8 +27,10 @@ _SILENCED = 5
 _LEFT_OUT = 5
 
 
-def story_document(state: RunState, record: TaskRecord, stories: list[Story], now: float) -> dict[str, Any]:
-    """The document of `show`: the task's row of `status`, the task as planned, and its attempts."""
+def story_document(
+    state: RunState, record: TaskRecord, stories: list[Story], now: float, together: Together | None = None
+) -> dict[str, Any]:
+    """The document of `show`: the task's row of `status`, the task as planned, its attempts, with whom it landed."""
     row = next(row for row in document(state, held=False)["tasks"] if row["id"] == record.id)
     return {
         "run": state.run,
@@ -35,6 +38,15 @@ def story_document(state: RunState, record: TaskRecord, stories: list[Story], no
         "why": why(state, record.id, now),
         "planned": plain(record.task),
         "attempts": [_attempt_document(story) for story in stories],
+        "together": _together_document(together) if together else None,
+    }
+
+
+def _together_document(together: Together) -> dict[str, Any]:
+    return {
+        "tasks": list(together.tasks),
+        "gates_of": together.last,
+        "gates": [plain(gate) for gate in together.gates],
     }
 
 
@@ -70,7 +82,14 @@ def _attempt_document(story: Story) -> dict[str, Any]:
 
 
 def story_lines(
-    state: RunState, record: TaskRecord, stories: list[Story], pen: Pen, now: float, *, held: bool = True
+    state: RunState,
+    record: TaskRecord,
+    stories: list[Story],
+    pen: Pen,
+    now: float,
+    together: Together | None = None,
+    *,
+    held: bool = True,
 ) -> list[str]:
     """`show` for people; `held`: a process drives the run."""
     gone = was_at_work(state, record, held=held)
@@ -86,12 +105,23 @@ def story_lines(
         names = ", ".join(record.files_changed[:_MOST_FILES]) + (f", and {more} more" if more > 0 else "")
         lines += block(f"changed: {names}", pen, indent=2)
     lines += [f"  landed as {record.landed}"] if record.landed else []
+    lines += _together_lines(state, record, together, pen) if together else []
     for story in stories:
         lines += ["", *_attempt_lines(state, story, pen, now, _frozen(stories, story), gone=gone)]
     lines += (
         ["", "more: " + pen.step(f"show {record.id} --run {state.run} --log | --diff | --brief")] if stories else []
     )
     return lines
+
+
+def _together_lines(state: RunState, record: TaskRecord, together: Together, pen: Pen) -> list[str]:
+    """Who landed with it, and the gates as merged where they are told of another task."""
+    others = ", ".join(name for name in together.tasks if name != record.id)
+    lines = block(f"as one with {others}: the gates as merged judged all of them", pen, indent=2)
+    if together.last == record.id:
+        return lines
+    point = f"{GatePoint.INTEGRATE.value}, run for {together.last}"
+    return [*lines, *(line for gate in together.gates for line in _gate_lines(point, gate, pen, state.baseline_red))]
 
 
 def _attempt_lines(
