@@ -66,7 +66,7 @@ class Watch:
     def check(self, state: RunState, journal: list[Recorded], now: float) -> None:
         """Everything, after a turn."""
         for recorded in journal[self.seen :]:
-            self._event(recorded.event, state)
+            self._event(recorded.event)
             self.reviews.follow(recorded.event, self.shadow)
             evolve(self.shadow, recorded.event, recorded.at)
             self.open = {name: q for name, q in self.open.items() if not q.call or name in self.shadow.decisions}
@@ -160,10 +160,11 @@ class Watch:
 
     # -- events -------------------------------------------------------------------------------
 
-    def _event(self, event: Any, state: RunState) -> None:
+    def _event(self, event: Any) -> None:
+        """Judged on the state before it: that of now may be of another plan."""
         match event:
             case EffectIntended(effect=effect):
-                self._intended(effect, state)
+                self._intended(effect, self.shadow)
             case RunInterrupted() | RunResumed():
                 self.interrupted, self.paused = isinstance(event, RunInterrupted), False
             case RunPaused(at_once=at_once):
@@ -188,7 +189,7 @@ class Watch:
                 effect = self.shadow.inflight[key]
                 assert isinstance(effect, Land)
                 assert effect.commit == commit
-                self._landing(effect, state)
+                self._landing(effect, self.shadow)
             case TaskIntegrated(task=task, commit=commit):
                 assert self.landed[task] == 1
                 assert self.landed_as[task] == commit

@@ -168,10 +168,14 @@ def replan(state: RunState, plan: Plan) -> None:
 
 
 def _changed(state: RunState, plan: Plan) -> set[str]:
-    """The known tasks that a new plan has otherwise; one that comes back begins anew, also with its old text."""
-    before = {task.id for task in state.plan.tasks}
+    """The known tasks that a new plan has otherwise; one that comes back begins anew, also with its old text.
+
+    What landed behind the plan, taken up again after a plan had left it out, has landed [I4].
+    """
+    settled = {task.id for task in state.plan.tasks}
+    settled |= {record.id for record in state.tasks.values() if record.status is TaskStatus.INTEGRATED}
     known = [task for task in plan.tasks if task.id in state.tasks]
-    return {task.id for task in known if task.id not in before or _differs(state, plan, task)}
+    return {task.id for task in known if task.id not in settled or _differs(state, plan, task)}
 
 
 def _differs(state: RunState, plan: Plan, task: Task) -> bool:

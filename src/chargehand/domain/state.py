@@ -25,7 +25,7 @@ from operator import attrgetter
 from typing import Any
 
 from chargehand.domain import graph
-from chargehand.domain.effects import Effect, StartAttempt
+from chargehand.domain.effects import Effect, RunGates, StartAttempt
 from chargehand.domain.errors import ChargehandError
 from chargehand.domain.events import (
     AttemptFinished,
@@ -367,9 +367,10 @@ class RunState:
         self.later.clear()
         known = {task.id: records.get(task.id) or TaskRecord(task=task) for task in plan.tasks}
         self.wave = self._first_wave(known) if plan.barrier is Barrier.WAVE and plan.tasks else None
-        landed = {name for name, record in known.items() if record.status is TaskStatus.INTEGRATED}
         behind = {name: record for name, record in records.items() if name not in known}
-        for order, record in enumerate((*known.values(), *behind.values())):
+        records = known | behind
+        landed = {name for name, record in records.items() if record.status is TaskStatus.INTEGRATED}
+        for order, record in enumerate(records.values()):
             self.add(record, remaining.get(record.id, 1), order, landed)
         if any(record.is_left_out for record in known.values()):
             self.relink()
@@ -480,8 +481,12 @@ class RunState:
             del self.ready[at]
 
     def gate_anew(self) -> None:
-        """The next gates of a wave or of the run have a key, and so a log, that those before them did not have."""
-        if self.closing is not None or any(self.rounds.values()):
+        """The next gates of a wave or of the run have a key, and so a log, that those before them did not have.
+
+        Nor those under way: what they say is not about what follows.
+        """
+        under_way = any(isinstance(each, RunGates) and not each.task for each in self.inflight.values())
+        if under_way or self.closing is not None or any(self.rounds.values()):
             self.whole = self.whole.but(again=self.whole.again + 1)
 
     def phase(self, task_id: str) -> int:

@@ -1,0 +1,129 @@
+"""What random runs found, reduced to the steps it takes; every invariant is checked after each of them (SPEC 12)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chargehand.domain.commands import Request, RequestKind, take
+from chargehand.domain.effects import RunGates, StartAttempt
+from chargehand.domain.evolve import fold
+from chargehand.domain.outcome import ExitKind
+from chargehand.domain.plan import GatePoint, Plan
+from chargehand.domain.words import TaskStatus
+from tests.invariants import Watch
+from tests.play import Play, a_gate, a_plan, a_task, ended
+
+S = TaskStatus
+
+
+class Watched(Play):
+    """A run that has begun, of which people ask things."""
+
+    def __init__(self, plan: Plan, **options: Any) -> None:
+        super().__init__(plan, **options)
+        self.watch = Watch(self.journal[0])
+        self.begin()
+
+    def record(self, *facts: Any) -> list[Any]:
+        events = super().record(*facts)
+        self.watch.check(self.state, self.journal, self.now)
+        return events
+
+    def ask(self, kind: RequestKind, task: str = "", **fields: Any) -> list[Any]:
+        request = Request(id=f"q{len(self.journal)}", kind=kind, task=task, by="me", **fields)
+        events = take(self.state, request)
+        assert not any(getattr(event, "refused", "") for event in events)
+        return self.record(*events)
+
+    def cancel(self, task: str) -> None:
+        """The live attempt of a task is ended, and the task with it."""
+        self.ask(RequestKind.CANCEL, task)
+        self.attempt(task, ended(ExitKind.CANCELLED))
+
+    def reread(self) -> None:
+        """Another process reads the whole journal, and checks it as it was written."""
+        Watch(self.journal[0]).check(fold(self.journal), self.journal, self.now)
+
+    @property
+    def gate_keys(self) -> list[str]:
+        """The keys of the gates of the run."""
+        effects = [getattr(event, "effect", None) for event in self.events]
+        return [effect.key for effect in effects if isinstance(effect, RunGates) and not effect.task]
+
+
+RUN = a_gate("tests", GatePoint.RUN)
+
+
+# -- gates of the run that were under way when it got more to do --------------------------------------
+
+
+def test_a_task_is_taken_up_again_while_the_gates_of_the_run_run():
+    """What they say is kept; what landed meanwhile is gated under a key, and so with a log, of its own."""
+    play = Watched(a_plan(a_task("a"), a_task("b"), gates=[RUN]))
+    play.through("a")
+    play.cancel("b")
+    play.ask(RequestKind.RETRY, "b")
+    play.gates()
+    play.through("b")
+    assert play.gate_keys == ["run-0/0/gates", "run-0/0/gates-2"]
+    play.gates()
+    assert play.state.finished
+
+
+def test_a_new_plan_comes_while_the_gates_of_the_run_run():
+    """The same, where the plan got a task more."""
+    play = Watched(a_plan(a_task("a"), gates=[RUN]))
+    play.through("a")
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a"), a_task("b"), gates=[RUN]))
+    play.gates()
+    play.through("b")
+    assert play.gate_keys == ["run-0/0/gates", "run-0/0/gates-2"]
+    play.gates()
+    assert play.state.finished
+
+
+# -- tasks that a plan left out, and people took up again ----------------------------------------------
+
+
+def behind() -> Watched:
+    """A task, with one after it, that a new plan left out, and that landed all the same: somebody retried it."""
+    play = Watched(a_plan(a_task("a"), a_task("b", "a")))
+    play.cancel("a")
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c")))
+    play.ask(RequestKind.RETRY, "a")
+    play.through("a", "c")
+    assert (play.task("a").status, play.task("b").status) == (S.INTEGRATED, S.SKIPPED)
+    return play
+
+
+def test_what_landed_behind_the_plan_has_landed_for_those_that_wait_for_it():
+    """I13: after another plan, a task behind it may be taken up, too, and is not waited with for ever."""
+    play = behind()
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c"), a_task("d")))
+    play.through("d")
+    play.ask(RequestKind.RETRY, "b")
+    assert play.running == ["b"]
+    play.through("b")
+    assert play.state.finished
+
+
+def test_what_landed_behind_the_plan_is_not_done_again_when_a_plan_names_it_again():
+    """I4: it lands once."""
+    play = behind()
+    landed = play.task("a").landed
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a"), a_task("c"), a_task("e", "a")))
+    assert play.running == ["e"]
+    assert (play.task("a").status, play.task("a").landed) == (S.INTEGRATED, landed)
+
+
+# -- reading it all again ------------------------------------------------------------------------------
+
+
+def test_a_journal_is_checked_by_the_plan_of_then():
+    """I14: a task that waits for more by the plan of now began when it did not."""
+    play = Watched(a_plan(a_task("a"), a_task("b")), jobs=1)
+    play.cancel("a")
+    play.cancel("b")
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c"), a_task("a"), a_task("b", "c")))
+    assert play.effect(StartAttempt, "c")
+    play.reread()
