@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import Recorded
 from chargehand.domain.evolve import fold
 from chargehand.domain.line import Fit, Restoration
-from chargehand.domain.outcome import AttemptResult, GateStatus, Role
+from chargehand.domain.outcome import AttemptResult, GateStatus, ReportStatus, Role
 from chargehand.domain.plan import Command, GatePoint, GateSpec, Plan, Task
 from chargehand.domain.silencing import Silencing
+from chargehand.domain.words import TaskStatus
 from chargehand.ports import AttemptSpec, Projection
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.factory_chain import moment, thoughts_of
 from chargehand.profiles.factory_line import PROFILE, _contract
-from chargehand.profiles.factory_text import gate_report
-from chargehand.testing.fakes import look_result
+from chargehand.profiles.factory_text import gate_report, todo_rows, todo_text
+from chargehand.testing.fakes import attempt_result, look_result
 from tests.play import Play, a_plan, a_task
 from tests.unit.played import play
 
@@ -103,6 +104,21 @@ def test_the_todo_list_is_made_of_the_run(tmp_path: Path):
     assert PROFILE.shown(site, play.state, "subtask-2") == ("[-] Subtask 2: Now",)
     assert PROFILE.shown(site, play.state, "fix-1") == ()
     assert PROFILE.shown(Site(root=tmp_path / "other", source=packet), play.state, None) == ()
+
+
+@pytest.mark.parametrize(("fails", "accepted", "mark"), [(True, True, " "), (False, True, "x"), (False, False, "-")])
+def test_a_line_that_halted_is_never_complete(fails: bool, accepted: bool, mark: str):
+    """Whoever accepts what a halted line has landed has not completed its task."""
+    failing: dict[Hashable, Any] = {"subtask-2": lambda spec: attempt_result(spec, status=ReportStatus.FAILED)}
+    tasks = Task(id="subtask-1", title="The 1"), Task(id="subtask-2", title="The 2", depends_on=("subtask-1",))
+    outcomes = failing if fails else {}
+    state, _ = play(*tasks, outcomes=outcomes, unattended=True, policy=PROFILE.policy)
+    assert state.tasks["subtask-1"].status is TaskStatus.INTEGRATED
+    rows = dict(reversed(list(todo_rows(state, [(1, "The 1"), (2, "The 2")], accepted=accepted))))
+    assert [row for row in todo_text(state, [(1, "The 1")], accepted=accepted).splitlines() if "Complete:" in row] == [
+        f"[{mark}] Complete: Update beads and present results"
+    ]
+    assert rows["subtask-2"] == f"[{' ' if fails else 'x'}] Subtask 2: The 2"
 
 
 def project(root: Path, history: Sequence[Recorded] = ()) -> Projection:

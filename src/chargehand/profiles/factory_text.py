@@ -58,7 +58,7 @@ def todo_rows(state: RunState, subtasks: Sequence[tuple[int, str]], *, accepted:
     last = max((number for number, _ in subtasks), default=0)
     yield "tests", f"[{_mark(state, 'tests')}] Subtask {last + 1}: Add/update tests"
     yield "gates", f"[{_gates_mark(state)}] Subtask {last + 2}: Run quality gates"
-    ended = "x" if accepted else "-" if state.finished is not None and _is_green(state) else " "
+    ended = " " if not _is_green(state) else "x" if accepted else "-"
     yield "", f"[{ended}] Complete: Update beads and present results"
 
 
