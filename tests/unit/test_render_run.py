@@ -24,15 +24,18 @@ from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import CommandDropped, DecisionAnswered, DecisionAsked, EffectIntended
 from chargehand.domain.evolve import fold
+from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import AttemptResult, GateStatus, ReportStatus
-from chargehand.domain.plan import Command, GatePoint, GateSpec, Task
-from chargehand.domain.policy import HOUSE
+from chargehand.domain.plan import Command, Complexity, GatePoint, GateSpec, Mode, Task, Weight
+from chargehand.domain.policy import HOUSE, Policy
+from chargehand.domain.review import Stage
 from chargehand.domain.silencing import Silenced, SilencedBy
 from chargehand.domain.words import Decision, DecisionKind, Reason
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.native import parse_plan
 from chargehand.ports import AttemptSpec
 from chargehand.testing.fakes import attempt_result
+from tests.play import Play, a_plan
 from tests.unit.played import play
 
 FAILS = partial(attempt_result, status=ReportStatus.FAILED, summary="no idea")
@@ -145,6 +148,36 @@ def test_the_header_counts_what_is_left_out_and_tells_a_detached_head():
     assert "1 uncommitted change in your checkout is not part of the run" in text
     assert "HEAD is detached: `accept` will need --target BRANCH" in text
     assert "uncommitted" not in "\n".join(header_lines(state, PLAIN, sandbox="Sandbox: none."))
+
+
+@pytest.mark.parametrize(
+    ("policy", "tasks", "said"),
+    [
+        (Policy(stages=()), [plain_task("a")], "reviews none in profile house: gates and evidence alone decide"),
+        (
+            Policy(stages=(Stage.SPEC,)),
+            [
+                plain_task("a"),
+                replace(plain_task("b"), reviewed=False),
+                replace(plain_task("c"), reviewed=False, mode=Mode.SEQUENTIAL),
+                replace(plain_task("d"), weight=Weight.LIGHT, complexity=Complexity.TRIVIAL, reviewer="other"),
+                replace(plain_task("e"), weight=Weight.LIGHT, complexity=Complexity.TRIVIAL),
+            ],
+            "spec, by a fresh agent; then the run as a whole; not b: parallel, gates alone decide; not c: the plan",
+        ),
+        (
+            HOUSE,
+            [replace(plain_task("a"), reviewed=False, mode=Mode.SEQUENTIAL)],
+            "reviews none of a task; then the run as a whole; not a: the plan says so",
+        ),
+    ],
+)
+def test_the_header_says_the_reviews_that_come(policy: Policy, tasks: list[Task], said: str):
+    """The stages of the policy, the tasks that are reviewed, and why the others are not."""
+    run = Play(a_plan(*tasks), review=True, policy=policy, agents=[AgentDef(name="other", kind="command")])
+    text = " ".join(" ".join(header_lines(run.state, PLAIN, sandbox="Sandbox: none.")).split())
+    assert said in text
+    assert text.endswith("; not d, e: trivial and light") == (len(tasks) > 1)
 
 
 # -- progress -------------------------------------------------------------------------------------

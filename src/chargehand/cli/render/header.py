@@ -8,6 +8,7 @@ from chargehand.cli.render.pen import Pen, hang, shorten
 from chargehand.cli.render.units import count, duration, short
 from chargehand.cli.render.usage import UNMETERED, told_by
 from chargehand.domain.options import AgentDef, RunOptions
+from chargehand.domain.plan import Mode, Task
 from chargehand.domain.reviewing import is_reviewed
 from chargehand.domain.state import RunState
 
@@ -46,14 +47,28 @@ def header_lines(state: RunState, pen: Pen, *, sandbox: str, uncommitted: int = 
 
 
 def _reviews(state: RunState) -> str:
-    """Who reviews, how deep, and what is left out."""
+    """Who reviews, which stages, and what is left out; what the policy has none of is never asked for."""
     plan, options = state.plan, state.options
-    named = dict.fromkeys(task.reviewer or options.reviewer or task.agent or options.agent for task in plan.tasks)
-    unseen = [task.id for task in plan.tasks if not is_reviewed(state, state.tasks[task.id])]
-    parts = [f"spec and quality, by a fresh {' or '.join(named)}" if named else "none"]
+    stages = options.policy.stages
+    if not stages:
+        return f"none in profile {plan.profile}: gates and evidence alone decide"
+    seen = [task for task in plan.tasks if is_reviewed(state, state.tasks[task.id])]
+    named = dict.fromkeys(task.reviewer or options.reviewer or task.agent or options.agent for task in seen)
+    by = f", by a fresh {' or '.join(named)}"
+    parts = [f"{' and '.join(stages)}{by}" if seen else "none of a task"]
     parts += ["then the run as a whole"] if plan.features.holistic else []
-    parts += [f"not {', '.join(unseen)}: trivial and light"] if unseen else []
-    return "; ".join(parts)
+    unseen: dict[str, list[str]] = {}
+    for task in plan.tasks:
+        if task not in seen:
+            unseen.setdefault(_why_unseen(task), []).append(task.id)
+    return "; ".join(parts + [f"not {', '.join(tasks)}: {why}" for why, tasks in unseen.items()])
+
+
+def _why_unseen(task: Task) -> str:
+    """Why nobody reviews the change of a task."""
+    if task.reviewed is None:
+        return "trivial and light"
+    return "parallel, gates alone decide" if task.mode is Mode.PARALLEL else "the plan says so"
 
 
 def _agent(definition: AgentDef) -> str:
