@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
+from chargehand.domain.policy import Policy
 from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
 from chargehand.ports import OwnReport, Projection
@@ -22,7 +23,7 @@ from chargehand.settings import Settings
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "listed", "own_report", "profiled", "projections", "refuse", "shown"]
+__all__ = ["arranged", "listed", "own_report", "profiled", "projections", "refuse", "rules_of", "shown"]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -53,6 +54,35 @@ def profiled(options: RunOptions, plan: Plan, root: Path | None = None) -> RunOp
     retries = options.caps.task_retries
     policy = profile.policy if retries is None else replace(profile.policy, retries=retries)
     return replace(options, policy=policy, wording=profile.wording, jobs=jobs, artifacts=artifacts)
+
+
+def rules_of(name: str) -> Iterator[tuple[str, str]]:
+    """What a profile does otherwise than the house: (name, what it is there and here); none for unknown ones."""
+    try:
+        profile, house = profile_of(name), profile_of("house")
+    except UserError:
+        return  # it is told when the plan is checked
+    for rule in (field.name for field in fields(Policy)):
+        theirs, ours = getattr(profile.policy, rule), getattr(house.policy, rule)
+        if theirs != ours:
+            yield rule, f"{_word(theirs)} there, {_word(ours)} here"
+    if profile.wording:
+        yield "wording", f"what its briefs say to {', '.join(role for role, _ in profile.wording)} is not said"
+    if profile.arrange is not None:
+        yield "arrange", "gates and bounds that it takes from settings, such as [commands], are to be put into the plan"
+    if profile.report is not None:
+        yield "report", "reports in its own form are not read"
+    if not profile.accepts:
+        yield "accepts", "--accept may land by itself"
+
+
+def _word(value: object) -> str:
+    """A value of a policy for people."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if value is None:
+        return "off"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def own_report(shop: Workshop, state: RunState) -> OwnReport | None:
