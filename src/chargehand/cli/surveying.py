@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chargehand.cli.call import Call
+from chargehand.cli.call import NO_REPOSITORY, Call
 from chargehand.cli.render.checked import check_lines
 from chargehand.domain.check import Survey, World, programs_of
 from chargehand.domain.errors import UserError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chargehand.plans.loaded import LoadedPlan
     from chargehand.wiring import Workshop
 
-__all__ = ["Surveyed", "print_check", "survey_alone", "survey_plan"]
+__all__ = ["Surveyed", "print_check", "read_claimed", "survey_alone", "survey_plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,17 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     found = check_loaded(loaded, await workshop.world(subject, commit))
     ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
     return _surveyed(loaded, found, workshop.settings, *ahead, *_dangers(subject, workshop.settings, loaded))
+
+
+async def read_claimed(call: Call, path: Path | None) -> LoadedPlan:
+    """The plan as its source has it; what that says is done is done where HEAD has it, as for `check` and `run`."""
+    try:
+        workshop = await call.open()
+    except UserError as error:
+        if error.code not in NO_REPOSITORY or call.repo is not None:
+            raise
+        return read_plan(path, Path.cwd())
+    return await workshop.read_plan_at(path, "HEAD")
 
 
 def _surveyed(loaded: LoadedPlan, found: Survey, settings: Settings, *more: Problem) -> Surveyed:

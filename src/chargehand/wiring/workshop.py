@@ -97,16 +97,31 @@ class Workshop:
 
     async def load_plan_at(self, path: Path | None, base: str) -> LoadedPlan:
         """The same held against git: what its source says is done counts where `base` has it, and only there."""
+        return self._joined(await self.read_plan_at(path, base))
+
+    async def read_plan_at(self, path: Path | None, base: str) -> LoadedPlan:
+        """The plan as its source has it, held against git, and not joined with the settings.
+
+        Where what git has changes which plan is meant, the claims of that one are looked up, too.
+        """
         loaded = read_plan(path, self.repository.root or self.cwd)
-        named = (*loaded.landed.values(), *loaded.pending.values())
-        if named and loaded.redo is not None:
+        absent: dict[str, str] = {}
+        there: set[str] = set()
+        asked: set[str] = set()
+        while loaded.redo is not None and (fresh := {*loaded.landed, *loaded.pending} - asked):
+            asked |= fresh
+            names = {claim: {**loaded.landed, **loaded.pending}[claim] for claim in fresh}
             commit = await self.repository.resolve(base)
             shallow = self.repository.shallow_file.exists()
-            why = await why_absent(self.repository.plumbing(), commit, named, is_shallow=shallow)
-            absent = {task: why[name] for task, name in loaded.landed.items() if name in why}
-            there = [task for task, name in loaded.pending.items() if name not in why and not shallow]
-            loaded = loaded.redo(absent, there) if absent or there else loaded
-        return self._joined(loaded)
+            why = await why_absent(self.repository.plumbing(), commit, tuple(names.values()), is_shallow=shallow)
+            missing = {claim: why[name] for claim, name in names.items() if claim in loaded.landed and name in why}
+            found = {claim for claim in fresh - {*loaded.landed} if names[claim] not in why and not shallow}
+            if not missing and not found:
+                break
+            absent |= missing
+            there |= found
+            loaded = loaded.redo(absent, there)
+        return loaded
 
     def _joined(self, loaded: LoadedPlan) -> LoadedPlan:
         if loaded.plan is None:

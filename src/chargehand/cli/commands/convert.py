@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chargehand.cli.call import NO_REPOSITORY, Call, command
+from chargehand.cli.call import Call, command
 
 if TYPE_CHECKING:
     from chargehand.domain.plan import Plan
-    from chargehand.plans.loaded import LoadedPlan
     from chargehand.plans.loaded import LoadedPlan
     from chargehand.plans.native_form import Loss
 
@@ -36,12 +35,12 @@ async def convert(call: Call, plan: Path | None, target: str, output: Path | Non
     """
     from chargehand.cli.failing import PlanRefused
     from chargehand.cli.render.checked import problem_lines
+    from chargehand.cli.surveying import read_claimed
     from chargehand.domain.errors import UserError
-    from chargehand.plans.detect import read_plan
     from chargehand.plans.native_form import losses, native_form
     from chargehand.plans.writer import dump_native
 
-    loaded = read_plan(plan, call.repo or Path.cwd())
+    loaded = await read_claimed(call, plan)
     if loaded.plan is None:
         raise PlanRefused(loaded.problems)
     for text in loaded.told:
