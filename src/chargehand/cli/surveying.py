@@ -45,6 +45,8 @@ class Surveyed:
 
 async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = None) -> Surveyed:
     """Read and check the plan that is meant; without a path, the one at the known places."""
+    from chargehand.wiring.profiling import kept_files
+
     loaded = await workshop.load_plan_at(path, base or "HEAD")
     subject = loaded.plan or loaded.draft
     if subject is None:
@@ -52,7 +54,9 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     commit = await workshop.repository.resolve(base or "HEAD")
     found = check_loaded(loaded, await workshop.world(subject, commit))
     ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
-    return _surveyed(loaded, found, workshop.settings, *ahead, *_dangers(subject, workshop.settings, loaded))
+    root = workshop.repository.root or workshop.cwd
+    kept = loaded.placed(kept_files(subject, workshop.cwd / loaded.source, root))
+    return _surveyed(loaded, found, workshop.settings, *ahead, *_dangers(subject, workshop.settings, loaded), *kept)
 
 
 async def read_claimed(call: Call, path: Path | None) -> LoadedPlan:
@@ -90,6 +94,8 @@ def _order(problem: Problem) -> tuple[bool, int, int]:
 
 def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
     """The same where there is no repository to run in: `check` still finds what is wrong with the plan."""
+    from chargehand.wiring.profiling import kept_files
+
     here = Path.cwd()
     settings = load_settings(here, os.environ, call.sets, call.flags)
     loaded = read_plan(path, here)
@@ -107,7 +113,8 @@ def survey_alone(call: Call, path: Path | None, why: UserError) -> Surveyed:
     text = f"{why.message} `run` needs a repository with a commit."
     missing = Problem(code=why.code, message=text, severity=Severity.WARNING, hint=why.hint)
     ahead = _ahead(subject, settings, here, loaded.source)
-    return _surveyed(loaded, found, settings, *ahead, *_dangers(subject, settings, loaded), missing)
+    kept = loaded.placed(kept_files(subject, here / loaded.source, here))
+    return _surveyed(loaded, found, settings, *ahead, *_dangers(subject, settings, loaded), *kept, missing)
 
 
 def _dangers(plan: Plan, settings: Settings, loaded: LoadedPlan) -> list[Problem]:

@@ -13,7 +13,8 @@ from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
 from chargehand.domain.policy import Policy
-from chargehand.domain.problem import Problem
+from chargehand.domain.problem import Problem, Severity
+from chargehand.domain.scope import is_literal, literal_path, matches
 from chargehand.domain.state import RunState
 from chargehand.ports import OwnReport, Projection
 from chargehand.profiles import Profile, Site, profile_of
@@ -23,7 +24,7 @@ from chargehand.settings import Settings
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "listed", "own_report", "profiled", "projections", "refuse", "rules_of", "shown"]
+__all__ = ["arranged", "kept_files", "listed", "own_report", "profiled", "projections", "refuse", "rules_of", "shown"]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -48,12 +49,43 @@ def profiled(options: RunOptions, plan: Plan, root: Path | None = None) -> RunOp
         text = f"With profile {profile.name} nothing is accepted without you: accept shows what is to land."
         raise UserError(text, code="accept_refused", hint="Leave out --accept, and use `chargehand accept` at the end.")
     jobs = min(options.jobs, plan.defaults.jobs or options.jobs)
-    site, artifacts = _site_of(root, options), profile.artifacts
-    if site is not None and profile.artifacts_at is not None:
-        artifacts = (*artifacts, *profile.artifacts_at(site, plan))
+    artifacts = _artifacts(profile, plan, _site_of(root, options))
     retries = options.caps.task_retries
     policy = profile.policy if retries is None else replace(profile.policy, retries=retries)
     return replace(options, policy=policy, wording=profile.wording, jobs=jobs, artifacts=artifacts)
+
+
+def kept_files(plan: Plan, source: Path, root: Path) -> Iterator[Problem]:
+    """A warning for each task that names a file to write which its system keeps: what is done there never lands.
+
+    `source` is the plan file, `root` the user's work tree. Only paths are looked at, no patterns with wildcards.
+    """
+    try:
+        profile = profile_of(plan.profile)
+    except UserError:
+        return  # it is told anyway
+    artifacts = profile.artifacts
+    with suppress(AdapterError):  # of a draft it may not be known where it lies
+        artifacts = _artifacts(profile, plan, Site(root=root, source=source))
+    for number, task in enumerate(plan.tasks):
+        paths = (literal_path(each) for each in task.files.writes if is_literal(each)) if task.files else ()
+        found = tuple(dict.fromkeys(path for path in paths if matches(artifacts, path)))
+        if found:
+            text = f"Task {task.id} is to write {', '.join(found)}, which only the runtime writes: it never lands."
+            yield Problem(
+                code="kept_file",
+                message=text,
+                severity=Severity.WARNING,
+                hint="Take it out of the files of the task; it is written as the run goes on.",
+                task=task.id,
+                path=("tasks", number, "files"),
+            )
+
+
+def _artifacts(profile: Profile, plan: Plan, site: Site | None) -> tuple[str, ...]:
+    if site is None or profile.artifacts_at is None:
+        return profile.artifacts
+    return (*profile.artifacts, *profile.artifacts_at(site, plan))
 
 
 def rules_of(name: str) -> Iterator[tuple[str, str]]:
