@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from chargehand.domain.commands import Request, RequestKind, take
-from chargehand.domain.effects import RunGates, StartAttempt
+from chargehand.domain.effects import RunGates
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import ExitKind
 from chargehand.domain.plan import GatePoint, Plan
@@ -116,6 +118,20 @@ def test_what_landed_behind_the_plan_is_not_done_again_when_a_plan_names_it_agai
     assert (play.task("a").status, play.task("a").landed) == (S.INTEGRATED, landed)
 
 
+# -- tasks that people left out ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("needs", [("b", "a"), ("a", "b"), ("b",)])
+def test_what_one_that_was_left_out_needs_is_needed_in_whatever_order_it_is_looked_at(needs: tuple[str, ...]):
+    """2.3: c comes after b, which needs a; that c comes after a as well makes a no less needed."""
+    play = Watched(a_plan(a_task("a"), a_task("b", "a"), a_task("c", *needs), inferred=("c",)))
+    play.ask(RequestKind.SKIP, "b")
+    play.ask(RequestKind.SKIP, "a")
+    play.attempt("a", ended(ExitKind.CANCELLED))
+    assert [play.task(name).status for name in "abc"] == [S.SKIPPED, S.SKIPPED, S.BLOCKED]
+    assert play.running == []
+
+
 # -- reading it all again ------------------------------------------------------------------------------
 
 
@@ -125,5 +141,5 @@ def test_a_journal_is_checked_by_the_plan_of_then():
     play.cancel("a")
     play.cancel("b")
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c"), a_task("a"), a_task("b", "c")))
-    assert play.effect(StartAttempt, "c")
+    assert play.running == ["c"]
     play.reread()

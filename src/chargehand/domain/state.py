@@ -382,17 +382,17 @@ class RunState:
         `is_out` these are asked for as if others had been left out.
         """
         is_out = is_out or self.is_left_out
-        todo, seen = [task], {task}
+        todo, passed, told = [task], {task}, set[str]()
         while todo:
             name = todo.pop()
             for needed in self.tasks[name].task.depends_on:
-                if needed in seen:
-                    continue
-                seen.add(needed)
-                if name in self.inferred and is_out(needed):
+                if name not in self.inferred or not is_out(needed):  # also where another one only comes after it
+                    if needed not in told:
+                        told.add(needed)
+                        yield needed
+                elif needed not in passed:
+                    passed.add(needed)
                     todo.append(needed)
-                else:
-                    yield needed
 
     def is_left_out(self, task: str) -> bool:
         """Whether a person skipped a task."""
