@@ -10,10 +10,10 @@ from chargehand.domain.commands import Request, RequestKind, take
 from chargehand.domain.effects import RunGates
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import ExitKind
-from chargehand.domain.plan import GatePoint, Plan
+from chargehand.domain.plan import Barrier, GatePoint, Plan
 from chargehand.domain.words import TaskStatus
 from tests.invariants import Watch
-from tests.play import Play, a_gate, a_plan, a_task, ended
+from tests.play import Play, a_gate, a_plan, a_task, crashed, ended
 
 S = TaskStatus
 
@@ -80,6 +80,24 @@ def test_a_new_plan_comes_while_the_gates_of_the_run_run():
     play.gates()
     play.through("b")
     assert play.gate_keys == ["run-0/0/gates", "run-0/0/gates-2"]
+    play.gates()
+    assert play.state.finished
+
+
+def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_nothing():
+    """The new plan goes on with wave 2, of which all is blocked; what the fix of wave 1 lands is gated anew."""
+    wave = {"gates": [a_gate("wave", GatePoint.WAVE)], "barrier": Barrier.WAVE}
+    a, x = a_task("a", wave=1), a_task("x", wave=1)
+    play = Watched(a_plan(a, x, a_task("c", "x", wave=2), **wave), jobs=2)
+    play.cancel("x")
+    play.through("a")
+    play.gates("", "wave")
+    assert play.running == ["fix-1"]
+    play.ask(RequestKind.REPLAN, plan=a_plan(a, x, a_task("c", "x", wave=2, description="more"), **wave))
+    play.attempt("fix-1", crashed())
+    play.gates()
+    play.through("fix-1")
+    assert play.gate_keys == ["wave-1/0/gates", "wave-2/0/gates-2", "wave-2/0/gates-3"]
     play.gates()
     assert play.state.finished
 

@@ -186,13 +186,11 @@ def _restore(state: RunState, verdict: GateVerdict, now: float) -> Events | None
 
 def _run_gates(state: RunState, point: GatePoint) -> EffectIntended:
     assert state.head is not None
-    attempt = state.rounds[point] + (len(state.whole.fixes) if point is GatePoint.RUN else 0)
-    again = state.whole.again
     return EffectIntended(
         effect=RunGates(
-            key=f"{point}-{state.wave or 0}/{attempt}/gates" + (f"-{again + 1}" if again else ""),
+            key=state.key_of_gates(point),
             task="",
-            attempt=attempt,
+            attempt=state.gate_rounds(point),
             point=point,
             commit=state.head,
             tree=state.head_tree,

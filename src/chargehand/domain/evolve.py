@@ -155,7 +155,8 @@ def _note(
         case HistoryLost():
             state.asked += LOST_QUESTIONS
         case BranchFound():
-            state.head, state.head_tree, state.must_open = event.head, event.tree, False
+            state.move_head(event.head, event.tree)
+            state.must_open = False
         case _:  # pragma: no cover
             assert_never(event)
 
@@ -172,8 +173,8 @@ def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened |
         case BranchOpened():
             del state.inflight[event.key]
             state.base_tree = state.base_tree or event.tree
-            state.head, state.head_tree, state.conventions = event.head, event.tree, event.conventions
-            state.must_open = False
+            state.move_head(event.head, event.tree)
+            state.conventions, state.must_open = event.conventions, False
             state.opened += 1
         case CanaryFinished():
             del state.inflight[event.key]

@@ -489,6 +489,22 @@ class RunState:
         if under_way or self.closing is not None or any(self.rounds.values()):
             self.whole = self.whole.but(again=self.whole.again + 1)
 
+    def key_of_gates(self, point: GatePoint) -> str:
+        """The key of the next gates of the wave or of the run."""
+        again = f"-{self.whole.again + 1}" if self.whole.again else ""
+        return f"{point}-{self.wave or 0}/{self.gate_rounds(point)}/gates{again}"
+
+    def gate_rounds(self, point: GatePoint) -> int:
+        """How often something was added to mend what the gates of the wave or of the run said."""
+        return self.rounds[point] + (len(self.whole.fixes) if point is GatePoint.RUN else 0)
+
+    def move_head(self, head: str, tree: str) -> None:
+        """The branch is somewhere else: what judged it where it was judges anew, under another key."""
+        closing = self.closing
+        if closing is not None and closing.commit != head and closing.key == self.key_of_gates(closing.point):
+            self.whole = self.whole.but(again=self.whole.again + 1)
+        self.head, self.head_tree = head, tree
+
     def phase(self, task_id: str) -> int:
         """The phase of the breaker: the task's wave where waves are declared and count, else one for the run."""
         if self.options.policy.breaker_spans_waves:

@@ -171,9 +171,8 @@ def take_outcome(state: RunState, event: Outcome) -> None:
             again = record.again + (record.candidate is not None)
             changes |= {"candidate": candidate, "candidate_green": False, "unjudged": None, "again": again}
         case LandFinished(result=Landed(commit=commit)):
-            state.head = commit
             assert record.candidate is not None
-            state.head_tree = record.candidate.tree
+            state.move_head(commit, record.candidate.tree)
         case _:
             pass
     state.tasks[event.task] = record.but(**changes)
