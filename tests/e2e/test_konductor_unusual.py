@@ -165,6 +165,29 @@ def test_the_command_line_says_what_is_true(staging: World, tmp_path: Path):
     assert "refs/chargehand/attempts/" in staging.repo.git("for-each-ref"), "nothing but them and a branch keeps it"
 
 
+def set_out(cli: CliWorld) -> str:
+    """What a run says that begins now; its agent gives up at once."""
+    plan = cli.plan([{"id": "other", "title": "Other"}])
+    done = cli.call("run", plan, "--agent-command", "false", "--new", "--unattended")
+    assert done.stderr.startswith("run "), done.stderr
+    return " ".join(done.stderr.split())
+
+
+def test_a_run_that_begins_without_what_is_staged_says_so(staging: World, tmp_path: Path):
+    """I1: only told, as the next step is the owner's; no more once it is committed, nor of what is no run's change."""
+    warning = f"the change of run {staging.run} lies staged in your checkout, and is not committed: this run begins at"
+    base, cli = staging.repo.head("main"), CliWorld(staging.repo, tmp_path / "cli")
+    cli.environ["XDG_STATE_HOME"] = str(staging.folder)
+    take_in(staging)
+    said = set_out(cli)
+    assert f"{warning} {base[:10]}, without it (2 paths). To build on it, stop this run, `git commit`" in said
+    assert status(staging) == CHANGE
+    staging.repo.git("commit", "-q", "-m", "mine")
+    staging.repo.write("other.txt", "staged by its owner")
+    staging.repo.git("add", "other.txt")
+    assert "lies staged" not in set_out(cli)
+
+
 # -- plans that are held up -----------------------------------------------------------------------
 
 

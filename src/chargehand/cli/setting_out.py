@@ -71,7 +71,10 @@ async def set_out(
     )
     _check_commands(event.options)
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
-    if path is None and not yes and may_ask(call) and not _ask(surveyed, plan):
+    asks = path is None and not yes and may_ask(call)
+    staged = await _staged(call, workshop, event.base)
+    call.out.note(*staged if asks else ())
+    if asks and not _ask(surveyed, plan):
         call.out.tell("Nothing was started.")
         return 1
     held = await workshop.start(event, any_id=run_id is None, alone=not new)
@@ -79,6 +82,7 @@ async def set_out(
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
         if path is None:
             call.out.note(f"taking {surveyed.loaded.source} (profile {plan.profile})")
+        call.out.note(*staged if not asks else ())
         _warn_of_settings(call, workshop.settings)
         _warn_of_runs(call, unreadable)
         _warn(call, surveyed, reviews=event.options.review)
@@ -130,6 +134,21 @@ def _warn_of_runs(call: Call, unreadable: list[str]) -> None:
             f"{'an unfinished run' if one else 'unfinished runs'} of this plan: `{pen.step('doctor')}` tells why."
         )
         call.out.note(*hang(f"{pen.draw('warning', 'ask')}: ", text, pen))
+
+
+async def _staged(call: Call, workshop: Workshop, base: str) -> list[str]:
+    """A warning for each accepted change that lies staged in the checkout, and that the run would be without."""
+    from chargehand.wiring.staging import staged_apart
+
+    pen, lines = call.side_pen, []
+    for each in await staged_apart(workshop, base):
+        text = (
+            f"the change of run {each.run} lies staged in your checkout, and is not committed: this run begins at "
+            f"{base[:10]}, without it ({count(len(each.paths), 'path')}). To build on it, stop this run, `git commit`, "
+            "and start again."
+        )
+        lines += hang(f"{pen.draw('warning', 'ask')}: ", text, pen)
+    return lines
 
 
 def _warn_of_settings(call: Call, settings: Settings) -> None:
