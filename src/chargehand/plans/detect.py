@@ -14,7 +14,7 @@ from chargehand.plans.dispatch import NexusReader
 from chargehand.plans.factory_line import StationKitReader
 from chargehand.plans.konductor import KonductorReader
 from chargehand.plans.loaded import LoadedPlan
-from chargehand.plans.native import parse_plan, read_text
+from chargehand.plans.native import parse_plan, read_lossy, read_text
 from chargehand.plans.sendit import SenditReader
 from chargehand.plans.task_executor import TaskExecutorReader
 
@@ -69,8 +69,11 @@ class NativeReader:
     )
 
     def claims(self, path: Path, text: str | None) -> bool:
-        """By the key `chargehand` at the beginning of a line, even when the rest is broken."""
-        return text is not None and path.suffix.lower() in _SUFFIXES and _NATIVE_KEY.search(text) is not None
+        """By the key `chargehand` at the beginning of a line, even when the rest is broken; by our name when empty."""
+        if text is None or path.suffix.lower() not in _SUFFIXES:
+            return False
+        is_ours = path.stem == "chargehand" or path.parent.name == ".chargehand"
+        return _NATIVE_KEY.search(text) is not None or (is_ours and not text.strip())
 
     def read(self, path: Path, text: str | None, source: str) -> LoadedPlan:  # noqa: ARG002 - part of `Reader`
         """Parse the text."""
@@ -100,7 +103,8 @@ class FoundPlan:
     def read(self) -> LoadedPlan:
         """Read it."""
         if self.problem is not None:
-            return LoadedPlan(source=self.source, problems=(replace(self.problem, file=self.source),))
+            problem = replace(self.problem, file=self.source)
+            return LoadedPlan(source=self.source, problems=(problem,), reader=self.reader.name)
         return self.reader.read(self.path, self.text, self.source)
 
 
@@ -149,8 +153,10 @@ def _at_places(root: Path, readers: Sequence[Reader]) -> Iterator[FoundPlan]:
 
 
 def _claimed_file(path: Path, readers: Sequence[Reader]) -> list[FoundPlan]:
+    """Also what cannot be read is its reader's, and told: passed over, another plan would be taken for the one."""
     text, problem = read_text(path)
-    return _claimed(path, None if problem else text, str(path), readers)
+    claimed = _claimed(path, read_lossy(path) if problem else text, str(path), readers)
+    return [replace(found, problem=problem) for found in claimed]
 
 
 def _claimed(path: Path, text: str | None, source: str, readers: Sequence[Reader]) -> list[FoundPlan]:

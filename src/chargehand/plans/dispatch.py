@@ -25,7 +25,7 @@ from chargehand.plans.document import Document, Place
 from chargehand.plans.faults import dotted, problem_of
 from chargehand.plans.json_text import parse_json
 from chargehand.plans.loaded import LoadedPlan, Stated
-from chargehand.plans.native import read_text
+from chargehand.plans.native import read_lossy, read_text
 from chargehand.plans.verify_text import Find, finder, read_verify
 
 __all__ = ["NexusReader"]
@@ -49,14 +49,15 @@ class NexusReader:
     places = (f"{_HOME}/{_FILE}",)
 
     def claims(self, path: Path, text: str | None) -> bool:
-        """A state by its keys, even when the rest of it is broken; a folder by the state in it."""
+        """A state by its keys, even when the rest of it is broken, or by its place; a folder by the state in it."""
         if text is not None:
-            return text.lstrip("\ufeff \t\r\n").startswith("{") and _KEY.search(text) is not None
+            by_key = text.lstrip("\ufeff \t\r\n").startswith("{") and _KEY.search(text) is not None
+            return by_key or (path.name == _FILE and path.absolute().parent.name == _HOME)
         file = path / _FILE
         if not file.is_file():
             return False
         inner, problem = read_text(file)
-        return problem is None and self.claims(file, inner)
+        return self.claims(file, read_lossy(file) if problem else inner)
 
     def read(self, path: Path, text: str | None, source: str) -> LoadedPlan:  # noqa: ARG002 - part of `Reader`
         """Read the state; problems name the file and the line."""
@@ -115,6 +116,7 @@ class _Reading:
         )
 
     def _redo(self, absent: Mapping[str, str], there: Collection[str]) -> LoadedPlan:
+        absent, there = {**self.absent, **absent}, {*self.there, *there}
         return _Reading(file=self.file, document=self.document, absent=absent, there=there).read()
 
     def _source(self) -> str:

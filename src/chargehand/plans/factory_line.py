@@ -28,12 +28,13 @@ from chargehand.plans.faults import dotted, problem_of
 from chargehand.plans.fields import kind_of
 from chargehand.plans.json_text import parse_json
 from chargehand.plans.loaded import LoadedPlan, Stated
-from chargehand.plans.native import read_text
+from chargehand.plans.native import read_lossy, read_text
 from chargehand.plans.verify_text import finder, read_verify
 
 __all__ = ["StationKitReader"]
 
 _HOME = ".kilocode"
+_PACKETS = "handoff"
 _KEYS = (re.compile(r'"session_export"\s*:'), re.compile(r'"subtasks"\s*:'))
 _DONE = frozenset({"completed", "done"})
 _TESTS = ("tests/**", "test/**", "**/test_*", "**/*_test.*", "**/*.test.*", "**/*.spec.*")
@@ -59,18 +60,28 @@ class StationKitReader:
         patterns = ("*.json", "*/*.json") if folder.resolve().name == _HOME else ("*.json",)
         try:
             for file in sorted(each for pattern in patterns for each in folder.glob(pattern)):
-                text, problem = read_text(file)
-                if problem is None and self.claims(file, text):
+                if self._is_packet(file):
                     yield file
         except OSError:
             return
+
+    def _is_packet(self, file: Path) -> bool:
+        """Among the packets also what is broken: passed over, another one would be taken."""
+        text, problem = read_text(file)
+        if problem is None and self.claims(file, text):
+            return True
+        is_placed = file.absolute().parent.name == _PACKETS
+        if problem is None:
+            return is_placed and bool(parse_json(text).problems)
+        return is_placed or self.claims(file, read_lossy(file))
 
     def read(self, path: Path, text: str | None, source: str) -> LoadedPlan:
         """Read the packet and everything it names; problems name the file and the line."""
         if text is None:
             found = list(self._packets(path)) if path.is_dir() else [path]
             if len(found) != 1:
-                return LoadedPlan(source=source, problems=(_which(path, found),), reader=self.name)
+                broken = [replace(why, file=str(each)) for each in found if (why := read_text(each)[1])]
+                return LoadedPlan(source=source, problems=(*broken, _which(path, found)), reader=self.name)
             path = found[0]
             text, problem = read_text(path)
             if problem is not None:

@@ -16,6 +16,7 @@ __all__ = ["KonductorReader"]
 
 _OPENING = re.compile(r"\A\ufeff?\+\+\+[ \t]*\r?\n")
 _KEY = re.compile(r"(?m)^[ \t]*(?:plan|wave)[ \t]*=")
+_NUMBERED = re.compile(r"\d+(?:\D.*)?(?<!-summary)(?<!-review)\.md")
 _LOOK_CHARS = 65_536
 
 
@@ -62,10 +63,12 @@ def _plans_below(folder: Path) -> str | None:
 
 def _holds_plan(folder: Path) -> bool:
     """Also where every plan in it is broken: that is told, not passed over."""
+    is_phase = folder.absolute().parent.parent.name == "phases"
     try:
-        return any(_opens(file) for file in sorted(folder.glob("*.md")) if file.is_file())
+        files = [file for file in sorted(folder.glob("*.md")) if file.is_file()]
     except OSError:
         return False
+    return any(_opens(file) or (is_phase and _NUMBERED.fullmatch(file.name)) for file in files)
 
 
 def _opens(file: Path) -> bool:

@@ -44,8 +44,9 @@ class LoadedPlan:
     what, and what was left alone. `files` are all files it was read from, where that is more than `source`.
 
     `landed` has for each task that the source says is done the commit it names for it, `pending` for each that it says
-    was done on a branch nobody accepted: claims. `redo` reads the same anew when somebody has looked: some of the first
-    are not there, each with the reason as the end of a sentence, and some of the second are.
+    was done on a branch nobody accepted: claims, also of plans that were passed over because they are done. `redo`
+    reads the same anew when somebody has looked: some of the first are not there, each with the reason as the end of a
+    sentence, and some of the second are. What it was told before holds on, and it claims nothing that was refuted.
     """
 
     source: str

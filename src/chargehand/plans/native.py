@@ -17,9 +17,10 @@ from chargehand.plans.loaded import LoadedPlan, Stated
 from chargehand.plans.models import PlanModel
 from chargehand.plans.yaml_text import parse_yaml
 
-__all__ = ["load_plan", "parse_plan", "read_text"]
+__all__ = ["load_plan", "parse_plan", "read_lossy", "read_text"]
 
 _ROUNDS = 5
+_LOOK_CHARS = 65_536
 
 
 # -- files ----------------------------------------------------------------------------------------
@@ -61,6 +62,15 @@ def read_text(path: FilePath) -> tuple[str, Problem | None]:
     if not text.strip():
         return no("empty", f"{path} is empty.", "A plan begins with 'chargehand: 1'.")
     return text, None
+
+
+def read_lossy(path: FilePath) -> str:
+    """What can be read of the beginning of a file that is no text, to tell whose it is; empty where nothing can."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(_LOOK_CHARS)
+    except (OSError, ValueError):
+        return ""
 
 
 # -- text -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chargehand.plans.loaded import LoadedPlan
-from chargehand.plans.native import read_text
+from chargehand.plans.native import read_lossy, read_text
 from chargehand.plans.sendit_feature import FeatureReading
 from chargehand.plans.sendit_file import is_plan
 
@@ -55,8 +55,11 @@ def _plans_of(folder: Path) -> Iterator[Path]:
 
 
 def _holds_plan(file: Path) -> bool:
-    """What cannot be read is no plan here; named itself, it is told."""
+    """What cannot be read is told, not passed over: a plan by what can be made of it, or by what lies beside it."""
     if not file.is_file():
         return False
     text, problem = read_text(file)
-    return problem is None and is_plan(text)
+    is_begun = (file.parent / "PROGRESS.md").is_file()
+    if problem is None:
+        return is_plan(text) or (is_begun and "specs" in file.resolve().parts)
+    return is_plan(read_lossy(file)) or is_begun or "specs" in file.resolve().parts

@@ -26,6 +26,7 @@ __all__ = ["NOT_READY", "FeatureReading"]
 NOT_READY = "What is open in the spec"
 """The title under which a plan carries what keeps its spec from being ready; its profile says what that means."""
 
+_Claim = tuple[Path, int]
 _MOST_TASKS = 8
 _TEXT_CHARS = 24_000
 
@@ -35,14 +36,14 @@ class FeatureReading:
     """One reading: `path` as it was named, `plans` the plans that could be meant.
 
     `absent` are tasks whose commit git does not have where it should, with the reason; `there` are tasks of a branch
-    nobody accepted whose commit it has all the same.
+    nobody accepted whose commit it has all the same. Both name a plan and a task of it.
     """
 
     path: Path
     source: str
     plans: Sequence[Path]
-    absent: Mapping[str, str] = field(default_factory=dict)
-    there: Collection[str] = ()
+    absent: Mapping[_Claim, str] = field(default_factory=dict)
+    there: Collection[_Claim] = ()
     problems: list[Problem] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -51,6 +52,7 @@ class FeatureReading:
     plan_path: Path | None = None
     landed: dict[str, str] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, _Claim] = field(default_factory=dict)
 
     def read(self) -> LoadedPlan:
         """Everything that can be read, and all that is wrong with it."""
@@ -89,8 +91,22 @@ class FeatureReading:
         )
 
     def _redo(self, absent: Mapping[str, str], there: Collection[str]) -> LoadedPlan:
-        again = FeatureReading(path=self.path, source=self.source, plans=self.plans, absent=absent, there=there)
+        refuted = {self.claims[name]: why for name, why in absent.items()}
+        found = {self.claims[name] for name in there}
+        again = FeatureReading(
+            path=self.path,
+            source=self.source,
+            plans=self.plans,
+            absent={**self.absent, **refuted},
+            there={*self.there, *found},
+        )
         return again.read()
+
+    def _claim(self, row: Row, plan: Path, into: dict[str, str]) -> None:
+        """Hand out the commit that a row names, to be looked up."""
+        name = f"task-{row.number}" if plan == self.plan_path else f"{plan.parent}: task-{row.number}"
+        self.claims[name] = (plan, row.number)
+        into[name] = row.commit
 
     def _problem(self, code: str, message: str, file: Path, *, line: int | None = None, hint: str = "") -> None:
         self.problems.append(Problem(code=code, message=message, file=str(file), line=line, hint=hint))
@@ -117,18 +133,62 @@ class FeatureReading:
         """The one plan; of several the one that is under way, else the only one that is not done."""
         if len(self.plans) == 1:
             return self.plans[0]
-        left = [plan for plan in self.plans if not _is_done(plan)]
+        broken = [plan for plan in self.plans if self._is_broken(plan)]
+        if broken:
+            return None
+        left = [plan for plan in self.plans if not self._is_done(plan)]
         under_way = [plan for plan in left if (plan.parent / "PROGRESS.md").is_file()]
         chosen = under_way if len(under_way) == 1 else left or list(self.plans[:1])
         if len(chosen) == 1:
             others = [str(plan.parent) for plan in self.plans if plan != chosen[0]]
             self.counts["features_left_alone"] = len(others)
             self.told.append(f"Features left alone: {', '.join(others)}.")
+            self.plan_path = chosen[0]
+            for plan in self.plans:
+                if plan != chosen[0]:
+                    self._claim_of(plan)
             return chosen[0]
         names = ", ".join(str(plan.parent) for plan in chosen)
         hint = f"Name one, such as {chosen[0].parent}."
         self._problem("ambiguous_plan", f"More than one feature could be meant: {names}.", self.path, hint=hint)
         return None
+
+    def _is_broken(self, plan: Path) -> bool:
+        """Whether nobody can tell how far a feature is; passed over, it would be as good as done."""
+        found = [(file, read_text(file)[1]) for file in (plan, plan.parent / "PROGRESS.md") if file.exists()]
+        wrong = [(file, problem) for file, problem in found if problem is not None]
+        for file, problem in wrong:
+            hint = "It begins with '# Plan: …'." if problem.code == "empty" and file == plan else ""
+            self._take([replace(problem, hint=hint or problem.hint, line=problem.line or 1)], file)
+        return bool(wrong)
+
+    def _is_done(self, plan: Path) -> bool:
+        """Whether every task of a plan has a row that counts."""
+        steps = {step.number for step in read_plan_file(read_text(plan)[0])[0].steps}
+        file = plan.parent / "PROGRESS.md"
+        if not steps or not file.is_file():
+            return False
+        progress = read_progress(read_text(file)[0])[0]
+        done = {row.number for row in progress.rows if self._stands(row, progress, plan)}
+        return steps <= done
+
+    def _claim_of(self, plan: Path) -> None:
+        """Hand out what the rows of a feature say that is passed over."""
+        file = plan.parent / "PROGRESS.md"
+        if not file.is_file():
+            return
+        progress = read_progress(read_text(file)[0])[0]
+        for row in progress.rows:
+            if self._stands(row, progress, plan):
+                self._claim(row, plan, self.landed)
+            elif row.status == "done" and row.commit and row.number in progress.unaccepted:
+                self._claim(row, plan, self.pending)
+
+    def _stands(self, row: Row, progress: Progress, plan: Path) -> bool:
+        """Whether a row counts: with a commit that nobody refuted, and accepted, or in the base all the same."""
+        claim = (plan, row.number)
+        elsewhere = claim in self.absent or (row.number in progress.unaccepted and claim not in self.there)
+        return row.status == "done" and bool(row.commit) and not elsewhere
 
     @property
     def folder(self) -> Path:
@@ -181,10 +241,10 @@ class FeatureReading:
         known = {step.number: step for step in self.steps}
         self.counts["rows"] = len(progress.rows)
         for row in progress.rows:
-            self._check_row(row, known.get(row.number), progress, file)
+            self._check_row(row, known.get(row.number), progress, file, plan)
         return progress
 
-    def _check_row(self, row: Row, step: PlanStep | None, progress: Progress, file: Path) -> None:
+    def _check_row(self, row: Row, step: PlanStep | None, progress: Progress, file: Path, plan: Path) -> None:
         if step is None:
             text = f"Row {row.number} is about a task that the plan does not have; it is left alone."
             self._warn("orphan", text, file, line=row.line)
@@ -196,16 +256,16 @@ class FeatureReading:
             self._warn("no_commit", text, file, line=row.line)
         elif row.number in progress.unaccepted:
             branch, name = progress.unaccepted[row.number], f"task-{row.number}"
-            if name in self.there:
+            if (plan, row.number) in self.there:
                 self.told.append(f"{name}: done on {branch}, which nobody accepted; the base has it all the same.")
             else:
                 self.told.append(f"{name}: done on {branch}, which nobody accepted: it is done again.")
-                self.pending[name] = row.commit
+                self._claim(row, plan, self.pending)
         elif _same(row.title) != _same(step.title):
             text = f"Row {row.number} says '{row.title[:80]}' is done; task {row.number} is '{step.title[:80]}'."
             hint = "Give the row the title of the task, or set it to pending."
             self._problem("other_task", text, file, line=row.line, hint=hint)
-        elif why := self.absent.get(f"task-{row.number}"):
+        elif why := self.absent.get((plan, row.number)):
             text = f"Task {row.number} is said to be done as {row.commit}, and {why}: it is done again."
             hint = "Where the work is there under another hash, put that one into the row."
             self._warn("commit_not_there", text, file, line=row.line, hint=hint)
@@ -245,7 +305,9 @@ class FeatureReading:
         done = {row.number: row for row in progress.rows if self._counts_as_done(row, progress)}
         steps = [step for step in file.steps if step.number not in done]
         self.counts["done"] = len(file.steps) - len(steps)
-        self.landed = {f"task-{number}": row.commit for number, row in done.items()}
+        assert self.plan_path is not None
+        for row in done.values():
+            self._claim(row, self.plan_path, self.landed)
         gates = runners_of(self.root, finder(self.root))
         self._tell_of_suite(gates)
         paths = self._named_files(spec_path, spec)
@@ -270,10 +332,9 @@ class FeatureReading:
         )
 
     def _counts_as_done(self, row: Row, progress: Progress) -> bool:
+        assert self.plan_path is not None
         known = {step.number for step in self.steps}
-        name = f"task-{row.number}"
-        elsewhere = name in self.absent or (row.number in progress.unaccepted and name not in self.there)
-        return row.status == "done" and bool(row.commit) and row.number in known and not elsewhere
+        return row.number in known and self._stands(row, progress, self.plan_path)
 
     def _tell_of_suite(self, gates: Sequence[GateSpec]) -> None:
         if not gates:
@@ -375,21 +436,6 @@ def _bulleted(paths: Sequence[str]) -> str:
 
 def _same(title: str) -> str:
     return " ".join(re.sub(r"[`*_\\]", "", title).lower().split())
-
-
-def _is_done(plan: Path) -> bool:
-    """Whether every task of a plan has a row that counts; what cannot be read is not done."""
-    file = plan.parent / "PROGRESS.md"
-    if not file.is_file():
-        return False
-    text, problem = read_text(plan)
-    said, wrong = read_text(file)
-    if problem is not None or wrong is not None:
-        return False
-    steps = {step.number for step in read_plan_file(text)[0].steps}
-    progress = read_progress(said)[0]
-    done = {row.number for row in progress.rows if row.status == "done" and row.commit}
-    return bool(steps) and steps <= done - set(progress.unaccepted)
 
 
 def _slug(folder: Path, root: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.domain.problem import Problem
-from chargehand.plans.native import read_text
+from chargehand.plans.native import read_lossy, read_text
 
 __all__ = ["Meant", "is_tasks_file", "name_of", "tasks_below"]
 
@@ -54,11 +54,18 @@ def tasks_below(folder: Path) -> Meant | None:
 
 def _at(folder: Path, pattern: str) -> list[Path]:
     try:
-        files = [file for file in sorted(folder.glob(pattern)) if file.is_file()]
+        files = [file for file in sorted(folder.glob(pattern)) if file.exists()]
     except OSError:
         return []
-    read = [(file, *read_text(file)) for file in files]
-    return [file for file, text, problem in read if problem is None and is_tasks_file(text)]
+    return [file for file in files if _is_meant(file)]
+
+
+def _is_meant(file: Path) -> bool:
+    """In the folder of an iteration also what is broken: passed over, an older iteration would be taken."""
+    text, problem = read_text(file)
+    text = read_lossy(file) if problem is not None else text
+    is_placed = _ITERATION.fullmatch(file.parent.name) is not None and not _NATIVE.search(text)
+    return is_placed or is_tasks_file(text)
 
 
 def _ticket(file: Path) -> Path:

@@ -105,21 +105,14 @@ class Workshop:
         Where what git has changes which plan is meant, the claims of that one are looked up, too.
         """
         loaded = read_plan(path, self.repository.root or self.cwd)
-        absent: dict[str, str] = {}
-        there: set[str] = set()
-        asked: set[str] = set()
-        while loaded.redo is not None and (fresh := {*loaded.landed, *loaded.pending} - asked):
-            asked |= fresh
-            names = {claim: {**loaded.landed, **loaded.pending}[claim] for claim in fresh}
+        while loaded.redo is not None and (named := {**loaded.landed, **loaded.pending}):
             commit = await self.repository.resolve(base)
             shallow = self.repository.shallow_file.exists()
-            why = await why_absent(self.repository.plumbing(), commit, tuple(names.values()), is_shallow=shallow)
-            missing = {claim: why[name] for claim, name in names.items() if claim in loaded.landed and name in why}
-            found = {claim for claim in fresh - {*loaded.landed} if names[claim] not in why and not shallow}
-            if not missing and not found:
+            why = await why_absent(self.repository.plumbing(), commit, tuple(named.values()), is_shallow=shallow)
+            absent = {claim: why[name] for claim, name in loaded.landed.items() if name in why}
+            there = [claim for claim, name in loaded.pending.items() if name not in why and not shallow]
+            if not absent and not there:
                 break
-            absent |= missing
-            there |= found
             loaded = loaded.redo(absent, there)
         return loaded
 
