@@ -85,7 +85,9 @@ class _State(Projection):
         if standing == self.shown:
             return
         try:
-            text = self.path.read_bytes().decode("utf-8")
+            own = self.site.own(self.path)
+            is_ours = own is not None and own.is_current and not own.theirs
+            text = own.text if own is not None and is_ours else self.path.read_bytes().decode("utf-8")
             after = updated(text, standing, state.last_at)
         except (OSError, ValueError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or str(error)

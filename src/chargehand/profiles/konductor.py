@@ -24,7 +24,14 @@ from chargehand.ports import OwnReport, Projection
 from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.konductor_report import SummaryReport
 from chargehand.profiles.konductor_state import Blocked, Standing, result_text, state_text
-from chargehand.profiles.konductor_text import holistic_text, review_text, steps_of, summary_text
+from chargehand.profiles.konductor_text import (
+    extra_changes,
+    holistic_text,
+    is_held_up,
+    review_text,
+    steps_of,
+    summary_text,
+)
 from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.told import told_by_konductor
 
@@ -119,7 +126,8 @@ class _Phase(Projection):
         stem = f"{plan}-task-{step}"
         self._write(f"{stem}-summary.md", summary_text(record, state, plan, step, accepted=self.is_accepted))
         for stage, name in ((Stage.SPEC, "spec"), (Stage.QUALITY, "quality")):
-            self._write(f"{stem}-{name}-review.md", review_text(record.reviews, stage, plan, step))
+            extra = extra_changes(record, state) if stage is Stage.SPEC else ()
+            self._write(f"{stem}-{name}-review.md", review_text(record.reviews, stage, plan, step, extra))
 
     def _write(self, name: str, text: str | None) -> None:
         path = self.folder / "plans" / name
@@ -187,7 +195,9 @@ class _Phase(Projection):
         path = self.home / "state.toml"
         standing = self._standing(state, started)
         project = self.site.root.name
-        self.site.write(path, state_text(_text(path), standing, state.last_at, project))
+        own = self.site.own(path)  # sessions are counted, and times kept, while somebody is asked about the file
+        text = own.text if own is not None and own.is_current else _text(path)
+        self.site.write(path, state_text(text, standing, state.last_at, project))
 
     def _standing(self, state: RunState, started: int) -> Standing:
         open_plans = {
@@ -213,17 +223,21 @@ class _Phase(Projection):
         )
 
     def _wave(self, state: RunState, live: str) -> int:
-        waves = [state.wave_of[name] for name in state.tasks if _plan_of(name)]
-        wave = state.wave_of[live] if live else state.wave or 0
-        return min(max(wave, min(waves, default=0)), max(waves, default=0))
+        """The wave under way, or the last of which anything ran."""
+        planned = {name: state.wave_of[name] for name in state.tasks if _plan_of(name)}
+        if live:
+            return planned[live]
+        begun = [wave for name, wave in planned.items() if state.tasks[name].attempts]
+        first = min(planned.values(), default=0)
+        return max(min(state.wave or 0, max(begun, default=first)), first)
 
     def _status(self, state: RunState) -> str:
-        if self.is_accepted:
-            return "idle"
-        if any(True for _ in _blocked(state)):
-            return "blocked" if state.finished or state.stopped else "busy"
-        if state.finished or state.interrupted or state.paused:
-            return "idle"
+        """One of the three it has; nothing is idle while tasks hold the phase up, whoever took in what is done."""
+        is_still = self.is_accepted or state.finished or state.interrupted or state.paused
+        if is_still or state.stopped:
+            held_up = any(True for _ in _blocked(state))
+            if is_still or held_up:
+                return "blocked" if held_up else "idle"
         return "blocked" if state.waits_for_people else "busy"
 
 
@@ -233,10 +247,10 @@ def _is_done(record: TaskRecord, state: RunState) -> bool:
 
 
 def _blocked(state: RunState) -> Iterator[Blocked]:
-    """The tasks that are blocked, or failed, for a reason of their own."""
+    """The tasks that are blocked, or failed, for a reason of their own, or would be if nobody answered."""
     for record in state.tasks.values():
-        ended = record.status in {TaskStatus.BLOCKED, TaskStatus.FAILED}
-        if ended and record.reason is not Reason.BLOCKED_ON:
+        ended = record.status in {TaskStatus.BLOCKED, TaskStatus.FAILED} and record.reason is not Reason.BLOCKED_ON
+        if ended or is_held_up(record, state):
             detail = " ".join((record.detail or str(record.reason)).split())[:500]
             yield Blocked(task=record.id, reason=f"{record.id}: {detail}")
 

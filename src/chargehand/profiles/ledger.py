@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from chargehand.domain.errors import AdapterError
 from chargehand.domain.hand_edits import Told
 from chargehand.domain.words import Means
 
-__all__ = ["Ledger", "Written"]
+__all__ = ["Ledger", "Written", "rows_of_told", "told_of_rows"]
 
 _NAME = "written.jsonl"
 _MOST_LINES = 400
@@ -86,10 +86,10 @@ class Ledger:
                 return
             self.files[file] = Written(
                 digest=str(row["digest"]),
-                told=_told(row["told"]),
+                told=told_of_rows(row["told"]),
                 text=str(row["text"]),
                 before=row["before"],
-                told_before=_told(row["told_before"]) if row["told_before"] is not None else None,
+                told_before=told_of_rows(row["told_before"]) if row["told_before"] is not None else None,
                 text_before=row["text_before"],
                 over=str(row["over"]),
             )
@@ -133,21 +133,22 @@ def _row(file: str, written: Written) -> dict[str, Any]:
     return {
         "file": file,
         "digest": written.digest,
-        "told": dict(_rows(written.told)),
+        "told": rows_of_told(written.told),
         "text": written.text,
         "before": written.before,
-        "told_before": dict(_rows(written.told_before)) if written.told_before is not None else None,
+        "told_before": rows_of_told(written.told_before) if written.told_before is not None else None,
         "text_before": written.text_before,
         "over": written.over,
     }
 
 
-def _rows(told: Mapping[str, Told]) -> Iterator[tuple[str, list[str]]]:
-    for task, each in told.items():
-        yield task, [each.word, each.means.value, each.rest]
+def rows_of_told(told: Mapping[str, Told]) -> dict[str, list[str]]:
+    """What a file says, as JSON has it."""
+    return {task: [each.word, each.means.value, each.rest] for task, each in told.items()}
 
 
-def _told(rows: Mapping[str, Any]) -> dict[str, Told]:
+def told_of_rows(rows: Mapping[str, Any]) -> dict[str, Told]:
+    """The way back; ValueError, TypeError or AttributeError for what is none."""
     return {task: Told(word=str(w), means=Means(m), rest=str(r)) for task, (w, m, r) in rows.items()}
 
 

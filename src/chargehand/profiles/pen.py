@@ -14,10 +14,11 @@ from chargehand.domain.hand_edits import Told, differences
 from chargehand.domain.state import RunState
 from chargehand.domain.words import HandEdit, TaskWord
 from chargehand.ports import Projection
+from chargehand.profiles.drafts import Draft, Drafts
 from chargehand.profiles.ledger import Ledger, Written
 from chargehand.profiles.writing import write_atomically
 
-__all__ = ["Pen", "Reader", "Watched"]
+__all__ = ["Own", "Pen", "Reader", "Watched"]
 
 Reader = Callable[[str, str, Collection[str]], Mapping[str, Told] | None]
 """(path in the work tree, text, tasks of the run) -> what the file says of each task; None for other files.
@@ -26,6 +27,18 @@ Pure; ValueError for a text that is nothing its system could read.
 """
 
 _MOST_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What the run has of a file that somebody edited: its own `text`, and the tasks of which `theirs` counts.
+
+    `is_current`: it was drawn on what the file holds now; else somebody edited it once more.
+    """
+
+    text: str
+    is_current: bool
+    theirs: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +53,7 @@ class Pen:
     folder: Path
     read: Reader
     ledger: Ledger = field(init=False)
+    drafts: Drafts = field(init=False)
     overrules: bool = False
     _state: RunState | None = None
     _found: dict[str, HandEdit] = field(default_factory=dict)
@@ -47,7 +61,7 @@ class Pen:
     _held: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(folder=self.folder)
+        self.ledger, self.drafts = Ledger(folder=self.folder), Drafts(folder=self.folder)
         self.ledger.load()
 
     def follow(self, state: RunState) -> bool:
@@ -76,6 +90,20 @@ class Pen:
             return {}
         return {} if self._answer(file, last, there) == "file" else last.told
 
+    def own(self, path: Path) -> Own | None:
+        """What to draw on in the place of a file that somebody edited; None where the file is the run's."""
+        file, there = path.relative_to(self.root).as_posix(), _bytes(path)
+        last, draft = self.ledger.files.get(file), self.drafts.get(file)
+        if last is None or there is None or draft is None or draft.text is None:
+            return None
+        if draft.over != last.digest and _digest(there) != last.before:
+            return None  # written since, by a process that had no time to put it away
+        theirs = frozenset[str]()
+        if self._state is not None and self._state.edited.get(file) == (draft.asked, "file"):
+            told = self._told(file, there)
+            theirs = frozenset(task for task in told if told[task] != draft.ours.get(task))
+        return Own(text=draft.text, is_current=draft.base == _digest(there), theirs=theirs)
+
     def write(self, path: Path, text: str, *, whole: bool = False) -> None:
         """As `write_atomically`; with `whole`, the text was not made from what the file holds: lines added stay."""
         file = path.relative_to(self.root).as_posix()
@@ -85,6 +113,8 @@ class Pen:
             return
         there = _bytes(path)
         if self._is_theirs(file, there):
+            if not whole:
+                self.drafts.draw(file, _digest(there), text)
             return
         last = self.ledger.files.get(file)
         ours = text if whole else ""
@@ -103,11 +133,12 @@ class Pen:
             before=_digest(there),
             told_before=last.told if last is not None and settled else self._said(file, there),
             text_before=last.text if last is not None else "",
-            over=_digest(there) if self._answer(file, last, there) else last.over if last is not None else "",
+            over=self._over(file, last, there),
         )
         self.ledger.intend(file, written)
         write_atomically(path, text, self.root)
         self.ledger.done(file)
+        self.drafts.drop(file)
 
     def note(self, path: Path) -> None:
         """Nothing is written there yet: what it holds now, or that it is not there, is nobody's edit of this run."""
@@ -140,12 +171,34 @@ class Pen:
         return True
 
     def _answer(self, file: str, last: Written | None, there: bytes | None) -> str:
-        """What was answered about just this edit; empty where nothing was, or it was made again since."""
+        """What was answered about just this edit, or one that says the same; empty where nothing was, or it is over."""
         digest, choice = self._state.edited.get(file, ("", "")) if self._state is not None else ("", "")
-        is_this = there is not None and digest == _digest(there) and (last is None or last.over != digest)
-        return choice if is_this else ""
+        if not choice or there is None or (last is not None and last.over == digest):
+            return ""
+        draft = self.drafts.get(file)
+        says_so = draft is not None and draft.asked == digest and self._told(file, there) == draft.told
+        return choice if digest == _digest(there) or says_so else ""
+
+    def _over(self, file: str, last: Written | None, there: bytes | None) -> str:
+        """The edit that was answered and is written over now, or the last one."""
+        if self._state is not None and self._answer(file, last, there):
+            return self._state.edited[file][0]
+        return last.over if last is not None else ""
 
     def _find(self, file: str, there: bytes, words: tuple[TaskWord, ...], kept: str) -> None:
+        last, draft = self.ledger.files[file], self.drafts.get(file)
+        drawn = draft if draft is not None and draft.over == last.digest else None
+        self.drafts.put(
+            file,
+            Draft(
+                over=last.digest,
+                asked=_digest(there),
+                told=self._told(file, there),
+                ours=last.told,
+                base=drawn.base if drawn is not None else "",
+                text=drawn.text if drawn is not None else None,
+            ),
+        )
         self._found[file] = HandEdit(file=file, digest=_digest(there), kept=kept, words=words)
         self._fresh.append(self._found[file])
         self._held |= {file}

@@ -15,7 +15,7 @@ from chargehand.domain.policy import HOUSE, Policy
 from chargehand.domain.problem import Problem
 from chargehand.domain.state import RunState
 from chargehand.ports import OwnReport, Projection
-from chargehand.profiles.pen import Pen, Reader
+from chargehand.profiles.pen import Own, Pen, Reader
 from chargehand.profiles.writing import write_atomically
 
 __all__ = ["HOUSE_PROFILE", "NAMES", "Profile", "Site", "profile_of"]
@@ -49,6 +49,10 @@ class Site:
     def words(self, path: Path) -> Mapping[str, Told]:
         """As `Pen.words`."""
         return {} if self.pen is None else self.pen.words(path)
+
+    def own(self, path: Path) -> Own | None:
+        """As `Pen.own`."""
+        return None if self.pen is None else self.pen.own(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.task_executor_log import final_message, iso, log_line, missing, violations
 from chargehand.profiles.task_executor_report import EntryReport
 from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of, unparsed
-from chargehand.profiles.task_executor_text import Value, edited, entries, groups
+from chargehand.profiles.task_executor_text import Value, edited, entries, groups, with_keys_of
 from chargehand.profiles.told import ATTEMPTS, told_by_task_executor
 
 __all__ = ["PROFILE"]
@@ -63,6 +63,19 @@ _COMMANDS = ("commands.build", "commands.test")
 _VIOLATIONS = frozenset({Reason.OUT_OF_SCOPE, Reason.BAD_COMMIT, Reason.CONFIG_CHANGED})
 _TELLING = (WarningRaised, ReviewFailed, ReviewVoided)
 _TAIL_LINES = 20
+_OURS = (
+    "status",
+    "attempts",
+    "last_execution_mode",
+    "started_at",
+    "first_code_change_at",
+    "completed_at",
+    "files_modified",
+    "validation_details",
+    "rejection_reason",
+    "updated_at",
+)
+"""The keys of an entry that the run writes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,25 +121,35 @@ class _Tasks(Projection):
 
     def _write(self, records: Iterable[TaskRecord], state: RunState, at: float) -> None:
         """The file first, then the log: a line that is missing is added when the run is taken up."""
-        text = _text(self.file)
-        written = text
+        text = written = self._drawn()
         lines: list[dict[str, Any]] = []
         known = entries(text)
-        ours = self.site.words(self.file)
         for record in records:
             entry = known.get(record.id)
             if entry is None:
                 if record.fixes_gates_of is None:
                     raise AdapterError("projection", f"{self.file} has no entry {record.id} any more; put it back.")
                 continue  # a fix of the runtime is no task of theirs
-            changes = self._changes(record, state, {**entry, **_as_written(ours.get(record.id))}, at)
-            changes = {**_as_written(ours.get(record.id)), **changes}
-            changes = {key: value for key, value in changes.items() if not _says(entry.get(key), value)}
+            changes = self._changes(record, state, entry, at)
             if changes:
                 written = edited(written, record.id, {**changes, "updated_at": iso(at)})
             lines += self._lines({**entry, **changes}, record, at, text)
         self.site.write(self.file, written)  # one that says so already is known by that, too
         self._append(lines)
+
+    def _drawn(self) -> str:
+        """The file as the run has it: with its own words where somebody edited them, and nobody said theirs count."""
+        text = _text(self.file)
+        own = self.site.own(self.file)
+        if own is not None:
+            return with_keys_of(text, own.text, _OURS, but=own.theirs)
+        known = entries(text)
+        for task, told in self.site.words(self.file).items():
+            entry = known.get(task)
+            wanted = _as_written(told, entry) if entry is not None else {}
+            if wanted := {key: value for key, value in wanted.items() if not _says((entry or {}).get(key), value)}:
+                text = edited(text, task, wanted)
+        return text
 
     def _changes(self, record: TaskRecord, state: RunState, entry: Mapping[str, Any], at: float) -> dict[str, Value]:
         """The keys of an entry that say something else than the run."""
@@ -262,11 +285,12 @@ def _shown(site: Site, state: RunState, task: str | None) -> tuple[str, ...]:
     )
 
 
-def _as_written(told: Told | None) -> dict[str, Value]:
-    """What the run had written to an entry that somebody edited; nothing where the entry counts."""
-    if told is None:
-        return {}
-    return {"status": told.word, **({"attempts": _number(told.rest.removeprefix(ATTEMPTS))} if told.rest else {})}
+def _as_written(told: Told, entry: Mapping[str, Any]) -> dict[str, Value]:
+    """What the run had written to an entry that somebody edited; a PENDING that nothing says is not added."""
+    attempts = _number(told.rest.removeprefix(ATTEMPTS))
+    has_none = not attempts and not _number(entry.get("attempts"))
+    status = {} if (_word(entry.get("status")) or "PENDING") == told.word else {"status": told.word}
+    return {**status, **({} if has_none else {"attempts": attempts})}
 
 
 def _failed_by(event: Event, record: TaskRecord) -> TaskRecord:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from chargehand.domain.errors import AdapterError
 
-__all__ = ["DEPTH", "Value", "edited", "entries", "groups", "is_deep"]
+__all__ = ["DEPTH", "Value", "edited", "entries", "groups", "is_deep", "with_keys_of"]
 
 Value = str | int | None | Sequence[str]
 """What is written: text, a number, nothing, or a list of texts."""
@@ -54,6 +54,24 @@ def edited(text: str, task: str, changes: Mapping[str, Value]) -> str:
     if _data(written) != expected:
         raise _error(f"the entry of {task} cannot be changed without changing others (anchors, or odd indentation)")
     return written
+
+
+def with_keys_of(text: str, other: str, keys: Sequence[str], *, but: Collection[str] = ()) -> str:
+    """The text with these keys of its entries as another text has them, those of the tasks of `but` left alone."""
+    theirs = entries(other)
+    for task, entry in entries(text).items():
+        if task in but or task not in theirs:
+            continue
+        named = [key for key in (*theirs[task], *entry) if key in keys]  # in the order in which they were added
+        wanted = {key: theirs[task].get(key) for key in named if entry.get(key) != theirs[task].get(key)}
+        if wanted:
+            text = edited(text, task, {key: _as_number(value) for key, value in wanted.items()})
+    return text
+
+
+def _as_number(value: Value) -> Value:
+    """A number is written as one."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 10 else value
 
 
 def _error(why: str) -> AdapterError:
