@@ -86,7 +86,7 @@ def test_a_new_plan_comes_while_the_gates_of_the_run_run():
 
 def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_nothing():
     """The new plan goes on with wave 2, of which all is blocked; what the fix of wave 1 lands is gated anew."""
-    wave = {"gates": [a_gate("wave", GatePoint.WAVE)], "barrier": Barrier.WAVE}
+    wave: dict[str, Any] = {"gates": [a_gate("wave", GatePoint.WAVE)], "barrier": Barrier.WAVE}
     a, x = a_task("a", wave=1), a_task("x", wave=1)
     play = Watched(a_plan(a, x, a_task("c", "x", wave=2), **wave), jobs=2)
     play.cancel("x")
