@@ -324,6 +324,15 @@ def test_two_different_failures_use_the_retry_up():
     assert play.task("a").attempts == 2
 
 
+@pytest.mark.parametrize(("retries", "said"), [(0, "Failed: "), (2, "Failed again after 2 retries: ")])
+def test_a_question_about_a_failure_says_the_retries_there_were(retries: int, said: str):
+    """A first failure was not retried."""
+    play = one_task(policy=Policy(retries=retries))
+    for number in range(retries + 1):
+        play.attempt("a", done(STATUS.FAILED, summary=f"failure {'abc'[number]}"))
+    assert play.asked().question.startswith(said)
+
+
 def test_retry_answered_starts_afresh_told_of_the_last_failure():
     """`retry`: another attempt with this failure in its brief and fresh bounds."""
     play = one_task()

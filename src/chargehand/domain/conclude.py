@@ -291,7 +291,9 @@ def _failed(state: RunState, record: TaskRecord, failure: Failure) -> Events:
     if failure.signature in record.signatures:
         text = f"The same failure twice: {failure.summary}"
     elif record.tries.retries >= state.options.policy.retries:
-        text = f"Failed again after {record.tries.retries} retry: {failure.summary}"
+        tried = record.tries.retries
+        again = f" again after {tried} {'retry' if tried == 1 else 'retries'}" if tried else ""
+        text = f"Failed{again}: {failure.summary}"
     else:
         return (TaskRequeued(task=record.id, why=RequeueWhy.RETRY, failure=failure),)
     kept = ""
