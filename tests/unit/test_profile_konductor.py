@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.outcome import Report, ReportStatus, Role
-from chargehand.domain.plan import Plan, Task
+from chargehand.domain.outcome import Change, ChangeKind, Report, ReportStatus, Role
+from chargehand.domain.plan import Barrier, Files, Plan, Scope, Task
 from chargehand.domain.policy import Policy
 from chargehand.domain.review import Judged, Reviews, Stage
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import Reason, TaskStatus
+from chargehand.domain.words import Decision, DecisionKind, Reason, TaskStatus
 from chargehand.plans.konductor_done import Standing as Known
 from chargehand.plans.konductor_done import read_summary
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.konductor_state import Blocked, Standing, result_text, state_text
 from chargehand.profiles.konductor_text import review_text, steps_of, summary_text
+from chargehand.testing.fakes import attempt_result
 from tests.unit.played import play
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "konductor"
@@ -172,6 +174,36 @@ def test_a_blocker_is_a_row_once_and_resolved_when_its_task_goes_on():
     assert len(rows) == 2
 
 
+def test_a_blocker_that_comes_again_has_the_time_it_came():
+    """Also where somebody set it to resolved, and its task blocked once more."""
+    blocked = replace(STANDING, blocked=(Blocked(task="003-task-1", reason="003-task-1: no cookie"),))
+    resolved = state_text(state_text(STATE, blocked, AT, "bookshelf"), STANDING, AT + 60, "bookshelf")
+    text = state_text(resolved, blocked, AT + 120, "bookshelf")
+    row = tomllib.loads(text)["blockers"][1]
+    assert (row["timestamp"], row["resolved"]) == ("2027-01-15T08:02:00Z", False)
+    assert state_text(text, blocked, AT + 180, "bookshelf") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        STATE,
+        STATE.split("\n[team]")[0],
+        STATE.split("\n[[blockers]]")[0],
+        "",
+        STATE.split("\n[[")[0] + "\n[team]\nx = 1\n",
+    ],
+)
+def test_a_blocker_stands_apart_from_what_is_around_it(text: str):
+    """Wherever the list of blockers is, and whether there is one."""
+    rows = tuple(Blocked(task=task, reason=f"{task}: no") for task in sorted(STANDING.tasks))
+    written = state_text(text, replace(STANDING, blocked=rows), AT, "bookshelf")
+    assert len(re.findall(r"(?m)^\[\[blockers\]\]$", written)) == text.count("[[blockers]]") + 2
+    assert re.findall(r"[^\n]\n(\[[^\n]*)", written) in ([], ["[project]"]), "a comment stands before that"
+    assert "\n\n\n" not in written
+    assert state_text(written, replace(STANDING, blocked=rows), AT + 60, "bookshelf") == written
+
+
 def test_a_state_that_is_not_there_is_begun():
     data = tomllib.loads(state_text("", STANDING, AT, "bookshelf"))
     assert data["project"] == {"name": "bookshelf", "initialized": "2027-01-15T08:00:00Z"}
@@ -268,6 +300,108 @@ def test_a_fix_of_the_runtime_is_no_task_of_a_plan(tmp_path: Path):
     assert make is not None
     make(Site(root=tmp_path, source=plans.parent), Plan(plan="01-auth-system", tasks=())).begin(run)
     assert sorted(file.name for file in plans.iterdir()) == ["001-a.md", "2.md"]
+
+
+def standing(root: Path, run: RunState, *, accepted: bool = False) -> tuple[dict[str, object], list[object]]:
+    """What `state.toml` says of a run: the current values, and the open blockers."""
+    make = profile_of("konductor").project
+    assert make is not None
+    projection = make(Site(root=root, source=root / ".konductor"), Plan(plan="01-auth-system", tasks=()))
+    projection.begin(run)
+    if accepted:
+        projection.accepted(run, "abc")
+    data = tomllib.loads((root / ".konductor" / "state.toml").read_text())
+    return data["current"], [row["reason"] for row in data.get("blockers", []) if not row["resolved"]]
+
+
+FAILS = partial(attempt_result, status=ReportStatus.FAILED, summary="no idea")
+
+
+@pytest.mark.parametrize(
+    ("fails", "accepted", "status", "step", "wave"),
+    [
+        ("001-task-1", True, "blocked", "executing", 1),
+        ("001-task-1", False, "blocked", "executing", 1),
+        ("002-task-1", True, "blocked", "executing", 2),
+        ("", True, "idle", "executed", 2),
+        ("", False, "idle", "executing", 2),
+    ],
+)
+def test_a_phase_that_is_held_up_is_never_idle(
+    tmp_path: Path, fails: str, accepted: bool, status: str, step: str, wave: int
+):
+    """Taking in what is done resolves no blocker; and a wave of which nothing ran was not reached."""
+    project(tmp_path)
+    tasks = Task(id="001-task-1", title="t"), Task(id="002-task-1", title="t", depends_on=("001-task-1",), wave=2)
+    run, _ = play(
+        *tasks, outcomes={fails: FAILS}, unattended=True, policy=Policy(retries=0), plan={"barrier": Barrier.WAVE}
+    )
+    current, blockers = standing(tmp_path, run, accepted=accepted)
+    assert (current["status"], current["step"], current["wave"]) == (status, step, wave)
+    assert bool(blockers) == bool(fails)
+
+
+def test_a_failure_that_waits_for_an_answer_is_a_blocker_with_its_reason(tmp_path: Path):
+    """The summary of an earlier run says another one."""
+    plans = project(tmp_path)
+    text = "# Plan 001 - Task 1 Summary\n\n## Status: BLOCKED\n\n## Blocker\n    which language\n"
+    (plans / "001-task-1-summary.md").write_text(text)
+    run, _ = play(Task(id="001-task-1", title="t"), outcomes={"001-task-1": FAILS}, policy=Policy(retries=0))
+    assert run.tasks["001-task-1"].status is TaskStatus.AWAITING_DECISION
+    current, blockers = standing(tmp_path, run)
+    assert current["status"] == "blocked"
+    assert blockers == ["001-task-1: Failed: The agent reports failure: no idea"]
+    summary = (plans / "001-task-1-summary.md").read_text()
+    assert "## Status: BLOCKED\n" in summary
+    assert summary.endswith("## Blocker\n    Failed: The agent reports failure: no idea\n")
+
+
+def test_a_review_that_waits_for_an_answer_needs_people():
+    asked = Decision(
+        id="d1",
+        task="001-task-1",
+        kind=DecisionKind.REVIEW,
+        reason=Reason.REVIEW_UNRESOLVED,
+        question="q",
+        choices=("skip",),
+        default="block",
+    )
+    run = state()
+    run.decisions["d1"] = asked
+    waiting = record(
+        status=_S.AWAITING_DECISION, reason=Reason.REVIEW_UNRESOLVED, decision="d1", report=DONE, detail="q"
+    )
+    text = summary_text(waiting, run, "001", "1", accepted=False)
+    assert text is not None
+    read, _ = read_summary(text)
+    assert read is not None
+    assert (read.status, read.review) == ("DONE", "needs manual intervention")
+
+
+def test_what_was_changed_outside_the_listed_files_is_told(tmp_path: Path):
+    """In the deviations of the summary, and where the reviewer's word on the plan is."""
+    plans = project(tmp_path)
+    task = Task(id="001-task-1", title="t", files=Files(modify=("src/own.py",)), scope=Scope.REVIEW)
+    run, _ = play(task)
+    judged = (
+        Judged(stage=Stage.SPEC, tree="a" * 40, passed=True, attempt=2),
+        Judged(stage=Stage.QUALITY, tree="a" * 40, passed=True, attempt=3),
+    )
+    changes = tuple(Change(path=path, kind=ChangeKind.MODIFIED) for path in ("src/own.py", "src/elsewhere.py"))
+    done = run.tasks["001-task-1"]
+    assert done.sealed is not None
+    run.tasks["001-task-1"] = done.but(sealed=replace(done.sealed, changes=changes), reviews=Reviews(judged=judged))
+    standing(tmp_path, run)
+    assert (
+        "## Deviations from Plan\n1. src/elsewhere.py was changed, which the plan does not list.\n"
+        in (plans / "001-task-1-summary.md").read_text()
+    )
+    assert (
+        (plans / "001-task-1-spec-review.md")
+        .read_text()
+        .endswith("## Changed Outside the Listed Files\n- src/elsewhere.py\n")
+    )
+    assert "elsewhere" not in (plans / "001-task-1-quality-review.md").read_text()
 
 
 # -- the profile ----------------------------------------------------------------------------------

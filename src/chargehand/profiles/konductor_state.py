@@ -65,7 +65,7 @@ def state_text(text: str, standing: Standing, at: float, project: str) -> str:
         changed |= _block(doc, standing, iso(at))
         if changed or standing.started:
             _set(doc["metrics"], _metrics(doc["metrics"], standing.started, at))
-        return doc.as_string()
+        return _apart(doc.as_string(), standing, iso(at)) if changed else doc.as_string()
     except (TOMLKitError, TypeError, AttributeError, KeyError, ValueError) as error:
         hint = "Mend it, and go on with `chargehand resume`."
         raise AdapterError("projection", f"state.toml cannot be brought up to date: {error}. {hint}") from error
@@ -109,8 +109,6 @@ def _plain(value: Any) -> Any:
 
 def _block(doc: Any, standing: Standing, now: str) -> bool:
     """A row for each blocked task; a row of a task that goes on is resolved. Rows of others stay as they are."""
-    from tomlkit import table
-
     changed = False
     wanted = {each.reason: each for each in standing.blocked}
     for row in doc.get("blockers", []):
@@ -119,17 +117,37 @@ def _block(doc: Any, standing: Standing, now: str) -> bool:
         ours = row.get("phase") == standing.phase and row.get("step") == "executing" and task in standing.tasks
         if reason in wanted and ours:
             del wanted[reason]
-            changed |= _set(row, {"resolved": False})
+            again = {} if row.get("resolved") is False else {"timestamp": now}
+            changed |= _set(row, {**again, "resolved": False})
         elif ours:
             changed |= _set(row, {"resolved": True})
     for reason in wanted:
-        row = table()
-        for key, value in (("phase", standing.phase), ("step", "executing"), ("reason", reason), ("timestamp", now)):
-            row[key] = value
-        row["resolved"] = False
-        doc["blockers"].append(row)
+        doc["blockers"].append(_row(standing.phase, reason, now))
         changed = True
     return changed
+
+
+def _row(phase: str, reason: str, now: str) -> Any:
+    from tomlkit import table
+
+    row = table()
+    for key, value in (("phase", phase), ("step", "executing"), ("reason", reason), ("timestamp", now)):
+        row[key] = value
+    row["resolved"] = False
+    return row
+
+
+def _apart(text: str, standing: Standing, now: str) -> str:
+    """The text with an empty line around each row that was added; tomlkit leaves some out."""
+    for each in standing.blocked:
+        row = f"[[blockers]]\n{_row(standing.phase, each.reason, now).as_string()}"
+        before, found, after = text.partition(row)
+        if found and before and not before.endswith("\n\n"):
+            before += "\n"
+        if found and after and not after.startswith("\n"):
+            after = f"\n{after}"
+        text = before + found + after
+    return text
 
 
 def result_text(values: Sequence[tuple[str, Any]], note: str, at: float, before: str) -> str:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from chargehand.domain.evidence import stray_changes
 from chargehand.domain.outcome import ChangeKind, ConcernKind, GateStatus, ReportStatus
 from chargehand.domain.review import Criterion, Finding, Judged, Reviews, Ruling, Stage
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.test_changes import is_test
-from chargehand.domain.words import Reason, TaskStatus
+from chargehand.domain.words import DecisionKind, Reason, TaskStatus
 
-__all__ = ["holistic_text", "review_text", "steps_of", "summary_text"]
+__all__ = ["extra_changes", "holistic_text", "is_held_up", "review_text", "steps_of", "summary_text"]
 
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})(?P<rest>.*)")
 _STEP = re.compile(r"(?i) {0,3}###[ \t]+task[ \t]+(?P<number>\d{1,9})\b")
 _CLAIMED = frozenset({TaskStatus.GATING, TaskStatus.REVIEWING, TaskStatus.INTEGRATING})
 _ENDED = frozenset({TaskStatus.BLOCKED, TaskStatus.FAILED})
 _STUCK = frozenset({ReportStatus.NEEDS_CONTEXT, ReportStatus.BLOCKED})
+_HOLDING_UP = frozenset(
+    {
+        DecisionKind.ESCALATION,
+        DecisionKind.CONTEXT,
+        DecisionKind.SPLIT,
+        DecisionKind.BLOCKED,
+        DecisionKind.KICKBACK,
+        DecisionKind.REVIEW,
+    }
+)
 _MANUAL = "needs manual intervention"
 _NAMES = {Stage.SPEC: "Spec Review", Stage.QUALITY: "Quality Review", Stage.HOLISTIC: "Code Review"}
 _RULINGS = {
@@ -30,10 +41,10 @@ _RULINGS = {
 
 def summary_text(record: TaskRecord, state: RunState, plan: str, step: str, *, accepted: bool) -> str | None:
     """The summary of a task as it stands; None where there is nothing Konductor has a word for."""
-    status, review = _statuses(record, accepted=accepted)
+    status, review = _statuses(record, state, accepted=accepted)
     if not status:
         return None
-    parts = [f"# Plan {plan} - Task {step} Summary", f"## Status: {status}", *_body(record)]
+    parts = [f"# Plan {plan} - Task {step} Summary", f"## Status: {status}", *_body(record, state)]
     if review:
         parts.append(f"## Review Status: {review}")
         if review == "passed" and not record.reviews.judged:
@@ -60,7 +71,20 @@ def steps_of(text: str) -> set[int]:
     return found
 
 
-def _statuses(record: TaskRecord, *, accepted: bool) -> tuple[str, str]:
+def is_held_up(record: TaskRecord, state: RunState) -> bool:
+    """Whether people are asked what becomes of a task that came to nothing, and would be blocked without a word."""
+    decision = state.decisions.get(record.decision or "")
+    return record.status is TaskStatus.AWAITING_DECISION and decision is not None and decision.kind in _HOLDING_UP
+
+
+def extra_changes(record: TaskRecord, state: RunState) -> tuple[str, ...]:
+    """The paths a task changed outside the files that its plan lists."""
+    if record.sealed is None:
+        return ()
+    return tuple(dict.fromkeys(change.path for change in stray_changes(record.task, state.plan, record.sealed)))
+
+
+def _statuses(record: TaskRecord, state: RunState, *, accepted: bool) -> tuple[str, str]:
     """(status, review status). What was accepted is complete by Konductor's own rule: DONE, and passed."""
     claimed = record.report.status.value if record.report is not None else "DONE"
     if record.status is TaskStatus.INTEGRATED:
@@ -74,10 +98,12 @@ def _statuses(record: TaskRecord, *, accepted: bool) -> tuple[str, str]:
         return claimed, ""
     if record.status is TaskStatus.AWAITING_DECISION and record.report and record.report.status in _STUCK:
         return claimed, ""
+    if is_held_up(record, state):
+        return (claimed, _MANUAL) if record.reason is Reason.REVIEW_UNRESOLVED else ("BLOCKED", "")
     return "", ""
 
 
-def _body(record: TaskRecord) -> Iterator[str]:
+def _body(record: TaskRecord, state: RunState) -> Iterator[str]:
     report = record.report
     kinds = {change.path: change.kind for change in record.sealed.changes} if record.sealed is not None else {}
     files = list(dict.fromkeys((*record.files_changed, *kinds)))
@@ -89,7 +115,8 @@ def _body(record: TaskRecord) -> Iterator[str]:
     yield _listed("Tests Added", tests)
     if results := _results(record):
         yield f"### Test Results\n{results}"
-    yield _listed("Deviations from Plan", report.deviations if report else (), numbered=True)
+    extra = [f"{path} was changed, which the plan does not list." for path in extra_changes(record, state)]
+    yield _listed("Deviations from Plan", [*(report.deviations if report else ()), *extra], numbered=True)
     yield _listed("Decisions Made", report.decisions if report else ())
     yield _listed("Verification", [_gate(each.gate, each.status, each.command) for each in record.checked])
     if report is not None and report.summary:
@@ -102,6 +129,8 @@ def _body(record: TaskRecord) -> Iterator[str]:
         yield f"## Blocker\n{_inert(record.detail or str(record.reason))}"
     elif record.status is TaskStatus.AWAITING_DECISION and report is not None and report.blocker is not None:
         yield f"## Blocker\n{_inert(report.blocker.text)}"
+    elif is_held_up(record, state):
+        yield f"## Blocker\n{_inert(record.detail)}"
 
 
 def _changed(file: str, kinds: dict[str, ChangeKind]) -> str:
@@ -144,9 +173,12 @@ def _fenced(text: str) -> str:
 # -- reviews --------------------------------------------------------------------------------------
 
 
-def review_text(reviews: Reviews, stage: Stage, plan: str, step: str) -> str | None:
-    """What the reviewers of a stage said, with every round; None before the first verdict."""
-    return _review(reviews, stage, f"# {_NAMES[stage]}: Plan {plan} - Task {step}")
+def review_text(reviews: Reviews, stage: Stage, plan: str, step: str, extra: Sequence[str] = ()) -> str | None:
+    """What the reviewers of a stage said, with every round; None before the first verdict.
+
+    `extra` are the paths changed outside the listed files.
+    """
+    return _review(reviews, stage, f"# {_NAMES[stage]}: Plan {plan} - Task {step}", extra)
 
 
 def holistic_text(reviews: Reviews, phase: str) -> str | None:
@@ -154,7 +186,7 @@ def holistic_text(reviews: Reviews, phase: str) -> str | None:
     return _review(reviews, Stage.HOLISTIC, f"# {_NAMES[Stage.HOLISTIC]}: Phase {phase}")
 
 
-def _review(reviews: Reviews, stage: Stage, title: str) -> str | None:
+def _review(reviews: Reviews, stage: Stage, title: str, extra: Sequence[str] = ()) -> str | None:
     rounds = [each for each in reviews.judged if each.stage is stage]
     if not rounds:
         return None
@@ -163,6 +195,7 @@ def _review(reviews: Reviews, stage: Stage, title: str) -> str | None:
     if is_open:
         parts.append(_listed("Findings", [_finding(each) for each in reviews.open]))
         parts.append(_listed("Criteria Not Met", [_unmet(each) for each in reviews.unmet]))
+    parts += [_listed("Changed Outside the Listed Files", extra)] if extra else []
     parked = [each for each in reviews.parked if each.stage is stage]
     if parked:
         parts.append(_listed("Left as it is", [f"{_finding(p.finding)} ({_RULINGS[p.ruling]})" for p in parked]))
