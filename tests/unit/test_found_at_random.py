@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from chargehand.domain.commands import Request, RequestKind, take
-from chargehand.domain.effects import RunGates
+from chargehand.domain.effects import RunGates, StartAttempt
+from chargehand.domain.events import RunInterrupted, RunResumed
 from chargehand.domain.evolve import fold
-from chargehand.domain.outcome import ExitKind
+from chargehand.domain.outcome import ExitKind, Kickback, KickbackSignal, ReportStatus, Role
 from chargehand.domain.plan import Barrier, GatePoint, Plan
 from chargehand.domain.words import TaskStatus
 from tests.invariants import Watch
-from tests.play import Play, a_gate, a_plan, a_task, crashed, ended
+from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended
 
 S = TaskStatus
 
@@ -161,3 +162,31 @@ def test_a_journal_is_checked_by_the_plan_of_then():
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c"), a_task("a"), a_task("b", "c")))
     assert play.running == ["c"]
     play.reread()
+
+
+# -- while nothing new begins --------------------------------------------------------------------------
+
+
+def returned() -> Any:
+    """An attempt that returns the plan, for it wants research."""
+    return done(ReportStatus.KICKBACK, kickback=Kickback(signal=KickbackSignal.NEEDS_RESEARCH))
+
+
+def test_nobody_looks_into_a_plan_while_the_run_is_interrupted():
+    """3.8: what an agent returned while it was ended waits for the run to go on."""
+    play = Watched(a_plan(a_task("a")))
+    play.record(RunInterrupted(by="ctrl-c"))
+    play.attempt("a", returned())
+    assert play.running == []
+    play.record(RunResumed(pid=1, host="h", version="v"))
+    assert play.effect(StartAttempt, "a").role is Role.RESEARCHER
+
+
+def test_nobody_looks_into_a_plan_while_a_question_holds_the_run():
+    """3.8: two plans were returned; the second is looked into once the first question is answered."""
+    play = Watched(a_plan(a_task("a"), a_task("b")), jobs=2)
+    play.attempt("a", done(ReportStatus.KICKBACK, kickback=Kickback(signal=KickbackSignal.SCOPE_CREEP)))
+    play.attempt("b", returned())
+    assert play.running == []
+    play.answer("skip")
+    assert play.effect(StartAttempt, "b").role is Role.RESEARCHER

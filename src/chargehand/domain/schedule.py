@@ -98,8 +98,12 @@ def _is_researched(state: RunState) -> bool:
 
 def obstacle_to_looking(state: RunState, agent: str) -> str:
     """What keeps one who only looks from starting: slots and the bound of its agent count processes."""
+    if state.interrupted:
+        return "the run was interrupted"
     if state.paused is not None:
         return "the run is paused"
+    if state.held is not None:
+        return f"the run is held by decision {state.held}"
     if state.stopped is not None and state.stopped.reason is StopReason.BUDGET:
         return "the budget of the run is used up"
     if sum(state.agents_live.values()) >= state.options.jobs:

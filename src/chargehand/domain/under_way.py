@@ -151,7 +151,7 @@ def take_outcome(state: RunState, event: Outcome) -> None:
         _forget_fits(state, event, effect.tree)
     if not event.task:
         assert isinstance(event, GatesFinished)
-        if event.commit != state.head:  # something landed meanwhile: the gates judge again
+        if event.commit != state.head and event.key == state.key_of_gates(event.point):  # they judge what landed, too
             state.whole = state.whole.but(again=state.whole.again + 1)
         state.closing = event
         return
