@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chargehand.domain.plan import Files, Scope, Task, TaskType
 from chargehand.domain.test_changes import is_test
+from chargehand.plans.file_list import beside_spans, cleaned, is_nothing, one_path
 from chargehand.plans.konductor_done import Config, Standing, Summary
 from chargehand.plans.konductor_file import FIELDS, PlanFile, PlanStep
 from chargehand.plans.markdown import bullets, code_spans
@@ -15,10 +16,7 @@ from chargehand.plans.verify_text import Find, read_verify
 
 __all__ = ["Made", "goal_of", "make_task", "truths"]
 
-_LINES = re.compile(r":\d+(?:-\d+)?\Z")
 _NEW = re.compile(r"(?i)\b(?:create|created|new)\b")
-_NOTE = re.compile(r"\s*\([^()]*\)\s*\Z")
-_NONE = frozenset({"", "none", "n/a", "-", "–", "—"})
 _SUMMARY_CHARS = 8_000
 
 
@@ -82,8 +80,8 @@ def _criteria(text: str) -> list[str]:
 
 
 def _files(plan: PlanFile, step: PlanStep) -> tuple[Files | None, list[str]]:
-    told = []
-    listed = list(_listed(step.texts.get("files", "")))
+    told: list[str] = []
+    listed = _listed(step.texts.get("files", ""), told)
     if not listed:
         listed = [(path, False) for path in plan.values.get("files_modified", ())]
         told += ["lists no files: those of its plan are its scope"] if listed else []
@@ -95,19 +93,19 @@ def _files(plan: PlanFile, step: PlanStep) -> tuple[Files | None, list[str]]:
     return Files(create=tuple(create), modify=tuple(modify), test=tuple(test)), told
 
 
-def _listed(text: str) -> list[tuple[str, bool]]:
+def _listed(text: str, told: list[str]) -> list[tuple[str, bool]]:
     """(path, whether it is said to be new) of each file that a text lists, by code spans where it has any."""
     found: dict[str, bool] = {}
     for line in text.split("\n"):
         spans = code_spans(line.strip())
         pieces = [(span, line) for span in spans] or [(piece, piece) for piece in line.split(",")]
         for piece, around in pieces:
-            name = _NOTE.sub("", piece.strip().lstrip("-*+ ").strip())
-            name = re.sub(r"(?i)\A(?:create|modify|test|update|edit)\s*:\s*", "", name)
-            name = _LINES.sub("", name.strip("`\"' ")).removeprefix("./")
-            if name.lower() in _NONE or (not spans and " " in name):
+            name = cleaned(piece)
+            if is_nothing(name) or not (spans or one_path(name, told)):
                 continue
             found.setdefault(name, _NEW.search(around.replace(piece, "") if spans else around) is not None)
+        for name in beside_spans(line, told) if spans else ():
+            found.setdefault(name, False)
     return list(found.items())
 
 

@@ -411,7 +411,9 @@ class FeatureReading:
         )
 
     def _files(self, ident: str, step: PlanStep) -> Files | None:
-        found = listed(step.texts.get("files", ""))
+        told: list[str] = []
+        found = listed(step.texts.get("files", ""), told)
+        self.told += [f"{ident}: {text}" for text in told]
         if not found:
             self.told.append(f"{ident}: lists no files: it is unscoped.")
             return None

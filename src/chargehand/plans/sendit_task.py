@@ -8,30 +8,30 @@ from dataclasses import replace
 
 from chargehand.domain import scope
 from chargehand.domain.plan import Task
+from chargehand.plans.file_list import beside_spans, cleaned, is_nothing, one_path
 from chargehand.plans.markdown import code_spans
 
 __all__ = ["chained", "listed"]
 
-_LINES = re.compile(r":\d+(?:-\d+)?\Z")
 _NEW = re.compile(r"(?i)\b(?:create|created|new)\b")
-_NOTE = re.compile(r"\s*\([^()]*\)\s*\Z")
-_NONE = frozenset({"", "none", "n/a", "-", "–", "—"})
 
 
-def listed(text: str) -> list[tuple[str, bool]]:
-    """(path, whether it is said to be new) of each file that a text lists, by code spans where it has any."""
+def listed(text: str, told: list[str]) -> list[tuple[str, bool]]:
+    """(path, whether it is said to be new) of each file that a text lists, by code spans where it has any.
+
+    `told` gets what is taken for a path and might not be one, and the other way round.
+    """
     found: dict[str, bool] = {}
     for line in text.split("\n"):
         spans = code_spans(line.strip())
-        pieces = spans or line.split(",")
-        for number, piece in enumerate(pieces):
-            name = _NOTE.sub("", piece.strip().lstrip("-*+ ").strip())
-            name = re.sub(r"(?i)\A(?:create|modify|test|update|edit)\s*:\s*", "", name)
-            name = _LINES.sub("", name.strip("`\"' ")).removeprefix("./")
-            if name.lower() in _NONE or (not spans and " " in name):
+        for number, piece in enumerate(spans or line.split(",")):
+            name = cleaned(piece)
+            if is_nothing(name) or not (spans or one_path(name, told)):
                 continue
-            around = _around(line, pieces, number) if spans else piece
+            around = _around(line, spans, number) if spans else piece
             found.setdefault(name, _NEW.search(around) is not None)
+        for name in beside_spans(line, told) if spans else ():
+            found.setdefault(name, False)
     return list(found.items())
 
 
