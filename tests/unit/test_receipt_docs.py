@@ -29,7 +29,7 @@ def sample() -> dict[str, Any]:
     play = Play(plan, review=True, now=1_700_000_000.0)
     play.record()
     play.opened()
-    play.canary(_green("tests", "gates/canary/1/canary/tests.ids.json"))
+    play.canary(_green("tests", "gates/canary/1/canary/tests.tests.json"))
     usage = Usage(tokens=48_210, usd=0.31, wall_s=212.4)
     play.attempt("model", done(changes=("src/todo.py", "tests/test_todo.py"), usage=usage))
     play.gates("model", _green("verify-1"))
@@ -38,11 +38,11 @@ def sample() -> dict[str, Any]:
         "model", passes(a_finding("q1", Severity.MINOR, "src/todo.py", claim="A name is long"), model="reviewer-2")
     )
     play.merge("model", tree=play.task("model").sealed.tree)
-    play.gates("model", _green("tests", "gates/model/3/integrate/tests.ids.json"))
+    play.gates("model", _green("tests", "gates/model/3/integrate/tests.tests.json"))
     play.integrate("model")
     ids = {
-        "gates/canary/1/canary/tests.ids.json": ("tests.test_app::test_runs",),
-        "gates/model/3/integrate/tests.ids.json": ("tests.test_app::test_runs", "tests.test_todo::test_empty_title"),
+        "gates/canary/1/canary/tests.tests.json": ("tests.test_app::test_runs",),
+        "gates/model/3/integrate/tests.tests.json": ("tests.test_app::test_runs", "tests.test_todo::test_empty_title"),
     }
     book = ReceiptBook(ids.get)
     for recorded in play.journal:

@@ -67,7 +67,7 @@ BOUNDS: dict[str, Bounds] = {
         holistic="a check from end to end instead",
         retries="then somebody is asked",
         scope="by lease only: tasks that share a file take turns, and a change elsewhere is taken",
-        commits="runtime",
+        commits="agent or runtime",
     ),
     "factory-line": Bounds(
         policy=Policy(retries=0, fits=2, breaker=None, stages=(), final_baseline=False, silencing=Silencing.FAILS),
@@ -75,7 +75,7 @@ BOUNDS: dict[str, Bounds] = {
         phase="off: any failure halts the line",
         retries="a gate that could not judge is restored once, and again by another mitigation",
         scope="`review`: callers may have to follow",
-        commits="the user, at accept",
+        commits="agent or runtime, on the branch of the run; the user decides at `accept`",
         accepts=False,
     ),
     "task-executor": Bounds(
