@@ -20,8 +20,9 @@ from chargehand.domain.plan import GatePoint, Plan, Task
 from chargehand.domain.policy import Policy
 from chargehand.domain.silencing import Silenced, SilencedBy, Silencing
 from chargehand.domain.test_changes import TestChange, TestChangeKind
-from chargehand.domain.words import Reason
+from chargehand.domain.words import Reason, TaskStatus
 from chargehand.testing.fakes import attempt_result
+from tests.looks import passes
 from tests.play import Play, a_gate, a_plan, a_task, done
 from tests.unit.played import play
 
@@ -118,3 +119,20 @@ def test_what_a_fix_command_silences_is_judged():
     play.gates("a", "lint")
     play.mend("a", "change", silenced=(here,))
     assert play.task("a").failure.reason is Reason.CHECK_SILENCED
+
+
+def test_it_stays_with_a_change_that_was_reviewed_and_then_mended_as_merged():
+    """What reviewers said is carried over to the mended tree or asked anew; what was left out is known to the end."""
+    play = Play(a_plan(a_task("a"), gates=(a_gate("lint", GatePoint.INTEGRATE, fix="lint --fix"),)), review=True)
+    play.begin()
+    play.attempt("a", done(seal={"left_out": PATHS[:1]}))
+    play.attempt("a", passes())
+    play.attempt("a", passes())
+    play.merge("a")
+    play.gates("a", "lint")
+    play.mend("a", "change")
+    assert f"only the runtime writes them: {PATHS[0]}." in " ".join(facts_of_task(play.state, play.task("a")))
+    play.integrate("a")
+    record = play.task("a")
+    assert (record.status, record.sealed.left_out) == (TaskStatus.INTEGRATED, PATHS[:1])
+    assert record.reviews.judged[-1].tree == record.sealed.tree
