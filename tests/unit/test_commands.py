@@ -365,6 +365,22 @@ def test_retry_without_a_task_takes_up_all_that_did_not_make_it():
     assert [play.task(name).status for name in "cd"] == [S.WAITING, S.SKIPPED]
 
 
+def test_every_retry_is_counted_whoever_asked_for_it():
+    """The one of the bounds, the answer to a question, and a task taken up again; what others held up was not tried."""
+    play = begun(a_task("a"), a_task("b", "a"))
+    for number in range(4):
+        play.attempt("a", done(ReportStatus.FAILED, summary=f"no {'abcd'[number]}"))
+        if number == 1:
+            play.answer("retry", play.task("a").decision)
+    assert (play.task("a").attempts, play.task("a").retried, play.task("a").tries.retries) == (4, 3, 1)
+    play.answer("skip", play.task("a").decision)
+    asks(play, "retry", "a")
+    assert (play.task("a").retried, play.task("b").retried) == (4, 0)
+    play.attempt("a", ended(ExitKind.LOST))
+    play.through("a", "b")
+    assert (play.task("a").retried, play.task("b").retried) == (4, 0)
+
+
 def test_what_needs_two_that_are_retried_together_is_free_of_both():
     """Blocked on the first of them, it is not blocked on the second for the moment between the two."""
     for order in ("bc", "cb"):

@@ -164,6 +164,17 @@ def test_lists_that_are_not_there_are_made_only_when_needed():
     ]
 
 
+def test_the_retries_told_are_all_there_were():
+    """Also those that somebody asked for: four attempts are three retries."""
+    play = begun(Play(a_plan(a_task("task-1")), policy=profile_of("dispatch").policy))
+    for number in range(4):
+        play.attempt("task-1", done(ReportStatus.FAILED, summary=f"no {'abcd'[number]}"))
+        if number == 1:
+            assert standing_of(play.state).failed["task-1"][1] == 1
+            play.answer("retry", play.task("task-1").decision)
+    assert standing_of(play.state).failed["task-1"][1] == 3
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"task_graph": []}', STATE[:-30]])
 def test_what_is_no_state_any_more_is_not_written_to(text: str):
     with pytest.raises(ValueError, match=r"graph is gone|Expecting|Unterminated|delimiter"):

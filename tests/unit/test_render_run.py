@@ -35,6 +35,7 @@ from chargehand.plans.checking import check_loaded
 from chargehand.plans.native import parse_plan
 from chargehand.ports import AttemptSpec
 from chargehand.testing.fakes import attempt_result
+from tests.looks import passes
 from tests.play import Play, a_plan
 from tests.unit.played import play
 
@@ -123,6 +124,17 @@ def test_what_nobody_drives_is_not_running():
     assert "a: It was at work when the run stopped; `chargehand resume r-1` looks what became of it." in text
     assert "was running" in text
     assert "It is running: attempt 1 is running." in "\n".join(status_lines(state, PLAIN, 1000.0, held=True))
+
+
+def test_the_attempts_of_a_task_are_those_of_who_writes():
+    """Reviewers made none: what was right the first time took one attempt."""
+    run = Play(a_plan(plain_task("a")), review=True)
+    run.begin()
+    run.attempt("a")
+    for _ in range(2):
+        run.attempt("a", passes())
+    assert run.task("a").attempts == 3
+    assert "  1 attempt  " in "\n".join(status_lines(run.state, PLAIN, 1000.0, held=True))
 
 
 # -- the header -----------------------------------------------------------------------------------

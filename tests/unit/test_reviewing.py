@@ -98,7 +98,7 @@ def test_a_look_is_no_attempt_of_the_author():
     """The change, the report and the number under which it is kept stay those of the author."""
     play = at_quality()
     record = play.task("a")
-    assert (record.attempts, record.made, record.tries.attempts) == (3, 1, 2)
+    assert (record.attempts, record.made, record.tries.attempts, record.looked) == (3, 1, 2, 2)
     assert record.report.status is ReportStatus.DONE
     assert record.sealed.commit == "sealed(a.1)"
 
@@ -627,7 +627,7 @@ def test_a_lost_reviewer_is_replaced_under_its_number(kind, why):
     assert ReviewVoided(task="a", attempt=2, why=why) in events
     effect = play.effect(StartAttempt, "a")
     assert (effect.attempt, effect.key) == (2, "a/2/attempt-3")
-    assert play.task("a").tries.attempts == 1
+    assert (play.task("a").tries.attempts, play.task("a").looked) == (1, 1)
 
 
 @pytest.mark.parametrize("kind", [ExitKind.RATE_LIMITED, ExitKind.PROVIDER_DOWN])
@@ -637,7 +637,8 @@ def test_a_reviewer_whose_provider_asks_to_wait_waits(kind):
     play.begin()
     play.attempt("a")
     play.attempt("a", ended(kind, retry_at=1500.0))
-    assert play.task("a").status is S.REVIEWING
+    record = play.task("a")
+    assert (record.status, record.attempts, record.waited, record.looked) == (S.REVIEWING, 2, 1, 0)
     assert play.running == ["b"]
     assert play.state.waits_for_people is False
     play.attempt("b")
@@ -656,6 +657,7 @@ def test_a_crash_gives_the_look_back():
     play.record(EffectLost(key=play.effect(StartAttempt, "a").key, detail="gone"))
     effect = play.effect(StartAttempt, "a")
     assert (effect.role, effect.attempt, effect.key) == (Role.QUALITY_REVIEWER, 3, "a/3/attempt-4")
+    assert play.task("a").looked == 2
 
 
 def test_a_wish_to_skip_ends_a_look():

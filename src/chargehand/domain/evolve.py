@@ -73,6 +73,7 @@ _UNHELD = (RunResumed, RequestTaken)
 """What may come first after a time in which nobody held the run: then nothing was under way, whatever was intended."""
 _AS_BEFORE = frozenset({RequeueWhy.WAIT, RequeueWhy.LOST})
 _FIXES = frozenset({RequeueWhy.FIX, RequeueWhy.REVIEW})
+_RETRIES = frozenset({RequeueWhy.RETRY, RequeueWhy.REPORT, RequeueWhy.ANSWERED})
 
 
 def fold(recorded: Iterable[Recorded], onto: RunState | None = None) -> RunState:
@@ -250,6 +251,8 @@ def _tests_of(record: TaskRecord) -> tuple[tuple[str, str], ...]:
 def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     tries = _count_try(record.tries, event.why, event.failure is not None)
     changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
+    if event.why in _RETRIES:
+        changes["retried"] = record.retried + 1
     if event.why is RequeueWhy.WAIT:
         changes |= {"reason": Reason.RATE_LIMITED, "detail": "The provider asked to wait."}
     if record.status is TaskStatus.AWAITING_DECISION:

@@ -72,12 +72,14 @@ def release_dependents(state: RunState, task: str) -> None:
 def after_end(state: RunState, event: TaskEnded) -> None:
     """What depends on a task that ended otherwise is to be blocked, and its blocker counts for the breaker.
 
-    What only comes after one that a person left out waits for what that one waited for (SPEC 2.3).
+    What only comes after one that a person left out, or depends on one done by hand, waits for what that one waited for
+    (SPEC 2.3).
     """
     root = event.blocked_on or event.task
     behind = state.dependents.get(event.task, ())
     waiting = [name for name in behind if not state.tasks[name].is_over]
-    if state.is_left_out(event.task) and not state.inferred.isdisjoint(behind):
+    goes_on = state.is_done_by_hand(event.task) or not state.inferred.isdisjoint(behind)
+    if state.is_left_out(event.task) and goes_on:
         state.relink()
         block_again(state, waiting)
     else:
@@ -97,6 +99,7 @@ def renewed(record: TaskRecord) -> dict[str, object]:
         "detail": "",
         "blocked_on": None,
         "tries": Tries(),
+        "retried": record.retried + (record.attempts > 0),
         "role": Role.IMPLEMENTER,
         "why": RequeueWhy.ANSWERED,
         "fix_base": None,

@@ -165,16 +165,16 @@ class TaskRecord:
     """Everything known about one task.
 
     `attempts` counts started processes except cancelled and `lost` ones, and numbers them; `waited` of them met a
-    provider that asked to wait; `made` is the number of the one that made the change. `previous` is (base, commit) of
-    the last judged change; `best` the least bad attempt so far; `origin` is the base of the whole change,
-    `fix_base` the sealed commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to;
-    `agent` is who made the last attempt; `ending` is a human's wish to see the task ended, still to be followed;
-    `unheard` is the question of a held call whose attempt was ended because nobody was waited for, and `ruled` what
-    people said of such commands (text, allowed): it counts in the next attempt. `look` is the last attempt of one who
-    only looks, `aside` the outcome that waits for it, `checked` what the gates said of the sealed tree, `mended` the
-    gates whose `fix` was run on it, `merged` the files of test ids of the candidate, `again` counts what made its gates
-    run again: mitigations, what was mended, other candidates. `apart`: it left the queue of its group once, and lands
-    by itself from then on.
+    provider that asked to wait, `looked` only looked; `retried` says how often it was begun anew after a failure,
+    whoever asked for it; `made` is the number of the one that made the change. `previous` is (base, commit) of the last
+    judged change; `best` the least bad attempt so far; `origin` is the base of the whole change, `fix_base` the sealed
+    commit a fixer starts from. `approved` are the kinds of decisions a human already said yes to; `agent` is who made
+    the last attempt; `ending` is a human's wish to see the task ended, still to be followed; `unheard` is the question
+    of a held call whose attempt was ended because nobody was waited for, and `ruled` what people said of such commands
+    (text, allowed): it counts in the next attempt. `look` is the last attempt of one who only looks, `aside` the
+    outcome that waits for it, `checked` what the gates said of the sealed tree, `mended` the gates whose `fix` was run
+    on it, `merged` the files of test ids of the candidate, `again` counts what made its gates run again: mitigations,
+    what was mended, other candidates. `apart`: it left the queue of its group once, and lands by itself from then on.
     """
 
     task: Task
@@ -185,6 +185,8 @@ class TaskRecord:
     attempts: int = 0
     lost: int = 0
     waited: int = 0
+    looked: int = 0
+    retried: int = 0
     made: int = 0
     tries: Tries = Tries()
     role: Role = Role.IMPLEMENTER
@@ -378,15 +380,16 @@ class RunState:
     def needs_of(self, task: str, is_out: Callable[[str], bool] | None = None) -> Iterator[str]:
         """The tasks that must land before a task may start.
 
-        In the place of one that a person left out of an inferred order stands what that one had to wait for. With
-        `is_out` these are asked for as if others had been left out.
+        In the place of one that a person left out of an inferred order, or did by hand, stands what that one had to
+        wait for. With `is_out` these are asked for as if others had been left out.
         """
         is_out = is_out or self.is_left_out
         todo, passed, told = [task], {task}, set[str]()
         while todo:
             name = todo.pop()
             for needed in self.tasks[name].task.depends_on:
-                if name not in self.inferred or not is_out(needed):  # also where another one only comes after it
+                goes_on = name in self.inferred or needed in self.by_hand
+                if not goes_on or not is_out(needed):  # also where another one only comes after it
                     if needed not in told:
                         told.add(needed)
                         yield needed
@@ -398,11 +401,15 @@ class RunState:
         """Whether a person skipped a task."""
         return self.tasks[task].is_left_out
 
+    def is_done_by_hand(self, task: str) -> bool:
+        """Whether a file was made to say that a task is done, and that was taken: what depends on it goes on."""
+        return task in self.by_hand and self.is_left_out(task)
+
     def went_on_without(self, task: str) -> tuple[str, ...]:
         """The tasks under way that would have waited for this one, had a person not left it out."""
         if not self.is_left_out(task):
             return ()
-        records = (self.tasks[name] for name in self.plan.inferred)
+        records = (self.tasks[name] for name in (self.tasks if task in self.by_hand else self.plan.inferred))
         return tuple(
             record.id
             for record in records

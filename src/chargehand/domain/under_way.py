@@ -67,6 +67,7 @@ def _begin_attempt(state: RunState, effect: StartAttempt) -> None:
     _count_live(state, agent, 1)
     if effect.role in LOOKERS:
         looks: dict[str, object] = {"attempts": effect.attempt, "inflight": effect.key, "look": effect}
+        looks["looked"] = record.looked + 1
         state.tasks[effect.task] = record.but(aside=record.unjudged, unjudged=None, **looks)
         state.attention.pop(effect.task, None)
         return
@@ -126,7 +127,8 @@ def _lose_attempt(state: RunState, effect: StartAttempt) -> None:
     record = state.tasks[effect.task]
     fewer = {"attempts": record.attempts - 1, "lost": record.lost + 1, "inflight": None}
     if effect.role in LOOKERS:
-        state.tasks[effect.task] = record.but(unjudged=record.aside, aside=None, **fewer)
+        looked = record.looked - 1
+        state.tasks[effect.task] = record.but(unjudged=record.aside, aside=None, looked=looked, **fewer)
         state.attention[effect.task] = None
         return
     record = record.but(ruled=(), **fewer)
@@ -270,6 +272,8 @@ def _count_attempt(record: TaskRecord, role: Role, result: AttemptResult) -> dic
             waits=0 if counts else tries.waits,
         )
     }
+    if not counts and role in LOOKERS:
+        changes |= {"looked": record.looked - 1}
     if kind in _WAITS:
         changes |= {"waited": record.waited + 1}
     if kind in _NO_ATTEMPT:

@@ -59,11 +59,11 @@ def _failure(record: TaskRecord, state: RunState) -> tuple[str, int] | None:
     """(reason, retries) of a task that failed for itself."""
     decision = state.decisions.get(record.decision or "")
     if record.status is TaskStatus.AWAITING_DECISION and decision is not None and decision.kind in _FAILURES:
-        return lines([decision.question])[:_LONGEST], record.tries.retries
+        return lines([decision.question])[:_LONGEST], record.retried
     ended = record.status in _ENDED and record.blocked_on is None
     skipped = record.status is TaskStatus.SKIPPED and record.attempts > 0 and not is_by_hand(state, record)
     if ended or skipped:
-        return lines([record.detail or str(record.reason)])[:_LONGEST], record.tries.retries
+        return lines([record.detail or str(record.reason)])[:_LONGEST], record.retried
     return None
 
 

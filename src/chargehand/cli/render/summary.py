@@ -103,7 +103,7 @@ def _is_settled(state: RunState, record: TaskRecord) -> bool:
 
 def task_rows(state: RunState, pen: Pen, *, held: bool = True) -> list[str]:
     """A line a task: mark, id, state, attempts, what landed or the reason, who worked and what it used (where that is
-    known of any), title; of many tasks those not landed.
+    known of any), title; of many tasks those not landed. Reviewers and others who only look made no attempt at it.
     """
     records = list(state.tasks.values())
     if len(records) > _MOST_ROWS:
@@ -126,7 +126,7 @@ def _task_row(record: TaskRecord, *, gone: bool) -> tuple[Cell | str, ...]:
         Cell(text=_MARKS.get(record.status, _LIVE_MARK), style=style),
         record.id,
         Cell(text=f"was {record.status.value}" if gone else record.status.value, style=style),
-        count(tried, "attempt") if (tried := record.attempts - record.waited) else "",
+        count(tried, "attempt") if (tried := record.attempts - record.waited - record.looked) else "",
         short(record.landed) or reason,
         Cell(text=record.task.title, style="quiet"),
     )
@@ -145,14 +145,14 @@ def decision_lines(
     `before` says of a decision since when it waits and what was tried, line by line; `held`: a process drives the run.
     """
     lines: list[str] = []
-    heard = open_decisions(state, held=held)
+    heard = {decision.id: decision for decision in open_decisions(state, held=held)}
     for decision in state.decisions.values():
         gone = decision.task and state.tasks[decision.task].ending is not None  # its task is to end whatever is said
-        if decision not in heard:
+        if decision.id not in heard:
             step = pen.step(f"resume {state.run}")
             lines += [*hang("", f"{lapsed(state, decision)} Go on with `{step}`.", pen, indent=2), ""]
         elif only in {"", decision.id} and not gone:
-            lines += _decision(state, decision, pen, (before or {}).get(decision.id, ()))
+            lines += _decision(state, heard[decision.id], pen, (before or {}).get(decision.id, ()))
     return lines
 
 
