@@ -185,6 +185,9 @@ def test_a_plan_that_was_not_named_is_asked_about(cli: CliWorld):
         assert shown.end() == 1
     assert "Nothing was started." in shown.text
     assert "error" not in shown.text
+    before, _, _ = shown.text.partition("[y/N]: ")
+    for told in ("  a  The a", "agent   command (", "branch  chargehand/todo-1, from "):
+        assert told in before, "nobody says yes to what was not shown"
     assert cli.call("runs", "--json").document == {"runs": []}
     with screen(cli, *words, "--yes") as shown:
         assert shown.end() == 0

@@ -11,6 +11,7 @@ from chargehand.cli.call import Call
 from chargehand.cli.carrying import carry
 from chargehand.cli.driving import may_ask
 from chargehand.cli.failing import PlanRefused
+from chargehand.cli.preview import again_lines, preview_lines
 from chargehand.cli.render.checked import problem_lines
 from chargehand.cli.render.pen import hang
 from chargehand.cli.render.units import count
@@ -19,9 +20,11 @@ from chargehand.cli.terminal import confirm
 from chargehand.domain.errors import UserError
 from chargehand.wiring.profiling import refuse
 from chargehand.wiring.starting import refuse_second_run
+from chargehand.wiring.unaccepted import Unaccepted, unaccepted
 
 if TYPE_CHECKING:
     from chargehand.cli.detaching import Detachment
+    from chargehand.domain.events import RunStarted
     from chargehand.domain.options import RunOptions
     from chargehand.domain.plan import Plan
     from chargehand.settings import Settings
@@ -73,8 +76,9 @@ async def set_out(
     await workshop.sandbox(event.options.sandbox)  # one that does not work is a mistake to be told before anything is
     asks = path is None and not yes and may_ask(call)
     staged = await _staged(call, workshop, event.base)
+    again = await unaccepted(workshop, event)
     call.out.note(*staged if asks else ())
-    if asks and not _ask(surveyed, plan):
+    if asks and not _ask(call, surveyed, event, again):
         call.out.tell("Nothing was started.")
         return 1
     held = await workshop.start(event, any_id=run_id is None, alone=not new)
@@ -85,7 +89,8 @@ async def set_out(
         call.out.note(*staged if not asks else ())
         _warn_of_settings(call, workshop.settings)
         _warn_of_runs(call, unreadable)
-        _warn(call, surveyed, reviews=event.options.review)
+        if not asks:
+            _warn_of_what_follows(call, surveyed, event, again)
     except BaseException:
         held.release()
         raise
@@ -113,9 +118,18 @@ def _check_commands(options: RunOptions) -> None:
             raise UserError(text, code="bad_command", hint="It is split as a shell would.") from None
 
 
-def _ask(surveyed: Surveyed, plan: Plan) -> bool:
-    question = f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?"
-    return confirm(question)
+def _ask(call: Call, surveyed: Surveyed, event: RunStarted, again: Unaccepted | None) -> bool:
+    """Nobody says yes to what was not shown: the tasks, who works on them, where it goes, and what is to be minded."""
+    plan = event.plan
+    call.out.tell(*preview_lines(event, call.side_pen))
+    _warn_of_what_follows(call, surveyed, event, again)
+    return confirm(f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?")
+
+
+def _warn_of_what_follows(call: Call, surveyed: Surveyed, event: RunStarted, again: Unaccepted | None) -> None:
+    _warn(call, surveyed, reviews=event.options.review)
+    if again is not None:
+        call.out.note(*again_lines(again, call.side_pen))
 
 
 def _unreadable(workshop: Workshop) -> list[str]:
