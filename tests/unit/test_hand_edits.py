@@ -12,12 +12,13 @@ from chargehand.domain.commands import Request, RequestKind, obey, take
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import DecisionAsked, RunAccepted, RunCancelled, RunReopened, TaskEndAsked, WarningRaised
 from chargehand.domain.evolve import fold
-from chargehand.domain.hand_edits import Told, ask_about_edits, differences, is_by_hand
+from chargehand.domain.hand_edits import Told, as_of_now, ask_about_edits, differences, is_by_hand
+from chargehand.domain.left_out import blocked_by
 from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.plan import Barrier
 from chargehand.domain.state import RunState
-from chargehand.domain.view import why
-from chargehand.domain.words import DecisionKind, HandEdit, Means, TaskStatus, TaskWord
+from chargehand.domain.view import document, open_decisions, why
+from chargehand.domain.words import DecisionKind, HandEdit, Means, RunVerdict, TaskStatus, TaskWord
 from chargehand.ports import Projection
 from tests.engines import World
 from tests.play import Play, a_plan, a_task, done
@@ -108,7 +109,7 @@ def test_all_files_are_one_question_that_says_what_is_what():
         ),
         (
             "- b: the run has it waiting (written as 'ours'), the file says 'done'. "
-            "If the file's word is taken, it is left out, as skipped; what depends on it is treated as after any skip."
+            "If the file's word is taken, it counts as done by hand, and the run leaves it out."
         ),
         (
             "- x: it is no task of this run (written as 'ours'), the file says 'done'. "
@@ -124,7 +125,10 @@ def test_all_files_are_one_question_that_says_what_is_what():
     ("means", "text"),
     [
         (Means.OPEN, "Cannot be taken: Task a is integrated: its work has landed."),
-        (Means.FAILED, "Cannot be taken: No run is told 'failed' by a file."),
+        (
+            Means.FAILED,
+            "No run is told 'failed' by a file. Its work has landed; give further work a task of its own.",
+        ),
         (Means.CANCELLED, "Cannot be taken: Task a is integrated already."),
     ],
 )
@@ -177,7 +181,92 @@ def test_done_by_hand_is_a_skip_that_says_so():
     assert is_by_hand(play.state, record)
     assert record.detail.startswith("state.md was edited to say 'done', and its word was taken.")
     assert play.state.by_hand == {"a": "done"}
-    assert play.task("b").status in {S.BLOCKED, S.RUNNING}
+    assert play.running == ["b"], "the work is there, says who did it"
+    assert fold(play.journal) == play.state
+    with pytest.raises(UserError, match="was left out, and b went on without it"):
+        obey(play.state, Request(id="q", kind=RequestKind.RETRY, task="a", by="me"))
+
+
+def test_what_depends_on_a_task_done_by_hand_goes_on_declared_or_not():
+    """SPEC 2.3: a skip leaves those blocked that state that they depend on it, a person's work does not."""
+    play = begun(a_task("z"), a_task("a", "z"), a_task("b", "a"), a_task("c", "b"), unattended=True)
+    land(play, "z")
+    fail(play, "a")
+    assert play.task("c").blocked_on == "a"
+    play.state.unattended = False
+    question = asks(play, edit(("a", Means.DONE))).question
+    assert "leaves it out, and what depends on it goes on without its work in the run's branch: b." in question
+    answers(play, "file")
+    assert play.running == ["b"]
+    land(play, "b")
+    land(play, "c")
+    assert play.state.finished is not None
+    assert play.state.finished.verdict is RunVerdict.FINISHED
+
+
+def test_what_a_task_done_by_hand_waited_for_is_waited_for():
+    play = begun(a_task("z"), a_task("a", "z"), a_task("b", "a"), unattended=True, jobs=1)
+    play.state.unattended = False
+    asks(play, edit(("a", Means.DONE)))
+    answers(play, "file")
+    assert (play.running, play.task("b").status) == (["z"], S.WAITING)
+    play.state.unattended = True
+    fail(play, "z")
+    assert (play.task("b").status, play.task("b").blocked_on) == (S.BLOCKED, "z")
+
+
+def test_a_plain_skip_by_a_file_says_whom_it_blocks():
+    many = [a_task(f"t{number}", "a") for number in range(10)]
+    play = begun(a_task("a"), *many)
+    question = asks(play, edit(("a", Means.SKIPPED))).question
+    assert "it is left out, as skipped, and that blocks t0, t1, t2, t3, t4, t5, t6, t7 and 2 more." in question
+    play = begun(a_task("a"))
+    assert asks(play, edit(("a", Means.SKIPPED))).question.count("it is left out, as skipped.") == 1
+
+
+def test_whom_a_skip_blocks():
+    """In an inferred order those after it go on; each is named once, in plan order."""
+    play = begun(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "c", "b"))
+    assert blocked_by(play.state, {"a"}) == ["b", "c", "d"]
+    listed = Play(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "b"), inferred=("b",)))
+    listed.begin()
+    assert blocked_by(listed.state, ["a"]) == []
+    assert blocked_by(listed.state, ["b"]) == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("task", "hint"),
+    [
+        ("a", "There are `chargehand skip a`, `chargehand cancel a`."),
+        ("b", "There is `chargehand retry b`."),
+        ("c", "Its work has landed; give further work a task of its own."),
+        ("d", "`chargehand why d` says how it stands."),
+    ],
+)
+def test_only_steering_that_is_taken_is_recommended(task: str, hint: str):
+    play = begun(a_task("c"), a_task("b"), a_task("a"), a_task("d", "b"), a_task("e", "d"), a_task("f", "d"), jobs=3)
+    land(play, "c")
+    play.record(*take(play.state, Request(id="1", kind=RequestKind.SKIP, task="b", by="me")))
+    if "b" in play.running:
+        play.attempt("b")
+    if task == "d":
+        play.state.tasks["d"] = play.task("d").but(status=S.SKIPPED, blocked_on="b")
+    assert asks(play, edit((task, Means.FAILED))).question.count(hint) == 1
+
+
+def test_a_question_is_drawn_as_the_run_stands_when_it_is_shown():
+    play = begun(a_task("a"), a_task("b"))
+    asked = asks(play, edit(("a", Means.DONE)))
+    assert "counts as done by hand" in asked.question
+    land(play, "a")
+    (shown,) = open_decisions(play.state, held=True)
+    assert "- a: the run has it integrated" in shown.question
+    assert "Cannot be taken: Task a is integrated already." in shown.question
+    (row,) = document(play.state, held=True)["decisions"]
+    assert row["question"] == shown.question
+    fail(play, "b")
+    other = next(each for each in play.state.decisions.values() if not each.edits)
+    assert as_of_now(play.state, other) is other
 
 
 def test_open_by_hand_is_a_retry_and_cancelled_a_cancel():

@@ -51,6 +51,7 @@ __all__ = [
     "follow_wish",
     "held_attempts",
     "lapse_calls",
+    "lapsed",
     "refused",
 ]
 
@@ -159,6 +160,15 @@ def ask_again(asked: Decision) -> Events:
     text = f"{asked.question} The attempt was ended instead of waiting, and is made again when you have answered."
     effects = tuple(_AGAIN[choice] for choice in asked.choices)
     return (DecisionAsked(decision=replace(asked, question=text, effects=effects, call="", again=True)),)
+
+
+def lapsed(state: RunState, decision: Decision) -> str:
+    """Why nobody hears an answer to the question of a live attempt any more, in whole sentences."""
+    attempt = f"attempt {state.tasks[decision.task].attempts} of task {decision.task}"
+    return (
+        f"{decision.id} has lapsed: it was about a tool call of {attempt}, and the process that held the call is gone. "
+        "The attempt is made again, and asks again if it wants to run that."
+    )
 
 
 def held_attempts(state: RunState) -> tuple[StartAttempt, ...]:

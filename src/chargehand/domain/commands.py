@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from chargehand.domain.asking import lapsed
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import (
     DecisionAnswered,
@@ -28,7 +29,6 @@ from chargehand.domain.evolve import evolve
 from chargehand.domain.plan import Plan
 from chargehand.domain.replan import compare
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.view import lapsed
 from chargehand.domain.words import (
     Decision,
     DecisionKind,
@@ -197,12 +197,27 @@ def wish_of(state: RunState, edit: HandEdit, word: TaskWord, by: str) -> Request
         text = f"{edit.file} does not name {word.task} any more."
         raise _refusal(text, "If the plan is another one now, use `chargehand replan`.")
     if word.means not in _WISHES:
-        verbs = f"`chargehand skip {word.task}`, `cancel {word.task}` and `retry {word.task}`"
-        raise _refusal(f"No run is told '{word.theirs}' by a file.", f"There are {verbs}.")
+        raise _refusal(f"No run is told '{word.theirs}' by a file.", _instead(state, word.task))
     why = f"{edit.file} was edited to say '{word.theirs}', and its word was taken."
     kind = _WISHES[word.means]
     note = "" if kind is RequestKind.RETRY else why
     return Request(id="", kind=kind, task=word.task, by=by, note=note)
+
+
+def _instead(state: RunState, task: str) -> str:
+    """The steering that there is for a task as it stands."""
+    verbs = []
+    for kind in (RequestKind.SKIP, RequestKind.CANCEL, RequestKind.RETRY):
+        try:
+            obey(state, Request(id="", kind=kind, task=task))
+        except UserError:
+            continue
+        verbs.append(f"`chargehand {kind} {task}`")
+    if verbs:
+        return f"There {'is' if len(verbs) == 1 else 'are'} {', '.join(verbs)}."
+    if state.tasks[task].status is TaskStatus.INTEGRATED:
+        return "Its work has landed; give further work a task of its own."
+    return f"`chargehand why {task}` says how it stands."
 
 
 def _pause(state: RunState, request: Request) -> Events:

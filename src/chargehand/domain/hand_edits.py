@@ -6,17 +6,18 @@ something else of a task than the run does, a person decides whose word counts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from chargehand.domain.asking import ask
 from chargehand.domain.commands import RequestKind, obey, wish_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import Event
+from chargehand.domain.left_out import behind, blocked_by
 from chargehand.domain.state import RunState, TaskRecord
-from chargehand.domain.words import DecisionKind, HandEdit, Means, Reason, TaskStatus, TaskWord
+from chargehand.domain.words import Decision, DecisionKind, HandEdit, Means, Reason, TaskStatus, TaskWord
 
-__all__ = ["Told", "ask_about_edits", "differences", "is_by_hand"]
+__all__ = ["Told", "as_of_now", "ask_about_edits", "differences", "is_by_hand"]
 
 _NOTHING_MEANT = {
     Means.OPEN: frozenset(TaskStatus)
@@ -38,10 +39,10 @@ _NOTHING_MEANT = {
 
 _WORD_CHARS = 120
 _MOST_LINES = 40
+_MOST_NAMES = 8
 
 _WISHES = {
     RequestKind.RETRY: "it is tried again",
-    RequestKind.SKIP: "it is left out, as skipped; what depends on it is treated as after any skip",
     RequestKind.CANCEL: "it is cancelled",
 }
 
@@ -96,6 +97,20 @@ def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, 
     edits = tuple(edits)
     if not edits:
         return ()
+    effects = {
+        "file": "file: take the file's word, as far as the lines above say that it can be taken",
+        "ours": "ours: go by the run, and write the file as the run has it",
+    }
+    kind, text = DecisionKind.EDITED, _question(state, edits)
+    return ask(state, "", kind, Reason.HUMAN, text, ("file", "ours"), "ours", effects=effects, edits=edits)
+
+
+def as_of_now(state: RunState, decision: Decision) -> Decision:
+    """A question as it is to be shown: about edited files, with what the answers come to as the run stands now."""
+    return replace(decision, question=_question(state, decision.edits)) if decision.edits else decision
+
+
+def _question(state: RunState, edits: Sequence[HandEdit]) -> str:
     files = ", ".join(edit.file for edit in edits)
     lines = [f"{files} {'was' if len(edits) == 1 else 'were'} edited by hand since this run wrote to it."]
     again = {word.task for edit in edits for word in edit.words if word.means is Means.OPEN}
@@ -105,13 +120,7 @@ def ask_about_edits(state: RunState, edits: Iterable[HandEdit]) -> tuple[Event, 
         lines.append(f"- … and {len(said) - _MOST_LINES} more; `chargehand log --json` has them all.")
     kept = ", ".join(edit.kept for edit in edits)
     lines.append(f"Whatever you answer, the edited text is kept: {kept}.")
-    effects = {
-        "file": "file: take the file's word, as far as the lines above say that it can be taken",
-        "ours": "ours: go by the run, and write the file as the run has it",
-    }
-    kind = DecisionKind.EDITED
-    text = "\n".join(lines)
-    return ask(state, "", kind, Reason.HUMAN, text, ("file", "ours"), "ours", effects=effects, edits=edits)
+    return "\n".join(lines)
 
 
 def _line(state: RunState, edit: HandEdit, word: TaskWord, again: Collection[str]) -> str:
@@ -135,4 +144,23 @@ def _comes_to(state: RunState, edit: HandEdit, word: TaskWord, again: Collection
         obey(state, wish)
     except UserError as error:
         return " ".join(filter(None, ("Cannot be taken:", error.message, error.hint)))
+    if wish.kind is RequestKind.SKIP:
+        return f"If the file's word is taken, {_left_out(state, word)}."
     return f"If the file's word is taken, {_WISHES[wish.kind]}."
+
+
+def _left_out(state: RunState, word: TaskWord) -> str:
+    """What comes of a task that is left out, and of those that need it."""
+    if word.means is not Means.DONE:
+        blocked = blocked_by(state, {word.task})
+        return f"it is left out, as skipped{f', and that blocks {_some(blocked)}' if blocked else ''}"
+    goes_on = behind(state, word.task)
+    after = (
+        f", and what depends on it goes on without its work in the run's branch: {_some(goes_on)}" if goes_on else ""
+    )
+    return f"it counts as done by hand, and the run leaves it out{after}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

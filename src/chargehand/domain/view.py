@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from chargehand.domain.asking import lapsed
 from chargehand.domain.events import RunAccepted
+from chargehand.domain.hand_edits import as_of_now
 from chargehand.domain.schedule import why_waiting
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.train import lacking
@@ -33,8 +35,8 @@ def exit_code(state: RunState) -> int:
 
 
 def open_decisions(state: RunState, *, held: bool) -> list[Decision]:
-    """The questions that an answer is heard to: none of a live attempt's where no process drives the run."""
-    return [decision for decision in state.decisions.values() if held or not decision.call]
+    """The questions that an answer is heard to, as of now: none of a live attempt's where no process drives the run."""
+    return [as_of_now(state, decision) for decision in state.decisions.values() if held or not decision.call]
 
 
 def accepted_text(done: RunAccepted, commit: str) -> str:
@@ -42,15 +44,6 @@ def accepted_text(done: RunAccepted, commit: str) -> str:
     if done.is_staged:
         return f"{commit} lies staged in the checkout of {done.target}, and is not committed"
     return f"{done.target} holds it since {commit} ({done.how})"
-
-
-def lapsed(state: RunState, decision: Decision) -> str:
-    """Why nobody hears an answer to the question of a live attempt any more, in whole sentences."""
-    attempt = f"attempt {state.tasks[decision.task].attempts} of task {decision.task}"
-    return (
-        f"{decision.id} has lapsed: it was about a tool call of {attempt}, and the process that held the call is gone. "
-        "The attempt is made again, and asks again if it wants to run that."
-    )
 
 
 def document(state: RunState, *, held: bool) -> dict[str, Any]:

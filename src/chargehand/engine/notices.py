@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from chargehand.domain.hand_edits import as_of_now
 from chargehand.domain.state import RunState
 from chargehand.domain.view import run_state
 from chargehand.domain.words import Decision
@@ -15,7 +16,7 @@ __all__ = ["asked", "ended"]
 def asked(state: RunState, decision: Decision) -> Notice:
     """A question: what happened, the exact command concerned, what each answer does, how to answer."""
     about = f" about task {decision.task}" if decision.task else ""
-    lines = [decision.question]
+    lines = [as_of_now(state, decision).question]
     if decision.command:
         lines.append(f"The command: {decision.command}")
     lines += [f"- {effect}" for effect in decision.effects or decision.choices]

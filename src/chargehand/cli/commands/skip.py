@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from chargehand.cli.call import Call, command, run_option, task_arguments
 
-if TYPE_CHECKING:
-    from chargehand.domain.state import RunState
-
-__all__ = ["blocked_by", "skip"]
+__all__ = ["skip"]
 
 _EXAMPLES = """
 chargehand skip docs           leave it out
@@ -36,6 +31,7 @@ async def skip(call: Call, tasks: tuple[str, ...], yes: bool, run: str | None) -
     from chargehand.cli.requesting import new_request, print_sent, send_all
     from chargehand.cli.terminal import confirm
     from chargehand.domain.commands import RequestKind, obey
+    from chargehand.domain.left_out import blocked_by
 
     if not tasks:
         raise click.UsageError("Name the tasks to be left out.")
@@ -58,24 +54,3 @@ async def skip(call: Call, tasks: tuple[str, ...], yes: bool, run: str | None) -
     verb = "is" if len(wanted) == 1 else "are"
     print_sent(call, sent, *([f"{listed} {verb} left out."] if all(one.taken for one in sent) else []))
     return 0
-
-
-def blocked_by(state: RunState, tasks: list[str]) -> list[str]:
-    """The open tasks that cannot run without these, in plan order: in an inferred order those after them can."""
-    gone = set(tasks)
-
-    def is_out(name: str) -> bool:
-        return name in gone or state.is_left_out(name)
-
-    behind: dict[str, list[str]] = {}
-    for name in (name for name, record in state.tasks.items() if not record.is_over):
-        for needed in state.needs_of(name, is_out):
-            behind.setdefault(needed, []).append(name)
-    found: set[str] = set()
-    todo = [*tasks]
-    while todo:
-        for name in behind.get(todo.pop(), ()):
-            if name not in found:
-                found.add(name)
-                todo.append(name)
-    return [name for name in state.tasks if name in found and name not in gone]

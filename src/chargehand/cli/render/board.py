@@ -11,6 +11,7 @@ from chargehand.cli.render.units import duration, moment
 from chargehand.cli.render.usage import used_by_run
 from chargehand.domain.effects import RunCanary, RunGates
 from chargehand.domain.events import Recorded
+from chargehand.domain.hand_edits import as_of_now
 from chargehand.domain.moves import agent_of
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import TaskStatus
@@ -159,7 +160,7 @@ def _questions(state: RunState, pen: Pen, *, most: int) -> list[str]:
     for decision in list(state.decisions.values())[:_MOST_QUESTIONS]:
         step = pen.step(f"answer {decision.id} {'|'.join(decision.choices)}")
         about = f" ({decision.task})" if decision.task else ""
-        text = f"{step}{about} {one_line(decision.question)}"
+        text = f"{step}{about} {one_line(as_of_now(state, decision).question)}"
         if most == 1 or pen.width is None:
             lines.append(pen.draw(_cut(f"  ? {decision.id} waits: {text}", pen), "ask"))
             continue

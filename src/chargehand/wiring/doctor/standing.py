@@ -18,6 +18,7 @@ from chargehand.domain.effects import (
     RunGates,
     StartAttempt,
 )
+from chargehand.domain.hand_edits import as_of_now
 from chargehand.domain.ids import integration_branch
 from chargehand.domain.view import open_decisions, run_state
 from chargehand.ports import Workspace
@@ -73,7 +74,7 @@ def _where(case: Case) -> Finding:
 
 
 def _question(case: Case, decision_id: str) -> Finding:
-    decision = case.state.decisions[decision_id]
+    decision = as_of_now(case.state, case.state.decisions[decision_id])
     about = f"task {decision.task}: " if decision.task else ""
     hint = f"`chargehand answer {decision_id} {'|'.join(decision.choices)} --run {case.run}`"
     text = about + " ".join(decision.question.split())
