@@ -278,6 +278,11 @@ def test_a_question_says_since_when_it_waits_and_what_was_tried(cli: CliWorld):
     (about,) = (row for row in cli.call("decisions", "--json").document["decisions"] if row["task"] == "a")
     assert len(about["tried"]) == 2
     assert about["since"].endswith("Z")
+    refused = cli.call("accept", "--yes")
+    assert refused.code == 2
+    assert "It asks d1, d2: see `chargehand decisions todo-1`, and answer. Then finish it with" in (
+        " ".join(refused.stderr.split())
+    )
 
 
 def test_a_run_that_is_held_names_its_holder_and_how_to_follow_it(cli: CliWorld):

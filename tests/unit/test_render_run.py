@@ -23,14 +23,15 @@ from chargehand.cli.stories import pick, tell_stories
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import CommandDropped, DecisionAnswered, DecisionAsked, EffectIntended
-from chargehand.domain.evolve import fold
+from chargehand.domain.evolve import evolve, fold
+from chargehand.domain.hand_edits import ask_about_edits
 from chargehand.domain.options import AgentDef
 from chargehand.domain.outcome import AttemptResult, GateStatus, ReportStatus
 from chargehand.domain.plan import Command, Complexity, GatePoint, GateSpec, Mode, Task, Weight
 from chargehand.domain.policy import HOUSE, Policy
 from chargehand.domain.review import Stage
 from chargehand.domain.silencing import Silenced, SilencedBy
-from chargehand.domain.words import Decision, DecisionKind, Reason
+from chargehand.domain.words import Decision, DecisionKind, HandEdit, Means, Reason, TaskWord
 from chargehand.plans.checking import check_loaded
 from chargehand.plans.native import parse_plan
 from chargehand.ports import AttemptSpec
@@ -87,13 +88,24 @@ def test_a_run_that_failed_by_its_gates_alone_is_not_taken_up_by_retry():
     assert lines[-1] == "next: chargehand log r-1"
 
 
+def test_several_questions_are_one_step():
+    """The list of them comes before all else; also where the run is over, and only files are asked about."""
+    state, _ = play(plain_task("a"), plain_task("b"), outcomes={"a": FAILS, "b": FAILS})
+    assert summary_lines(state, PLAIN)[-1] == "next: chargehand decisions r-1, then chargehand resume r-1"
+    state, _ = play(plain_task("a"), plain_task("b"))
+    word = TaskWord(task="b", ours="done", theirs="to do", means=Means.OPEN)
+    for event in ask_about_edits(state, [HandEdit(file="f", digest="d", kept="k", words=(word,))]):
+        evolve(state, event, 2000.0)
+    assert summary_lines(state, PLAIN)[-1] == "next: chargehand answer d1 file|ours --run r-1"
+
+
 def test_a_waiting_run_shows_each_question_with_its_answers():
     state, _ = play(plain_task("a"), outcomes={"a": FAILS})
     text = "\n".join(summary_lines(state, PLAIN))
     assert "d1 (a): " in text
     assert "- retry: another attempt" in text
     assert "answer with: chargehand answer d1 retry|skip|stop --run r-1" in text
-    assert "next: chargehand resume r-1" in text
+    assert text.endswith("next: chargehand answer d1 retry|skip|stop --run r-1, then chargehand resume r-1")
     held = "\n".join(status_lines(state, PLAIN, 1000.0, held=True))
     assert "chargehand resume" not in held
     assert decision_lines(state, PLAIN, only="d2") == []

@@ -13,6 +13,7 @@ from chargehand.domain.gating import judge_gates
 from chargehand.domain.outcome import GateResult, GateStatus
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState
+from chargehand.domain.view import open_decisions
 from chargehand.domain.words import RunVerdict
 from chargehand.engine.jobs import gates_on_commit
 from chargehand.wiring.books import close_books
@@ -174,7 +175,9 @@ def finished_state(shop: Workshop, run: str) -> RunState:
     state = summary.state
     if state.finished is None:
         who = shop.store.holder(run)
-        hint = f"It is held by {who}." if who else f"Finish it with `chargehand resume {run}`."
+        asked = ", ".join(decision.id for decision in open_decisions(state, held=False))
+        answer = f"It asks {asked}: see `chargehand decisions {run}`, and answer. Then finish" if asked else "Finish"
+        hint = f"It is held by {who}." if who else f"{answer} it with `chargehand resume {run}`."
         raise UserError(f"Run {run} is not finished.", code="run_not_finished", hint=hint)
     if state.head is None or state.head == state.base:
         raise UserError(

@@ -232,8 +232,20 @@ def endings(state: RunState, pen: Pen, word: str, *, accepted: str = "", held: b
     }.get(word, "")
     lines = [where]
     lines += [f"accepted: {accepted}"] if accepted else []
-    lines += ["next: " + pen.step(f"{step} {state.run}")] if step else []
+    answered = _answering(state, pen) if word != "running" and not accepted and not held else []
+    lines += answered or (["next: " + pen.step(f"{step} {state.run}")] if step else [])
     return lines + (_again(state, pen) if word == "failed" else [])
+
+
+def _answering(state: RunState, pen: Pen) -> list[str]:
+    """The answer that a run waits for comes before all else; of several, where they are."""
+    asked = [each for each in open_decisions(state, held=False) if not each.task or not state.tasks[each.task].ending]
+    if not asked:
+        return []
+    (only, *more) = asked
+    step = f"decisions {state.run}" if more else f"answer {only.id} {'|'.join(only.choices)} --run {state.run}"
+    then = "" if state.finished is not None else f", then {pen.step(f'resume {state.run}')}"
+    return [f"next: {pen.step(step)}{then}"]
 
 
 def _again(state: RunState, pen: Pen) -> list[str]:
