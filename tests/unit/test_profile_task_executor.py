@@ -16,7 +16,7 @@ from chargehand.domain.events import Recorded, WarningRaised
 from chargehand.domain.plan import Command, Files, GatePoint, Mode, Plan, Task
 from chargehand.domain.policy import Commits
 from chargehand.domain.review import Stage
-from chargehand.domain.words import TaskStatus
+from chargehand.domain.words import Reason, TaskStatus
 from chargehand.plans.task_executor import TaskExecutorReader
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.task_executor_states import TRANSITIONS, leads_to
@@ -194,6 +194,18 @@ def test_entries_and_log_are_made_of_the_state_alone(tmp_path: Path):
     assert (file.read_text(), log.read_text()) == first
     assert yaml.safe_load(first[0])["tasks"][0]["status"] == "ACCEPTED"
     assert [json.loads(line)["task_id"] for line in first[1].splitlines()] == ["A"]
+
+
+@pytest.mark.parametrize("status", [TaskStatus.SKIPPED, TaskStatus.CANCELLED])
+def test_what_a_person_left_out_says_so(status: TaskStatus, tmp_path: Path):
+    """Its state has no word of theirs, and why it ended may be the failure before."""
+    task = Task(id="A", title="t", files=Files(modify=("a.py",)), mode=Mode.SEQUENTIAL)
+    run, _ = play(task, plan={"profile": "task-executor"})
+    detail = "The same failure twice"
+    run.tasks["A"] = run.tasks["A"].but(status=status, reason=Reason.HUMAN, detail=detail, landed=None)
+    file = project(tmp_path, "tasks:\n- id: A\n")
+    projection(tmp_path, file, task).begin(run)
+    assert f"{status}: human: {detail}" in entries(file.read_text())["A"]["validation_details"].splitlines()
 
 
 def test_show_ends_with_the_final_message_of_a_task(tmp_path: Path):

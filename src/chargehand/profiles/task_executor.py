@@ -226,7 +226,9 @@ class _Tasks(Projection):
                 yield f"Not accepted yet: branch {state.branch}, commit {record.landed}."
             return
         if record.reason is not None or record.failure is not None:
-            yield f"{record.reason or 'failed'}: {record.detail or (record.failure.summary if record.failure else '')}"
+            left = f"{record.status}: " if record.status in {TaskStatus.SKIPPED, TaskStatus.CANCELLED} else ""
+            why = record.detail or (record.failure.summary if record.failure else "")
+            yield f"{left}{record.reason or 'failed'}: {why}"
         if record.failure is not None:
             yield from record.failure.facts
             yield from record.failure.tail.splitlines()[-_TAIL_LINES:]
