@@ -12,7 +12,7 @@ from chargehand.domain.commands import Request, RequestKind, obey, take
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import DecisionAsked, RunAccepted, RunCancelled, RunReopened, TaskEndAsked, WarningRaised
 from chargehand.domain.evolve import fold
-from chargehand.domain.hand_edits import Told, as_of_now, ask_about_edits, differences, is_by_hand
+from chargehand.domain.hand_edits import Told, as_of_now, ask_about_edits, differences, is_by_hand, not_taken
 from chargehand.domain.left_out import blocked_by
 from chargehand.domain.outcome import ReportStatus
 from chargehand.domain.plan import Barrier
@@ -261,12 +261,25 @@ def test_a_question_is_drawn_as_the_run_stands_when_it_is_shown():
     land(play, "a")
     (shown,) = open_decisions(play.state, held=True)
     assert "- a: the run has it integrated" in shown.question
-    assert "Cannot be taken: Task a is integrated already." in shown.question
+    assert shown.question.count("That is so by now.") == 1
     (row,) = document(play.state, held=True)["decisions"]
     assert row["question"] == shown.question
     fail(play, "b")
     other = next(each for each in play.state.decisions.values() if not each.edits)
     assert as_of_now(play.state, other) is other
+    events = answers(play, "file", asked)
+    assert not [event for event in events if isinstance(event, WarningRaised)], "it is as the file says"
+
+
+def test_what_an_answer_will_not_do_is_told_with_it():
+    play = begun(a_task("a"), a_task("b"))
+    asked = asks(play, edit(("a", Means.CANCELLED), ("b", Means.DONE)))
+    assert not_taken(play.state, asked, "file") == ()
+    land(play, "a")
+    (line,) = not_taken(play.state, asked, "file")
+    assert line.startswith("a: the run has it integrated")
+    assert "Cannot be taken: Task a is integrated already." in line
+    assert not_taken(play.state, asked, "ours") == ()
 
 
 def test_open_by_hand_is_a_retry_and_cancelled_a_cancel():

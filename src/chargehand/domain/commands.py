@@ -40,7 +40,7 @@ from chargehand.domain.words import (
     TaskWord,
 )
 
-__all__ = ["Request", "RequestKind", "obey", "take", "wish_of"]
+__all__ = ["Request", "RequestKind", "is_so", "obey", "take", "wish_of"]
 
 Events = tuple[Event, ...]
 
@@ -162,6 +162,8 @@ def _words(state: RunState, asked: Decision, answered: DecisionAnswered) -> Even
         record = trial.tasks.get(word.task)
         if word.means is Means.OPEN and record is not None and record.status is TaskStatus.WAITING:
             continue  # what it was blocked on is tried again
+        if record is not None and is_so(record, word.means):
+            continue
         try:
             steps = obey(trial, wish_of(trial, edit, word, answered.by))
         except UserError as error:
@@ -180,12 +182,35 @@ def _is_behind(state: RunState, word: TaskWord) -> bool:
     return record is not None and record.blocked_on is not None
 
 
+_SO_ALREADY = {
+    Means.OPEN: frozenset(TaskStatus)
+    - {
+        TaskStatus.AWAITING_DECISION,
+        TaskStatus.INTEGRATED,
+        TaskStatus.FAILED,
+        TaskStatus.BLOCKED,
+        TaskStatus.SKIPPED,
+        TaskStatus.CANCELLED,
+    },
+    Means.DONE: frozenset({TaskStatus.INTEGRATED, TaskStatus.SKIPPED}),
+    Means.FAILED: frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.AWAITING_DECISION}),
+    Means.SKIPPED: frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED}),
+    Means.CANCELLED: frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED}),
+    Means.OTHER: frozenset[TaskStatus](),
+}
+"""Where a word changes nothing: the task stands like that already."""
+
 _WISHES = {
     Means.OPEN: RequestKind.RETRY,
     Means.DONE: RequestKind.SKIP,
     Means.SKIPPED: RequestKind.SKIP,
     Means.CANCELLED: RequestKind.CANCEL,
 }
+
+
+def is_so(record: TaskRecord, means: Means) -> bool:
+    """Whether a word of a file changes nothing: the task stands like that already."""
+    return record.status in _SO_ALREADY[means]
 
 
 def wish_of(state: RunState, edit: HandEdit, word: TaskWord, by: str) -> Request:

@@ -10,36 +10,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chargehand.domain.asking import ask
-from chargehand.domain.commands import RequestKind, obey, wish_of
+from chargehand.domain.commands import RequestKind, is_so, obey, wish_of
 from chargehand.domain.errors import UserError
 from chargehand.domain.events import Event
 from chargehand.domain.left_out import behind, blocked_by
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import Decision, DecisionKind, HandEdit, Means, Reason, TaskStatus, TaskWord
 
-__all__ = ["Told", "as_of_now", "ask_about_edits", "differences", "is_by_hand"]
-
-_NOTHING_MEANT = {
-    Means.OPEN: frozenset(TaskStatus)
-    - {
-        TaskStatus.AWAITING_DECISION,
-        TaskStatus.INTEGRATED,
-        TaskStatus.FAILED,
-        TaskStatus.BLOCKED,
-        TaskStatus.SKIPPED,
-        TaskStatus.CANCELLED,
-    },
-    Means.DONE: frozenset({TaskStatus.INTEGRATED, TaskStatus.SKIPPED}),
-    Means.FAILED: frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.AWAITING_DECISION}),
-    Means.SKIPPED: frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED}),
-    Means.CANCELLED: frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED}),
-    Means.OTHER: frozenset[TaskStatus](),
-}
-"""Where a word changes nothing: the task stands like that already."""
+__all__ = ["Told", "as_of_now", "ask_about_edits", "differences", "is_by_hand", "not_taken"]
 
 _WORD_CHARS = 120
 _MOST_LINES = 40
 _MOST_NAMES = 8
+_REFUSED = "Cannot be taken:"
 
 _WISHES = {
     RequestKind.RETRY: "it is tried again",
@@ -77,7 +60,7 @@ def _different(state: RunState, found: Words, written: Words, before: Words) -> 
         if theirs is not None and ours is not None and theirs.word == ours.word:
             means = Means.OTHER  # not the word was changed, but what belongs to it
         record = state.tasks.get(task)
-        if record is None or record.status not in _NOTHING_MEANT[means]:
+        if record is None or not is_so(record, means):
             yield TaskWord(task=task, ours=_said(ours), theirs=_said(theirs), means=means)
 
 
@@ -110,6 +93,14 @@ def as_of_now(state: RunState, decision: Decision) -> Decision:
     return replace(decision, question=_question(state, decision.edits)) if decision.edits else decision
 
 
+def not_taken(state: RunState, decision: Decision, choice: str) -> tuple[str, ...]:
+    """What the answer will not do, as the run stands now: a line for each word that cannot be taken."""
+    if choice != "file":
+        return ()
+    lines = _question(state, decision.edits).splitlines()
+    return tuple(line.removeprefix("- ") for line in lines if _REFUSED in line)
+
+
 def _question(state: RunState, edits: Sequence[HandEdit]) -> str:
     files = ", ".join(edit.file for edit in edits)
     lines = [f"{files} {'was' if len(edits) == 1 else 'were'} edited by hand since this run wrote to it."]
@@ -137,13 +128,15 @@ def _comes_to(state: RunState, edit: HandEdit, word: TaskWord, again: Collection
     `again` are the tasks of which files say that they are to be done: what is blocked on one of them waits with it.
     """
     record = state.tasks.get(word.task)
+    if record is not None and is_so(record, word.means):
+        return "That is so by now."
     if word.means is Means.OPEN and record is not None and record.blocked_on in again:
         return f"If the file's word is taken, it waits again, for {record.blocked_on}."
     try:
         wish = wish_of(state, edit, word, "")
         obey(state, wish)
     except UserError as error:
-        return " ".join(filter(None, ("Cannot be taken:", error.message, error.hint)))
+        return " ".join(filter(None, (_REFUSED, error.message, error.hint)))
     if wish.kind is RequestKind.SKIP:
         return f"If the file's word is taken, {_left_out(state, word)}."
     return f"If the file's word is taken, {_WISHES[wish.kind]}."

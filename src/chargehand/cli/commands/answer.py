@@ -58,11 +58,13 @@ async def _answer(call: Call, decision: str, choice: str, run: str | None, note:
     from chargehand.cli.requesting import named, new_request, next_lines, send
     from chargehand.domain.commands import RequestKind
     from chargehand.domain.errors import UserError
+    from chargehand.domain.hand_edits import not_taken
     from chargehand.domain.view import lapsed
 
     workshop = await call.open()
     name = workshop.service.newest(run)
     request = new_request(RequestKind.ANSWER, decision=decision, choice=choice, note=note)
+    before = workshop.service.look(name).state
     sent = await send(workshop, name, request)
     held = sent.holder is not None
     asked = sent.state.decisions.get(decision)
@@ -73,4 +75,7 @@ async def _answer(call: Call, decision: str, choice: str, run: str | None, note:
         call.out.document(row)
         return
     goes_on = f"; {named(sent.holder, start=False)} goes on with run {name}" if sent.taken and sent.holder else ""
+    if (edited := before.decisions.get(decision)) is not None and sent.taken:
+        for line in not_taken(before, edited, choice):
+            call.out.tell(line)
     call.out.say(f"{decision} is answered with {choice}{goes_on}.", *next_lines(call, sent))
