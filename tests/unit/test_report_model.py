@@ -53,6 +53,7 @@ from chargehand.report.diffs import Room, read_patch
 from chargehand.report.findings import Standing, track
 from chargehand.report.graph import GraphTask, draw_graph
 from chargehand.report.history import Anew, Kind, Span, remember
+from chargehand.report.html import to_html
 from chargehand.report.markdown import to_markdown
 from chargehand.report.marks import TASKS
 from chargehand.report.pages import Patch
@@ -276,6 +277,20 @@ def test_what_weakens_a_check_is_told_of_what_landed_alone(told: dict[str, Any],
     assert heading not in to_markdown(replace(report, tasks=(page,)))
     landed = replace(page, mark=TASKS[TaskStatus.INTEGRATED])
     assert heading in to_markdown(replace(report, tasks=(landed,)))
+
+
+def test_the_page_of_a_task_names_what_was_left_out_of_its_change() -> None:
+    """From the sealed change to the page, whatever became of the task."""
+    kept = ".konductor/state.toml"
+    sealed = Sealed(base="0" * 40, commit="1" * 40, tree="2" * 40, base_tree="3" * 40, left_out=(kept,))
+    done = finish()
+    assert isinstance(done, AttemptFinished)
+    report = report_of(journal(start(), replace(done, result=replace(done.result, sealed=sealed))))
+    assert report.tasks[0].left_out == (kept,)
+    heading = "Left out of its change, since only the runtime writes them"
+    assert f"<h4>{heading}</h4>" in to_html(report)
+    assert f"<code>{kept}</code>" in to_html(report)
+    assert heading not in to_html(report_of(journal(start(), done)))
 
 
 def test_what_a_fix_command_mended_stands_with_the_attempt_and_its_gates() -> None:
