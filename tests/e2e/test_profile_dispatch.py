@@ -436,6 +436,28 @@ def test_a_state_that_was_broken_meanwhile_is_told(world: World):
 # -- the command line -----------------------------------------------------------------------------
 
 
+@pytest.mark.system
+def test_a_state_that_is_broken_while_the_run_goes_on_is_nobody_else_s_doing(world: World, tmp_path: Path):
+    """The exit code is that of a plan that cannot be read, and the run goes on once the file is put back."""
+    cli = CliWorld(world.repo, tmp_path / "cli")
+    work = {task: [{"write": {steps[0]["write"]["path"]: steps[0]["write"]["text"]}}] for task, steps in WORK.items()}
+    file = world.repo.path / STATE
+    good = file.read_text()
+    first = next(iter(work))
+    cli.script({**work, first: [{"write": {**work[first][0]["write"], str(file): good[:-20]}}]})
+    words = ("run", STATE, "--agent-command", cli.agent, "--sandbox", "none", "--unattended", "--run-id", "k")
+    done = cli.call(*words, "--jobs", "1", "--json")
+    error = done.document["error"]
+    assert (done.code, error["code"]) == (2, "projection_failed"), done.stderr
+    assert "state.json cannot be" in error["message"]
+    assert "chargehand resume k" in error["hint"]
+    assert file.read_text() == good[:-20]
+    file.write_text(good)
+    cli.script(work)
+    resumed = cli.call("resume", "k", "--json")
+    assert resumed.code == 0, resumed.stderr
+
+
 def test_run_needs_no_argument(world: World, tmp_path: Path):
     """`run` in the project says what it found, and takes the profile its reader names."""
     cli = CliWorld(world.repo, tmp_path / "cli")

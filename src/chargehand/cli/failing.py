@@ -27,6 +27,7 @@ __all__ = ["INTERNAL", "INTERRUPTED", "USAGE", "PlanRefused", "explain"]
 
 USAGE = 2
 INTERNAL = 3
+_TAKEN_AWAY = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 INTERRUPTED = 130
 _SEEMS_DEAD = "which seems dead"
 """How the lock speaks of a holder on another machine that was not heard of for long."""
@@ -71,9 +72,17 @@ def _judge(error: BaseException, session: Session) -> tuple[int, dict[str, Any]]
         case click.Abort() | KeyboardInterrupt():
             return INTERRUPTED, _document("interrupted", "Interrupted.", "")
         case AdapterError():
-            return INTERNAL, _document(f"{error.port}_failed", _sentence(error.message), _resume_hint(session))
+            return USAGE if _is_of_the_user(error) else INTERNAL, _document(
+                f"{error.port}_failed", _sentence(error.message), _resume_hint(session)
+            )
         case _:
             return INTERNAL, _crash(error, session)
+
+
+def _is_of_the_user(error: AdapterError) -> bool:
+    """Whether somebody broke a file that shows the run, or took it away: nothing the program needs has failed."""
+    cause = error.__cause__
+    return error.port == "projection" and (not isinstance(cause, OSError) or isinstance(cause, _TAKEN_AWAY))
 
 
 def _document(code: str, message: str, hint: str, file: str | None = None, line: int | None = None) -> dict[str, Any]:

@@ -36,7 +36,7 @@ and the moving display show only on a terminal; `NO_COLOR` turns colour off, `TE
 |---|---|
 | 0 | all tasks are integrated (of other commands: done) |
 | 1 | failed, blocked or cancelled tasks, a red run gate, a refused `--accept`, a no (`doctor`: runs would fail) |
-| 2 | usage, plan, settings or repository: nothing was started |
+| 2 | usage, plan, settings or repository: nothing was started; or a profile's file was broken: mend it, then `resume` |
 | 3 | an internal error (a crash report was written), or something the program needs failed; the run can be resumed |
 | 4 | only decisions are left; on a terminal the run waits for them instead, unless `--no-wait` |
 | 130 | paused, or interrupted: Ctrl-C, SIGTERM, or a terminal that was closed |
