@@ -381,6 +381,14 @@ def test_every_retry_is_counted_whoever_asked_for_it():
     assert (play.task("a").retried, play.task("b").retried) == (4, 0)
 
 
+def test_an_answer_before_anything_was_tried_is_no_retry():
+    play = begun(a_task("a", needs_human=True))
+    play.answer("reject", play.task("a").decision)
+    assert play.task("a").is_over
+    asks(play, "retry", "a")
+    assert (play.task("a").attempts, play.task("a").retried) == (0, 0)
+
+
 def test_what_needs_two_that_are_retried_together_is_free_of_both():
     """Blocked on the first of them, it is not blocked on the second for the moment between the two."""
     for order in ("bc", "cb"):

@@ -252,7 +252,7 @@ def _requeue(state: RunState, record: TaskRecord, event: TaskRequeued) -> None:
     tries = _count_try(record.tries, event.why, event.failure is not None)
     changes: dict[str, object] = {"not_before": event.not_before, "tries": tries}
     if event.why in _RETRIES:
-        changes["retried"] = record.retried + 1
+        changes["retried"] = record.retried_now
     if event.why is RequeueWhy.WAIT:
         changes |= {"reason": Reason.RATE_LIMITED, "detail": "The provider asked to wait."}
     if record.status is TaskStatus.AWAITING_DECISION:

@@ -99,7 +99,7 @@ def renewed(record: TaskRecord) -> dict[str, object]:
         "detail": "",
         "blocked_on": None,
         "tries": Tries(),
-        "retried": record.retried + (record.attempts > 0),
+        "retried": record.retried_now,
         "role": Role.IMPLEMENTER,
         "why": RequeueWhy.ANSWERED,
         "fix_base": None,

@@ -233,6 +233,16 @@ class TaskRecord:
         return self.task.id
 
     @property
+    def tried(self) -> int:
+        """How many attempts of those who write count; the last of them may be under way."""
+        return self.attempts - self.waited - self.looked
+
+    @property
+    def retried_now(self) -> int:
+        """The retries with the one that begins: each has an attempt before it, whatever else was answered."""
+        return min(self.retried + 1, self.tried)
+
+    @property
     def is_over(self) -> bool:
         """Whether the task is in a terminal state."""
         return self.status in TERMINAL
