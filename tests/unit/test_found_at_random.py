@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from chargehand.domain.effects import RunGates, StartAttempt
 from chargehand.domain.events import RunInterrupted, RunResumed
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import ExitKind, Kickback, KickbackSignal, ReportStatus, Role
-from chargehand.domain.plan import Barrier, GatePoint, Plan
+from chargehand.domain.plan import Barrier, Command, GatePoint, Plan
 from chargehand.domain.words import TaskStatus
 from tests.invariants import Watch
 from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended
@@ -85,7 +86,8 @@ def test_a_new_plan_comes_while_the_gates_of_the_run_run():
     assert play.state.finished
 
 
-def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_nothing():
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_nothing_or_while_they_run(meanwhile: bool):
     """The new plan goes on with wave 2, of which all is blocked; what the fix of wave 1 lands is gated anew."""
     wave: dict[str, Any] = {"gates": [a_gate("wave", GatePoint.WAVE)], "barrier": Barrier.WAVE}
     a, x = a_task("a", wave=1), a_task("x", wave=1)
@@ -96,11 +98,28 @@ def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_noth
     assert play.running == ["fix-1"]
     play.ask(RequestKind.REPLAN, plan=a_plan(a, x, a_task("c", "x", wave=2, description="more"), **wave))
     play.attempt("fix-1", crashed())
-    play.gates()
-    play.through("fix-1")
+    if meanwhile:
+        play.through("fix-1")
+        play.gates()
+    else:
+        play.gates()
+        play.through("fix-1")
     assert play.gate_keys == ["wave-1/0/gates", "wave-2/0/gates-2", "wave-2/0/gates-3"]
     play.gates()
     assert play.state.finished
+
+
+def test_gates_that_a_new_plan_changed_while_they_ran_say_nothing():
+    """I7: what was run is not what is to be run now, whatever it is called."""
+    play = Watched(a_plan(a_task("a"), gates=[RUN]))
+    play.through("a")
+    other = replace(RUN, run=Command(argv=("others",)))
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a"), gates=[other]))
+    play.gates()
+    play.canary()
+    assert play.state.finished is None
+    play.gates("", "tests")
+    assert play.running == ["fix-1"]
 
 
 # -- tasks that a plan left out, and people took up again ----------------------------------------------
@@ -149,6 +168,15 @@ def test_what_one_that_was_left_out_needs_is_needed_in_whatever_order_it_is_look
     play.attempt("a", ended(ExitKind.CANCELLED))
     assert [play.task(name).status for name in "abc"] == [S.SKIPPED, S.SKIPPED, S.BLOCKED]
     assert play.running == []
+
+
+def test_two_that_were_left_out_may_have_needed_the_same():
+    """2.3: who comes after both waits for it once."""
+    play = Watched(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "b", "c"), inferred=("d",)))
+    play.ask(RequestKind.SKIP, "b")
+    play.ask(RequestKind.SKIP, "c")
+    play.through("a")
+    assert play.running == ["d"]
 
 
 # -- reading it all again ------------------------------------------------------------------------------

@@ -153,9 +153,7 @@ def take_outcome(state: RunState, event: Outcome) -> None:
         _forget_fits(state, event, effect.tree)
     if not event.task:
         assert isinstance(event, GatesFinished)
-        if event.commit != state.head and event.key == state.key_of_gates(event.point):  # they judge what landed, too
-            state.whole = state.whole.but(again=state.whole.again + 1)
-        state.closing = event
+        _close(state, event)
         return
     for other in effect.beside if isinstance(effect, Land) else ():
         landed = isinstance(event, LandFinished) and isinstance(event.result, Landed)
@@ -179,6 +177,15 @@ def take_outcome(state: RunState, event: Outcome) -> None:
             pass
     state.tasks[event.task] = record.but(**changes)
     state.attention[event.task] = None
+
+
+def _close(state: RunState, event: GatesFinished) -> None:
+    """The gates of the wave or of the run, but for those that what people asked meanwhile has begun anew."""
+    if event.key != state.key_of_gates(event.point):
+        return
+    if event.commit != state.head:  # something landed meanwhile: the gates judge again
+        state.whole = state.whole.but(again=state.whole.again + 1)
+    state.closing = event
 
 
 def _forget_fits(state: RunState, event: GatesFinished, tree: str) -> None:
