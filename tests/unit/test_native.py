@@ -374,7 +374,6 @@ def test_a_gate_runs_somewhere() -> None:
         (small(task="  files: {creat: [x]}"), 7, 11, "of tasks[0].files", "Did you mean 'create'?"),
         (small("env: {sets: {}}"), 3, 7, "of env", "Did you mean 'set'?"),
         (small("gates:\n- {id: g, run: x, qqqq: 1}"), 4, 19, "of gates[0]", "Known keys: id, run, on, wall"),
-        (small("<<: {a: 1}"), 3, 1, "'<<'", "Merge keys are not supported"),
         (small("x: &a {}"), 3, 1, "'x'", "Known keys: chargehand, plan, goal"),
     ],
 )
@@ -440,6 +439,8 @@ def test_a_key_stands_once() -> None:
         ("a: &b x\nc: &b [*b]", "syntax", 2, "The alias '*b'"),
         ("[a]: b", "syntax", 1, "A key must be plain text."),
         ("? {a: b}\n: c", "syntax", 1, "A key must be plain text."),
+        ("a: &a {b: c}\nd:\n  <<: *a", "merge_key", 3, "The merge key '<<' is not read"),
+        ("a: {<<: {b: c}}", "merge_key", 1, "The merge key '<<' is not read"),
         ("a: 1\n---\nb: 1", "syntax", 2, "more than one document"),
         ("a: \x07", "syntax", 1, "U+0007"),
         ('a: "\\0"', "syntax", 1, "NUL"),

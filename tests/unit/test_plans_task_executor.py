@@ -258,6 +258,11 @@ BROKEN = [
     (HEAD + "    status: ACCEPTED\n", 1, "All tasks are accepted."),
     ("tasks: []\nparallel_groups: {}\n", 1, "tasks: Expected at least one entry."),
     ("tasks: ask ida\nparallel_groups: {}\n", 1, "tasks: Expected a list, found 'ask ida'."),
+    (
+        "d: &d {files_to_modify: [a.py]}\nparallel_groups: {}\ntasks:\n  - <<: *d\n    id: A\n    description: d\n",
+        4,
+        "The merge key '<<' is not read: YAML 1.2 has none, and what it merges would be missing here.",
+    ),
     (HEAD + "    x: !!python/object a\n", 5, "The tag 'tag:yaml.org,2002:python/object' is not allowed here."),
 ]
 

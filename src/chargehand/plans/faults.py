@@ -96,9 +96,7 @@ def _unknown_key(path: Path, known: Iterable[str]) -> Problem:
     names = tuple(known)
     around = f" of {dotted(path[:-1])}" if path[:-1] else ""
     synonym = _SYNONYMS.get(key.lower().replace("-", "_"))
-    if key == "<<":
-        hint = "Merge keys are not supported; write the keys out."
-    elif synonym in names:
+    if synonym in names:
         hint = f"Did you mean '{synonym}'?"
     else:
         hint = nearest(key, names) or f"Known keys: {', '.join(names)}."

@@ -2,8 +2,9 @@
 
 YAML is read from its events, not composed: nothing recurses, so no nesting can overrun the stack, and a plan of
 10,000 tasks costs half a second. The rules are those of YAML 1.2: an unquoted scalar stays the text it is (`Plain`)
-until a field says what it wants, so `on`, `yes`, `12:30` and `010` mean what they say. Tags are refused, aliases are
-counted as if they were written out.
+until a field says what it wants, so `on`, `yes`, `12:30` and `010` mean what they say. Tags are refused, and so is the
+merge key `<<`, which YAML 1.2 does not have: what it stands for would be lost unsaid. Aliases are counted as if they
+were written out.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = ["parse_yaml"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_MERGE = "<<"
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -173,6 +175,9 @@ class _Builder:
     def _take_key(self, frame: _Frame, event: Any, raw: str | None) -> None:
         if raw is None:
             raise _stop(event, "A key must be plain text.", "Write 'key: value'.")
+        if raw == _MERGE:
+            message = "The merge key '<<' is not read: YAML 1.2 has none, and what it merges would be missing here."
+            raise _stop(event, message, "Write the keys out; '*name' may stand for any value.", code="merge_key")
         lines = frame.key_lines if frame.key_lines is not None else {}
         line = event.start_mark.line + 1
         if raw in lines:
