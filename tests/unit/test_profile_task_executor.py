@@ -20,7 +20,7 @@ from chargehand.domain.words import Reason, TaskStatus
 from chargehand.plans.task_executor import TaskExecutorReader
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.task_executor_states import TRANSITIONS, leads_to
-from chargehand.profiles.task_executor_text import Value, edited, entries, groups
+from chargehand.profiles.task_executor_text import Value, edited, entries, groups, with_keys_of
 from tests.unit.played import play
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "task_executor"
@@ -90,6 +90,15 @@ def test_all_of_them_one_after_the_other():
 )
 def test_a_value_is_written_where_it_stands(before: str, after: str):
     assert edited(before, "A", {"status": "DONE"}) == after
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("task", entries(TEXT))
+def test_a_byte_order_mark_stays_and_edits_are_as_without_it(task: str, ends: str):
+    text = TEXT.replace("\n", ends)
+    assert edited(f"\ufeff{text}", task, ALL) == f"\ufeff{edited(text, task, ALL)}"
+    assert (entries(f"\ufeff{text}"), groups(f"\ufeff{text}")) == (entries(text), groups(text))
+    assert with_keys_of(f"\ufeff{text}", edited(text, task, ALL), ["status"]).startswith("\ufeff")
 
 
 @pytest.mark.parametrize(

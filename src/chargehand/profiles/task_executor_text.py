@@ -23,6 +23,7 @@ _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _HALVES = re.compile("[\ud800-\udfff]")
 _PLAIN_WORD = re.compile(r"[A-Z][A-Z_]*")
 _BLOCKS = ("|", ">")
+_BOM = "\ufeff"
 DEPTH = 64
 """How deep a `tasks.yaml` may be nested; the reader of plans takes less."""
 
@@ -45,15 +46,16 @@ def groups(text: str) -> dict[str, str]:
 
 def edited(text: str, task: str, changes: Mapping[str, Value]) -> str:
     """The text with these keys of one entry set; AdapterError when that cannot be done without touching others."""
-    written = text
+    mark, body = text[: len(text) - len(_bare(text))], _bare(text)  # the parser's places do not count the mark
+    written = body
     for key, value in changes.items():
         written = _set(written, task, key, value)
-    expected = copy.deepcopy(_data(text))
+    expected = copy.deepcopy(_data(body))
     entry = next(each for each in expected["tasks"] if isinstance(each, dict) and each.get("id") == task)
     entry |= {key: _as_read(value) for key, value in changes.items()}
     if _data(written) != expected:
         raise _error(f"the entry of {task} cannot be changed without changing others (anchors, or odd indentation)")
-    return written
+    return f"{mark}{written}"
 
 
 def with_keys_of(text: str, other: str, keys: Sequence[str], *, but: Collection[str] = ()) -> str:
@@ -78,10 +80,16 @@ def _error(why: str) -> AdapterError:
     return AdapterError("projection", f"tasks.yaml cannot be brought up to date: {why}. Put that right, then resume.")
 
 
+def _bare(text: str) -> str:
+    """The text without a byte order mark."""
+    return text.removeprefix(_BOM)
+
+
 def _data(text: str) -> Any:
     """Plain data in which every scalar is text."""
     import yaml
 
+    text = _bare(text)
     loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     if is_deep(text):
         raise _error(f"it is nested more than {DEPTH} levels deep")
