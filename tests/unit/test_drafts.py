@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from chargehand.domain.commands import Request, RequestKind, take
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.events import DecisionAnswered, EffectIntended, Recorded
 from chargehand.domain.evolve import evolve, fold
 from chargehand.domain.hand_edits import Told, ask_about_edits
-from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind
+from chargehand.domain.outcome import AgentExit, AttemptResult, ExitKind, ReportStatus
 from chargehand.domain.plan import Files, Mode, Task
 from chargehand.domain.state import RunState
 from chargehand.domain.words import Means
@@ -23,6 +24,7 @@ from chargehand.profiles import Site, profile_of
 from chargehand.profiles.drafts import Draft, Drafts
 from chargehand.profiles.pen import Pen, Watched
 from chargehand.profiles.task_executor_text import entries, with_keys_of
+from tests.play import Play, a_plan, a_task, done
 from tests.unit.played import play
 
 
@@ -255,3 +257,32 @@ def test_one_that_cannot_be_read_is_none_and_one_that_cannot_be_kept_is_told(tmp
     (tmp_path / "other").write_text("")
     with pytest.raises(AdapterError, match="cannot be made"):
         Drafts(folder=tmp_path / "other").put("x.txt", Draft(over="1", asked="2", told=SAYS, ours={}))
+
+
+# -- what was done by hand ------------------------------------------------------------------------
+
+
+def test_a_state_of_dispatch_names_no_task_as_completed_and_as_what_another_is_blocked_on(tmp_path: Path):
+    """A person did a failed task, and moved it to the completed ones: what was blocked on it goes on."""
+    system = SYSTEMS["dispatch"]
+    place = Place(system, tmp_path)
+    tasks = (a_task("A"), a_task("B", "A"), a_task("C", "B"))
+    run = Play(a_plan(*tasks, profile="dispatch"), unattended=True)
+    run.begin()
+    while "A" in run.running:
+        run.attempt("A", done(ReportStatus.FAILED, summary=f"no {len(run.journal)}"))
+    place.begin(run.state)
+    data = json.loads(place.file.read_text())
+    assert [each["task_id"] for each in data["blocked_tasks"]] == ["B", "C"]
+    run.state.unattended = False
+    data |= {"failed_tasks": [], "completed_tasks": ["A"]}
+    place.file.write_text(json.dumps(data))
+    (edit,) = place.begin(run.state).edits()
+    run.record(*ask_about_edits(run.state, [edit]))
+    (asked,) = run.state.decisions
+    request = Request(id="q", kind=RequestKind.ANSWER, decision=asked, choice="file", by="me")
+    run.record(*take(run.state, request))
+    place.begin(run.state)
+    data = json.loads(place.file.read_text())
+    assert (data["completed_tasks"], data["blocked_tasks"], data["failed_tasks"]) == (["A"], [], [])
+    assert run.running == ["B"]
