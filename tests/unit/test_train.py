@@ -288,3 +288,48 @@ def test_test_ids_are_held_against_what_landed_last():
     play.gates("b")
     play.merge("b")
     assert baseline("b") == "a.json"
+
+
+# -- tests that are gone ----------------------------------------------------------------------------
+
+
+def without_a_test(*, meanwhile: bool) -> Watched:
+    """b was held against the tests of the base, of which a, that may, takes one away; `meanwhile`: a landed first."""
+    play = coupled("a", "b", gates=[a_gate("tests", GatePoint.INTEGRATE, junit=True)])
+    gone = replace(failed("tests"), vanished=("t1",))
+    if meanwhile:
+        play.gates("a")
+        play.land("a")
+        play.gates("b", gone)
+    else:
+        play.gates("b", gone)
+        assert play.task("b").status is S.INTEGRATING
+        play.gates("a")
+        play.land("a")
+    return play
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_tests_that_went_with_what_landed_before_it_are_not_missed(meanwhile: bool):
+    """3.7.4: it is gated once more, held against the tests that landed."""
+    play = without_a_test(meanwhile=meanwhile)
+    assert play.effect(RunGates, "b").key == "b/1/integrate-2"
+    play.gates("b")
+    play.land("b")
+    assert (play.task("b").status, play.task("b").attempts) == (S.INTEGRATED, 1)
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_tests_that_are_still_missed_are_red(meanwhile: bool):
+    """Once is enough: what it took away itself is its own fault."""
+    play = without_a_test(meanwhile=meanwhile)
+    play.gates("b", replace(failed("tests"), vanished=("t2",)))
+    assert (play.task("b").status, play.task("b").failure.reason) == (S.RUNNING, Reason.GATE_RED)
+
+
+def test_what_is_red_for_another_reason_is_not_gated_once_more():
+    play = coupled("a", "b", gates=[a_gate("tests", GatePoint.INTEGRATE), a_gate("lint", GatePoint.INTEGRATE)])
+    play.gates("b", replace(failed("tests"), vanished=("t1",)), "lint")
+    play.gates("a")
+    play.land("a")
+    assert play.running == ["b"]

@@ -19,6 +19,7 @@ from chargehand.domain.events import (
     Event,
     FixFinished,
     GateMadeRequired,
+    GateMitigated,
     GatesFinished,
     GatesPassed,
     LandFinished,
@@ -39,7 +40,7 @@ from chargehand.domain.gating import (
     verifies,
 )
 from chargehand.domain.ids import attempt_key, effect_key
-from chargehand.domain.line import RestorationOutcome
+from chargehand.domain.line import Mitigation, RestorationOutcome
 from chargehand.domain.moves import agent_of
 from chargehand.domain.outcome import (
     REVIEWERS,
@@ -51,6 +52,7 @@ from chargehand.domain.outcome import (
     ConcernKind,
     Conflict,
     ExitKind,
+    GateResult,
     HeadMoved,
     Kickback,
     KickbackSignal,
@@ -416,6 +418,8 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
             return events
         text = f"Gate {fault.gate} could not judge ({fault.fault}): {fault.detail}"
         return escalate(state, record, Reason.LINE_FAULT, text, effects=_FAULT_EFFECTS)
+    if verdict.red and point is GatePoint.INTEGRATE and record.overtaken and all(red.vanished for red in verdict.red):
+        return (_held_anew(record, verdict.red[0]),)
     if verdict.red:
         mending = _mend(state, record, verdict)
         return mending or _failed(state, record, gate_failure(verdict, state.baseline_red, point, due, beside))
@@ -429,6 +433,12 @@ def _gates(state: RunState, record: TaskRecord, outcome: GatesFinished, now: flo
     review = point is GatePoint.TASK and is_reviewed(state, record)
     passed = GatesPassed(task=record.id, attempt=record.made, point=point, green=verdict.green, review=review)
     return (*flakes, passed)
+
+
+def _held_anew(record: TaskRecord, red: GateResult) -> Event:
+    """Tests that are gone may have gone with what landed meanwhile: the gate is held against those that landed."""
+    text = f"Gate {red.gate} missed tests of before another change landed: it is held against those of now."
+    return GateMitigated(task=record.id, gate=red.gate, by=Mitigation.RERUN, detail=text)
 
 
 def _mended(state: RunState, record: TaskRecord, made: Sealed | None) -> Events:

@@ -174,7 +174,8 @@ class TaskRecord:
     (text, allowed): it counts in the next attempt. `look` is the last attempt of one who only looks, `aside` the
     outcome that waits for it, `checked` what the gates said of the sealed tree, `mended` the gates whose `fix` was run
     on it, `merged` the files of test ids of the candidate, `again` counts what made its gates run again: mitigations,
-    what was mended, other candidates. `apart`: it left the queue of its group once, and lands by itself from then on.
+    what was mended, other candidates. `overtaken`: something landed since its gates began, so they were held against
+    tests of before. `apart`: it left the queue of its group once, and lands by itself from then on.
     """
 
     task: Task
@@ -225,6 +226,7 @@ class TaskRecord:
     mended: tuple[str, ...] = ()
     merged: tuple[tuple[str, str], ...] = ()
     again: int = 0
+    overtaken: bool = False
     apart: bool = False
 
     @property

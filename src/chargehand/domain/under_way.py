@@ -48,6 +48,8 @@ def intend(state: RunState, effect: Effect) -> None:
         return
     record = state.tasks[task]
     changes: dict[str, object] = {"inflight": effect.key}
+    if isinstance(effect, RunGates):
+        changes["overtaken"] = False
     if isinstance(effect, RunFix):
         changes |= {"mended": (*record.mended, *effect.gates), "aside": record.unjudged, "unjudged": None}
     state.tasks[task] = record.but(**changes)
@@ -173,6 +175,7 @@ def take_outcome(state: RunState, event: Outcome) -> None:
         case LandFinished(result=Landed(commit=commit)):
             assert record.candidate is not None
             state.move_head(commit, record.candidate.tree)
+            _overtake(state)
         case _:
             pass
     state.tasks[event.task] = record.but(**changes)
@@ -186,6 +189,15 @@ def _close(state: RunState, event: GatesFinished) -> None:
     if event.commit != state.head:  # something landed meanwhile: the gates judge again
         state.whole = state.whole.but(again=state.whole.again + 1)
     state.closing = event
+
+
+def _overtake(state: RunState) -> None:
+    """What landed has other tests than those that the rest of the train was held against."""
+    for name in state.queue:
+        record = state.tasks[name]
+        under_way = isinstance(state.inflight.get(record.inflight or ""), RunGates)
+        if under_way or isinstance(record.unjudged, GatesFinished):
+            state.tasks[name] = record.but(overtaken=True)
 
 
 def _forget_fits(state: RunState, event: GatesFinished, tree: str) -> None:
