@@ -329,14 +329,20 @@ def test_a_failed_row_put_back_to_pending_is_tried_again(sendit_world: World, cl
     ended = cli.call("resume", "--json")
     assert (ended.code, ended.document["state"], ended.document["decisions"]) == (1, "failed", [])
     path = world.repo.path / sendit.LOGIN / "PROGRESS.md"
-    path.write_text(path.read_text().replace("| 4 | Limit the tries | failed | — |", "| 4 | Limit | pending | — |"))
+    text = path.read_text().replace("| 4 | Limit the tries | failed | — |", "| 4 | Limit | pending | — |")
+    landed = next(line for line in text.splitlines() if line.startswith("| 2 |"))
+    assert "| done |" in landed
+    path.write_text(text.replace(landed, landed.replace("| done |", "| skipped |")))
     for _ in range(2):
         again = cli.call("resume", "--json")
         assert (again.code, again.document["state"]) == (1, "failed")
         assert [each["kind"] for each in again.document["decisions"]] == ["edited"], "one question, however often"
     listed = cli.call("decisions", "--json").document["decisions"]
     assert (listed[0]["kind"], listed[0]["choices"], listed[0]["default"]) == ("edited", ["file", "ours"], "ours")
-    assert cli.call("answer", listed[0]["id"], "file").code == 0
+    said = cli.call("answer", listed[0]["id"], "file")
+    assert said.code == 0
+    assert "task-2: the run has it integrated" in said.stderr
+    assert "Cannot be taken: Task task-2 is integrated already." in " ".join(said.stderr.split())
     done = cli.call("resume", "--json")
     assert (done.code, done.document["state"]) == (0, "finished"), done.stdout
     assert sendit.table(world)[4][0] == "done"
