@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from chargehand.domain.commands import Request, RequestKind, take
-from chargehand.domain.effects import RunGates, StartAttempt
-from chargehand.domain.events import RunInterrupted, RunResumed
+from chargehand.domain.effects import RunCanary, RunGates, StartAttempt
+from chargehand.domain.events import CanaryFinished, RunInterrupted, RunResumed
 from chargehand.domain.evolve import fold
 from chargehand.domain.outcome import ExitKind, Kickback, KickbackSignal, ReportStatus, Role
 from chargehand.domain.plan import Barrier, Command, GatePoint, Plan
 from chargehand.domain.words import TaskStatus
 from tests.invariants import Watch
-from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended
+from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended, failed
 
 S = TaskStatus
 
@@ -120,6 +120,23 @@ def test_gates_that_a_new_plan_changed_while_they_ran_say_nothing():
     assert play.state.finished is None
     play.gates("", "tests")
     assert play.running == ["fix-1"]
+
+
+def test_a_look_at_the_base_that_a_new_plan_overtook_is_taken_again():
+    """3.1: what was red with the gates of before excuses nothing of those of now."""
+    play = Watched(a_plan(a_task("a"), gates=[RUN]))
+    play.through("a")
+    play.gates()
+    plan = a_plan(a_task("a"), a_task("b"), gates=[replace(RUN, run=Command(argv=("others",)))])
+    play.ask(RequestKind.REPLAN, plan=plan)
+    first = play.effect(RunCanary)
+    plan = replace(plan, gates=(replace(RUN, run=Command(argv=("more",))),))
+    play.ask(RequestKind.REPLAN, plan=plan)
+    play.record(CanaryFinished(key=first.key, results=(failed("tests"),)))
+    assert (play.state.canary, play.state.baseline_red, play.running) == (None, {}, [])
+    assert play.effect(RunCanary).key != first.key
+    play.canary()
+    assert play.running == ["b"]
 
 
 # -- tasks that a plan left out, and people took up again ----------------------------------------------

@@ -55,6 +55,7 @@ from chargehand.domain.events import (
     WaveEnded,
 )
 from chargehand.domain.evidence import UNGATED
+from chargehand.domain.ids import effect_key
 from chargehand.domain.judged import take_judgement
 from chargehand.domain.moves import after_end, move, release_dependents
 from chargehand.domain.outcome import GateStatus, Role
@@ -179,6 +180,8 @@ def _effect(state: RunState, event: EffectIntended | EffectLost | BranchOpened |
             state.opened += 1
         case CanaryFinished():
             del state.inflight[event.key]
+            if event.key != effect_key("run", state.canaries, "canary"):
+                return  # those were gates of another plan
             state.canary = event.results
             state.canaries += 1
             state.baseline_red = {r.gate: r for r in event.results if r.status is GateStatus.FAIL}

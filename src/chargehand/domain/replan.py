@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from chargehand.domain.effects import RunCanary
 from chargehand.domain.errors import UserError
 from chargehand.domain.moves import block_again, renewed
 from chargehand.domain.plan import GatePoint, Plan, Task
@@ -152,6 +153,7 @@ def replan(state: RunState, plan: Plan) -> None:
             _withdraw(state, decision.id)
     if _gates(plan) != _gates(state.plan):  # what was gated by the old ones is gated anew
         state.canary = None
+        state.canaries += any(isinstance(effect, RunCanary) for effect in state.inflight.values())
         records = {
             name: record.but(candidate=None, candidate_green=False, again=record.again + 1)
             for name, record in records.items()
