@@ -393,7 +393,8 @@ def _ask_about_plan(state: RunState, record: TaskRecord, report: Report, found: 
     kickback = report.kickback or Kickback(signal=KickbackSignal.SPEC_INCOMPLETE, details=report.summary)
     text = f"The agent returns the plan ({kickback.signal}): {kickback.details}"
     if kickback.recommendation:
-        text += f" It recommends: {kickback.recommendation}"
+        end = "" if text.rstrip().endswith((".", "!", "?", "…", ":")) else "."
+        text = f"{text.rstrip()}{end} It recommends: {kickback.recommendation}"
     choices = (*_KICKBACK_CHOICES.get(kickback.signal, ()), "skip", "stop")
     return ask(state, record.id, DecisionKind.KICKBACK, Reason.KICKBACK, text + found, choices, "stop")
 

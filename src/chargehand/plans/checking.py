@@ -33,6 +33,8 @@ def check_loaded(loaded: LoadedPlan, world: World | None = None) -> Survey:
         broken = {_whole(problem.path) for problem in errors}
         warn = all(problem.code in _HARMLESS for problem in errors)
         problems = [p for p in problems if (warn or p.is_error) and not _within(p.path, broken)]
+        if any(problem.code == "nothing_left" for problem in errors):  # said better than by the rules of our own format
+            problems = [problem for problem in problems if problem.code != "no_task"]
     ours = [problem for problem in problems if not _is_elsewhere(problem.path, loaded.stated)]
     others = [problem for problem in problems if _is_elsewhere(problem.path, loaded.stated)]
     return replace(found, problems=(*loaded.problems, *loaded.placed(ours), *others))

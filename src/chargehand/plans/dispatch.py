@@ -20,9 +20,9 @@ from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem, Severity
 from chargehand.domain.scope import is_literal, literal_path, validate
 from chargehand.plans.dispatch_check import check_state
-from chargehand.plans.dispatch_model import NexusState, NexusTask, TaskFiles
+from chargehand.plans.dispatch_model import OF_STATE, OF_TASK, NexusState, NexusTask, TaskFiles
 from chargehand.plans.document import Document, Place
-from chargehand.plans.faults import dotted, problem_of
+from chargehand.plans.faults import dotted, filled, problem_of
 from chargehand.plans.json_text import parse_json
 from chargehand.plans.loaded import LoadedPlan, Stated
 from chargehand.plans.native import read_lossy, read_text
@@ -131,12 +131,21 @@ class _Reading:
             state = NexusState.model_validate(data)
         except ValidationError as error:
             problems += [_problem(each) for each in _each(error)]
+            problems += self._rest(_each(error))
             return None
         left = sorted(dict.fromkeys(_unknown_keys(state, ())))
         if left:
             self.counts["left_alone"] = len(left)
             self.told.append(f"Left alone: {', '.join(left)}.")
         return state
+
+    def _rest(self, errors: list[Any]) -> list[Problem]:
+        """What is wrong besides values that are none: all of it is told at once."""
+        rest = filled(self.document.data, errors, ("task_graph", "tasks"), OF_TASK, OF_STATE)
+        if rest is None:
+            return []
+        found = check_state(NexusState.model_validate(rest[0]), in_order=False)
+        return [problem for problem in found if problem.is_error]
 
     def _not_there(self) -> Iterator[Problem]:
         for name, why in self.absent.items():

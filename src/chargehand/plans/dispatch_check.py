@@ -20,10 +20,13 @@ _ORDER = re.compile(
 )
 
 
-def check_state(state: NexusState) -> list[Problem]:
-    """Everything that is wrong, with the path of each; the tool of the system itself finds about half of it."""
+def check_state(state: NexusState, *, in_order: bool = True) -> list[Problem]:
+    """Everything that is wrong, with the path of each; the tool of the system itself finds about half of it.
+
+    What follows from waves and dependencies is found where the rest is sound, and wanted: `in_order`.
+    """
     found = [*_ids(state), *_listed(state), *_named(state), *_texts(state)]
-    found += [] if found and any(problem.is_error for problem in found) else _order(state)
+    found += _order(state) if in_order and not any(problem.is_error for problem in found) else []
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from chargehand.plans.fields import Model, WaveNumber, Whole, kind_of
 
-__all__ = ["BlockedTask", "FailedTask", "NexusState", "NexusTask", "TaskFiles", "TaskInterfaces"]
+__all__ = ["OF_STATE", "OF_TASK", "BlockedTask", "FailedTask", "NexusState", "NexusTask", "TaskFiles", "TaskInterfaces"]
 
 _ID = re.compile(r"task-[0-9]+(?:\.[0-9]+)*")
 _DEEPEST = 4
@@ -52,6 +53,35 @@ def _version(value: Any) -> str:
 def _files(value: Any) -> Any:
     return {"modify": value} if isinstance(value, list) else value
 
+
+OF_TASK: Mapping[str, Any] = {
+    "title": "?",
+    "description": "",
+    "acceptance": [],
+    "complexity": "simple",
+    "depends_on": [],
+    "wave": 1,
+    "files": None,
+    "verify": [],
+    "interfaces": {},
+}
+"""An innocent value for each key of a task but its id."""
+
+OF_STATE: Mapping[str, Any] = {
+    "version": "1.0.0",
+    "project_aim": "?",
+    "profile": "standard",
+    "created_at": "",
+    "updated_at": "",
+    "current_wave": 0,
+    "completed_tasks": [],
+    "agreed_approaches": {},
+    "compressed_outputs": {},
+    "recurring_issues": [],
+    "failed_tasks": [],
+    "blocked_tasks": [],
+}
+"""The same for each key of the file but its graph."""
 
 Ident = Annotated[str, BeforeValidator(_ident)]
 Said = Annotated[str, BeforeValidator(_said)]

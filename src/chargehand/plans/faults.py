@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from pydantic_core import ErrorDetails
 from chargehand.domain.problem import Path, Problem, nearest
 from chargehand.plans.fields import kind_of
 
-__all__ = ["dotted", "known_keys", "mend", "problem_of"]
+__all__ = ["dotted", "filled", "known_keys", "mend", "problem_of"]
 
 _SYNONYMS = {
     "after": "depends_on",
@@ -167,3 +168,41 @@ def _remove(data: Any, path: Path) -> None:
         data.pop(last, None)
     elif isinstance(data, list) and isinstance(last, int) and last < len(data):
         del data[last]
+
+
+def filled(
+    data: Any, errors: Sequence[ErrorDetails], tasks: Path, of_task: Mapping[str, Any], of_file: Mapping[str, Any]
+) -> tuple[Any, frozenset[int], frozenset[str]] | None:
+    """A copy of a document with an innocent value for each that pydantic refused, so that the rest can be checked too.
+
+    `tasks` is where its tasks stand; the values are those of a key of a task, and of the document. With it the numbers
+    of the tasks and the keys of the document that were wrong. None where there is no such value: without its name a
+    task says nothing about the others.
+    """
+    copy = deepcopy(data)
+    numbers: set[int] = set()
+    keys: set[str] = set()
+    at = len(tasks)
+    for error in errors:
+        path = tuple(part for part in error["loc"] if part != "[key]")
+        entry = _at(copy, path[: at + 1])
+        if path[:at] == tasks and len(path) > at + 1 and isinstance(entry, dict) and path[at + 1] in of_task:
+            entry[path[at + 1]] = deepcopy(of_task[str(path[at + 1])])
+            numbers.add(int(path[at]))
+        elif isinstance(copy, dict) and path and path[0] in of_file:
+            copy[path[0]] = deepcopy(of_file[str(path[0])])
+            keys.add(str(path[0]))
+        else:
+            return None
+    return copy, frozenset(numbers), frozenset(keys)
+
+
+def _at(data: Any, path: Path) -> Any:
+    for part in path:
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return None
+    return data

@@ -21,7 +21,7 @@ from chargehand.domain.plan import Barrier, Command, Complexity, Features, Files
 from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem, Severity
 from chargehand.plans.document import Document, Place
-from chargehand.plans.faults import problem_of
+from chargehand.plans.faults import filled, problem_of
 from chargehand.plans.loaded import LoadedPlan, Stated
 from chargehand.plans.native import read_text
 from chargehand.plans.task_executor_model import Entry, TasksFile
@@ -37,6 +37,18 @@ _SUFFIXES = frozenset({".yaml", ".yml"})
 _PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.\s*\Z")
 _UNREVIEWED = {"DONE": "SEQUENTIAL", "SYNTAX_VALID": "PARALLEL"}
 _AGAIN = frozenset({"ACTIVE", "REJECTED", "SYNTAX_ERROR", "ERROR"})
+_OF_TASK: dict[str, Any] = {
+    "description": "?",
+    "title": "",
+    "files_to_modify": [],
+    "test_files": [],
+    "success_criteria": [],
+    "allowlist": [],
+    "tool_mandates": [],
+    "execution_strategy": None,
+    "status": "PENDING",
+    "attempts": 0,
+}
 _CODE_ONLY = "code_and_tests_only"
 _NO_CODE = ("*.md", "*.rst", "*.adoc", "docs/**/*.txt", "prompts/**")
 """Documentation, and the pipeline's own folder: states and log there are the runtime's, and in no change."""
@@ -80,7 +92,7 @@ class TaskExecutorReader:
 
 @dataclass(slots=True, kw_only=True)
 class _Reading:
-    """One reading of `file`; `numbers` are the positions of the plan's tasks in it."""
+    """One reading of `file`; `numbers` are those of the plan's tasks in it, `broken` of unsound entries."""
 
     file: Path
     text: str
@@ -90,6 +102,8 @@ class _Reading:
     counts: Counter[str] = field(default_factory=Counter)
     numbers: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    broken: frozenset[int] = frozenset()
+    has_groups: bool = True
 
     def __post_init__(self) -> None:
         self.document = parse_yaml(self.text)
@@ -137,8 +151,14 @@ class _Reading:
         try:
             return TasksFile.model_validate(data)
         except ValidationError as error:
-            self.problems += [problem_of(each, TasksFile) for each in error.errors(include_url=False)]
+            errors = error.errors(include_url=False)
+        self.problems += [problem_of(each, TasksFile) for each in errors]
+        rest = filled(data, errors, ("tasks",), _OF_TASK, {"validation_policy": {}, "parallel_groups": {}})
+        if rest is None:
             return None
+        data, self.broken, keys = rest
+        self.has_groups = "parallel_groups" not in keys
+        return TasksFile.model_validate(data)
 
     def _group_of(self, tasks: TasksFile) -> dict[str, str]:
         return {member: name for name, members in tasks.parallel_groups.items() for member in members}
@@ -164,8 +184,10 @@ class _Reading:
                 text = f"The id '{entry.id}' stands here twice; the first is in line {line.line if line else '?'}."
                 self._problem("duplicate_id", text, ("tasks", number, "id"), hint="Give one of them another id.")
             first.setdefault(entry.id, number)
-            self._check_status(number, entry, modes[entry.id])
-        self._check_groups(tasks, first)
+            if number not in self.broken:
+                self._check_status(number, entry, modes[entry.id])
+        if self.has_groups:
+            self._check_groups(tasks, first)
 
     def _check_status(self, number: int, entry: Entry, mode: str) -> None:
         wanted = _UNREVIEWED.get(entry.status, mode)
@@ -194,7 +216,7 @@ class _Reading:
                     self._problem("wrong_group", text, path, hint="Take it out, or make it PARALLEL.")
                 seen.setdefault(member, name)
         for number, entry in enumerate(tasks.tasks):
-            if entry.execution_strategy == "PARALLEL" and entry.id not in seen:
+            if entry.execution_strategy == "PARALLEL" and entry.id not in seen and number not in self.broken:
                 text = f"Task {entry.id} is PARALLEL and in no group; it is done by itself, at its place."
                 where = ("tasks", number, "execution_strategy")
                 self.problems.append(Problem(code="no_group", message=text, severity=Severity.WARNING, path=where))
