@@ -18,7 +18,7 @@ from chargehand.domain.state import RunState
 from chargehand.domain.words import Means, TaskWord
 from chargehand.ports import Projection
 from chargehand.profiles.ledger import Ledger
-from chargehand.profiles.pen import Pen, Watched, with_additions
+from chargehand.profiles.pen import Own, Pen, Watched, with_additions
 from tests.play import Play, a_plan, a_task
 
 MEANS = {"pending": Means.OPEN, "done": Means.DONE, "failed": Means.FAILED}
@@ -294,6 +294,49 @@ def test_a_kill_around_the_write_is_nobody_s_edit(
     assert place.file.read_text() == "a: failed\n"
     place.file.write_text("a: done\n")
     assert len(place.found()) == 1, "what was the word before is an edit once the write came through"
+
+
+@pytest.mark.parametrize("choice", ["ours", "file"])
+def test_a_kill_while_an_answer_is_carried_out_loses_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, choice: str
+):
+    """I5: the run's own text is there until the file holds it, and no longer."""
+    place.write("a: pending\n")
+    place.file.write_text("a: done\n")
+    pen = place.pen()
+    pen.look()
+    assert pen.own(place.file) is None, "nothing was drawn yet"
+    pen.write(place.file, "a: pending\nb: failed\n")
+    place.answer(pen, choice)
+    own = Own(text="a: pending\nb: failed\n", is_current=True, theirs=frozenset({"a"} if choice == "file" else ()))
+    assert place.pen().own(place.file) == own
+    killed_before(place, monkeypatch, "a: failed\n")
+    assert place.pen().own(place.file) == own
+    killed_after(place, monkeypatch, "a: failed\n")
+    assert place.pen().own(place.file) is None, "the file holds it"
+    assert place.found() == ()
+    place.write("a: failed\n")
+    assert place.pen().drafts.get("state.txt") is None
+
+
+def test_a_note_upon_an_edit_is_no_other_question_and_another_word_is(place: Place):
+    place.write("a: pending\n")
+    place.file.write_text("a: done\n")
+    pen = place.pen()
+    pen.look()
+    pen.write(place.file, "a: pending\n")
+    place.answer(pen, "ours")
+    place.file.write_text("a: done\n# mine\n")
+    assert place.found() == ()
+    own = place.pen().own(place.file)
+    assert own == Own(text="a: pending\n", is_current=False)
+    place.file.write_text("a: odd\n# mine\n")
+    assert len(place.found()) == 1
+    assert place.pen().own(place.file) == own, "what the run has is kept for that question, too"
+    place.file.write_text("a: done\n# mine\n")
+    place.write("a: pending\n# mine\n")
+    place.file.write_text("a: done\n# mine\n")
+    assert len(place.found()) == 1, "made again, it is another one"
 
 
 def test_a_note_on_what_was_there_before_a_lost_write_is_no_difference(place: Place, monkeypatch: pytest.MonkeyPatch):
