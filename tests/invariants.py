@@ -174,7 +174,7 @@ class Watch:
                 self.taken.add(name)
             case BranchOpened(head=head):
                 self.head = head
-            case CanaryFinished(results=results):
+            case CanaryFinished(key=key, results=results) if key == f"run/{self.shadow.canaries}/canary":
                 self.baseline = {r.gate: r for r in results if r.status is GateStatus.FAIL}
             case GateMadeRequired(gate=gate):
                 self.baseline.pop(gate, None)
