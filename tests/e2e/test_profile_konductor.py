@@ -149,7 +149,7 @@ def test_a_summary_has_the_sections_that_konductor_reads(world: World):
     assert summary(world, "001-task-2") == (
         "# Plan 001 - Task 2 Summary\n\n## Status: DONE\n\n"
         "## Files Created\n- src/user.py\n- tests/test_user.py\n\n## Files Modified\nNone\n\n"
-        "## Tests Added\n- tests/test_user.py\n\n### Test Results\n```\n$ grep -q class src/user.py\n```\n\n"
+        "## Tests Added\n- tests/test_user.py\n\n### Test Results\n    $ grep -q class src/user.py\n\n"
         "## Deviations from Plan\n1. (rule 2) an empty name is refused\n\n## Decisions Made\n- a frozen dataclass\n\n"
         "## Verification\n- [x] syntax\n- [x] verify-1: grep -q class src/user.py\n\n"
         "## Notes\n    Users are there.\n    ## Status: BLOCKED\n\n## Concerns\n- (info) names may repeat\n\n"

@@ -126,9 +126,12 @@ def test_a_task_has_what_the_state_says_of_it(project: Path):
     assert [command.text for command in task["task-7"].verify] == ["test -s src/todo/add.py"]
 
 
-def test_what_is_on_a_branch_nobody_accepted_is_not_done(project: Path):
+@pytest.mark.parametrize("below", ["", "\n", "\nIda: looks good to me."])
+def test_what_is_on_a_branch_nobody_accepted_is_not_done(project: Path, below: str):
+    """Whatever somebody wrote below it."""
     state = json.loads(text_of(project))
-    state["compressed_outputs"]["task-1"] += "\nNot accepted yet: branch chargehand/todo-1, commit 0123456789abcdef."
+    where = "\nNot accepted yet: branch chargehand/todo-1, commit 0123456789abcdef."
+    state["compressed_outputs"]["task-1"] += where + below
     (project / STATE).write_text(json.dumps(state))
     loaded = read_plan(None, project)
     assert loaded.plan is not None

@@ -176,6 +176,13 @@ def test_reviews_can_be_switched_off_and_done_is_enough_then(project: Path):
             "## Status: DONE\n## Review Status: passed\n\nNot accepted yet: branch chargehand/a-1, commit abc123.",
             Standing.PENDING,
         ),
+        (
+            (
+                "## Status: DONE\n## Review Status: passed\n\n"
+                "Not accepted yet: branch chargehand/a-1, commit abc123.\n\nIda: looks good to me.\n\n## Also\nMore.\n"
+            ),
+            Standing.PENDING,
+        ),
         ("```\n## Status: BLOCKED\n```\n## Status: DONE\n## Review Status: passed", Standing.DONE),
     ],
 )

@@ -159,8 +159,10 @@ def test_two_tickets_are_not_guessed_between(project: Path):
     assert problem.hint == f"Name one, such as {project / 'prompts/SHOP-7'}."
 
 
-def test_what_is_done_on_a_branch_that_nobody_accepted_is_done_again():
-    line = "Green as merged.\\nNot accepted yet: branch chargehand/r, commit 0123456789abcdef."
+@pytest.mark.parametrize("below", ["", "\\n", "\\nIda: looks good to me.", " Ida: yes."])
+def test_what_is_done_on_a_branch_that_nobody_accepted_is_done_again(below: str):
+    """Whatever somebody wrote below it."""
+    line = f"Green as merged.\\nNot accepted yet: branch chargehand/r, commit 0123456789abcdef.{below}"
     loaded = read_text(f'{HEAD}    status: ACCEPTED\n    validation_details: "{line}"\n')
     assert loaded.counts["pending"] == 1
     assert (

@@ -31,8 +31,8 @@ from chargehand.plans.verify_text import Find, finder, read_verify
 __all__ = ["NexusReader"]
 
 _KEY = re.compile(r'"(?:task_graph|project_aim)"\s*:')
-_PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.")
-_ACCEPTED = re.compile(r"Accepted: branch \S+, commit (?P<commit>[0-9a-f]{7,64})\.")
+_PENDING = re.compile(r"(?m)^[ \t]*Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.")
+_ACCEPTED = re.compile(r"(?m)^[ \t]*Accepted: branch \S+, commit (?P<commit>[0-9a-f]{7,64})\.")
 _TOLD_OF_PROFILE = "Profile {profile} is about the debate before and the review after: neither is done here."
 _TESTS_FIRST = " Tasks that name test files write them first."
 _HOME = ".nexus-cortexia"
@@ -195,7 +195,7 @@ class _Reading:
         standing |= dict.fromkeys((each.task_id for each in state.blocked_tasks), "blocked")
         standing |= dict.fromkeys((each.task_id for each in state.failed_tasks), "failed")
         for name in state.completed_tasks:
-            said = state.compressed_outputs.get(name, "").rstrip().rsplit("\n", 1)[-1]
+            said = state.compressed_outputs.get(name, "")  # people add lines below ours
             pending, accepted = _PENDING.search(said), _ACCEPTED.search(said)
             pending = pending if name not in self.there else None
             standing[name] = "pending" if pending or name in self.absent else "done"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["TodoList", "read_todo"]
 
 _LINE = re.compile(r"(?m)^\s*\[(?P<mark>.)\]\s+Subtask (?P<number>\d+): (?P<title>.*?)\s*$")
-_PENDING = re.compile(r"(?m)^Not accepted yet: (?P<where>branch \S+, commit [0-9a-f]+)\.$")
+_PENDING = re.compile(r"(?m)^[ \t]*Not accepted yet: (?P<where>branch \S+, commit [0-9a-f]+)\.")
 _TESTS = "Add/update tests"
 
 

@@ -20,7 +20,7 @@ from chargehand.plans.markdown import sections
 __all__ = ["Config", "Standing", "Summary", "read_config", "read_state", "read_summary"]
 
 _STATUS = re.compile(r"(?is)(?P<review>review[ \t]+)?status[ \t]*(?::[ \t]*(?P<said>.*))?")
-_PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>\S+)\.")
+_PENDING = re.compile(r"(?m)^ {0,3}Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>\S+)\.")
 _KNOWN = ("DONE", "DONE_WITH_CONCERNS", "NEEDS_CONTEXT", "BLOCKED")
 _FEATURES = ("research", "plan_checker", "design_review", "code_review", "verifier")
 _CONFIG: Mapping[str, Mapping[str, type]] = {
@@ -91,7 +91,7 @@ def read_summary(text: str) -> tuple[Summary | None, list[Problem]]:
         message = f"The status '{status}' is unknown." if status else "The summary has no '## Status: …'."
         hint = nearest(status.upper(), _KNOWN) or f"There are: {', '.join(_KNOWN)}."
         return None, [Problem(code="unknown_status", message=message, hint=hint, line=line)]
-    pending = _PENDING.search(text.rstrip().rsplit("\n", 1)[-1])
+    pending = _PENDING.search(text)  # wherever it stands: people add lines below it
     review = found.get(True, ("", 0))[0].lower()
     where = f"{pending['branch']} ({pending['commit']})" if pending else ""
     return Summary(status=status.upper(), review=review, text=text.strip(), pending=where), []

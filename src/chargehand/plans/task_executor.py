@@ -34,7 +34,7 @@ ENTRY_TITLE = "Task entry of tasks.yaml"
 """The title under which a task's entry stands in its brief, as the file has it."""
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
-_PENDING = re.compile(r"Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.\s*\Z")
+_PENDING = re.compile(r"(?m)^[ \t]*Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>[0-9a-f]{7,64})\.")
 _UNREVIEWED = {"DONE": "SEQUENTIAL", "SYNTAX_VALID": "PARALLEL"}
 _AGAIN = frozenset({"ACTIVE", "REJECTED", "SYNTAX_ERROR", "ERROR"})
 _OF_TASK: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from chargehand.profiles.dispatch_text import lines, listed, set_members, set_va
 __all__ = ["Standing", "standing_of", "updated"]
 
 _LONGEST = 2_000
+_OURS = re.compile(r"\A(?=(?:Not accepted yet|Accepted):)")
 _FAILURES = frozenset(
     {DecisionKind.ESCALATION, DecisionKind.CONTEXT, DecisionKind.SPLIT, DecisionKind.BLOCKED, DecisionKind.KICKBACK}
 )
@@ -96,7 +98,7 @@ def _output(record: TaskRecord, state: RunState) -> str:
     """What a landed task leaves to those that build on it; the last line names where it is."""
     report = record.report
     offered = (report.interfaces if report else ()) or record.task.interfaces.produces
-    said = lines([report.summary if report else ""])[:_LONGEST]
+    said = _OURS.sub("Said: ", lines([report.summary if report else ""]))[:_LONGEST]
     text = lines(
         [
             said,

@@ -150,7 +150,7 @@ def _results(record: TaskRecord) -> str:
     tails = [f"$ {each.command}\n{each.tail}".rstrip() for each in record.checked if each.command]
     said = record.report.validation if record.report is not None and not tails else ""
     text = "\n".join(tails) or said
-    return _fenced(text) if text.strip() else ""
+    return _inert(text)
 
 
 def _listed(title: str, items: Iterable[str], *, numbered: bool = False) -> str:
@@ -160,14 +160,8 @@ def _listed(title: str, items: Iterable[str], *, numbered: bool = False) -> str:
 
 
 def _inert(text: str) -> str:
-    """Text of others where no line of it is a heading: a summary that says a status says it once."""
+    """Text of others as indented code: no line of it is a heading, nor looks like one to who reads line by line."""
     return "\n".join(f"    {line}" for line in text.strip().splitlines())
-
-
-def _fenced(text: str) -> str:
-    longest = max((len(line) - len(line.lstrip("`")) for line in text.splitlines()), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{text}\n{fence}"
 
 
 # -- reviews --------------------------------------------------------------------------------------
