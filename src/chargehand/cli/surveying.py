@@ -131,6 +131,7 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
     from chargehand.wiring.casting import cast
 
     found = []
+    from chargehand.wiring.runners import missing_runners
     try:
         profile_of(plan.profile)
         if plan.tasks:
@@ -139,7 +140,7 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
         found.append(
             Problem(code=error.code, message=error.message, severity=Severity.WARNING, hint=error.hint, file=source)
         )
-    return found
+    return [*found, *missing_runners(plan, os.environ, cwd, source)]
 
 
 def print_check(call: Call, surveyed: Surveyed, path: Path | None) -> int:
