@@ -45,6 +45,7 @@ class Surveyed:
 
 async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = None) -> Surveyed:
     """Read and check the plan that is meant; without a path, the one at the known places."""
+    from chargehand.wiring.plan_places import below_root
     from chargehand.wiring.profiling import kept_files
 
     loaded = await workshop.load_plan_at(path, base or "HEAD")
@@ -55,7 +56,8 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     found = check_loaded(loaded, await workshop.world(subject, commit))
     ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
     root = workshop.repository.root or workshop.cwd
-    kept = loaded.placed(kept_files(subject, workshop.cwd / loaded.source, root))
+    source = workshop.cwd / loaded.source
+    kept = loaded.placed([*below_root(loaded, source, root), *kept_files(subject, source, root)])
     return _surveyed(loaded, found, workshop.settings, *ahead, *_dangers(subject, workshop.settings, loaded), *kept)
 
 
@@ -129,9 +131,9 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
     """What `run` would refuse here though the plan itself is sound: a warning, for others may have it."""
     from chargehand.profiles import profile_of
     from chargehand.wiring.casting import cast
+    from chargehand.wiring.runners import missing_runners
 
     found = []
-    from chargehand.wiring.runners import missing_runners
     try:
         profile_of(plan.profile)
         if plan.tasks:

@@ -98,3 +98,4 @@ class RunOptions:
     inputs: tuple[tuple[str, str], ...] = ()
     wording: tuple[tuple[str, str], ...] = ()
     artifacts: tuple[str, ...] = ()
+    work_tree: str = ""

@@ -198,14 +198,20 @@ class FeatureReading:
 
     @property
     def root(self) -> Path:
-        """The project: what lies around the nearest `specs`, else the feature's folder."""
+        """What lies around the nearest `specs`, else the feature's folder: documents are named from there."""
         folder = self.folder.resolve()
         around = next((each for each in (folder, *folder.parents) if each.name == "specs"), None)
         return around.parent if around is not None else folder
 
+    @property
+    def project(self) -> Path:
+        """Where commands run and files are named from: the work tree of git around it, where there is one."""
+        around = (self.root, *self.root.parents)
+        return next((each for each in around if (each / ".git").exists()), self.root)
+
     def _below(self, path: Path) -> str:
         try:
-            return path.resolve().relative_to(self.root).as_posix()
+            return path.resolve().relative_to(self.project).as_posix()
         except ValueError:
             return path.name
 
@@ -308,7 +314,7 @@ class FeatureReading:
         assert self.plan_path is not None
         for row in done.values():
             self._claim(row, self.plan_path, self.landed)
-        gates = runners_of(self.root, finder(self.root))
+        gates = runners_of(self.project, finder(self.project))
         self._tell_of_suite(gates)
         paths = self._named_files(spec_path, spec)
         shared = self._approach(file, spec_path, paths, spec.tests)
@@ -373,8 +379,8 @@ class FeatureReading:
                 self.files.append(str(path))
         for name in spec.tests:
             safe = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
-            if safe and (self.root / name).is_file():
-                self.files.append(str(self.root / name))
+            if safe and (self.project / name).is_file():
+                self.files.append(str(self.project / name))
             elif not safe:
                 self._problem(
                     "unsafe_path", f"The test file '{name}' is no path below the project.", spec_path or self.path
@@ -392,7 +398,7 @@ class FeatureReading:
         ident = f"task-{step.number}"
         files = self._files(ident, step)
         writes = files.writes if files is not None else ()
-        verify = verify_of(step.texts.get("verify", ""), [*writes, *tests], gates, finder(self.root))
+        verify = verify_of(step.texts.get("verify", ""), [*writes, *tests], gates, finder(self.project))
         self.told += [f"{ident}: verify {text}" for text in verify.told]
         parts = [step.notes, step.texts.get("action", "")]
         parts += [f"Spec ref: {step.texts['spec ref']}"] if step.texts.get("spec ref") else []

@@ -240,13 +240,24 @@ def _project(site: Site, plan: Plan) -> Projection:
 
 
 def _artifacts(site: Site, plan: Plan) -> tuple[str, ...]:
-    """Its own two files of the feature: elsewhere, files of these names are anybody's work."""
+    """Its own two files of every feature: what one says would be the word of nobody about another one's rows."""
     site = replace(site, root=site.root.resolve(), source=site.source.resolve())
     if not site.source.is_relative_to(site.root):
         return ()
-    folder = _folder(site, plan.plan).relative_to(site.root).as_posix()
-    within = "" if folder == "." else re.sub(r"([*?\[\]!#\\])", r"\\\1", folder) + "/"
-    return tuple(f"{within}{name}" for name in ("PROGRESS.md", "RESEARCH.md"))
+    folder = _folder(site, plan.plan)
+    specs = next((each for each in folder.parents if each.name == "specs" and each.is_relative_to(site.root)), None)
+    own = {folder: "", **({specs: "**/"} if specs is not None else {})}
+    return tuple(
+        f"{_literal(where.relative_to(site.root))}{below}{name}"
+        for where, below in own.items()
+        for name in ("PROGRESS.md", "RESEARCH.md")
+    )
+
+
+def _literal(folder: Path) -> str:
+    """A folder as the beginning of a pattern."""
+    name = folder.as_posix()
+    return "" if name == "." else re.sub(r"([*?\[\]!#\\])", r"\\\1", name) + "/"
 
 
 def _folder(site: Site, name: str) -> Path:

@@ -10,7 +10,8 @@ from chargehand.adapters.git.command import plain_environment
 from chargehand.adapters.process import capture
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.state import RunState
-from chargehand.profiles import Site, profile_of
+from chargehand.profiles import profile_of
+from chargehand.wiring.profiling import site_of
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
@@ -27,18 +28,16 @@ async def close_books(shop: Workshop, state: RunState) -> tuple[tuple[str, ...],
 
     The program is the user's own, with its configuration; where it is not on PATH nothing is run and nothing said.
     """
-    root, profile = shop.repository.root, profile_of(state.plan.profile)
-    if root is None or profile.books is None or not state.options.plan_file:
+    site, profile = site_of(shop, state), profile_of(state.plan.profile)
+    if site is None or profile.books is None:
         return (), ""
-    source = Path(state.options.plan_file)
-    site = Site(root=root, source=source if source.is_absolute() else root / source)
     path = plain_environment(shop.repository.environ)["PATH"]
     done: list[str] = []
     for argv in profile.books(site, state):
         program = shutil.which(argv[0], path=path)
         if program is None:
             return tuple(done), ""
-        if why := await _run(shop, root, (program, *argv[1:]), path):
+        if why := await _run(shop, site.root, (program, *argv[1:]), path):
             return tuple(done), f"`{' '.join(argv)}` failed: {why} Run it by hand."
         done.append(" ".join(argv))
     return tuple(done), ""

@@ -20,11 +20,23 @@ from chargehand.ports import OwnReport, Projection
 from chargehand.profiles import Profile, Site, profile_of
 from chargehand.profiles.pen import Pen, Watched
 from chargehand.settings import Settings
+from chargehand.wiring.plan_places import refuse_outside
 
 if TYPE_CHECKING:
     from chargehand.wiring.workshop import Workshop
 
-__all__ = ["arranged", "kept_files", "listed", "own_report", "profiled", "projections", "refuse", "rules_of", "shown"]
+__all__ = [
+    "arranged",
+    "kept_files",
+    "listed",
+    "own_report",
+    "profiled",
+    "projections",
+    "refuse",
+    "rules_of",
+    "shown",
+    "site_of",
+]
 
 
 def arranged(plan: Plan, settings: Settings) -> Plan:
@@ -49,7 +61,10 @@ def profiled(options: RunOptions, plan: Plan, root: Path | None = None) -> RunOp
         text = f"With profile {profile.name} nothing is accepted without you: accept shows what is to land."
         raise UserError(text, code="accept_refused", hint="Leave out --accept, and use `chargehand accept` at the end.")
     jobs = min(options.jobs, plan.defaults.jobs or options.jobs)
-    artifacts = _artifacts(profile, plan, _site_of(root, options))
+    site = _site_of(root, options)
+    if site is not None and profile.project is not None:
+        refuse_outside(site, profile.name)
+    artifacts = _artifacts(profile, plan, site)
     retries = options.caps.task_retries
     policy = profile.policy if retries is None else replace(profile.policy, retries=retries)
     return replace(options, policy=policy, wording=profile.wording, jobs=jobs, artifacts=artifacts)
@@ -119,7 +134,7 @@ def _word(value: object) -> str:
 
 def own_report(shop: Workshop, state: RunState) -> OwnReport | None:
     """What reads a report in the form of the plan's system; None where it has none."""
-    site, profile = _site(shop, state), _profile(state.plan)
+    site, profile = site_of(shop, state), _profile(state.plan)
     return profile.report(site, state.plan) if site is not None and profile.report is not None else None
 
 
@@ -136,7 +151,7 @@ def refuse(shop: Workshop, plan: Plan, source: Path, problems: Sequence[Problem]
 
 def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
     """What shows the run in the files of its system; none for plans of our own."""
-    site, profile = _site(shop, state), _profile(state.plan)
+    site, profile = site_of(shop, state), _profile(state.plan)
     if site is None or profile.project is None:
         return ()
     site = replace(site, history=partial(shop.service.events, state.run))
@@ -149,7 +164,7 @@ def projections(shop: Workshop, state: RunState) -> tuple[Projection, ...]:
 
 def shown(shop: Workshop, state: RunState, task: str | None = None) -> tuple[str, ...]:
     """What the plan's system says of a task, or of the run, in a form of its own; rows of text, none for our plans."""
-    site, profile = _site(shop, state), _profile(state.plan)
+    site, profile = site_of(shop, state), _profile(state.plan)
     if site is None or profile.shown is None:
         return ()
     try:
@@ -160,7 +175,7 @@ def shown(shop: Workshop, state: RunState, task: str | None = None) -> tuple[str
 
 def listed(shop: Workshop, state: RunState) -> tuple[str, ...]:
     """What is to be done, where the plan's system keeps a list of it: for the terminal, while the run goes on."""
-    site, profile = _site(shop, state), _profile(state.plan)
+    site, profile = site_of(shop, state), _profile(state.plan)
     if site is None or profile.shown is None or not profile.shown_live:
         return ()
     with suppress(AdapterError):  # `show` says it
@@ -168,9 +183,14 @@ def listed(shop: Workshop, state: RunState) -> tuple[str, ...]:
     return ()
 
 
-def _site(shop: Workshop, state: RunState) -> Site | None:
-    """Where the files of the plan's system are; None where the run was not started from one."""
-    return _site_of(shop.repository.root, state.options)
+def site_of(shop: Workshop, state: RunState) -> Site | None:
+    """Where the files of the plan's system are; None where the run was not started from one.
+
+    They are those of the work tree in which the run began, also where it is resumed or accepted in another one.
+    """
+    begun = Path(state.options.work_tree) if state.options.work_tree else None
+    root = begun if begun is not None and shop.repository.is_work_tree(begun) else shop.repository.root
+    return _site_of(root, state.options)
 
 
 def _site_of(root: Path | None, options: RunOptions) -> Site | None:

@@ -33,6 +33,7 @@ from chargehand.settings import Settings, load_settings, merge_into
 from chargehand.wiring import starting
 from chargehand.wiring.casting import cast, refuse_missing_agents
 from chargehand.wiring.places import Places
+from chargehand.wiring.plan_places import named_from_root
 from chargehand.wiring.profiling import arranged, profiled
 from chargehand.wiring.providers import check_providers
 from chargehand.wiring.questioning import agreed, questioned
@@ -167,7 +168,8 @@ class Workshop:
             sandbox_write=settings.sandbox.write,
             only=tuple(only),
             caps=settings.caps,
-            plan_file=str(plan_file or ""),
+            plan_file=named_from_root(self.repository.root, self.cwd / plan_file) if plan_file else "",
+            work_tree=str(self.repository.root or ""),
             target=await self.current_branch() or "",
         )
         options = profiled(options, plan, self.repository.root)

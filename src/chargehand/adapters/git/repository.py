@@ -103,6 +103,20 @@ class Repository:
             stores.append(self.fetched_modules)
         return tuple(stores)
 
+    def is_work_tree(self, path: Path) -> bool:
+        """Whether a folder is the root of a work tree of this repository: the one it was made with, or a linked one."""
+        link = path / ".git"
+        try:
+            if link.is_dir():
+                return link.resolve() == self.common_dir.resolve()
+            named = link.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip()
+            home = (path / named).resolve()
+            shared = home / "commondir"
+            common = (home / shared.read_text(encoding="utf-8").strip()).resolve() if shared.is_file() else home
+        except (OSError, ValueError):
+            return False
+        return common == self.common_dir.resolve()
+
     # -- calling git
 
     def git(self) -> Git:
