@@ -196,6 +196,17 @@ def test_two_that_were_left_out_may_have_needed_the_same():
     assert play.running == ["d"]
 
 
+def test_two_that_were_left_out_may_have_come_after_the_same_that_was():
+    """2.3: nobody is waited for where all that came before was left out."""
+    names = ("b", "c", "d")
+    play = Watched(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "b", "c"), inferred=names))
+    play.ask(RequestKind.SKIP, "b")
+    play.ask(RequestKind.SKIP, "c")
+    play.ask(RequestKind.SKIP, "a")
+    play.attempt("a", ended(ExitKind.CANCELLED))
+    assert play.running == ["d"]
+
+
 # -- reading it all again ------------------------------------------------------------------------------
 
 
