@@ -215,6 +215,25 @@ def test_what_a_task_done_by_hand_waited_for_is_waited_for():
     assert (play.task("b").status, play.task("b").blocked_on) == (S.BLOCKED, "z")
 
 
+def test_a_task_taken_up_again_is_not_done_by_hand_any_more():
+    """A plain skip of it later blocks those that state that they depend on it."""
+    play = begun(a_task("a"), a_task("b", "a"))
+    asks(play, edit(("a", Means.DONE)))
+    answers(play, "file")
+    play.attempt("a")
+    assert is_by_hand(play.state, play.task("a"))
+    play.state.unattended = True
+    fail(play, "b")
+    play.record(*take(play.state, Request(id="1", kind=RequestKind.RETRY, task="a", by="me")))
+    assert play.running == ["a"]
+    play.record(*take(play.state, Request(id="2", kind=RequestKind.SKIP, task="a", by="me")))
+    play.attempt("a")
+    assert play.task("a").status is S.SKIPPED
+    assert not is_by_hand(play.state, play.task("a"))
+    play.record(*take(play.state, Request(id="3", kind=RequestKind.RETRY, task="b", by="me")))
+    assert (play.task("b").status, play.task("b").blocked_on) == (S.BLOCKED, "a")
+
+
 def test_a_plain_skip_by_a_file_says_whom_it_blocks():
     many = [a_task(f"t{number}", "a") for number in range(10)]
     play = begun(a_task("a"), *many)

@@ -73,6 +73,7 @@ def _begin_attempt(state: RunState, effect: StartAttempt) -> None:
         state.tasks[effect.task] = record.but(aside=record.unjudged, unjudged=None, **looks)
         state.attention.pop(effect.task, None)
         return
+    state.by_hand.pop(effect.task, None)  # it is not by hand that it is done from here on
     number = effect.attempt
     changes: dict[str, object] = {"attempts": number, "made": number, "base": effect.base, "role": effect.role}
     if record.fix_base is None:
