@@ -18,6 +18,7 @@ import yaml
 
 from chargehand.adapters.integrity.checker_rules import is_checker_config, is_exception, silences
 from chargehand.adapters.integrity.config_rules import BY_FILE, judge, judge_lines
+from chargehand.adapters.integrity.judge_rules import is_judge_file, judge_line, judges_changed
 from chargehand.domain.silencing import Silenced, SilencedBy
 from chargehand.domain.test_changes import TestChange, TestChangeKind
 
@@ -51,6 +52,8 @@ def _kind(path: str) -> str:
     name = PurePosixPath(path).name
     if re.search(r"(?:^|/)\.(?:github/(?:workflows|actions)|circleci|buildkite)/.*\.ya?ml$", f"/{path}"):
         return "lines"
+    if is_judge_file(path):
+        return "judge"
     kinds = (("toml", _TOML), ("ini", _INI), ("json", _JSON), ("yaml", _YAML), ("script", _SCRIPT), ("lines", _LINES))
     return next((kind for kind, pattern in kinds if pattern.fullmatch(name)), "")
 
@@ -62,7 +65,10 @@ def loosened(path: str, old: str | None, new: str | None) -> Iterator[TestChange
     kind = _kind(path)
     before, after = _values(kind, path, old or ""), _values(kind, path, new or "")
     found: list[tuple[str, str]] = []
-    if before is not None and after is not None:
+    for key, how in judges_changed(path, before or {}, after or {}) if after is not None else ():
+        detail = f"{key}: {how}"
+        yield TestChange(path=path, kind=TestChangeKind.LOOSENED, detail=detail, line=judge_line(new or "", key))
+    if kind != "judge" and before is not None and after is not None:
         sections = kind in {"toml", "ini"} or PurePosixPath(path).name == "package.json"
         if old is not None or PurePosixPath(path).name in {"pytest.ini", ".pytest.ini", "pytest.toml", "setup.cfg"}:
             found += judge(before, after, sections=sections)
@@ -118,7 +124,7 @@ def _values(kind: str, path: str, text: str) -> dict[str, Any] | None:
 def _tree(kind: str, path: str, text: str) -> Any:
     if not text.strip():
         return {}
-    if kind == "toml":
+    if kind in {"toml", "judge"}:
         return tomllib.loads(text)
     if kind == "ini":
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True, interpolation=None)
