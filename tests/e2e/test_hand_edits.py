@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from chargehand.domain.commands import Request, RequestKind
 from chargehand.domain.effects import StartAttempt
 from chargehand.domain.events import DecisionAsked, EffectIntended, TaskEnded, TaskIntegrated
 from chargehand.profiles import profile_of
+from chargehand.profiles.task_executor_log import iso
+from chargehand.profiles.task_executor_text import entries
 from chargehand.profiles.writing import write_atomically
 from tests.e2e import test_profile_dispatch as dispatch
 from tests.e2e import test_profile_factory_line as factory_line
@@ -178,6 +181,33 @@ def test_ours(case: Case, world: World):
     assert not document["decisions"]
     assert world.task(case.task)["state"] == "waiting"
     assert case.word(world) == ours
+
+
+@pytest.mark.system
+def test_what_happens_while_it_is_asked_is_written_with_its_own_times(task_executor_world: World):
+    """A whole run goes on around the question: entries and log are those of its events, not of the catching up."""
+    world, case = task_executor_world, CASES["task_executor"]
+    landed: dict[str, str] = {}
+
+    def watch(recorded: Any, _state: Any, _engine: Any) -> None:
+        if not landed and first_start(recorded.event):
+            case.edit(world)
+            landed[""] = ""
+        if isinstance(recorded.event, TaskIntegrated):
+            landed[recorded.event.task] = iso(recorded.at)
+
+    case.system.carry_out(world, observe=watch, unattended=False)
+    (question,) = [each.decision for each in world.events() if isinstance(each, DecisionAsked)]
+    answer(world, question.id, "ours")
+    world.resume(stop_at(first_start), unattended=False)
+    found = entries(case.text(world))
+    assert len(landed) > 5
+    assert {task: found[task]["completed_at"] for task in landed if task} == {k: v for k, v in landed.items() if k}
+    log = (world.repo.path / task_executor.TASKS).parent.parent / "log.jsonl"
+    said = [json.loads(line)["message"] for line in log.read_text(encoding="utf-8").splitlines()]
+    for task in filter(None, landed):
+        assert any(f"{task} (attempt {found[task]['attempts']})\nStatus: ACCEPTED" in message for message in said), task
+    assert not any("(attempt 0)" in message for message in said)
 
 
 @slowly("dispatch")
