@@ -7,23 +7,24 @@ an action may hold lines that look like headings or bullets; they are text.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from chargehand.domain.problem import Problem, Severity, nearest
-from chargehand.plans.markdown import Bullet, Section, bullets, sections
+from chargehand.plans.bounds import plain, too_long, too_many, too_wide
+from chargehand.plans.markdown import Bullet, Section, bullets, sections, swallowed
+from chargehand.plans.toml_text import parse_toml
 
 __all__ = ["FIELDS", "PlanFile", "PlanStep", "parse_toml", "read_plan_file", "split_frontmatter"]
 
 FIELDS = ("files", "action", "verify", "done")
 _FENCE = re.compile(r"\+\+\+[ \t]*")
-_TASK = re.compile(r"(?i)task[ \t]+(?P<number>\d+)[ \t]*(?:[:.–—-][ \t]*(?P<title>.*))?")
+_TASK = re.compile(r"(?i)task[ \t]+(?P<number>\d{1,6})[ \t]*(?:[:.–—-][ \t]*(?P<title>.*))?")
 _LABEL = re.compile(
     r"(?s)\*{0,2}(?P<name>[A-Za-z][A-Za-z _-]{0,30}?)[ \t]*(?::\*{1,2}|\*{1,2}:|:)(?:[ \t]+|\n|\Z)(?P<text>.*)"
 )
-_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+_LOST = re.compile(rf"(?i)#{{1,6}}[ \t]+task[ \t]+\d|[-*+][ \t]+\*{{0,2}}(?:{'|'.join(FIELDS)})\*{{0,2}}:")
 _KEYS: Mapping[str, str] = {
     "phase": "text",
     "plan": "a number",
@@ -82,22 +83,11 @@ def split_frontmatter(text: str) -> tuple[str, str, int] | None:
     return "\n".join(lines[1:end]), "\n".join(lines[end + 1 :]), end + 2
 
 
-def parse_toml(text: str, first: int = 1) -> tuple[dict[str, Any], Problem | None]:
-    """The tables of a TOML text, or what is wrong with it; `first` is the number of its first line."""
-    try:
-        return tomllib.loads(text), None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is nested too deeply"
-        at = _AT.search(said)
-        line = first + (int(at[1]) - 1 if at else text.count("\n"))
-        message = f"This is not TOML: {_AT.sub('', said).replace('(at end of document)', '').strip()}."
-        hint = "Mend the line; nothing is taken for a default."
-        return {}, Problem(code="syntax", message=message, hint=hint, line=line, column=int(at[2]) if at else None)
-
-
 def read_plan_file(text: str) -> tuple[PlanFile | None, list[Problem]]:
     """The plan of a text and what is wrong with it; problems have lines, the caller names the file."""
-    text = text.replace("\r\n", "\n")
+    if (refused := too_long(text)) is not None:
+        return None, [refused]
+    text = plain(text)
     parts = split_frontmatter(text)
     if parts is None:
         hint = "It begins with a line '+++', its keys, and '+++' again."
@@ -111,12 +101,13 @@ def read_plan_file(text: str) -> tuple[PlanFile | None, list[Problem]]:
         return None, [broken]
     lines = {key: _line_of(front, key) for key in values}
     problems = list(_check_values(values, lines))
-    steps, found = _read_body(body, first)
+    whole = sections(body)
+    steps, found = _read_body(body, first, whole)
     unknown = [*(key for key in values if key not in _KEYS)]
     must = values.get("must_haves")
     unknown += [f"must_haves.{key}" for key in must if key not in _MUST_HAVES] if isinstance(must, dict) else []
     known = {key: value for key, value in values.items() if key in _KEYS}
-    plan = PlanFile(values=known, lines=lines, unknown=tuple(unknown), steps=steps, **_texts(body, first))
+    plan = PlanFile(values=known, lines=lines, unknown=tuple(unknown), steps=steps, **_texts(body, first, whole))
     return plan, [*problems, *found]
 
 
@@ -173,12 +164,12 @@ def _shown(value: Any) -> str:
 # -- body -----------------------------------------------------------------------------------------
 
 
-def _texts(body: str, first: int) -> dict[str, Any]:
+def _texts(body: str, first: int, whole: Sequence[Section]) -> dict[str, Any]:
     """The sections beside the tasks: each level-2 section as a whole."""
     lines = body.split("\n")
     found: dict[str, Any] = {"others": ()}
     others = []
-    for section in sections(body):
+    for section in whole:
         if section.level > 2 or (section.level == 0 and not section.body.strip()):
             continue
         upto = section.end if section.level == 2 else section.first + section.body.count("\n") + 1
@@ -193,16 +184,19 @@ def _texts(body: str, first: int) -> dict[str, Any]:
     return {**found, "others": tuple(others)}
 
 
-def _read_body(body: str, first: int) -> tuple[tuple[PlanStep, ...], list[Problem]]:
-    problems: list[Problem] = []
-    found = [section for section in sections(body) if section.level]
+def _read_body(body: str, first: int, everything: Sequence[Section]) -> tuple[tuple[PlanStep, ...], list[Problem]]:
+    problems = list(_lost(body, first))
+    found = [section for section in everything if section.level]
     tasks = [section for section in found if section.level == 2 and section.title.strip().lower() == "tasks"]
     if len(tasks) != 1:
         said = "has no section '## Tasks'" if not tasks else "has more than one section '## Tasks'"
         line = first + tasks[1].line - 1 if tasks else first
         hint = "Its tasks are '### Task 1: title' and so on below it."
-        return (), [Problem(code="no_task", message=f"The plan {said}.", hint=hint, line=line)]
+        return (), [*problems, Problem(code="no_task", message=f"The plan {said}.", hint=hint, line=line)]
     whole = tasks[0]
+    listed = [first + each.line - 1 for each in found if each.level == 3 and whole.line < each.line < whole.end]
+    if (refused := too_many(listed)) is not None:
+        return (), [*problems, refused]
     lines = body.split("\n")
     steps: dict[int, PlanStep] = {}
     for section in found:
@@ -237,6 +231,14 @@ def _read_body(body: str, first: int) -> tuple[tuple[PlanStep, ...], list[Proble
     return tuple(ordered), problems
 
 
+def _lost(body: str, first: int) -> Iterator[Problem]:
+    """Tasks and fields that nobody would carry out, because of what is open above them."""
+    for lost in swallowed(body, _LOST):
+        message = f"A task or a field of one stands in {lost.what} that begins in line {first + lost.since - 1}."
+        hint = "End that before it, or take the line out; what stands in closed code is text."
+        yield Problem(code="swallowed", message=message, hint=hint, line=first + lost.line - 1)
+
+
 def _misplaced(section: Section, first: int) -> Problem:
     message = f"The heading '{section.title.strip()}' looks like a task and does not stand as one."
     hint = "Tasks are headings of level 3 below '## Tasks'."
@@ -258,6 +260,7 @@ def _step(head: re.Match[str], text: str, line: int, first: int) -> tuple[PlanSt
             problems.append(Problem(code="duplicate_key", message=message, hint="Join them.", line=bullet.line))
             continue
         texts[name], places[name] = _dedented(said, rest), bullet.line
+        problems += filter(None, [too_wide(f"Task {number}", name, texts[name], bullet.line)])
     before = lines[: starts[0][0].line - first] if starts else lines
     if not texts.get("action"):
         message = f"Task {number} has no action."

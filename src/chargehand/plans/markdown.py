@@ -1,7 +1,8 @@
 """Markdown as plans use it: sections by their headings, bullets, checkboxes and tables, each with its line.
 
 Parsed by CommonMark rules, so that a heading, a bullet or a table row inside a fence or a quotation is text. Lines
-count from 1. Text is the source as it stands, never rendered: what is written back later is what was there.
+count from 1. Text is the source as it stands, never rendered: what is written back later is what was there. Only
+blocks are parsed, and code spans are found by one pass over the text: everything here is linear in its size.
 """
 
 from __future__ import annotations
@@ -16,9 +17,25 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["Bullet", "Row", "Section", "bullets", "code_lines", "code_spans", "fences", "rows", "sections"]
+__all__ = [
+    "Bullet",
+    "Lost",
+    "Row",
+    "Section",
+    "bullets",
+    "code_lines",
+    "code_spans",
+    "cut_spans",
+    "fences",
+    "rows",
+    "sections",
+    "swallowed",
+    "without_code",
+]
 
 _BOX = re.compile(r"\[(?P<mark>[^\]\n]?)\][ \t]+(?P<text>.*)", re.DOTALL)
+_RUN = re.compile(r"\\[!-/:-@\[-`{-~]|`+")
+_OPEN_HTML = "<!--"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +76,22 @@ class Row:
     line: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A line that is text only because of what is open around it: `what`, since line `since`."""
+
+    line: int
+    what: str
+    since: int
+
+
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark").enable("table")
+    parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.disable(["inline", "text_join"])
+    return parser
 
 
 def _tokens(text: str) -> list[Token]:
@@ -75,11 +103,17 @@ def sections(text: str) -> tuple[Section, ...]:
     lines = text.split("\n")
     heads = list(_headings(text))
     found = []
-    for number, (level, title, line, first) in enumerate([(0, "", 1, 1), *heads]):
-        following = heads[number][2] if number < len(heads) else len(lines) + 1
-        end = next((other[2] for other in heads[number:] if other[0] <= level), len(lines) + 1) if level else following
+    all_ = [(0, "", 1, 1), *heads]
+    ends = [len(lines) + 1] * len(all_)
+    inside: list[int] = []
+    for number, (level, _, line, _) in enumerate(all_):
+        while inside and (all_[inside[-1]][0] >= level or not all_[inside[-1]][0]):
+            ends[inside.pop()] = line
+        inside.append(number)
+    for number, (level, title, line, first) in enumerate(all_):
+        following = all_[number + 1][2] if number + 1 < len(all_) else len(lines) + 1
         body = "\n".join(lines[first - 1 : following - 1])
-        found.append(Section(level=level, title=title, line=line, first=first, body=body, end=end))
+        found.append(Section(level=level, title=title, line=line, first=first, body=body, end=ends[number]))
     return tuple(found)
 
 
@@ -101,8 +135,7 @@ def bullets(text: str, first: int = 1) -> tuple[Bullet, ...]:
         elif token.type in {"bullet_list_close", "ordered_list_close"}:
             depth -= 1
         elif token.type == "list_item_open" and token.map is not None:
-            inline = next((t for t in tokens[number:] if t.type in {"inline", "list_item_close"}), None)
-            said = inline.content if inline is not None and inline.type == "inline" else ""
+            said = _first_text(tokens, number)
             box = _BOX.fullmatch(said)
             found.append(
                 Bullet(
@@ -114,6 +147,13 @@ def bullets(text: str, first: int = 1) -> tuple[Bullet, ...]:
                 )
             )
     return tuple(found)
+
+
+def _first_text(tokens: list[Token], number: int) -> str:
+    """The first paragraph of the item that begins at a token; an item is as deep as the parser goes, and no deeper."""
+    while tokens[number].type not in {"inline", "list_item_close"}:
+        number += 1
+    return tokens[number].content if tokens[number].type == "inline" else ""
 
 
 def rows(text: str, first: int = 1) -> tuple[Row, ...]:
@@ -146,12 +186,78 @@ def code_lines(text: str) -> frozenset[int]:
     )
 
 
+def swallowed(text: str, wanted: re.Pattern[str]) -> tuple[Lost, ...]:
+    """The lines that match and stand in raw HTML, or in code or a comment without an end.
+
+    `wanted` is matched against each line without its indentation. A comment that ends is left out on purpose.
+    """
+    lines = text.split("\n")
+    found: list[Lost] = []
+    for token in _tokens(text):
+        if token.map is None or token.type not in {"fence", "html_block"}:
+            continue
+        begin, end = token.map
+        if token.type == "fence":
+            what = "" if _is_closed(token, lines[begin:end]) else "a block of code"
+        elif token.content.lstrip().startswith(_OPEN_HTML):
+            what = "" if "-->" in token.content else "a comment"
+        else:
+            what = "raw HTML"
+        if what:
+            lost = (number for number in range(begin, end) if wanted.match(lines[number].lstrip()))
+            found += [Lost(line=1 + number, what=what, since=1 + begin) for number in lost]
+    return tuple(found)
+
+
+def _is_closed(token: Token, lines: list[str]) -> bool:
+    last = lines[-1].lstrip(" \t>").rstrip()
+    return len(lines) > 1 and len(last) >= len(token.markup) and not last.strip(token.markup[0])
+
+
 def code_spans(text: str) -> tuple[str, ...]:
     """The contents of all code spans of a text, in order."""
-    return tuple(
-        child.content
-        for token in _tokens(text)
-        if token.type == "inline"
-        for child in token.children or ()
-        if child.type == "code_inline"
-    )
+    if "`" not in text:
+        return ()
+    said = (token.content for token in _tokens(text) if token.type == "inline")
+    return tuple(_content(each[begin:end]) for each in said for _, begin, end, _ in _spans(each))
+
+
+def cut_spans(line: str, by: str) -> str:
+    """A line with each of its code spans replaced."""
+    parts, at = [], 0
+    for opening, _, _, closing in _spans(line):
+        parts += [line[at:opening], by]
+        at = closing
+    return "".join((*parts, line[at:]))
+
+
+def without_code(text: str) -> str:
+    """What a text says beside its fenced blocks and code spans."""
+    tokens = _tokens(text)
+    said = [cut_spans(token.content, " ") for token in tokens if token.type == "inline"]
+    return "\n".join((*said, *(t.content for t in tokens if t.type in {"code_block", "html_block"})))
+
+
+def _spans(text: str) -> Iterator[tuple[int, int, int, int]]:
+    """(begin, begin of the content, its end, end) of each code span: from one run of backticks to the next as long."""
+    marks = list(_RUN.finditer(text))
+    runs = list(re.finditer("`+", text))
+    places: dict[int, list[int]] = {}
+    for run in reversed(runs):
+        places.setdefault(len(run[0]), []).append(run.start())
+    at = 0
+    for mark in marks:
+        size = len(mark[0])
+        if mark.start() < at or mark[0][0] != "`":
+            continue
+        closing = places.get(size, [])
+        while closing and closing[-1] < mark.end():
+            closing.pop()
+        if closing:
+            yield mark.start(), mark.end(), closing[-1], closing[-1] + size
+            at = closing[-1] + size
+
+
+def _content(text: str) -> str:
+    text = text.replace("\n", " ")
+    return text[1:-1] if text[:1] == text[-1:] == " " and text.strip(" ") else text

@@ -7,19 +7,22 @@ below a list; in code and quotations they are text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 
 from chargehand.domain.problem import Problem
-from chargehand.plans.markdown import Section, bullets, code_lines, sections
+from chargehand.plans.bounds import plain, too_long, too_many, too_wide
+from chargehand.plans.markdown import Section, bullets, code_lines, sections, swallowed
 
 __all__ = ["KNOWN", "PlanFile", "PlanStep", "is_plan", "read_plan_file"]
 
 KNOWN = ("spec ref", "files", "action", "verify", "parallel")
 _TITLE = re.compile(r"(?i)plan[ \t]*:[ \t]*(?P<title>.+)")
-_FROM = re.compile(r"(?im)^ {0,3}>[ \t]*from[ \t]*:[ \t]*(?P<path>[^\n]*?)[ \t]*$")
-_TASK = re.compile(r"(?i)task[ \t]+(?P<number>\d{1,6})[ \t]*(?P<mark>\[p\])?[ \t]*(?:[:.–—-][ \t]*(?P<title>.*))?")
+_FROM = re.compile(r"(?im)^ {0,3}>[ \t]*from[ \t]*:[ \t]*(?P<path>[^\n]*)$")
+_TASK = re.compile(r"(?i)task[ \t]+(?P<number>\d{1,6})(?:[ \t]*(?P<mark>\[p\]))?[ \t]*(?:[:.–—-][ \t]*(?P<title>.*))?")
 _LABEL = re.compile(r" {0,3}\*\*(?P<name>[A-Za-z][A-Za-z _-]{0,30}?)[ \t]*(?::\*\*|\*\*[ \t]*:)[ \t]*(?P<text>.*)")
+_LOST = re.compile(rf"(?i)#{{1,6}}[ \t]+task[ \t]+\d|\*\*(?:{'|'.join(KNOWN)})(?::\*\*|\*\*[ \t]*:)")
 _LOOKS_LIKE_PLAN = re.compile(r"(?im)^ {0,3}#[ \t]+plan[ \t]*:")
 _LOOKS_LIKE_TASKS = re.compile(r"(?im)^ {0,3}##[ \t]+tasks[ \t]*$")
 _LOOK_CHARS = 65_536
@@ -62,9 +65,11 @@ def is_plan(text: str) -> bool:
 
 def read_plan_file(text: str) -> tuple[PlanFile, list[Problem]]:
     """What a text says, and what is wrong with it; problems have lines, and no file."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if (refused := too_long(text)) is not None:
+        return PlanFile(title=""), [refused]
+    text = plain(text)
     found = sections(text)
-    problems: list[Problem] = []
+    problems = list(_lost(text))
     title = next((_TITLE.fullmatch(s.title.strip()) for s in found if s.level == 1), None)
     if title is None:
         problems.append(_wrong("missing", "The plan has no title '# Plan: …'.", 1, "Begin the file with it."))
@@ -77,15 +82,16 @@ def read_plan_file(text: str) -> tuple[PlanFile, list[Problem]]:
     steps, wrong = _steps(found, heads[:1])
     origin = _FROM.search(text)
     named = {s.title.strip().lower(): s for s in reversed(found) if s.level == 2}
+    lines = text.split("\n")
     plan = PlanFile(
         title=title["title"].strip() if title else "",
         steps=tuple(steps),
-        origin=origin["path"].strip("`'\" ") if origin else "",
+        origin=origin["path"].strip("`'\" \t") if origin else "",
         origin_line=text.count("\n", 0, origin.start("path")) + 1 if origin else 1,
-        objective=_whole(named.get("objective"), text),
-        context=_whole(named.get("context"), text),
-        criteria=tuple(_criteria(named.get("success criteria"), text)),
-        others=tuple(_others(found, text)),
+        objective=_whole(named.get("objective"), lines),
+        context=_whole(named.get("context"), lines),
+        criteria=tuple(_criteria(named.get("success criteria"), lines)),
+        others=tuple(_others(found, lines)),
     )
     return plan, [*problems, *wrong]
 
@@ -94,24 +100,32 @@ def _wrong(code: str, message: str, line: int, hint: str = "") -> Problem:
     return Problem(code=code, message=message, line=line, hint=hint)
 
 
-def _whole(section: Section | None, text: str) -> str:
+def _lost(text: str) -> Iterator[Problem]:
+    """Tasks and fields that nobody would carry out, because of what is open above them."""
+    for lost in swallowed(text, _LOST):
+        message = f"A task or a field of one stands in {lost.what} that begins in line {lost.since}."
+        hint = "End that before it, or take the line out; what stands in closed code is text."
+        yield _wrong("swallowed", message, lost.line, hint)
+
+
+def _whole(section: Section | None, lines: Sequence[str]) -> str:
     """A section with all that is below it, as it stands."""
     if section is None:
         return ""
-    return "\n".join(text.split("\n")[section.first - 1 : section.end - 1]).strip()
+    return "\n".join(lines[section.first - 1 : section.end - 1]).strip()
 
 
-def _criteria(section: Section | None, text: str) -> Iterator[str]:
-    for bullet in bullets(_whole(section, text)):
+def _criteria(section: Section | None, lines: Sequence[str]) -> Iterator[str]:
+    for bullet in bullets(_whole(section, lines)):
         if bullet.depth == 0 and bullet.text.strip():
             yield " ".join(bullet.text.split())
 
 
-def _others(found: tuple[Section, ...], text: str) -> Iterator[tuple[str, str]]:
+def _others(found: tuple[Section, ...], lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     known = {"objective", "context", "tasks", "success criteria"}
     for section in found:
         if section.level == 2 and section.title.strip().lower() not in known and not _TASK.fullmatch(section.title):
-            yield section.title.strip(), _whole(section, text)
+            yield section.title.strip(), _whole(section, lines)
 
 
 # -- tasks ----------------------------------------------------------------------------------------
@@ -120,11 +134,14 @@ def _others(found: tuple[Section, ...], text: str) -> Iterator[tuple[str, str]]:
 def _steps(found: tuple[Section, ...], heads: list[Section]) -> tuple[list[PlanStep], list[Problem]]:
     steps: dict[int, PlanStep] = {}
     problems: list[Problem] = []
+    listed = [s.line for s in found if s.level == 3 and heads and heads[0].line < s.line < heads[0].end]
+    if (refused := too_many(listed)) is not None:
+        return [], [refused]
     for number, section in enumerate(found):
         named = _TASK.fullmatch(section.title.strip())
         inside = bool(heads) and heads[0].line < section.line < heads[0].end
         if section.level == 3 and inside and named is not None:
-            below = [other for other in found[number + 1 :] if other.line < section.end]
+            below = list(_below(found, number))
             step, wrong = _step(section, named, below)
             first = steps.setdefault(step.number, step)
             problems += wrong
@@ -143,10 +160,13 @@ def _steps(found: tuple[Section, ...], heads: list[Section]) -> tuple[list[PlanS
     return [steps[number] for number in steps], problems
 
 
+def _below(found: Sequence[Section], number: int) -> Iterator[Section]:
+    end = found[number].end
+    return takewhile(lambda other: other.line < end, islice(found, number + 1, None))
+
+
 def _step(section: Section, named: re.Match[str], below: list[Section]) -> tuple[PlanStep, list[Problem]]:
-    body = section.body
-    for other in below:
-        body = f"{body}\n{'#' * other.level} {other.title}\n{other.body}"
+    body = "\n".join((section.body, *(f"{'#' * other.level} {other.title}\n{other.body}" for other in below)))
     texts, lines, notes, problems = _fields(body, section.first, f"Task {int(named['number'])}")
     title = (named["title"] or "").strip()
     step = PlanStep(
@@ -202,4 +222,5 @@ def _fields(body: str, first: int, name: str) -> tuple[dict[str, str], dict[str,
         lines.setdefault(key, first + number - 1)
         into.append(label["text"])
     whole = {key: "\n".join(parts).strip() for key, parts in texts.items()}
+    problems += filter(None, (too_wide(name, key, text, lines[key]) for key, text in whole.items()))
     return whole, lines, "\n".join(notes).strip(), problems
