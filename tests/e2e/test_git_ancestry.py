@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chargehand.adapters.git import Repository
-from chargehand.adapters.git.ancestry import why_absent
+from chargehand.adapters.git.ancestry import taken_over, why_absent
 from tests.repos import Repo
 
 NO_COMMIT, ELSEWHERE = "no single commit has that hash", "the base does not have that commit"
@@ -76,3 +76,38 @@ def test_of_a_shallow_repository_nothing_is_said(repo: Repo, history: dict[str, 
     shallow = Repo(tmp_path / "shallow", repo.environ)
     names = [history["first"], history["main"], history["side"]]
     assert absent(shallow, history["main"], names, is_shallow=True) == {history["side"]: ELSEWHERE}
+
+
+# -- changes --------------------------------------------------------------------------------------
+
+
+def is_there(repo: Repo, name: str) -> bool:
+    async def look() -> frozenset[str]:
+        repository = await Repository.discover(repo.path, repo.environ)
+        return await taken_over(repository.plumbing(), repo.head("main"), [name, name])
+
+    found = asyncio.run(look())
+    assert found <= {name}
+    return bool(found)
+
+
+def test_a_change_is_there_in_whatever_commits(repo: Repo):
+    """Path by path, and then changed, or merged into other lines; half of it, or none of it, is not there."""
+    lines = [f"{number}\n" for number in range(30)]
+    repo.commit("first", a="".join(lines), gone="1")
+    repo.git("checkout", "-q", "-b", "side")
+    (repo.path / "gone.txt").unlink()
+    side = repo.commit("side", a="".join(["new\n", *lines]), b="2")
+    repo.git("checkout", "-q", "main")
+    assert not is_there(repo, side)
+    repo.commit("half of it", b="2")
+    assert not is_there(repo, side)
+    (repo.path / "gone.txt").unlink()
+    repo.commit("another line, too", a="".join(["new\n", *lines, "own\n"]))
+    assert is_there(repo, side)
+    repo.commit("changed again", b="3")
+    assert not is_there(repo, side)
+    repo.commit("as it was", a="".join(["new\n", *lines]))
+    assert is_there(repo, side)
+    assert is_there(repo, repo.head("main"))
+    assert not is_there(repo, "0" * 40)

@@ -11,7 +11,8 @@ import pytest
 from chargehand.adapters.accept import accept as land_alone
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.events import RunAccepted
-from chargehand.plans.konductor_done import read_summary
+from chargehand.plans.konductor_done import Standing, read_summary
+from chargehand.plans.loaded import LoadedPlan
 from chargehand.wiring.landing import Acceptance, accept
 from tests.e2e.cliworld import CliWorld
 from tests.e2e.test_profile_konductor import PHASE, artifact, carry_out, summary, toml, world
@@ -42,6 +43,15 @@ def take_in(world: World, *, squash: bool = False) -> Acceptance:
     return asyncio.run(land())
 
 
+def claimed(world: World) -> LoadedPlan:
+    """The plan as `check` and `run` have it, held against the commit that is checked out."""
+
+    async def load() -> LoadedPlan:
+        return await (await world.shop(())).read_plan_at(world.repo.path / ONE, "HEAD")
+
+    return asyncio.run(load())
+
+
 def accepted(world: World) -> list[tuple[str, str]]:
     events = [each for each in world.events() if isinstance(each, RunAccepted)]
     return [(event.how, event.commit) for event in events]
@@ -65,9 +75,29 @@ def test_without_auto_commit_the_change_is_left_staged(staging: World):
     assert told.rstrip().splitlines()[-1] == f"{last} keeps it."
     known, _ = read_summary(told)
     assert known is not None
-    assert (known.status, known.review, known.pending) == ("DONE", "passed", "")
+    assert (known.status, known.review, known.commit, known.is_staged) == ("DONE", "passed", head, True)
+    assert known.standing(reviews=True) is Standing.PENDING
+    assert claimed(staging).staged == {"001-task-2": head}
     result = artifact(staging, ".konductor/.results/execute-01-auth-system-plan-001.toml")
     assert result.startswith("# staged in the checkout of main, not committed: branch chargehand/")
+
+
+def test_what_was_staged_is_done_once_it_was_committed(staging: World):
+    """I6: thrown away it is to be done again; committed under whatever name, and changed after that, it is done."""
+    take_in(staging)
+    staging.repo.git("stash", "-q")
+    thrown = claimed(staging)
+    assert (thrown.counts["done"], thrown.counts["pending"]) == (1, 1)
+    assert thrown.plan is not None
+    assert [task.id for task in thrown.plan.tasks] == ["001-task-2"]
+    assert "staged in the checkout of main, which the base does not have; it is done again." in "".join(thrown.told)
+    staging.repo.git("stash", "pop", "-q", "--index")
+    staging.repo.commit("users, by me")
+    staging.repo.write("src/user.py", "class Member:\n    pass\n")
+    staging.repo.commit("and better")
+    done = claimed(staging)
+    assert (done.counts["done"], "pending" in done.counts) == (2, False)
+    assert [problem.code for problem in done.problems if problem.is_error] == ["nothing_left"]
 
 
 @pytest.mark.system

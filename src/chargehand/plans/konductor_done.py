@@ -2,14 +2,15 @@
 
 A task is complete when its summary says DONE and the reviews passed. A summary that says DONE_WITH_CONCERNS and passed
 is complete, too: Konductor's own rule never lets such a task end. With `features.code_review = false` there is no
-review to wait for. What a run left on a branch that nobody accepted is not done: it is not in the base.
+review to wait for. What a run left on a branch that nobody accepted, or staged and nobody committed, is not done: it is
+not in the base.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +22,11 @@ __all__ = ["Config", "Standing", "Summary", "read_config", "read_state", "read_s
 
 _STATUS = re.compile(r"(?is)(?P<review>review[ \t]+)?status[ \t]*(?::[ \t]*(?P<said>.*))?")
 _PENDING = re.compile(r"(?m)^ {0,3}Not accepted yet: branch (?P<branch>\S+), commit (?P<commit>\S+)\.")
+_STAGED = re.compile(
+    r"(?m)^ {0,3}Staged in the checkout of (?P<target>\S+), and not committed: branch (?P<branch>\S+), "
+    r"commit (?P<commit>\S+)"
+)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _KNOWN = ("DONE", "DONE_WITH_CONCERNS", "NEEDS_CONTEXT", "BLOCKED")
 _FEATURES = ("research", "plan_checker", "design_review", "code_review", "verifier")
 _CONFIG: Mapping[str, Mapping[str, type]] = {
@@ -39,19 +45,25 @@ class Standing(StrEnum):
 
     OPEN = "open"
     UNREVIEWED = "unreviewed"  # said to be done, and no review passed
-    PENDING = "pending"  # done on a branch that was not accepted
+    PENDING = "pending"  # done on a branch that was not accepted, or staged and not committed
     BLOCKED = "blocked"
     DONE = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A summary of a task: what it says of itself, and its text."""
+    """A summary of a task: what it says of itself, and its text.
+
+    `pending` is where its work is while the base is not known to have it, `commit` the commit that is named for it, as
+    far as it is a hash; `is_staged`: the change of that commit was staged in a checkout.
+    """
 
     status: str
     review: str
     text: str
     pending: str = ""
+    commit: str = ""
+    is_staged: bool = False
 
     def standing(self, *, reviews: bool) -> Standing:
         """What it comes to, with or without `reviews`."""
@@ -91,10 +103,16 @@ def read_summary(text: str) -> tuple[Summary | None, list[Problem]]:
         message = f"The status '{status}' is unknown." if status else "The summary has no '## Status: …'."
         hint = nearest(status.upper(), _KNOWN) or f"There are: {', '.join(_KNOWN)}."
         return None, [Problem(code="unknown_status", message=message, hint=hint, line=line)]
-    pending = _PENDING.search(text)  # wherever it stands: people add lines below it
+    pending, staged = _PENDING.search(text), _STAGED.search(text)  # wherever they stand: people add lines below
+    named = pending or staged
     review = found.get(True, ("", 0))[0].lower()
-    where = f"{pending['branch']} ({pending['commit']})" if pending else ""
-    return Summary(status=status.upper(), review=review, text=text.strip(), pending=where), []
+    summary = Summary(status=status.upper(), review=review, text=text.strip())
+    if named is None:
+        return summary, []
+    where = f"{named['branch']} ({named['commit'][:12]})"
+    where += f", staged in the checkout of {staged['target']}" if staged and not pending else ""
+    commit = match[0] if (match := _COMMIT.match(named["commit"])) else ""
+    return replace(summary, pending=where, commit=commit, is_staged=pending is None), []
 
 
 def read_config(text: str) -> tuple[Config, list[Problem]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,11 +43,15 @@ class _Read:
 
 @dataclass(slots=True, kw_only=True)
 class PhaseReading:
-    """One reading: `path` as it was named, `place` the kind of folder it is (None: a plan file)."""
+    """One reading: `path` as it was named, `place` the kind of folder it is (None: a plan file).
+
+    `there` are tasks whose work the base has, though their summaries know no more than where it lay.
+    """
 
     path: Path
     source: str
     place: str | None
+    there: Collection[str] = ()
     problems: list[Problem] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -56,6 +60,8 @@ class PhaseReading:
     summaries: dict[tuple[int, int], Summary] = field(default_factory=dict)
     places: dict[str, tuple[_Read, PlanStep]] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
+    pending: dict[str, str] = field(default_factory=dict)
+    staged: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> LoadedPlan:
         """Everything that can be read, and all that is wrong with it."""
@@ -87,7 +93,14 @@ class PhaseReading:
             reader="konductor",
             files=tuple(self.files),
             stated=Stated(keys=self._stated()),
+            pending=self.pending,
+            staged=self.staged,
+            redo=self._redo,
         )
+
+    def _redo(self, absent: Mapping[str, str], there: Collection[str]) -> LoadedPlan:  # noqa: ARG002 - none is claimed
+        again = PhaseReading(path=self.path, source=self.source, place=self.place, there={*self.there, *there})
+        return again.read()
 
     def _stated(self) -> frozenset[str]:
         switches = {"features.code_review", "features.holistic"} if "features.code_review" in self.config.stated else ()
@@ -284,7 +297,18 @@ class PhaseReading:
 
     def _standing(self, read: _Read, step: PlanStep) -> Standing:
         summary = self.summaries.get((int(read.prefix), step.number))
-        return summary.standing(reviews=self.config.code_review) if summary is not None else Standing.OPEN
+        if summary is None:
+            return Standing.OPEN
+        ident = read.ident(step)
+        if ident in self.there:
+            return replace(summary, pending="").standing(reviews=self.config.code_review)
+        standing = summary.standing(reviews=self.config.code_review)
+        if standing is Standing.PENDING and summary.commit:
+            (self.staged if summary.is_staged else self.pending)[ident] = summary.commit
+        if standing is Standing.PENDING:
+            why = "which the base does not have" if summary.is_staged else "which was not accepted"
+            self.told.append(f"{ident}: done on branch {summary.pending}, {why}; it is done again.")
+        return standing
 
     # -- the plan ---------------------------------------------------------------------------------
 

@@ -44,9 +44,11 @@ class LoadedPlan:
     what, and what was left alone. `files` are all files it was read from, where that is more than `source`.
 
     `landed` has for each task that the source says is done the commit it names for it, `pending` for each that it says
-    was done on a branch nobody accepted: claims, also of plans that were passed over because they are done. `redo`
-    reads the same anew when somebody has looked: some of the first are not there, each with the reason as the end of a
-    sentence, and some of the second are. What it was told before holds on, and it claims nothing that was refuted.
+    was done on a branch nobody accepted: claims, also of plans that were passed over because they are done. `staged`
+    has the same for tasks whose change was staged for somebody to commit: under a name of its own, or not at all.
+    `redo` reads the same anew when somebody has looked: some of the first are not there, each with the reason as the
+    end of a sentence, and some of the others are. What it was told before holds on, and it claims nothing that was
+    refuted.
     """
 
     source: str
@@ -61,6 +63,7 @@ class LoadedPlan:
     files: tuple[str, ...] = ()
     landed: Mapping[str, str] = field(default_factory=dict)
     pending: Mapping[str, str] = field(default_factory=dict)
+    staged: Mapping[str, str] = field(default_factory=dict)
     redo: Callable[[Mapping[str, str], Collection[str]], LoadedPlan] | None = None
 
     def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -49,11 +49,11 @@ def summary_text(record: TaskRecord, state: RunState, plan: str, step: str, *, a
         parts.append(f"## Review Status: {review}")
         if review == "passed" and not record.reviews.judged:
             parts.append("No reviewer looked at it: reviews are switched off, or there was nothing to review.")
-    where = f"branch {state.branch}, commit {record.landed or 'unknown'}"
     if record.status is TaskStatus.INTEGRATED and not accepted:
-        parts.append(f"Not accepted yet: {where}.")
+        parts.append(f"Not accepted yet: branch {state.branch}, commit {record.landed or 'unknown'}.")
     elif record.status is TaskStatus.INTEGRATED and state.accepted is not None and state.accepted.is_staged:
-        parts.append(f"Staged in the checkout of {state.accepted.target}, and not committed: {where} keeps it.")
+        whole = f"branch {state.branch}, commit {state.accepted.commit}"  # what is committed later is all of it at once
+        parts.append(f"Staged in the checkout of {state.accepted.target}, and not committed: {whole} keeps it.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chargehand.adapters import rescues
 from chargehand.adapters.clock import SteadyClock
 from chargehand.adapters.git import Repository
-from chargehand.adapters.git.ancestry import why_absent
+from chargehand.adapters.git.ancestry import taken_over, why_absent
 from chargehand.adapters.git.reading import write_patch
 from chargehand.adapters.lock import one_at_a_time
 from chargehand.adapters.run_store import FolderRunStore
@@ -106,12 +106,14 @@ class Workshop:
         Where what git has changes which plan is meant, the claims of that one are looked up, too.
         """
         loaded = read_plan(path, self.repository.root or self.cwd)
-        while loaded.redo is not None and (named := {**loaded.landed, **loaded.pending}):
+        while loaded.redo is not None and (named := {**loaded.landed, **loaded.pending, **loaded.staged}):
             commit = await self.repository.resolve(base)
             shallow = self.repository.shallow_file.exists()
             why = await why_absent(self.repository.plumbing(), commit, tuple(named.values()), is_shallow=shallow)
             absent = {claim: why[name] for claim, name in loaded.landed.items() if name in why}
             there = [claim for claim, name in loaded.pending.items() if name not in why and not shallow]
+            held = await taken_over(self.repository.plumbing(), commit, loaded.staged.values())
+            there += [claim for claim, name in loaded.staged.items() if name in held]
             if not absent and not there:
                 break
             loaded = loaded.redo(absent, there)
