@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand.domain.errors import AdapterError, UserError
-from chargehand.domain.events import Recorded, WarningRaised
+from chargehand.domain.events import Recorded, RunInterrupted, RunResumed, WarningRaised
+from chargehand.domain.evolve import fold
+from chargehand.domain.outcome import ExitKind
 from chargehand.domain.plan import Command, Files, GatePoint, Mode, Plan, Task
 from chargehand.domain.policy import Commits
 from chargehand.domain.review import Stage
@@ -21,6 +24,8 @@ from chargehand.plans.task_executor import TaskExecutorReader
 from chargehand.profiles import Site, profile_of
 from chargehand.profiles.task_executor_states import TRANSITIONS, leads_to
 from chargehand.profiles.task_executor_text import Value, edited, entries, groups, with_keys_of
+from tests.looks import a_finding, fails, passes
+from tests.play import Play, a_gate, a_plan, done, ended
 from tests.unit.played import play
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "task_executor"
@@ -203,6 +208,58 @@ def test_entries_and_log_are_made_of_the_state_alone(tmp_path: Path):
     assert (file.read_text(), log.read_text()) == first
     assert yaml.safe_load(first[0])["tasks"][0]["status"] == "ACCEPTED"
     assert [json.loads(line)["task_id"] for line in first[1].splitlines()] == ["A"]
+
+
+def test_an_attempt_that_was_interrupted_is_counted_once(tmp_path: Path):
+    """Not while it does not count; afterwards as what it is, and what came before it stands meanwhile."""
+    task = Task(id="A", title="t", files=Files(modify=("change", "more")), mode=Mode.SEQUENTIAL)
+    gates = (a_gate("tests", GatePoint.INTEGRATE),)
+    run = Play(
+        a_plan(task, gates=gates, profile="task-executor"), review=True, policy=profile_of("task-executor").policy
+    )
+    file = project(tmp_path, "tasks:\n- id: A\n  attempts: 3\n  status: ERROR\n")
+    background = (("tasks.yaml", "id: A\nattempts: 3\nstatus: ERROR\n"),)
+    made = projection(tmp_path, file, replace(task, background=background))
+    made.begin(run.state)
+    seen: list[Recorded] = []
+
+    def drawn(*, anew: bool = False) -> tuple[str, str]:
+        """The entry after everything that happened; `anew`: as the next process has it."""
+        if anew:
+            projection(tmp_path, file, replace(task, background=background)).begin(run.state)
+        else:
+            for number in range(len(seen) + 1, len(run.journal) + 1):
+                seen.append(run.journal[number - 1])
+                made.take(seen[-1], fold(seen))
+        entry = entries(file.read_text())["A"]
+        return entry["status"], entry["attempts"]
+
+    def interrupt() -> tuple[str, str]:
+        run.record(RunInterrupted(by="ctrl-c"))
+        run.attempt("A", ended(ExitKind.CANCELLED))
+        assert run.task("A").status is TaskStatus.WAITING
+        shown = drawn()
+        assert drawn(anew=True) == shown
+        run.record(RunResumed(pid=1, host="h", version="1"))
+        return shown
+
+    run.begin()
+    assert drawn() == ("ACTIVE", "4")
+    assert interrupt() == ("ACTIVE", "3"), "nothing leads back from ACTIVE"
+    assert "does not count" in entries(file.read_text())["A"]["validation_details"]
+    assert drawn() == ("ACTIVE", "4")
+    run.attempt("A")
+    run.attempt("A", fails(a_finding()))
+    assert drawn() == ("ACTIVE", "5")
+    assert interrupt() == ("REJECTED", "4")
+    assert drawn() == ("ACTIVE", "5")
+    run.attempt("A", done(changes=("change", "more")))
+    run.attempt("A", passes())
+    run.integrate("A")
+    assert drawn() == ("ACCEPTED", "5")
+    log = (tmp_path / "prompts/SHOP-7/log.jsonl").read_text().splitlines()
+    said = [json.loads(line)["message"].splitlines()[:2] for line in log]
+    assert [(first[-2], second.split()[-1]) for first, second in said] == [("4", "REJECTED"), ("5", "ACCEPTED")]
 
 
 @pytest.mark.parametrize("status", [TaskStatus.SKIPPED, TaskStatus.CANCELLED])

@@ -34,7 +34,7 @@ from chargehand.profiles.bounds import BOUNDS
 from chargehand.profiles.profile import Profile, Site
 from chargehand.profiles.task_executor_log import final_message, iso, log_line, missing, violations
 from chargehand.profiles.task_executor_report import EntryReport
-from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, leads_to, status_of, unparsed
+from chargehand.profiles.task_executor_states import GOES_ON, RESULTS, is_undone, leads_to, status_of, unparsed
 from chargehand.profiles.task_executor_text import Value, edited, entries, groups, with_keys_of
 from chargehand.profiles.told import ATTEMPTS, told_by_task_executor
 
@@ -63,6 +63,7 @@ _COMMANDS = ("commands.build", "commands.test")
 _VIOLATIONS = frozenset({Reason.OUT_OF_SCOPE, Reason.BAD_COMMIT, Reason.CONFIG_CHANGED})
 _TELLING = (WarningRaised, ReviewFailed, ReviewVoided)
 _TAIL_LINES = 20
+_UNDONE = "The attempt was interrupted. It does not count, and is begun again."
 _OURS = (
     "status",
     "attempts",
@@ -154,13 +155,17 @@ class _Tasks(Projection):
     def _changes(self, record: TaskRecord, state: RunState, entry: Mapping[str, Any], at: float) -> dict[str, Value]:
         """The keys of an entry that say something else than the run."""
         old = _word(entry.get("status")) or "PENDING"
-        new = self._status(record, state, old)
+        least = self._least(record)
+        undone = is_undone(record, old, _number(entry.get("attempts")), least)
+        new = self._status(record, state, old, undone=undone)
         wanted: dict[str, Value] = {}
         if new != old:
             wanted["status"] = new
         if record.attempts == 0 and new == old:
-            return self._said_only(record, entry)
+            return {"attempts": least - 1, "validation_details": _UNDONE} if undone else self._said_only(record, entry)
         wanted |= self._started(record, entry, old, new, at)
+        if undone:
+            wanted["attempts"] = least - 1
         paths = _paths(record)
         if record.status is not TaskStatus.RUNNING and paths:
             wanted["files_modified"] = paths
@@ -175,8 +180,12 @@ class _Tasks(Projection):
             wanted["completed_at"] = iso(at)
         return {key: value for key, value in wanted.items() if not _says(entry.get(key), value)}
 
-    def _status(self, record: TaskRecord, state: RunState, old: str) -> str:
-        new = status_of(record, state, old)
+    def _least(self, record: TaskRecord) -> int:
+        """The number of the attempt that is under way, or comes next, where nobody counted others."""
+        return self.before.get(record.id, ("", 0))[1] + 1 + record.retried + record.tries.conflicts
+
+    def _status(self, record: TaskRecord, state: RunState, old: str, *, undone: bool) -> str:
+        new = status_of(record, state, old, undone=undone)
         provisional = old == "ACCEPTED" and self.before.get(record.id, ("", 0))[0] == "ACCEPTED"
         if new != old and not provisional and not leads_to(record.task.mode, old, new):
             text = (
@@ -191,7 +200,7 @@ class _Tasks(Projection):
         if not _word(entry.get("started_at")):
             wanted["started_at"] = iso(at)
         attempts = _number(entry.get("attempts"))
-        least = self.before.get(record.id, ("", 0))[1] + 1 + record.tries.retries + record.tries.conflicts
+        least = self._least(record)
         if new == "ACTIVE" and (old != "ACTIVE" or attempts < least):  # one that was missed, or was under way before
             wanted["attempts"] = max(attempts + 1, least)
             if _word(entry.get("completed_at")):

@@ -12,11 +12,11 @@ import re
 from chargehand.domain.advancing import SYNTAX_SUFFIXES
 from chargehand.domain.events import RequeueWhy
 from chargehand.domain.outcome import GateStatus
-from chargehand.domain.plan import Mode
+from chargehand.domain.plan import GatePoint, Mode
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.words import DecisionKind, Reason, TaskStatus
 
-__all__ = ["GOES_ON", "RESULTS", "TRANSITIONS", "leads_to", "status_of", "unparsed"]
+__all__ = ["GOES_ON", "RESULTS", "TRANSITIONS", "is_undone", "leads_to", "status_of", "unparsed"]
 
 TRANSITIONS: dict[Mode, dict[str, frozenset[str]]] = {
     Mode.SEQUENTIAL: {
@@ -49,7 +49,8 @@ _NO_RESULT = frozenset(
 )
 _BEHIND = frozenset({TaskStatus.REVIEWING, TaskStatus.INTEGRATING, TaskStatus.INTEGRATED})
 _LEFT = frozenset({TaskStatus.SKIPPED, TaskStatus.CANCELLED})
-_JUDGED = frozenset({Reason.GATE_RED, Reason.REVIEW_UNRESOLVED, Reason.REVIEW_NEEDED})
+_REVIEWED = frozenset({Reason.REVIEW_UNRESOLVED, Reason.REVIEW_NEEDED})
+_JUDGED = _REVIEWED | {Reason.GATE_RED}
 _SYNTAX = re.compile(r"\bRed: (?:[^.]*, )?syntax\b")
 
 
@@ -66,8 +67,20 @@ def leads_to(mode: Mode, old: str, new: str) -> bool:
     return False
 
 
-def status_of(record: TaskRecord, state: RunState, old: str) -> str:
-    """The state a task is in, where its entry says `old`; `old` where the system has no word for it."""
+def is_undone(record: TaskRecord, old: str, attempts: int, least: int) -> bool:
+    """Whether the attempt that an entry says is under way was interrupted, and does not count.
+
+    `attempts` are those of the entry, `least` is the number of the attempt that comes next.
+    """
+    waits = record.status is TaskStatus.WAITING and record.tried <= record.retried + record.tries.conflicts
+    return waits and old == "ACTIVE" and attempts >= least
+
+
+def status_of(record: TaskRecord, state: RunState, old: str, *, undone: bool = False) -> str:
+    """The state a task is in, where its entry says `old`; `old` where the system has no word for it.
+
+    After an attempt that is `undone` it is what the one before it came to.
+    """
     mode = record.task.mode
     if record.status is TaskStatus.INTEGRATED:
         return "ACCEPTED"
@@ -78,7 +91,7 @@ def status_of(record: TaskRecord, state: RunState, old: str) -> str:
             return "DONE"
         return "SYNTAX_VALID" if _is_validated(record) else "ACTIVE"
     if _has_failed(record, state):
-        return _failed(record, mode, old)
+        return _failed(record, mode, "DONE" if undone and _was_judged(record, state) else old)
     stopped = record.status in _LEFT and old in {"ACTIVE", "DONE", "SYNTAX_VALID"} and record.attempts > 0
     return "ERROR" if stopped else old
 
@@ -104,6 +117,13 @@ def _has_failed(record: TaskRecord, state: RunState) -> bool:
         decision = state.decisions.get(record.decision or "")
         return decision is None or decision.kind not in _NO_RESULT
     return record.status in {TaskStatus.FAILED, TaskStatus.BLOCKED} and record.attempts > 0
+
+
+def _was_judged(record: TaskRecord, state: RunState) -> bool:
+    """Whether what failed last was a change that somebody reviewed, or that was built and tested as merged."""
+    assert record.failure is not None
+    as_merged = {gate.id for gate in state.plan.gates_on(GatePoint.INTEGRATE)}
+    return record.failure.reason in _REVIEWED or not as_merged.isdisjoint(record.failure.red)
 
 
 def _failed(record: TaskRecord, mode: Mode, old: str) -> str:
