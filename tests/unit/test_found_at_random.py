@@ -139,6 +139,19 @@ def test_a_look_at_the_base_that_a_new_plan_overtook_is_taken_again():
     assert play.running == ["b"]
 
 
+def test_who_waits_for_a_provider_waits_for_the_wave_too_that_a_new_plan_put_before_it():
+    """3.3: the wave of then had begun; the one of now begins after another."""
+    wave: dict[str, Any] = {"barrier": Barrier.WAVE}
+    play = Watched(a_plan(a_task("a", wave=1), a_task("b", wave=2), **wave), jobs=1)
+    play.through("a")
+    play.attempt("b", ended(ExitKind.RATE_LIMITED))
+    play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a", wave=1), a_task("c", wave=1), a_task("b", wave=2), **wave))
+    play.pass_time(100_000.0)
+    assert play.running == ["c"]
+    play.through("c")
+    assert play.running == ["b"]
+
+
 # -- tasks that a plan left out, and people took up again ----------------------------------------------
 
 

@@ -482,10 +482,10 @@ class RunState:
         if self.unmet[task_id]:
             return
         record = self.tasks[task_id]
-        if record.not_before is not None:
-            insort(self.timers, (record.not_before, task_id))
-        elif self.wave is not None and self.wave_of[task_id] > self.wave:
+        if self.wave is not None and self.wave_of[task_id] > self.wave:
             self.later[self.wave_of[task_id]].append(task_id)
+        elif record.not_before is not None:
+            insort(self.timers, (record.not_before, task_id))
         else:
             insort(self.ready, (*self.priority[task_id], task_id))
 
