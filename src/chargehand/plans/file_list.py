@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from chargehand.plans.markdown import cut_spans
+
 __all__ = ["beside_spans", "cleaned", "is_nothing", "one_path"]
 
 _LINES = re.compile(r":\d+(?:-\d+)?\Z")
-_NOTE = re.compile(r"\s*\([^()]*\)\s*\Z")
 _LABEL = re.compile(r"(?i)\A(?:create|modify|test|update|edit)\s*:\s*")
-_SPAN = re.compile(r"(`+)[^`]+\1")
 _SUFFIX = re.compile(r"[^\s/]\.[A-Za-z][A-Za-z0-9]{0,7}\Z")
 _NONE = frozenset({"", "none", "n/a", "-", "–", "—"})
 _NO_PATHS = frozenset({"n/a", "and/or", "e.g", "i.e"})
@@ -26,8 +26,15 @@ _JOINTS = frozenset({"and", "or", "plus", "with", "&", "+"})
 
 def cleaned(piece: str) -> str:
     """A piece of a list as the path it names: without bullet, label, quotes, note and line numbers."""
-    name = _LABEL.sub("", _NOTE.sub("", piece.strip().lstrip("-*+ ").strip()))
+    name = _LABEL.sub("", _without_note(piece.strip().lstrip("-*+ ").strip()))
     return _LINES.sub("", name.strip("`\"' ")).removeprefix("./")
+
+
+def _without_note(piece: str) -> str:
+    """A piece without the remark in brackets that ends it."""
+    begin = piece.rfind("(")
+    is_note = begin >= 0 and piece.endswith(")") and ")" not in piece[begin:-1]
+    return piece[:begin].rstrip() if is_note else piece
 
 
 def is_nothing(name: str) -> bool:
@@ -49,7 +56,7 @@ def one_path(name: str, told: list[str]) -> bool:
 
 def beside_spans(line: str, told: list[str]) -> Iterator[str]:
     """The paths of a line that stand beside its code spans, by themselves between commas; others are told."""
-    rest = re.sub(r"\([^()]*\)", " ", _SPAN.sub("`", line))
+    rest = re.sub(r"\([^()]*\)", " ", cut_spans(line, "`"))
     for piece in rest.split(","):
         words = [word for word in cleaned(piece).replace("`", " ").split() if _is_like_path(word)]
         if words and "`" not in piece and cleaned(piece) == words[0]:

@@ -98,12 +98,13 @@ def _listed(text: str, told: list[str]) -> list[tuple[str, bool]]:
     found: dict[str, bool] = {}
     for line in text.split("\n"):
         spans = code_spans(line.strip())
+        has_word = _NEW.search(line) is not None
         pieces = [(span, line) for span in spans] or [(piece, piece) for piece in line.split(",")]
         for piece, around in pieces:
             name = cleaned(piece)
             if is_nothing(name) or not (spans or one_path(name, told)):
                 continue
-            found.setdefault(name, _NEW.search(around.replace(piece, "") if spans else around) is not None)
+            found.setdefault(name, has_word and _NEW.search(around.replace(piece, "") if spans else around) is not None)
         for name in beside_spans(line, told) if spans else ():
             found.setdefault(name, False)
     return list(found.items())

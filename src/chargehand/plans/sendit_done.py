@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from chargehand.domain.plan import Weight
 from chargehand.domain.problem import Problem, Severity, nearest
+from chargehand.plans.bounds import plain, too_long
 from chargehand.plans.markdown import bullets, code_spans, rows, sections
 
 __all__ = ["STEPS", "Progress", "Row", "Spec", "read_progress", "read_spec"]
@@ -19,12 +20,11 @@ __all__ = ["STEPS", "Progress", "Row", "Spec", "read_progress", "read_spec"]
 STEPS = ("assess", "preflight", "spec-engagement", "write-tests", "plan", "execute", "postflight")
 _STATUSES = ("pending", "done", "failed")
 _STATES = ("DRAFT", "ACTIVE", "IMPLEMENTED", "DEPRECATED")
-_WEIGHT = re.compile(r"(?im)^\*\*weight\*\*[ \t]*:[ \t]*(?P<said>.*?)[ \t]*$")
-_STEP = re.compile(r"(?im)^\*\*current step\*\*[ \t]*:[ \t]*(?P<said>.*?)[ \t]*$")
+_WEIGHT = re.compile(r"(?im)^\*\*weight\*\*[ \t]*:(?P<said>.*)$")
+_STEP = re.compile(r"(?im)^\*\*current step\*\*[ \t]*:(?P<said>.*)$")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
-_PENDING = re.compile(r"(?m)^- Not accepted yet: tasks? (?P<tasks>\d+(?:, \d+)*); branch (?P<branch>\S+)")
+_PENDING = re.compile(r"(?m)^- Not accepted yet: tasks? (?P<tasks>\d{1,6}(?:, \d{1,6})*); branch (?P<branch>\S+)")
 _HEAD = ("#", "task", "status", "commit")
-_COMMENT = re.compile(r"(?s)<!--.*?-->")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,9 @@ class Spec:
 
 def read_progress(text: str) -> tuple[Progress, list[Problem]]:
     """What a text says of the tasks; every status that is unknown is an error."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if (refused := too_long(text)) is not None:
+        return Progress(), [refused]
+    text = plain(text)
     problems: list[Problem] = []
     weight = _said(text, _WEIGHT, tuple(Weight), "weight", problems)
     step = _said(text, _STEP, STEPS, "step", problems)
@@ -95,7 +97,7 @@ def _said(text: str, where: re.Pattern[str], known: tuple[str, ...], name: str, 
     match = where.search(text)
     if match is None:
         return ""
-    said = match["said"].strip("`* ").lower()
+    said = match["said"].strip("`* \t").lower()
     if said in known:
         return said
     line = text.count("\n", 0, match.start()) + 1
@@ -127,7 +129,9 @@ def _wrong(code: str, message: str, line: int, hint: str = "") -> Problem:
 
 def read_spec(text: str) -> tuple[Spec, list[Problem]]:
     """What a text says, and whether work on it may begin."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    if (refused := too_long(text)) is not None:
+        return Spec(), [refused]
+    text = plain(text)
     lines = text.split("\n")
     wholes = {
         section.title.strip().lower(): (section.line, "\n".join(lines[section.first - 1 : section.end - 1]))
@@ -136,7 +140,7 @@ def read_spec(text: str) -> tuple[Spec, list[Problem]]:
     }
     problems: list[Problem] = []
     line, body = wholes.get("status", (1, ""))
-    status = next((word for each in _COMMENT.sub("", body).split("\n") if (word := each.strip(" `*_"))), "")
+    status = next((word for each in _uncommented(body).split("\n") if (word := each.strip(" `*_"))), "")
     if status and status.upper() not in _STATES:
         hint = nearest(status.upper(), _STATES) or f"There are: {', '.join(_STATES)}."
         problem = _wrong("unknown_status", f"The status '{status[:60]}' of the spec is unknown.", line, hint)
@@ -149,6 +153,15 @@ def read_spec(text: str) -> tuple[Spec, list[Problem]]:
     ), problems
 
 
+def _uncommented(text: str) -> str:
+    """A text without its comments; one that does not end is text."""
+    parts, at = [], 0
+    while (begin := text.find("<!--", at)) >= 0 and (end := text.find("-->", begin + 4)) >= 0:
+        parts.append(text[at:begin])
+        at = end + 3
+    return "".join((*parts, text[at:]))
+
+
 def _missing(wholes: dict[str, tuple[int, str]], status: str) -> Iterator[tuple[int, str]]:
     """The ready gate: nothing open, criteria and requirements there, and active."""
     if status != "ACTIVE":
@@ -159,7 +172,7 @@ def _missing(wholes: dict[str, tuple[int, str]], status: str) -> Iterator[tuple[
             yield line, f"it has no {name}"
     line, body = wholes.get("open", (1, ""))
     items = [" ".join(bullet.text.split()) for bullet in bullets(body) if bullet.depth == 0]
-    left = " ".join(_COMMENT.sub("", body).split())
+    left = " ".join(_uncommented(body).split())
     if left and left.strip("-*. ").lower() not in {"none", "nothing", "n/a"}:
         yield line, f"it is open: {'; '.join(items)[:300] or left[:300]}"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from chargehand.domain import scope
 from chargehand.domain.plan import Task
 from chargehand.plans.file_list import beside_spans, cleaned, is_nothing, one_path
-from chargehand.plans.markdown import code_spans
+from chargehand.plans.markdown import code_spans, cut_spans
 
 __all__ = ["chained", "listed"]
 
@@ -24,22 +24,25 @@ def listed(text: str, told: list[str]) -> list[tuple[str, bool]]:
     found: dict[str, bool] = {}
     for line in text.split("\n"):
         spans = code_spans(line.strip())
+        words = cut_spans(line, "\n").split("\n") if spans else []
         for number, piece in enumerate(spans or line.split(",")):
             name = cleaned(piece)
             if is_nothing(name) or not (spans or one_path(name, told)):
                 continue
-            around = _around(line, spans, number) if spans else piece
+            around = _around(words, number) if spans else piece
             found.setdefault(name, _NEW.search(around) is not None)
         for name in beside_spans(line, told) if spans else ():
             found.setdefault(name, False)
     return list(found.items())
 
 
-def _around(line: str, spans: Sequence[str], number: int) -> str:
-    """What is said of a code span: the words up to the next one, or before it where it is the first."""
-    parts = re.split(r"`[^`]*`", line)
-    after = parts[number + 1] if number + 1 < len(parts) else ""
-    return f"{parts[0] if number == 0 or len(spans) == 1 else ''} {after}"
+def _around(words: Sequence[str], number: int) -> str:
+    """What is said of a code span: the words up to the next one, or before it where it is the first.
+
+    `words` is what stands before the first one, and after each.
+    """
+    after = words[number + 1] if number + 1 < len(words) else ""
+    return f"{words[0] if number == 0 else ''} {after}"
 
 
 def chained(tasks: list[Task], marked: set[str], told: list[str]) -> list[Task]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargehand.domain.plan import Command
-from chargehand.plans.markdown import code_spans, fences
+from chargehand.plans.markdown import code_spans, fences, without_code
 
 __all__ = ["Verify", "finder", "read_verify"]
 
@@ -95,6 +95,4 @@ def _is_prose(text: str) -> bool:
 def _says_more(text: str, marked: list[str]) -> bool:
     if not marked:
         return False
-    rest = re.sub(r"(?ms)^\s*(`{3,}|~{3,}).*?^\s*\1[`~]*\s*$", " ", text)
-    rest = re.sub(r"(`+).+?\1", " ", rest)
-    return bool(_BETWEEN.sub("", rest))
+    return bool(_BETWEEN.sub("", without_code(text)))
