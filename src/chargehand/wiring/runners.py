@@ -23,8 +23,8 @@ _DEADLINE_S = 10
 def missing_runners(plan: Plan, environ: Mapping[str, str], root: Path, source: str) -> list[Problem]:
     """A warning for each `python -m MODULE` whose module that python does not have.
 
-    None where a setup may bring it, or where it is the project's own: in `root` or above, or made by a task. Nothing of
-    the project is run: python looks from another folder, and without the user's own packages, which no gate sees either.
+    None where a setup may bring it, or where it is the project's own: in `root` or above, or made by a task. No code of
+    the project is run: python looks from elsewhere, and without the user's own packages, which no gate sees either.
     """
     if plan.setup is not None:
         return []

@@ -68,7 +68,7 @@ from chargehand.domain.events import (
 from chargehand.domain.outcome import LOOKERS, Candidate, GateResult, GateStatus, Landed
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.view import accepted_text
-from chargehand.domain.words import TaskStatus
+from chargehand.domain.words import Reason, TaskStatus
 
 __all__ = ["RED_AS_ON_BASE", "STYLES", "Line", "Rank", "is_as_on_base", "say", "under_way"]
 
@@ -400,7 +400,8 @@ def _of_task(
             return Line(task=event.task, what="integrated", detail=detail, rank=Rank.NOTABLE)
         case TaskEnded():
             rank = Rank.CHANGE if event.status is TaskStatus.SKIPPED else Rank.NOTABLE
-            reason, detail = event.reason.value, event.detail
+            reason = event.reason.value
+            detail = "" if event.reason is Reason.RUN_STOPPED else event.detail  # the line of the stop says it
             return Line(task=event.task, what=event.status.value, reason=reason, detail=detail, rank=rank)
         case TaskAdded():
             return Line(task=event.task.id, what="waiting", reason="added", detail=event.task.title)

@@ -189,19 +189,37 @@ def _explanations(state: RunState, pen: Pen, *, over: bool = False) -> list[str]
     lines: list[str] = []
     behind: dict[str, list[str]] = {}
     own: list[TaskRecord] = []
+    unbegun: list[TaskRecord] = []
     for record in state.tasks.values():
         if record.blocked_on is not None:
             behind.setdefault(record.blocked_on, []).append(record.id)
+        elif _was_stopped_before(state, record):
+            unbegun.append(record)
         elif record.status not in {TaskStatus.INTEGRATED, TaskStatus.SKIPPED} and (record.is_over or not over):
             own.append(record)
+    if len(unbegun) == 1 or not (state.finished and state.finished.detail):
+        own, unbegun = [*own, *unbegun], []
     for record in own[:_MOST_EXPLAINED]:
         lines += _explained(state, record, pen)
     lines += [f"… and {len(own) - _MOST_EXPLAINED:,} more (--json has all)"] if len(own) > _MOST_EXPLAINED else []
+    if unbegun:  # why it stopped is told once, at the end
+        names = ", ".join(record.id for record in unbegun[:_MOST_BEHIND])
+        more = f", … ({len(unbegun):,} in all)" if len(unbegun) > _MOST_BEHIND else ""
+        head = (
+            f"{pen.draw(count(len(unbegun), 'task'), STYLES.get('cancelled', ''))} never began, for the run stopped: "
+        )
+        lines += hang(head, names + more, pen)
     for root, tasks in behind.items():
         head = pen.draw(count(len(tasks), "task"), STYLES["blocked"]) + f" blocked on {root}: "
         more = f", … ({len(tasks):,} in all)" if len(tasks) > _MOST_BEHIND else ""
         lines += hang(head, ", ".join(tasks[:_MOST_BEHIND]) + more, pen)
     return [*lines, ""] if lines else []
+
+
+def _was_stopped_before(state: RunState, record: TaskRecord) -> bool:
+    """Whether it was ended by what stopped the run, before it had begun: there is nothing to tell of it alone."""
+    stopped = state.stopped.detail if state.stopped is not None else ""
+    return bool(stopped) and record.is_over and not record.attempts and record.detail == stopped
 
 
 def _explained(state: RunState, record: TaskRecord, pen: Pen) -> list[str]:
