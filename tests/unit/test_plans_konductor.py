@@ -213,6 +213,14 @@ def test_what_nobody_accepted_is_not_done(project: Path):
     assert "001-task-1" in [task.id for task in loaded.plan.tasks]
 
 
+def test_a_task_has_one_summary(project: Path):
+    """Which of two would count is nobody's guess."""
+    plans = project / PHASE / "plans"
+    (plans / "1-task-1-summary.md").write_text("## Status: BLOCKED\n")
+    message = "Task 1 of plan 1 has two summaries: 001-task-1-summary.md and 1-task-1-summary.md."
+    assert errors(project) == [("1-task-1-summary.md", None, message)]
+
+
 def test_all_done_is_nothing_to_carry_out(project: Path):
     plan = project / ".konductor" / "phases" / "02-reports" / "plans"
     (plan / "001-task-1-summary.md").write_text("## Status: DONE\n## Review Status: passed\n")

@@ -253,6 +253,19 @@ def test_more_tasks_than_sendit_plans_are_warned_of(project: Path):
 # -- what is refused ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["PROGRESS.md", "RESEARCH.md"])
+@pytest.mark.parametrize("dangles", [False, True])
+def test_a_link_in_place_of_a_file_of_ours_is_refused(project: Path, tmp_path: Path, name: str, dangles: bool):
+    """What it leads to would be gone from that place, and with it what people wrote there."""
+    file, elsewhere = project / LOGIN / name, tmp_path / "elsewhere.md"
+    if not dangles:
+        elsewhere.write_text((project / LOGIN / "PROGRESS.md").read_text())
+    file.unlink(missing_ok=True)
+    file.symlink_to(elsewhere)
+    text = f"{name} is a link: a run would put a file of its own in its place."
+    assert errors(project / LOGIN) == [(name, None, text)]
+
+
 def change(project: Path, name: str, old: str, new: str) -> None:
     file = project / LOGIN / name
     text = file.read_text()

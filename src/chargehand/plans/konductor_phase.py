@@ -279,6 +279,7 @@ class PhaseReading:
 
     def _read_summaries(self, folder: Path, plans: Sequence[_Read]) -> None:
         known = {(int(read.prefix), step.number) for read in plans for step in read.plan.steps}
+        named_as: dict[tuple[int, int], str] = {}
         for file in sorted(folder.glob("*-summary.md")):
             named = _SUMMARY.fullmatch(file.name)
             if named is None:
@@ -286,6 +287,10 @@ class PhaseReading:
                 self.told.append(f"Left alone: {file.name} is the summary of no task.")
                 continue
             key = (int(named["plan"]), int(named["task"]))
+            first = named_as.setdefault(key, file.name)
+            if first != file.name:
+                said = f"Task {key[1]} of plan {key[0]} has two summaries: {first} and {file.name}."
+                self._problem("duplicate_id", said, file, hint="Leave the one that is named as the plan's file is.")
             text = self._text(file)
             summary, found = read_summary(text) if text is not None else (None, [])
             self._take(found, file)

@@ -239,6 +239,10 @@ class FeatureReading:
 
     def _progress(self, plan: Path) -> Progress:
         file = plan.parent / "PROGRESS.md"
+        for ours in (file, plan.parent / "RESEARCH.md"):
+            if ours.is_symlink():
+                text = f"{ours.name} is a link: a run would put a file of its own in its place."
+                self._problem("linked_file", text, ours, hint="Put the file itself there.")
         text = self._text(file) if file.exists() else None
         if text is None:
             return Progress()
