@@ -243,6 +243,8 @@ def _parse_toml(source: _Source) -> Problem | None:
         message, _, place = str(error).rpartition(" (at line ")
         digits = place.split(",")[0]
         return Problem(path=source.path, line=int(digits) if digits.isdecimal() else 0, message=message or str(error))
+    except ValueError:  # a number of more digits than Python takes
+        return Problem(path=source.path, line=0, message="a value that cannot be read")
     return None
 
 

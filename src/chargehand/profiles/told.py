@@ -101,7 +101,10 @@ def _of_blockers(data: Mapping[str, Any], tasks: Collection[str]) -> Iterator[tu
 
 
 def _toml(text: str) -> Mapping[str, Any]:
-    return tomllib.loads(text.removeprefix("\ufeff"))
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("the text is nested too deeply") from None
 
 
 # -- dispatch -------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from chargehand.domain.problem import Problem, Severity, nearest
 from chargehand.domain.suspicion import secret_in
 from chargehand.domain.variables import is_private
 from chargehand.plans.native import read_text
+from chargehand.plans.toml_text import TomlRefusedError, load_toml
 from chargehand.settings.lines import line_of, toml_lines
 from chargehand.settings.options import (
     CONTRACT_VARIABLES,
@@ -30,7 +30,6 @@ from chargehand.settings.values import Rank, Value
 
 __all__ = ["Gathered", "gather", "project_file", "user_file"]
 
-_AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 _NAMES_AN_AGENT = frozenset({"agent", "reviewer"})
 _SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password|passwd|credentials?)$")
 
@@ -173,8 +172,8 @@ def _has_table(text: str) -> bool:
     if "chargehand" not in text and re.search(r"(?m)^\s*tool\s*=", text) is None:
         return False
     try:
-        tool = tomllib.loads(text).get("tool", {})
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
+        tool = load_toml(text).get("tool", {})
+    except TomlRefusedError:
         return re.search(r"(?m)^\s*\[+\s*tool\s*\.\s*[\"']?chargehand\b", text) is not None
     return "chargehand" in tool if isinstance(tool, dict) else True
 
@@ -192,9 +191,10 @@ def _read_file(into: Gathered, path: Path, table: KeyPath, rank: Rank) -> None:
             into.problems.append(Problem(code=problem.code, message=problem.message, file=file, line=problem.line))
         return
     try:
-        data: Any = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        into.problems.append(_toml_problem(error, file, text))
+        data: Any = load_toml(text)
+    except TomlRefusedError as error:
+        message = f"This is not valid TOML: {error.message.rstrip('.')}."
+        into.problems.append(Problem(code="syntax", message=message, file=file, line=error.line, column=error.column))
         return
     source = _Source(name=file, rank=rank, file=file, table=table, lines=toml_lines(text))
     for depth, part in enumerate(table, 1):
@@ -208,14 +208,6 @@ def _read_file(into: Gathered, path: Path, table: KeyPath, rank: Rank) -> None:
             return
     for key, value in _leaves((), data):
         into.take(key, value, source)
-
-
-def _toml_problem(error: Exception, file: str, text: str) -> Problem:
-    said = str(error)
-    at = _AT.search(said)
-    message = f"This is not valid TOML: {_AT.sub('', said).rstrip('.')}."
-    line, column = (int(at[1]), int(at[2])) if at and at[1] else (text.count("\n") + 1, None)
-    return Problem(code="syntax", message=message, file=file, line=line, column=column)
 
 
 def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
