@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -86,6 +87,31 @@ def test_whatever_the_native_format_cannot_hold_is_told(cli: CliWorld, tmp_path:
     assert set(lost) - {name for name in lost if name.startswith("profile.")} == {
         field for field, _ in differing(source, written) if field != "tasks.description"
     }
+
+
+@pytest.mark.parametrize("system", ["dispatch", "sendit", "task_executor"])
+def test_commands_of_settings_that_no_gate_of_the_plan_runs_are_told(
+    cli: CliWorld, tmp_path: Path, system: str
+) -> None:
+    """I6: what was a gate of the system by settings alone would not be run any more, unsaid."""
+    project = tmp_path / "theirs"
+    shutil.copytree(FIXTURES / system, project)
+    subprocess.run(["git", "init", "-q", project], env=cli.environ, check=True, timeout=60)
+    (project / "chargehand.toml").write_text('[commands]\nbuild = "make all"\ntest = ["make", "check"]\n')
+    done = cli.call("convert", "--to", "native", "--json", cwd=project)
+    assert done.code == 0, done.stderr
+    (said,) = (row["text"] for row in done.document["lost"] if row["field"] == "profile.gates")
+    assert "`make all`" in said
+    assert "`make check`" in said
+    assert f"Not kept: profile.gates: {said}" in done.stderr
+    assert "make all" not in done.document["text"]
+
+
+def test_who_commits_is_told_where_the_system_has_a_rule(cli: CliWorld, tmp_path: Path) -> None:
+    project = tmp_path / "theirs"
+    shutil.copytree(FIXTURES / "sendit", project)
+    stderr = cli.call("convert", "--to", "native", cwd=project).stderr
+    assert "done without a commit of the agent's own has failed there, here the change is committed" in stderr
 
 
 OTHERS: dict[str, dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from chargehand.domain.errors import AdapterError, UserError
 from chargehand.domain.options import RunOptions
 from chargehand.domain.plan import Plan
-from chargehand.domain.policy import Policy
+from chargehand.domain.policy import Commits, Policy
 from chargehand.domain.problem import Problem, Severity
 from chargehand.domain.scope import is_literal, literal_path, matches
 from chargehand.domain.state import RunState
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "arranged",
+    "gates_of_settings",
     "kept_files",
     "listed",
     "own_report",
@@ -112,7 +113,8 @@ def rules_of(name: str) -> Iterator[tuple[str, str]]:
     for rule in (field.name for field in fields(Policy)):
         theirs, ours = getattr(profile.policy, rule), getattr(house.policy, rule)
         if theirs != ours:
-            yield rule, f"{_word(theirs)} there, {_word(ours)} here"
+            said = _COMMITS.get(theirs, "") if rule == "commits" else ""
+            yield rule, f"{_word(theirs)} there, {_word(ours)} here{said}"
     if profile.wording:
         yield "wording", f"what its briefs say to {', '.join(role for role, _ in profile.wording)} is not said"
     if profile.arrange is not None:
@@ -121,6 +123,24 @@ def rules_of(name: str) -> Iterator[tuple[str, str]]:
         yield "report", "reports in its own form are not read"
     if not profile.accepts:
         yield "accepts", "--accept may land by itself"
+
+
+_COMMITS: Mapping[object, str] = {
+    Commits.AGENT: "; done without a commit of the agent's own has failed there, here the change is committed",
+    Commits.RUNTIME: "; an attempt in which the agent commits has failed there, here its commits are taken",
+}
+
+
+def gates_of_settings(plan: Plan, settings: Settings) -> Iterator[tuple[str, str]]:
+    """(name, what is lost) of the gates that the plan's profile makes of settings, and that no plan file has."""
+    try:
+        made = arranged(replace(plan, tasks=()), settings).gates  # what tasks lack is told when the plan is run
+    except UserError:
+        return  # nobody says which commands: that is told then, too
+    more = [gate for gate in made if gate not in plan.gates]
+    if more:
+        listed = ", ".join(f"{gate.id} `{gate.run.text}`" for gate in more)
+        yield "gates", f"the written plan has no gate for what [commands] say, so that nothing runs it: {listed}"
 
 
 def _word(value: object) -> str:

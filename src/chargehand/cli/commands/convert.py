@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chargehand.domain.plan import Plan
     from chargehand.plans.loaded import LoadedPlan
     from chargehand.plans.native_form import Loss
+    from chargehand.settings import Settings
 
 __all__ = ["convert"]
 
@@ -52,7 +53,7 @@ async def convert(call: Call, plan: Path | None, target: str, output: Path | Non
     except ValueError as error:
         text = f"{loaded.source} cannot be written as {target}: {error}."
         raise UserError(text, code="not_native", hint="Name agents and bounds of each task in the plan.") from None
-    lost = (*losses(loaded.plan, _read_back(written, loaded)), *_rules(loaded.plan))
+    lost = (*losses(loaded.plan, _read_back(written, loaded)), *_rules(loaded.plan, await call.settings()))
     call.out.tell(*(_told(loss) for loss in lost))
     if output is None and not call.out.json:
         call.out.text(written)
@@ -81,12 +82,12 @@ def _read_back(text: str, loaded: LoadedPlan) -> Plan:
     return again.plan
 
 
-def _rules(plan: Plan) -> Iterator[Loss]:
-    """The rules of the plan's system, each with that of the house."""
+def _rules(plan: Plan, settings: Settings) -> Iterator[Loss]:
+    """The rules of the plan's system, each with that of the house, and the gates that it makes of settings."""
     from chargehand.plans.native_form import Loss
-    from chargehand.wiring.profiling import rules_of
+    from chargehand.wiring.profiling import gates_of_settings, rules_of
 
-    for name, text in rules_of(plan.profile):
+    for name, text in (*rules_of(plan.profile), *gates_of_settings(plan, settings)):
         yield Loss(field=f"profile.{name}", text=text)
 
 
