@@ -497,7 +497,7 @@ def test_a_kickback_holds_the_run_until_somebody_decides(signal):
     play.attempt("a", kick(signal))
     assert play.asked().kind is DecisionKind.KICKBACK
     assert "it is wrong" in play.asked().question
-    assert "think" in play.asked().question
+    assert "it is wrong. It recommends: think" in play.asked().question, "two sentences"
     assert play.running == ["b"]
     play.attempt("b")
     assert not play.state.inflight, "nothing is dispatched, nothing lands"
