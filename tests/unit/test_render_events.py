@@ -25,6 +25,7 @@ from chargehand.domain.events import (
     TaskAdded,
     TaskEnded,
     WarningRaised,
+    WaveEnded,
 )
 from chargehand.domain.outcome import GateResult, GateStatus, HeadMoved, Role
 from chargehand.domain.plan import GatePoint, Task
@@ -142,3 +143,4 @@ def test_lines_say_what_people_ask_for():
     ended = TaskEnded(task="a", status=TaskStatus.FAILED, reason=Reason.GATE_RED, detail="tests: 2 failed")
     line = say(ended)
     assert (line.what, line.reason, line.detail) == ("failed", "gate_red", "tests: 2 failed")
+    assert say(WaveEnded(wave=2)).detail == "nothing is left to do in wave 2", "perhaps nothing of it ever ran"

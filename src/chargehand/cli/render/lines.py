@@ -115,7 +115,7 @@ def say(event: Event, *, agent: str = "", base: Mapping[str, GateResult] | None 
         case GateMadeRequired():
             return Line(what="required", detail=f"gate {event.gate} is green now and required from here on")
         case WaveEnded():
-            return Line(what="wave", detail=f"wave {event.wave} has ended")
+            return Line(what="wave", detail=f"nothing is left to do in wave {event.wave}")
         case _:
             return _of_task(event, known)
 
