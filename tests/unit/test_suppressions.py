@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.adapters.integrity.find import Changed
-from chargehand.adapters.integrity.silences import find_silenced
+from chargehand.adapters.integrity.silences import find_silenced, may_suppress
 
 PYTHON = [
     "x = 1  # noqa",
@@ -30,6 +31,8 @@ PYTHON = [
     "if x:  # pragma: no cover\n    pass",
     "# fmt: off",
     "# isort: skip_file",
+    "@no_type_check\ndef f(x): return x.y",
+    "@typing.no_type_check\nclass A: pass",
 ]
 SCRIPT = [
     "// @ts-ignore",
@@ -43,6 +46,7 @@ SCRIPT = [
     "/* istanbul ignore next */",
     "// prettier-ignore",
     "// $FlowFixMe",
+    "// svelte-ignore state_referenced_locally",
 ]
 OTHERS = {
     "a.rs": "#[allow(dead_code)]\nfn f() {}",
@@ -59,10 +63,19 @@ OTHERS = {
     "a.vue": "<!-- eslint-disable-next-line vue/x -->",
     "a.dart": "// ignore: avoid_print",
     "a.sql": "SELECT 1 -- noqa",
+    "a.svelte": "<!-- svelte-ignore a11y_autofocus -->",
+    "b.vue": "<!-- eslint no-console: off -->",
+    "a.html": "<!-- eslint-disable -->",
+    "a.pyw": "x = f()  # type: ignore",
+    "b.pyw": "@no_type_check\ndef f(x): return x",
+    "b.py": "# -*- coding: utf-7 -*-",
 }
 SILENT = {
     "a.py": 'x = "# type: ignore"\ny = """\n# noqa\n"""\n'
     "# the type is ignored; nothing of noqa\nz = 1  # a type: ignored\n",
+    "c.py": "from typing import no_type_check\nfrom typing import (\n    Any,\n    no_type_check,\n)\n"
+    "# nobody may use @no_type_check\nx = 'no_type_check'\n",
+    "d.py": "# -*- coding: utf-8 -*-\n# encoding: latin-1\n",
     "b.py": "# mypy: strict\n# pylint: enable=x\n# pyright: strict\n# fmt: on\n",
     "a.ts": 'const a = "// @ts-ignore";\nconst b = `/* eslint-disable */`;\n'
     "// nobody may use @ts-ignore here\n/* eslint eqeqeq: 2 */\n",
@@ -90,6 +103,11 @@ def test_comments_of_python(line: str):
     assert len(found({"a.py": ("x = 1\n", f"def (:\n{line}\n")})) == 1
 
 
+@pytest.mark.parametrize("line", ["from typing import no_type_check as fast", "g = typing.no_type_check(g)"])
+def test_a_function_that_switches_checks_off_under_another_name(line: str):
+    assert found({"a.py": ("x = 1\n", f"x = 1\n{line}\n")}) == ["a.py:2 comment @no_type_check"]
+
+
 @pytest.mark.parametrize("line", SCRIPT)
 @pytest.mark.parametrize("name", ["a.js", "a.ts", "a.tsx"])
 def test_comments_of_scripts(line: str, name: str):
@@ -99,6 +117,60 @@ def test_comments_of_scripts(line: str, name: str):
 @pytest.mark.parametrize("name", OTHERS)
 def test_marks_of_other_languages(name: str):
     assert len(found({name: ("\n", f"\n{OTHERS[name]}\n")})) == 1
+
+
+SCRIPTS = {
+    "python": ("#!/usr/bin/env python3\n", "x = f()  # type: ignore", 'x = "# type: ignore"'),
+    "uv": ("#!/usr/bin/env -S uv run --script\n", "@no_type_check\ndef f(x): return x", "y = 'no_type_check'"),
+    "node": ("#!/usr/bin/env node\n", "// eslint-disable-next-line", 'const a = "// eslint-disable-line";'),
+    "shell": ("#!/bin/sh -e\n", "# shellcheck disable=SC2086", 'echo "# shellcheck disable=SC2086"'),
+}
+
+
+@pytest.mark.parametrize("what", SCRIPTS)
+def test_a_script_without_a_suffix_is_known_by_its_first_line(what: str):
+    first, silencing, text = SCRIPTS[what]
+    assert len(found({"bin/run": (first, f"{first}{silencing}\n")})) == 1
+    assert found({"bin/run": (first, f"{first}{text}\n")}) == []
+    assert found({"bin/run": (None, f"see {silencing}\n")}) == [], "a file that nothing runs"
+    for hint, path in ((True, "bin/run"), (True, "a.ipynb"), (False, "a.txt")):
+        assert may_suppress(path, f"{first}{silencing}\n".encode()) is hint
+    assert not may_suppress("LICENSE", silencing.encode())
+    assert not may_suppress("bin/run", first.encode())
+
+
+def notebook(*sources: str | list[str], kind: str = "code", language: str = "python") -> str:
+    listed: list[dict[str, object]] = [
+        {"cell_type": kind, "metadata": {}, "outputs": [], "source": source} for source in sources
+    ]
+    return json.dumps({"cells": listed, "metadata": {"kernelspec": {"language": language}}, "nbformat": 4}, indent=1)
+
+
+def test_a_notebook_is_read_by_the_source_of_its_cells():
+    old = notebook("import os", ["%matplotlib inline\n", "y = 2\n"])
+    new = notebook("import os", ["%matplotlib inline\n", 'y = "ü"  # type: ignore\n'])
+    line = next(number for number, text in enumerate(new.splitlines(), start=1) if "type: ignore" in text)
+    assert found({"a.ipynb": (old, new)}) == [f"a.ipynb:{line} comment # type: ignore"]
+    assert len(found({"a.ipynb": (old, new.replace("ignore", "\\u0069gnore"))})) == 1, "whatever JSON makes of it"
+    assert len(found({"a.ipynb": (old, notebook("f();  // @ts-ignore", language="typescript"))})) == 1
+    assert len(found({"a.ipynb": (old, notebook("x <- 1  # noqa", language="R"))})) == 1
+    assert found({"a.ipynb": (new, notebook(['y = "ü"  # type: ignore\n'], "z = 1"))}) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        notebook('x = "# type: ignore"'),
+        notebook("# type: ignore", kind="markdown"),
+        json.dumps({"cells": [{"cell_type": "code", "source": [1]}, 2, {"source": "# noqa"}], "metadata": 1}),
+        '{"cells": 3} ',
+        "[# noqa",
+        "[" * 100_000,
+        '"# noqa"',
+    ],
+)
+def test_what_is_no_code_of_a_notebook_silences_nothing(text: str):
+    assert found({"a.ipynb": (None, text)}) == []
 
 
 @pytest.mark.parametrize("name", SILENT)

@@ -12,7 +12,7 @@ from chargehand.adapters.git.reading import read_blobs
 from chargehand.adapters.git.refs import read_small
 from chargehand.adapters.git.work import WorkTree
 from chargehand.adapters.integrity.find import ENDS, FILE_BYTES, Changed, find_test_changes, judges, may_be_imported
-from chargehand.adapters.integrity.silences import HINTS, find_silenced, is_checker_config, may_suppress
+from chargehand.adapters.integrity.silences import find_silenced, is_checker_config, may_suppress
 from chargehand.domain.placeholders import HINT, unfinished
 from chargehand.domain.silencing import Silenced
 from chargehand.domain.test_changes import TestChange
@@ -130,7 +130,7 @@ def _silencing(tree: WorkTree, diff: Iterable[Raw]) -> dict[Raw, None]:
         if not _is_file(raw.new_mode) or raw.old == raw.new or not (may_suppress(path) or is_checker_config(path)):
             continue
         data = read_small(tree.path, os.fsdecode(raw.path), FILE_BYTES)
-        if data is not None and (is_checker_config(path) or HINTS.search(data)):
+        if data is not None and (is_checker_config(path) or may_suppress(path, data)):
             found[raw] = None
     return found
 

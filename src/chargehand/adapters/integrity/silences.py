@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from chargehand.adapters.integrity.configs import is_checker_config, silenced
 from chargehand.adapters.integrity.find import Changed
-from chargehand.adapters.integrity.suppressions import HINTS, may_suppress, new_suppressions
+from chargehand.adapters.integrity.suppressions import may_suppress, new_suppressions
 from chargehand.adapters.text import clean_text
 from chargehand.domain.silencing import Silenced, SilencedBy
 
-__all__ = ["HINTS", "find_silenced", "is_checker_config", "may_suppress"]
+__all__ = ["find_silenced", "is_checker_config", "may_suppress"]
 
 _MOST = 200
 _DETAIL = 200

@@ -1,8 +1,8 @@
 """Comments that silence a check: linters, type checkers, formatters, coverage, security scanners (SPEC 3.7, item 4).
 
 Python is tokenised and scripts are parsed, so that a text with the same words in it is none; other languages are read
-by lines. What stood in a file before the change, however it was moved or indented, is not new, nor is one that covers
-less than it did.
+by lines, notebooks by their cells, and a file without a suffix by its first line. What stood in a file before the
+change, however it was moved or indented, is not new, nor is one that covers less than it did.
 """
 
 from __future__ import annotations
@@ -12,28 +12,36 @@ import re
 import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import PurePosixPath
 
-__all__ = ["HINTS", "Suppression", "may_suppress", "new_suppressions", "suppressions"]
+from chargehand.adapters.integrity.notebooks import cells
 
-HINTS = re.compile(
+__all__ = ["Suppression", "may_suppress", "new_suppressions", "suppressions"]
+
+_HINTS = re.compile(
     rb"(?i)ignore|noqa|disable|nosec|nosonar|nolint|nocheck|expect-error|no\s*(?:cover|branch)|pragma|suppress|flowfixme"
-    rb"|fmt:|skip|isort:|(?:mypy|pyright):|eslint|rubocop|noinspection|lint\.|#!?\[|pyre-fixme"
+    rb"|fmt:|skip|isort:|(?:mypy|pyright):|eslint|rubocop|noinspection|lint\.|#!?\[|pyre-fixme|no_type_check|coding[:=]"
 )
 """A file without this silences nothing."""
 
-_PYTHON = frozenset({".py", ".pyi"})
+_PYTHON = frozenset({".py", ".pyi", ".pyw"})
+_NOTEBOOK = ".ipynb"
 _SCRIPTS = frozenset({".js", ".jsx", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".tsx"})
 _OTHERS = frozenset(
     {
         *(".go", ".rs", ".java", ".kt", ".kts", ".scala", ".groovy", ".rb", ".php", ".cs", ".fs", ".vb", ".swift"),
         *(".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".m", ".mm", ".ex", ".exs", ".erl", ".dart", ".lua"),
         *(".sh", ".bash", ".hs", ".ml", ".elm", ".vue", ".svelte", ".astro", ".css", ".scss", ".less", ".sql", ".tf"),
-        *(".yaml", ".yml", ".pyx", ".pl", ".jl", ".r", ".R"),
+        *(".html", ".htm", ".yaml", ".yml", ".pyx", ".pl", ".jl", ".r", ".R"),
     }
 )
+_RUN_BY = re.compile(
+    r"#![^\n]{0,200}?\b(?:(?P<py>(?:python|pypy)[\d.]*|uv)|(?P<js>node(?:js)?|deno|bun|ts-node|tsx))\b"
+)
+_IMPORTS = re.compile(r"\s*from\b|[\s\w,()]*$")
+_UNTYPED = frozenset({"no_type_check", "no_type_check_decorator"})
 _TEXT = 80
 _WIDE = 20_000
 _MOST = 2_000
@@ -49,6 +57,9 @@ _COMMENTS = {
     r"(?:ignore\b(?:\[(?P<codes>[^\]]{0,500})\])?|basic|off|report\w+\s*=\s*(?:false|none)\b)",
     "mypy": r"#\s*mypy:\s*(?P<codes>(?:ignore|disable|allow|no-|implicit|follow)[^\n]*)",
     "another type checker": r"#\s*(?:ty:\s*ignore|pyre-(?:ignore|fixme)|pytype:\s*disable)[^\n]*",
+    "no_type_check": r"^[ \t]*@(?:\w+[ \t]*\.[ \t]*)*no_type_check(?:_decorator)?\b",
+    "another encoding": r"#[^\n]{0,80}?coding[:=][ \t]*(?:utf[-_]?(?:7|16|32)\w*|u7|unicode[-_]1[-_]1[-_]utf[-_]7"
+    r"|(?:raw[-_])?unicode[-_]escape|punycode|idna|hz\w*|iso[-_]?2022\w*)\b",
     "nosec": r"#\s*nosec\b(?:[:\s]+(?P<codes>B[0-9]+(?:[,\s]+B[0-9]+)*))?",
     "no cover": r"#\s*pragma:\s*no\s*(?:cover|branch)\b",
     "formatting": r"#\s*(?:fmt:\s*(?:off|skip)|yapf:\s*disable|isort:\s*(?:skip|skip_file|off)|black:\s*skip)\b",
@@ -57,9 +68,9 @@ _COMMENTS = {
     "@ts-nocheck": rf"{_LEAD}@ts-nocheck\b",
     "eslint-disable-line": rf"{_LEAD}(?:es|ox|style)lint-disable-(?:next-)?line\b(?:[ \t]+(?P<codes>(?!--){_SOME}))?",
     "eslint-disable": rf"{_LEAD}(?:es|ox|style)lint-disable(?!-)\b(?:[ \t]+(?P<codes>(?!--){_SOME}))?",
-    "eslint": r"/\*\s*eslint\s+(?P<codes>[^*]{0,500}?(?:\boff\b|\bwarn\b|:[\[\s]{0,9}[01]\b)[^*]{0,500})",
-    "another script checker": rf"{_LEAD}(?:tslint:disable|jshint\s+ignore|biome-ignore|prettier-ignore|deno-lint-ignore"
-    r"|\$FlowFixMe|(?:istanbul|c8|v8)\s+ignore)[\w-]*",
+    "eslint": r"(?:/\*|<!--)\s*eslint\s+(?P<codes>[^*]{0,500}?(?:\boff\b|\bwarn\b|:[\[\s]{0,9}[01]\b)[^*]{0,500})",
+    "another script checker": rf"{_LEAD}(?:tslint:disable|jshint\s+ignore|biome-ignore|prettier-ignore|svelte-ignore"
+    r"|deno-lint-ignore|\$FlowFixMe|(?:istanbul|c8|v8)\s+ignore)[\w-]*",
     "a linter": r"(?://|#|--|/\*|;|<!--)\s*(?:nolint|NOSONAR|lint:ignore|rubocop:(?:disable|todo)|shellcheck\s+disable"
     r"|swiftlint:disable|ktlint-disable|phpcs:(?:ignore|disable)|@?phpstan-ignore|@?psalm-suppress|hadolint\s+ignore"
     r"|tflint-ignore|yamllint\s+disable|credo:disable|noinspection)[^\n]*",
@@ -91,9 +102,18 @@ class Suppression:
         return self.name == other.name and (not self.codes or (bool(other.codes) and other.codes <= self.codes))
 
 
-def may_suppress(path: str) -> bool:
-    """Whether a file of this name is code, in which a comment may silence a check."""
-    return PurePosixPath(path).suffix in _PYTHON | _SCRIPTS | _OTHERS
+def may_suppress(path: str, data: bytes | None = None) -> bool:
+    """Whether a file of this name is code, in which a comment may silence a check.
+
+    One without a suffix may be; with its content, it is one where that begins with `#!`. Other code is none where
+    nothing in its content hints at it.
+    """
+    suffix = PurePosixPath(path).suffix
+    if suffix == _NOTEBOOK:
+        return True  # JSON may write any word in another way
+    if suffix and suffix not in _PYTHON | _SCRIPTS | _OTHERS:
+        return False
+    return data is None or ((bool(suffix) or data.startswith(b"#!")) and _HINTS.search(data) is not None)
 
 
 def suppressions(path: str, text: str) -> tuple[Suppression, ...]:
@@ -103,13 +123,28 @@ def suppressions(path: str, text: str) -> tuple[Suppression, ...]:
 
 def _all_in(path: str, text: str) -> Iterator[Suppression]:
     suffix = PurePosixPath(path).suffix
+    if suffix == _NOTEBOOK:
+        yield from _of_notebook(text)
+        return
+    if suffix or text.startswith("#!"):
+        suffix = suffix or _suffix_of(text)
+        yield from _of_code(path if path.endswith(suffix) else f"{path}{suffix}", suffix, text)
+
+
+def _suffix_of(text: str) -> str:
+    """That of the language that the first line of a script names."""
+    run_by = _RUN_BY.match(text)
+    return ".sh" if run_by is None else ".py" if run_by["py"] else ".js"
+
+
+def _of_code(path: str, suffix: str, text: str) -> Iterator[Suppression]:
     lines = [line[:_WIDE] for line in text.splitlines()]
     found: list[tuple[int, str]] = []
-    if not any(pattern.search(text) for _, pattern in _IN_LINES):
+    if "no_type_check" not in text and not any(pattern.search(text) for _, pattern in _IN_LINES):
         return  # far cheaper than to take it apart
     try:
         if suffix in _PYTHON:
-            found = list(_python_comments(text))
+            found = list(_python_marks(text))
         elif suffix in _SCRIPTS:
             found = list(_script_comments(path, text))
         else:
@@ -122,10 +157,25 @@ def _all_in(path: str, text: str) -> Iterator[Suppression]:
         yield from _of_comment(line, comment[:_WIDE], lines)
 
 
-def _python_comments(text: str) -> Iterator[tuple[int, str]]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+def _of_notebook(text: str) -> Iterator[Suppression]:
+    """Cell by cell, each with its line in the notebook's file."""
+    for cell in cells(text):
+        for each in _of_code(f"cell{cell.suffix}", cell.suffix, cell.code):
+            yield replace(each, line=cell.line_of(each.line))
+
+
+def _python_marks(text: str) -> Iterator[tuple[int, str]]:
+    """The comments, and where type checks are switched off by name: an import alone does nothing, but under another."""
+    before = ""
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
+        elif token.type == tokenize.NAME and token.string in _UNTYPED:
+            is_import = _IMPORTS.match(token.line) is not None and before != "."
+            if not is_import or (after is not None and after.string == "as"):
+                yield token.start[0], f"@{token.string}"
+        before = token.string
 
 
 def _script_comments(path: str, text: str) -> Iterator[tuple[int, str]]:
