@@ -47,6 +47,7 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     """Read and check the plan that is meant; without a path, the one at the known places."""
     from chargehand.wiring.plan_places import below_root
     from chargehand.wiring.profiling import kept_files
+    from chargehand.wiring.runners import missing_runners
 
     loaded = await workshop.load_plan_at(path, base or "HEAD")
     subject = loaded.plan or loaded.draft
@@ -55,6 +56,7 @@ async def survey_plan(workshop: Workshop, path: Path | None, base: str | None = 
     commit = await workshop.repository.resolve(base or "HEAD")
     found = check_loaded(loaded, await workshop.world(subject, commit))
     ahead = _ahead(subject, workshop.settings, workshop.cwd, loaded.source)
+    ahead += await missing_runners(subject, workshop.environ, workshop.cwd, loaded.source)
     root = workshop.repository.root or workshop.cwd
     source = workshop.cwd / loaded.source
     kept = loaded.placed([*below_root(loaded, source, root), *kept_files(subject, source, root)])
@@ -131,7 +133,6 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
     """What `run` would refuse here though the plan itself is sound: a warning, for others may have it."""
     from chargehand.profiles import profile_of
     from chargehand.wiring.casting import cast
-    from chargehand.wiring.runners import missing_runners
 
     found = []
     try:
@@ -142,7 +143,7 @@ def _ahead(plan: Plan, settings: Settings, cwd: Path, source: str) -> list[Probl
         found.append(
             Problem(code=error.code, message=error.message, severity=Severity.WARNING, hint=error.hint, file=source)
         )
-    return [*found, *missing_runners(plan, os.environ, cwd, source)]
+    return found
 
 
 def print_check(call: Call, surveyed: Surveyed, path: Path | None) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from chargehand.adapters.process import capture
+from chargehand.domain.errors import AdapterError
 from chargehand.domain.plan import Command, Plan
 from chargehand.domain.problem import Problem, Severity
 
@@ -20,7 +21,7 @@ _LOOK = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[
 _DEADLINE_S = 10
 
 
-def missing_runners(plan: Plan, environ: Mapping[str, str], root: Path, source: str) -> list[Problem]:
+async def missing_runners(plan: Plan, environ: Mapping[str, str], root: Path, source: str) -> list[Problem]:
     """A warning for each `python -m MODULE` whose module that python does not have.
 
     None where a setup may bring it, or where it is the project's own: in `root` or above, or made by a task. No code of
@@ -41,7 +42,7 @@ def missing_runners(plan: Plan, environ: Mapping[str, str], root: Path, source: 
             continue
         if words[2] in made or _is_own(words[2], root):
             continue
-        if _is_missing(*named, environ):
+        if await _is_missing(*named, environ):
             found[named] = Problem(
                 code="missing_program",
                 message=f"{what} cannot be run here: {words[0]} has no module '{words[2]}'.",
@@ -65,20 +66,13 @@ def _commands(plan: Plan) -> Iterator[tuple[str, Command]]:
             yield f"The verify command of task {task.id}", command
 
 
-def _is_missing(program: str, module: str, environ: Mapping[str, str]) -> bool:
+async def _is_missing(program: str, module: str, environ: Mapping[str, str]) -> bool:
     path = shutil.which(program, path=environ.get("PATH", ""))
     if path is None:
         return False  # that it is not there is said by itself
+    argv = (path, "-I", "-c", _LOOK, module)
     try:
-        done = subprocess.run(
-            [path, "-I", "-c", _LOOK, module],
-            cwd=os.sep,
-            env={"PATH": environ.get("PATH", "")},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_DEADLINE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = await capture(argv, cwd=Path(os.sep), env={"PATH": environ.get("PATH", "")}, timeout_s=_DEADLINE_S)
+    except AdapterError:
         return False  # nobody knows
-    return done.returncode == 1 and not done.stderr
+    return done.code == 1 and not done.stderr
