@@ -448,3 +448,18 @@ def test_run_needs_no_argument(world: World, tmp_path: Path):
     assert done.code == 1, done.stderr
     assert done.document["profile"] == "sendit"
     assert task(done.document, "task-2")["reason"] == "bad_commit"
+
+
+def test_a_run_that_ends_at_its_canary_leaves_the_rows_alone(world: World) -> None:
+    """Nothing ran: what earlier runs wrote stays, and why it stopped stands there once; the next run takes it out."""
+    name_commit(world.repo, "0a1b2c3", table(world)[1][1])
+    before = table(world)
+    assert {status for status, _ in before.values()} == {"done", "failed"}
+    gone = 'commands.test=["no-such-runner-at-all", "-q"]'
+    carry_out(world, LOGIN, sets=(gone,))
+    assert table(world) == before
+    assert progress(world).count("- Stopped before anything began: ") == 1
+    assert "- task-" not in progress(world)
+    carry_out(world, LOGIN)
+    assert "no-such-runner-at-all" not in progress(world)
+    assert {status for status, _ in table(world).values()} == {"done"}

@@ -140,7 +140,11 @@ class _Feature(Projection):
             step="postflight" if is_over else "execute",
             reason="a spec is there" if has_spec else "there is no spec",
             specs=spec.relative_to(self.site.root).as_posix() if has_spec else "none",
-            entries=[self._entry(record) for record in records if not is_by_hand(state, record)],
+            entries=[
+                self._entry(record)
+                for record in (records if _has_begun(state) or not (folder / "PROGRESS.md").exists() else ())
+                if not is_by_hand(state, record)
+            ],
             notes=list(self._notes(state, records)),
             summary=self._summary(state, is_all=is_all) if state.finished is not None else None,
             finished_before=_done_before(state),
@@ -160,6 +164,10 @@ class _Feature(Projection):
         if done and not self.is_accepted:
             tasks = f"task{'s' if len(done) > 1 else ''} {', '.join(done)}"
             yield f"Not accepted yet: {tasks}; branch {state.branch}"
+        stopped = state.stopped.detail if state.stopped is not None else ""
+        if stopped and not _has_begun(state):
+            yield f"Stopped before anything began: {_line(stopped)}"
+            return
         for record in state.tasks.values():
             if record.status is TaskStatus.INTEGRATED:
                 if not _TASK.fullmatch(record.id):
@@ -184,6 +192,11 @@ class _Feature(Projection):
             commits=list(dict.fromkeys(self._commit(record) for record in done)),
             results=(f"{red} failures" if red else "all-pass") if tested else "",
         )
+
+
+def _has_begun(state: RunState) -> bool:
+    """Whether it came to a first attempt: a run that ends at its canary says nothing of what the rows tell."""
+    return any(record.attempts or record.status is TaskStatus.INTEGRATED for record in state.tasks.values())
 
 
 def _is_failed(record: TaskRecord) -> bool:

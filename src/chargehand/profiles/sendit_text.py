@@ -13,7 +13,7 @@ _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})")
 _HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})[ \t]+(?P<title>.*?)[ \t#]*")
 _HEAD = re.compile(r"(?i)[ \t]*\|?[ \t]*#[ \t]*\|[ \t]*task[ \t]*\|[ \t]*status[ \t]*\|[ \t]*commit[ \t]*\|?[ \t]*")
 _PIPE = re.compile(r"(?<!\\)\|")
-_OURS = re.compile(r"- (?:Not accepted yet: |task-\d+: |fix-\d+: )")
+_OURS = re.compile(r"- (?:Not accepted yet: |Stopped before anything began: |task-\d+: |fix-\d+: )")
 _NO_COMMIT = "—"
 _EMPTY = frozenset({"", "-", "–", "—"})
 
