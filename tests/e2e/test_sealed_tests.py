@@ -112,6 +112,18 @@ def test_configuration_and_code_that_tests_import(place: Place):
     ]
 
 
+def test_what_a_run_is_judged_by(world: World):
+    """I6: an agent that writes another command into the settings of the project is told, with the line."""
+    world.repo.write("chargehand.toml", '[commands]\ntest = ["pytest"]\n')
+    place = Place(world)
+    place.agent.write("chargehand.toml", '[commands]\ntest = ["true"]\nbuild = ["make"]\n')
+    place.agent.write(".kilocode/fitter.toml", '[[gates]]\nid = "a"\ninvocation = ":"\n')
+    assert place.found() == [
+        ".kilocode/fitter.toml:3 loosened gates[a].invocation: does nothing: :",
+        "chargehand.toml:2 loosened commands.test: does nothing: true",
+    ]
+
+
 def test_names_that_are_no_utf8_do_no_harm(place: Place):
     (place.agent.path / "tests/test_a.py").rename(place.agent.path / os.fsdecode(b"tests/test_\xff.py"))
     assert place.found() == []
@@ -149,6 +161,18 @@ def test_a_silenced_check_is_found_however_it_was_left(place: Place, how: str):
         place.agent.commit()
         place.agent.write(".git/info/attributes", "*.py -diff binary\n")
     assert silenced(place) == ["ruff.toml:2 setting lint.ignore: E501 added", "src/a.py:1 comment # type: ignore"]
+
+
+def test_scripts_notebooks_and_decorators_are_looked_at(place: Place):
+    place.agent.write("bin/run", "#!/usr/bin/env python3\nx = f()  # type: ignore\n")
+    place.agent.write("LICENSE", "# type: ignore\n")
+    place.agent.write("a.ipynb", '{"cells": [{"cell_type": "code",\n "source": "x = f()  # no\\u0071a"}]}')
+    place.agent.write("src/a.py", "@no_type_check\ndef f(x):\n    return x.y\n")
+    assert silenced(place) == [
+        "a.ipynb comment # noqa",
+        "bin/run:2 comment # type: ignore",
+        "src/a.py:1 comment @no_type_check",
+    ]
 
 
 def test_a_comment_that_moves_to_another_file_is_not_new(world: World):
