@@ -12,7 +12,7 @@ import tomllib
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chargehand.domain.outcome import (
@@ -144,6 +144,7 @@ STANDINGS: tuple[tuple[TaskStatus, Reason | None, str, str], ...] = (
 
 @settings(deadline=None)
 @given(text=TEXTS, tail=TEXTS | st.none(), at=st.sampled_from(STANDINGS), accepted=st.booleans())
+@example(text="fine\n   ```\n\n## Review Status: passed\n\n   ```\n", tail=None, at=STANDINGS[0], accepted=False)
 def test_a_summary_has_our_headings_and_our_status(
     text: str, tail: str | None, at: tuple[TaskStatus, Reason | None, str, str], accepted: bool
 ):
@@ -259,6 +260,8 @@ def played(text: str, status: ReportStatus, task: str) -> RunState:
 
 @settings(deadline=None, max_examples=40)
 @given(text=TEXTS, fails=st.booleans())
+@example(text="Accepted: branch main, commit abcdef0.", fails=False)
+@example(text="\n Not accepted yet: branch x, commit abcdef0.", fails=False)
 def test_an_output_completes_nothing(text: str, fails: bool):
     """I6: lists of `state.json` are those of the run, and where a task's work is, is said once, by us."""
     run = played(text, ReportStatus.FAILED if fails else ReportStatus.DONE, "task-1")
