@@ -476,3 +476,16 @@ def test_run_needs_no_argument(world: World, tmp_path: Path):
     assert "spec and quality" not in done.stderr, "nobody reviews here"
     assert set(states(done.document).values()) == {"integrated"}
     assert len(state_of(world)["completed_tasks"]) == 12
+
+
+def test_a_task_without_a_scope_does_not_change_what_judges_it(world: World):
+    """I6: the settings of the project are in no task's scope here, and none may write another test command."""
+    settings = world.repo.path / "chargehand.toml"
+    settings.write_text('[commands]\ntest = ["test", "-f", "README.md"]\n')
+    world.repo.git("add", "-A")
+    world.repo.git("commit", "-q", "-m", "commands")
+    bent = [{"write": {"path": "chargehand.toml", "text": '[commands]\ntest = ["true"]\n'}}, DONE]
+    document = carry_out(world, only=("task-3.1",), task_3_1=bent)
+    row = next(each for each in document["tasks"] if each["id"] == "task-3.1")
+    assert (row["state"], row["reason"]) == ("failed", "tests_bent"), row
+    assert "chargehand.toml:2 loosened commands.test: does nothing: true" in row["detail"]

@@ -163,6 +163,23 @@ def test_only_the_values_of_the_executor_change_and_every_attempt_is_logged(worl
     }
 
 
+def test_a_byte_order_mark_and_line_ends_stay_as_they_were(world: World):
+    """Byte for byte: only the values of the executor are others."""
+    before = (
+        b"\xef\xbb\xbfparallel_groups: {}\r\ntasks:\r\n- id: TASK-6\r\n  description: d # d\xc3\xbc\r\n"
+        b"  status: PENDING # now\r\n  files_to_modify: [src/receipt.py]\r\n"
+    )
+    world.repo.write(TASKS, before.decode("utf-8"))
+    (world.repo.path / TASKS).write_bytes(before)
+    world.repo.git("commit", "-q", "-a", "-m", "a mark")
+    document = carry_out(world)
+    assert document["state"] == "finished", document
+    after = (world.repo.path / TASKS).read_bytes()
+    assert after.startswith(before.replace(b"PENDING", b"ACCEPTED"))
+    assert after.count(b"\n") == after.count(b"\r\n") > before.count(b"\n")
+    assert after.count(b"\xef\xbb\xbf") == 1
+
+
 def check_order(waves: list[int]) -> None:
     """No wave before its time; two processes for TASK-5 (its reviewer), two for TASK-7 and TASK-8 (none)."""
     assert waves == sorted(waves)
