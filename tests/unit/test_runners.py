@@ -56,3 +56,12 @@ def test_what_is_the_projects_own_is_there_and_is_not_run(tmp_path: Path) -> Non
     task = replace(later.tasks[0], files=Files(create=("made_later/__main__.py",)))
     assert looked_for(replace(later, tasks=(task,)), HERE, tmp_path, "") == []
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_python_of_the_project_is_not_asked(tmp_path: Path) -> None:
+    """A plan that is only checked runs nothing of its repository."""
+    own = tmp_path / "python3"
+    own.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\nexit 1\n")
+    own.chmod(0o755)
+    assert looked_for(plan(str(own), "-m", "no_such_module_at_all"), HERE, tmp_path, "") == []
+    assert not (tmp_path / "ran").exists()

@@ -15,7 +15,7 @@ from chargehand.domain.problem import Problem, Severity
 
 __all__ = ["missing_runners"]
 
-_PYTHON = re.compile(r"(?:.*/)?python(?:3(?:\.\d+)?)?\Z")
+_PYTHON = re.compile(r"python(?:3(?:\.\d+)?)?\Z")
 _MODULE = re.compile(r"[A-Za-z_]\w*")
 _LOOK = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 _DEADLINE_S = 10
@@ -25,7 +25,8 @@ async def missing_runners(plan: Plan, environ: Mapping[str, str], root: Path, so
     """A warning for each `python -m MODULE` whose module that python does not have.
 
     None where a setup may bring it, or where it is the project's own: in `root` or above, or made by a task. No code of
-    the project is run: python looks from elsewhere, and without the user's own packages, which no gate sees either.
+    the project is run: only a python of the PATH is asked, from elsewhere, without the user's own packages, which no
+    gate sees either.
     """
     if plan.setup is not None:
         return []
