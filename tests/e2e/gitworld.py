@@ -42,6 +42,7 @@ class World:
         inputs: Sequence[str] = (),
         artifacts: Sequence[str] = (),
         ref: str = REF,
+        origin: str = "",
     ) -> Sealed:
         job = SealJob(
             workspace=workspace,
@@ -51,6 +52,7 @@ class World:
             claim=claim,
             inputs=tuple(inputs),
             artifacts=tuple(artifacts),
+            origin=origin,
         )
         return self.run(self.workspaces.seal(job))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,27 @@ def test_an_attempt_without_work_is_cheap(counted, repo: Repo):
     sealed, seal = spent(log, lambda: world.seal(workspace))
     assert sealed.commit == workspace.commit
     assert seal <= 3
+
+
+def test_a_look_at_the_whole_change_costs_one_process(counted, repo: Repo):
+    """However much there is to be read of it, it is read with what is read of the attempt itself."""
+    repo.write("tests/test_a.py", "def test_a():\n    assert f() == 1\n")
+    repo.commit("a test")
+    world, log = counted
+    workspace = world.acquire()
+    Agent(workspace, dict(repo.environ)).write("tests/test_a.py", "def test_a():\n    f()\n")
+    Agent(workspace, dict(repo.environ)).write("src/app.py", "import os  # noqa: F401  TODO\n")
+    first = world.seal(workspace)
+    costs: list[int] = []
+    for origin in ("", "", first.base):  # the first is dearer: layouts and trees are remembered
+        workspace = world.acquire(first.commit, branch=f"fix-{len(costs)}")
+        ref = f"refs/chargehand/attempts/run/fix/{len(costs)}"
+        Agent(workspace, dict(repo.environ)).write("tests/test_a.py", "def test_a():\n    f()\n    # more\n")
+        Agent(workspace, dict(repo.environ)).write("src/app.py", "import os  # noqa: F401  TODO\ny = 1\n")
+        sealed, spent_on_it = spent(log, partial(world.seal, workspace, ref=ref, origin=origin))
+        costs.append(spent_on_it)
+        world.release(workspace)
+    assert costs[2] == costs[1] + 1
+    assert sealed.whole is not None
+    assert (sealed.silenced, sealed.whole.silenced) == ((), first.silenced)
+    assert {each.kind for each in sealed.whole.test_changes} > {each.kind for each in sealed.test_changes}

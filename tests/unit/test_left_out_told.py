@@ -98,7 +98,7 @@ def test_what_was_found_in_a_change_stays_with_it_when_a_fix_command_mends_it():
     play.mend("a", "change", silenced=(first, second))
     sealed = play.task("a").sealed
     assert (sealed.commit, sealed.left_out) == ("mended(sealed(a.1))", PATHS[:1])
-    assert (sealed.silenced, sealed.test_changes) == ((first, second), (touched,))
+    assert (sealed.told.silenced, sealed.told.test_changes) == ((first, second), (touched,))
     play.gates("a")
     effect = play.effect(StartAttempt, "a")
     assert (effect.role, play.task("a").sealed) == (Role.SPEC_REVIEWER, sealed)

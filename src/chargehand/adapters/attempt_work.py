@@ -209,6 +209,7 @@ class Making:
             claim=report.commit if report else None,
             inputs=tuple(path for path, _ in ground.spec.inputs),
             artifacts=ground.spec.artifacts,
+            origin=ground.spec.origin,
         )
         try:
             sealed = await self._sealed(job)

@@ -1,10 +1,13 @@
-"""Looks for unfinished lines, bent tests and silenced checks in what was sealed; git is asked only where it must be."""
+"""Looks for unfinished lines, bent tests and silenced checks in what was sealed; git is asked only where it must be.
+
+Several differences that end in the tree of one workspace are looked at together: their objects are read at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from chargehand.adapters.git.command import MIB, Git
 from chargehand.adapters.git.raw import Raw, path_text
@@ -25,12 +28,15 @@ _MOST = 100
 _TESTS = 8 * MIB
 
 
-async def placeholders(tree: WorkTree, diff: Sequence[Raw]) -> tuple[str, ...]:
-    """The added lines of a difference that look unfinished, as `path:line: text`; binaries and huge files left out."""
-    suspects = await asyncio.to_thread(_suspects, tree, diff)
-    old = [raw.old for raw in suspects if raw.old_mode.startswith("100")]
-    before = await read_blobs(tree.git, old) if old else {}
-    return await asyncio.to_thread(_findings, suspects, before)
+async def placeholders(tree: WorkTree, diffs: Sequence[Sequence[Raw]]) -> list[tuple[str, ...]]:
+    """The added lines of each difference that look unfinished, as `path:line: text`.
+
+    Binaries and huge files are left out.
+    """
+    suspects = [await asyncio.to_thread(_suspects, tree, diff) for diff in diffs]
+    old = [raw.old for each in suspects for raw in each if raw.old_mode.startswith("100")]
+    before = await read_blobs(tree.git, list(dict.fromkeys(old))) if old else {}
+    return [await asyncio.to_thread(_findings, each, before) for each in suspects]
 
 
 def _suspects(tree: WorkTree, diff: Iterable[Raw]) -> dict[Raw, bytes]:
@@ -59,22 +65,34 @@ def _findings(suspects: dict[Raw, bytes], before: dict[str, bytes]) -> tuple[str
 # -- tests ----------------------------------------------------------------------------------------
 
 
-async def test_changes(tree: WorkTree, diff: Sequence[Raw]) -> tuple[TestChange, ...]:
-    """Where a difference touches the tests that judge it, read from the objects of both trees (SPEC 3.7, item 4).
+async def test_changes(tree: WorkTree, diffs: Sequence[Sequence[Raw]]) -> list[tuple[TestChange, ...]]:
+    """Where each difference touches the tests that judge it, read from the objects of both trees (SPEC 3.7, item 4).
 
     Files larger than 512 KiB are not read, and of the others, those that were there before and small ones first,
     8 MiB in all: a test that is not read although it could be counts as weakened.
     """
-    concerned = [raw for raw in diff if raw.old != raw.new and judges(path_text(raw.path))]
-    concerned += await asyncio.to_thread(_ending, tree, diff)
-    return await asyncio.to_thread(find_test_changes, await _both_sides(tree.git, concerned)) if concerned else ()
+    concerned = [
+        [
+            *(raw for raw in diff if raw.old != raw.new and judges(path_text(raw.path))),
+            *await asyncio.to_thread(_ending, tree, diff),
+        ]
+        for diff in diffs
+    ]
+    return [await asyncio.to_thread(find_test_changes, files) for files in await _both_sides(tree.git, concerned)]
 
 
-async def _both_sides(git: Git, concerned: Sequence[Raw]) -> list[Changed]:
-    sizes = await _sizes(git, [oid for raw in concerned for oid in _blobs(raw)])
-    read = _within(concerned, sizes)
-    texts = await read_blobs(git, [oid for raw in read for oid in _blobs(raw) if sizes.get(oid, _ALL) <= FILE_BYTES])
-    return [_changed(raw, texts, unread=raw not in read) for raw in concerned]
+async def _both_sides(git: Git, concerned: Sequence[Sequence[Raw]]) -> list[list[Changed]]:
+    """The files of each difference, as they were and as they are; each has the bounds for itself."""
+    if not any(concerned):
+        return [[] for _ in concerned]
+    sizes = await _sizes(git, [oid for part in concerned for raw in part for oid in _blobs(raw)])
+    read = [_within(part, sizes) for part in concerned]
+    wanted = [oid for part in read for raw in part for oid in _blobs(raw) if sizes.get(oid, _ALL) <= FILE_BYTES]
+    texts = await read_blobs(git, list(dict.fromkeys(wanted)))
+    return [
+        [_changed(raw, texts, unread=raw not in kept) for raw in part]
+        for part, kept in zip(concerned, read, strict=True)
+    ]
 
 
 def _within(concerned: Sequence[Raw], sizes: dict[str, int]) -> set[Raw]:
@@ -108,18 +126,23 @@ def _ending(tree: WorkTree, diff: Iterable[Raw]) -> list[Raw]:
 # -- silenced checks ------------------------------------------------------------------------------
 
 
-async def silenced(tree: WorkTree, diff: Sequence[Raw]) -> tuple[Silenced, ...]:
-    """Where a difference silences lint, types, formatting or coverage, within the same bounds (SPEC 3.7, item 4)."""
-    suspects = await asyncio.to_thread(_silencing, tree, diff)
+async def silenced(tree: WorkTree, diffs: Sequence[Sequence[Raw]]) -> list[tuple[Silenced, ...]]:
+    """Where each difference silences lint, types, formatting or coverage, in the same bounds (SPEC 3.7, item 4)."""
+    suspects = [await asyncio.to_thread(_silencing, tree, diff) for diff in diffs]
+    concerned = [[*each, *_others(each, diff)] for each, diff in zip(suspects, diffs, strict=True)]
+    found = []
+    for each, files in zip(suspects, await _both_sides(tree.git, concerned), strict=True):
+        known = {path_text(raw.path) for raw in each}
+        told = [file for file in files if file.path in known or not file.unread]
+        found.append(await asyncio.to_thread(find_silenced, told))
+    return found
+
+
+def _others(suspects: Collection[Raw], diff: Iterable[Raw]) -> list[Raw]:
+    """A comment that moved to another file is not new: so the other sides are read as well."""
     if not suspects:
-        return ()
-    # a comment that moved to another file is not new: so the other sides are read as well
-    others = [
-        raw for raw in diff if raw not in suspects and _is_file(raw.old_mode) and may_suppress(path_text(raw.path))
-    ]
-    files = await _both_sides(tree.git, [*suspects, *others])
-    known = {path_text(raw.path) for raw in suspects}
-    return await asyncio.to_thread(find_silenced, [each for each in files if each.path in known or not each.unread])
+        return []
+    return [raw for raw in diff if raw not in suspects and _is_file(raw.old_mode) and may_suppress(path_text(raw.path))]
 
 
 def _silencing(tree: WorkTree, diff: Iterable[Raw]) -> dict[Raw, None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from chargehand.adapters.seal_findings import placeholders, silenced, test_chang
 from chargehand.adapters.secret_findings import SecretWatch
 from chargehand.domain.errors import AdapterError
 from chargehand.domain.ids import REF_ROOT
-from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed
+from chargehand.domain.outcome import Change, ChangeKind, ClaimCheck, Sealed, WholeChange
 from chargehand.domain.scope import matches
 from chargehand.domain.seal_rules import counts, literals
 from chargehand.domain.silencing import Silenced
@@ -118,22 +118,44 @@ class Sealer:
         await seal_under(self.repository, job.ref, commit, rescues, why=f"chargehand: seal {job.workspace.slot}")
         for end in ends:
             await keep_under(self.repository, rescues, end, once=True)
-        changes = self._changes(job, diff, written.nested, start.history)
+        own, *whole = await self._told(job, start, written, diff)
         return Sealed(
             base=base,
             commit=commit,
             tree=written.tree,
             base_tree=base_tree,
-            changes=changes,
+            changes=own.changes,
             present=await self._present(job, written.tree),
             agent_commits=start.agent_commits,
             base_is_ancestor=start.base_is_ancestor,
             claim=await self._claim(job, start, commit),
-            placeholders=await placeholders(self.tree, diff),
+            placeholders=own.placeholders,
             secrets=await self._secrets(start, base_tree, diff),
-            test_changes=(*await test_changes(self.tree, diff), *dict.fromkeys(self.inner_tests)),
-            silenced=(*await silenced(self.tree, diff), *dict.fromkeys(self.inner_silenced)),
-            left_out=written.left_out,
+            test_changes=own.test_changes,
+            silenced=own.silenced,
+            left_out=own.left_out,
+            whole=whole[0] if whole else None,
+        )
+
+    async def _told(
+        self, job: SealJob, start: _Start, written: _Written, diff: tuple[Raw, ...]
+    ) -> Iterator[WholeChange]:
+        """What is told of the difference, and of the whole change, where that began before this workspace did."""
+        diffs = [diff]
+        if job.origin not in {"", job.workspace.commit}:
+            diffs.append(await self.tree.diff(job.origin, written.tree))
+        unfinished = await placeholders(self.tree, diffs)
+        tests = await test_changes(self.tree, diffs)
+        quiet = await silenced(self.tree, diffs)
+        return (
+            WholeChange(
+                changes=self._changes(job, each, written.nested, start.history),
+                placeholders=unfinished[n],
+                test_changes=(*tests[n], *dict.fromkeys(self.inner_tests)),
+                silenced=(*quiet[n], *dict.fromkeys(self.inner_silenced)),
+                left_out=written.left_out,
+            )
+            for n, each in enumerate(diffs)
         )
 
     async def _secrets(self, start: _Start, base_tree: str, diff: Sequence[Raw]) -> tuple[str, ...]:

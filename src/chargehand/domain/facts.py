@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from chargehand.domain import scope
 from chargehand.domain.evidence import stray_changes
@@ -38,23 +39,24 @@ def _files(record: TaskRecord, sealed: Sealed) -> Iterator[str]:
 
 
 def _stray(state: RunState, record: TaskRecord, sealed: Sealed) -> Iterator[str]:
-    stray = stray_changes(record.task, state.plan, sealed)
+    stray = stray_changes(record.task, state.plan, replace(sealed, changes=sealed.told.changes))
     if stray:
         yield "Changed outside the declared files: " + ", ".join(change.path for change in stray) + "."
 
 
 def _left_out(sealed: Sealed) -> Iterator[str]:
-    if sealed.left_out:
-        paths = ", ".join(sealed.left_out[:_MOST])
+    if left_out := sealed.told.left_out:
+        paths = ", ".join(left_out[:_MOST])
         yield f"Left out of the change, since only the runtime writes them: {paths}."
 
 
 def _findings(sealed: Sealed) -> Iterator[str]:
-    if sealed.placeholders:
-        yield "Looks unfinished: " + "; ".join(sealed.placeholders[:_MOST]) + "."
-    for change in sealed.test_changes[:_MOST]:
+    told = sealed.told
+    if told.placeholders:
+        yield "Looks unfinished: " + "; ".join(told.placeholders[:_MOST]) + "."
+    for change in told.test_changes[:_MOST]:
         yield f"Touches existing tests: {change.path}: {change.kind} ({change.detail})."
-    for each in sealed.silenced[:_MOST]:
+    for each in told.silenced[:_MOST]:
         yield f"Silences a check: {each}."
 
 

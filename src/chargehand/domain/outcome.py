@@ -43,6 +43,7 @@ __all__ = [
     "Role",
     "Sealed",
     "Usage",
+    "WholeChange",
 ]
 
 
@@ -239,6 +240,20 @@ class ClaimCheck(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeChange:
+    """What a change does that several attempts, or commands, made one after another: all of it since its task began.
+
+    The fields are those of `Sealed`; what a later one took back is no part of it.
+    """
+
+    changes: tuple[Change, ...] = ()
+    placeholders: tuple[str, ...] = ()
+    test_changes: tuple[TestChange, ...] = ()
+    silenced: tuple[Silenced, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
     """What the runtime found in a workspace and fixed under the attempt's ref (SPEC 3.7, items 1 to 3).
 
@@ -248,7 +263,8 @@ class Sealed:
     change adds what must not be landed, as `path:line: kind`, never the value. `test_changes` are places where it
     touches the tests that judge it, `silenced` those where it silences other checks (item 4). `left_out` are paths of
     files that another system keeps of its runs: what was done there is no part of the change, and stays as the base has
-    it.
+    it. All this is since `base`, and what an attempt is held against; `whole` is there where it goes on from what was
+    sealed before, and what is told of the change.
     """
 
     base: str
@@ -267,6 +283,18 @@ class Sealed:
     test_changes: tuple[TestChange, ...] = ()
     silenced: tuple[Silenced, ...] = ()
     left_out: tuple[str, ...] = ()
+    whole: WholeChange | None = None
+
+    @property
+    def told(self) -> WholeChange:
+        """What is told of the change to those who look at it, and in the end."""
+        return self.whole or WholeChange(
+            changes=self.changes,
+            placeholders=self.placeholders,
+            test_changes=self.test_changes,
+            silenced=self.silenced,
+            left_out=self.left_out,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from chargehand.domain.events import (
 )
 from chargehand.domain.evolve import evolve, fold
 from chargehand.domain.moves import agent_of
-from chargehand.domain.outcome import LOOKERS, AttemptResult, Change, Sealed
+from chargehand.domain.outcome import LOOKERS, AttemptResult, Change, Sealed, WholeChange
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.receipt_gates import GateStory, TestsOf, gate_rows, is_verify, story_of
 from chargehand.domain.receipt_rows import (
@@ -53,6 +53,7 @@ from chargehand.domain.silencing import Silenced
 from chargehand.domain.state import RunState
 from chargehand.domain.test_changes import TestChange
 from chargehand.domain.view import run_state
+from chargehand.domain.whole_change import gone_on
 from chargehand.domain.words import Decision, TaskStatus
 
 __all__ = ["FORMAT", "Entry", "Receipt", "ReceiptBook", "canonical", "differences"]
@@ -114,6 +115,17 @@ class _Tale:
     mended: list[Row] = field(default_factory=list)
     merged: int = 0
 
+    def take(self, sealed: Sealed, *, mended: bool = False) -> None:
+        """What was sealed comes on top of what was; receipts of journals without `whole` stay as they were [I14]."""
+        self.changes |= {change.path: change for change in sealed.changes}
+        if sealed.whole is None:
+            self.test_changes |= {} if mended else dict.fromkeys(sealed.test_changes)
+            self.silenced |= dict.fromkeys(sealed.silenced)
+            return
+        before = WholeChange(test_changes=tuple(self.test_changes), silenced=tuple(self.silenced))
+        whole = gone_on(before, sealed)
+        self.test_changes, self.silenced = dict.fromkeys(whole.test_changes), dict.fromkeys(whole.silenced)
+
 
 class ReceiptBook:
     """Takes the events of a journal in order, and has a receipt for every task that landed so far.
@@ -171,8 +183,7 @@ class ReceiptBook:
                 self._finish(event.task, event.key, event.result)
             case FixFinished(sealed=Sealed() as sealed):
                 tale = self._tale(event.task)
-                tale.changes |= {change.path: change for change in sealed.changes}
-                tale.silenced |= dict.fromkeys(sealed.silenced)
+                tale.take(sealed, mended=True)
                 tale.mended.append(mended_row(event, sealed))
             case GatesFinished():
                 story = self._jobs.pop(event.key)
@@ -216,9 +227,7 @@ class ReceiptBook:
             "log": result.log,
         }
         if result.sealed is not None:
-            tale.changes |= {change.path: change for change in result.sealed.changes}
-            tale.test_changes |= dict.fromkeys(result.sealed.test_changes)
-            tale.silenced |= dict.fromkeys(result.sealed.silenced)
+            tale.take(result.sealed)
 
     # -- receipts ---------------------------------------------------------------------------------
 

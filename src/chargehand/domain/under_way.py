@@ -24,6 +24,7 @@ from chargehand.domain.outcome import (
 )
 from chargehand.domain.plan import GatePoint
 from chargehand.domain.state import RunState, TaskRecord
+from chargehand.domain.whole_change import gone_on
 from chargehand.domain.words import Decision, TaskStatus
 
 __all__ = ["drop_calls", "intend", "lose", "take_outcome"]
@@ -217,14 +218,14 @@ def _mended(record: TaskRecord, sealed: Sealed) -> dict[str, object]:
     before = record.sealed
     assert before is not None
     changes = tuple(dict.fromkeys((*before.changes, *sealed.changes)))
+    whole = gone_on(before.told, sealed)
     merged = replace(
         sealed,
         base=before.base,
         base_tree=before.base_tree,
         changes=changes,
-        test_changes=tuple(dict.fromkeys((*before.test_changes, *sealed.test_changes))),
-        silenced=tuple(dict.fromkeys((*before.silenced, *sealed.silenced))),
         left_out=before.left_out,
+        whole=whole,
     )
     return {
         "sealed": merged,
@@ -252,11 +253,19 @@ def _end_attempt(state: RunState, effect: StartAttempt, event: AttemptFinished) 
     drop_calls(state, _calls_of(state, event.key))
     changes |= _count_attempt(record, effect.role, result)
     if effect.role not in LOOKERS and result.exit.kind not in _NO_ATTEMPT | _WAITS:
-        changes |= {"report": result.report, "sealed": result.sealed, "checked": ()}
+        changes |= {"report": result.report, "sealed": _on_top(record, result.sealed), "checked": ()}
     if effect.role is Role.RESEARCHER and result.report is not None:
         changes["context"] = (*record.context, ("research", _said(result)))
     state.tasks[event.task] = record.but(**changes)
     state.attention[event.task] = None
+
+
+def _on_top(record: TaskRecord, sealed: Sealed | None) -> Sealed | None:
+    """What an attempt left; one that went on from a sealed change tells of the whole."""
+    before = record.sealed
+    if sealed is None or before is None or record.fix_base is None:
+        return sealed
+    return replace(sealed, whole=gone_on(before.told, sealed))
 
 
 def _said(result: AttemptResult) -> str:

@@ -59,6 +59,7 @@ def attempt_spec(state: RunState, effect: StartAttempt) -> AttemptSpec:
         usd=_least(task.limits.usd, _left(caps.task_usd, used.held_usd), _left(caps.run_usd, state.held_usd)),
         ruled=record.ruled,
         forbidden=() if looks else task.forbidden,
+        origin="" if looks or record.fix_base is None else record.origin or "",
         commit=effect.commit,
         tree=effect.tree,
         since=effect.since,
@@ -232,6 +233,7 @@ def fix_job(state: RunState, effect: RunFix) -> FixJob:
         message=f"{task.id}: {', '.join(effect.gates)} mended by their own commands\n\n{_trailers(state, effect)}",
         setup=state.plan.setup,
         env=state.plan.env,
+        origin=record.origin or "",
     )
 
 

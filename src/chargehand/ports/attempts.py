@@ -41,7 +41,8 @@ class AttemptSpec:
     `ruled` is what people said of dangerous commands before it starts: the exact text, and whether it may run, once.
     Those who only look (`outcome.LOOKERS`) get a copy of `commit`, whose tree is `tree`, that is thrown away; `since`
     is where the difference begins that they are shown (empty: `base`). `gate` is what a fitter is asked about.
-    `forbidden` are commands that the agent may not run, nor what else runs the same tool.
+    `forbidden` are commands that the agent may not run, nor what else runs the same tool. `origin` is where the whole
+    change began, for an attempt that goes on from what was sealed before (`Sealed.whole`); else empty.
     """
 
     key: str
@@ -74,6 +75,7 @@ class AttemptSpec:
     since: str = ""
     gate: str = ""
     forbidden: tuple[Command, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,8 @@ class SealJob:
     """What to seal: `ref` keeps the result; `claim` is the commit a report names.
 
     `inputs` are paths of copies of ours; what is there, or matches one of the patterns `artifacts`, stays as the base
-    has it.
+    has it. `origin` is the commit where the whole change began (empty: that of the workspace): `Sealed.whole` is since
+    then.
     """
 
     workspace: Workspace
@@ -55,6 +56,7 @@ class SealJob:
     claim: str | None = None
     inputs: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+    origin: str = ""
 
 
 class Workspaces(Protocol):
@@ -151,6 +153,7 @@ class FixJob:
     """Commands that mend a tree by themselves (`fix` of gates), run in order in a clean checkout of `commit`.
 
     `paths` are the files of the change: only they may differ afterwards, the rest is put back. `ref` keeps the result.
+    `origin` is where the whole change began (empty: nobody asks).
     """
 
     key: str
@@ -165,6 +168,7 @@ class FixJob:
     message: str
     setup: SetupSpec | None = None
     env: EnvSpec = EnvSpec()
+    origin: str = ""
 
 
 class Gates(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from chargehand.domain.outcome import WholeChange
 from chargehand.domain.plan import Scope, Task, TaskType, Weight
 from chargehand.domain.state import RunState, TaskRecord
 from chargehand.domain.view import sealed_commit, why
@@ -50,6 +51,7 @@ class Pages:
         tries = history.tries.get(name, [])
         steps = history.steps.get(name, [])
         mark = TASKS[record.status]
+        told = record.sealed.told if record.sealed else WholeChange()
         return TaskPage(
             id=name,
             anchor=self.anchors[name],
@@ -67,9 +69,9 @@ class Pages:
             verdicts=rows.verdicts(steps, tries),
             findings=rows.findings(steps, name),
             questions=rows.questions(each for each in history.questions if each.decision.task == name),
-            test_changes=tuple(rows.line(str(each)) for each in record.sealed.test_changes) if record.sealed else (),
-            silenced=tuple(rows.line(str(each)) for each in record.sealed.silenced) if record.sealed else (),
-            left_out=tuple(rows.line(path) for path in record.sealed.left_out[:_MOST_FILES]) if record.sealed else (),
+            test_changes=tuple(rows.line(str(each)) for each in told.test_changes),
+            silenced=tuple(rows.line(str(each)) for each in told.silenced),
+            left_out=tuple(rows.line(path) for path in told.left_out[:_MOST_FILES]),
             notes=tuple(rows.line(note) for note in history.notes.get(name, [])),
             warnings=tuple(warned),
             change=self._change(name),

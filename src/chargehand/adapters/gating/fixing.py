@@ -68,7 +68,9 @@ async def fix(parts: GateParts, job: FixJob) -> Sealed | None:
     async with open_site(parts, inner) as site:
         await asyncio.to_thread(_lay_down, site.workspace.path, mended)
         declared = tuple(path for path in job.paths if not set(path) & set("*?[]\\!#"))
-        asked = SealJob(workspace=site.workspace, ref=job.ref, message=job.message, declared=declared)
+        asked = SealJob(
+            workspace=site.workspace, ref=job.ref, message=job.message, declared=declared, origin=job.origin
+        )
         sealed = await parts.workspaces.seal(asked)
     return None if sealed.commit == job.commit else sealed
 
