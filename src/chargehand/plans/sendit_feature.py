@@ -237,12 +237,15 @@ class FeatureReading:
             self.told.append(f"Sections that go into the briefs as they are: {names}.")
         return plan
 
+    def _refuse_links(self, *kept: Path) -> None:
+        for file in kept:
+            if file.is_symlink():
+                text = f"{file.name} is a link: a run would put a file of its own in its place."
+                self._problem("linked_file", text, file, hint="Put the file itself there.")
+
     def _progress(self, plan: Path) -> Progress:
         file = plan.parent / "PROGRESS.md"
-        for ours in (file, plan.parent / "RESEARCH.md"):
-            if ours.is_symlink():
-                text = f"{ours.name} is a link: a run would put a file of its own in its place."
-                self._problem("linked_file", text, ours, hint="Put the file itself there.")
+        self._refuse_links(file, plan.parent / "RESEARCH.md")
         text = self._text(file) if file.exists() else None
         if text is None:
             return Progress()
