@@ -9,13 +9,25 @@ from collections.abc import Sequence
 
 from chargehand.domain.problem import Problem
 
-__all__ = ["MAX_CHARS", "MAX_LINES", "MAX_MARKS", "MAX_NAMES", "MAX_TASKS", "plain", "too_long", "too_many", "too_wide"]
+__all__ = [
+    "MAX_CHARS",
+    "MAX_LINES",
+    "MAX_MARKS",
+    "MAX_NAMES",
+    "MAX_TASKS",
+    "MAX_VERIFY",
+    "plain",
+    "too_long",
+    "too_many",
+    "too_wide",
+]
 
 MAX_CHARS = 512 * 1024
 MAX_LINES = 10_000
 MAX_TASKS = 500
 MAX_NAMES = 2_000
 """Characters of one line that lists files."""
+MAX_VERIFY = 16_000
 MAX_MARKS = 400
 """Backticks of one text that says what verifies a task."""
 
@@ -53,6 +65,9 @@ def too_wide(task: str, name: str, text: str, line: int) -> Problem | None:
             if len(each) > MAX_NAMES:
                 message = f"{task} lists files in a line of {len(each):,} characters; {MAX_NAMES:,} is the most."
                 return Problem(code="too_large", message=message, hint="Put each file on its own.", line=line + number)
+    if name == "verify" and len(text) > MAX_VERIFY:
+        message = f"{task} has {len(text):,} characters in what verifies it; {MAX_VERIFY:,} is the most."
+        return Problem(code="too_large", message=message, hint="Put the commands into one script.", line=line)
     if name == "verify" and text.count("`") > MAX_MARKS:
         message = f"{task} has {text.count('`'):,} backticks in what verifies it; {MAX_MARKS:,} is the most."
         return Problem(code="too_large", message=message, hint="Put the commands into one script.", line=line)

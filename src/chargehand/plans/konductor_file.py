@@ -260,7 +260,9 @@ def _step(head: re.Match[str], text: str, line: int, first: int) -> tuple[PlanSt
             problems.append(Problem(code="duplicate_key", message=message, hint="Join them.", line=bullet.line))
             continue
         texts[name], places[name] = _dedented(said, rest), bullet.line
-        problems += filter(None, [too_wide(f"Task {number}", name, texts[name], bullet.line)])
+        if (refused := too_wide(f"Task {number}", name, texts[name], bullet.line)) is not None:
+            problems.append(refused)
+            texts[name] = ""
     before = lines[: starts[0][0].line - first] if starts else lines
     if not texts.get("action"):
         message = f"Task {number} has no action."

@@ -222,5 +222,8 @@ def _fields(body: str, first: int, name: str) -> tuple[dict[str, str], dict[str,
         lines.setdefault(key, first + number - 1)
         into.append(label["text"])
     whole = {key: "\n".join(parts).strip() for key, parts in texts.items()}
-    problems += filter(None, (too_wide(name, key, text, lines[key]) for key, text in whole.items()))
+    for key, text in whole.items():
+        if (refused := too_wide(name, key, text, lines[key])) is not None:
+            problems.append(refused)
+            whole[key] = ""
     return whole, lines, "\n".join(notes).strip(), problems

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +20,14 @@ __all__ = ["runners_of", "verify_of"]
 
 _PYTHON = ("pytest.ini", "pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "requirements.txt")
 _JAVASCRIPT = frozenset({"cjs", "cts", "js", "jsx", "mjs", "mts", "ts", "tsx"})
-_NAME = re.compile(r"[A-Za-z0-9_@./-]*[A-Za-z0-9_-]+\.[A-Za-z]{1,4}\b")
+_RUN = re.compile(r"[A-Za-z0-9_@./-]+")
+_SUFFIX = re.compile(r"(?<=[A-Za-z0-9_-])\.[A-Za-z]{1,4}\b")
 _FILLER = re.compile(
     r"(?i)\b(?:all|and|are|file|files|green|in|is|it|now|of|pass|passes|passing|run|runs|succeed|succeeds|"
     r"test|tests|the|with)\b|[\s`'\".,;:&+*-]"
 )
 _ENDING = re.compile(r"(?i)[ \t]+(?:now[ \t]+)?(?:pass|passes|succeed|succeeds|is green)\.?\Z")
+_ENDING_CHARS = 100
 _LIMIT_CHARS = 1 << 20
 _MANIFEST_CHARS = 4 << 20
 
@@ -91,8 +94,10 @@ def verify_of(text: str, known: Sequence[str], runners: Sequence[GateSpec], find
     text = text.strip()
     if not text or len(text) > _LIMIT_CHARS:
         return Verify()
-    names = [name for name in dict.fromkeys(_NAME.findall(text)) if is_test(name)]
-    plain = _ENDING.sub("", text) if "\n" not in text and "`" not in text else text
+    names = [name for name in dict.fromkeys(_names(text)) if is_test(name)]
+    plain = (
+        text[:-_ENDING_CHARS] + _ENDING.sub("", text[-_ENDING_CHARS:]) if "\n" not in text and "`" not in text else text
+    )
     got = read_verify(plain, find)
     if not names or any(command.argv[0] not in names for command in got.commands):
         return got
@@ -107,6 +112,17 @@ def verify_of(text: str, known: Sequence[str], runners: Sequence[GateSpec], find
         told.append(f"taken as a criterion: {' '.join(text.split())}")
         return Verify(commands=made, criteria=(text,), told=tuple(told))
     return replace(got, commands=made, criteria=(), told=tuple(told))
+
+
+def _names(text: str) -> Iterator[str]:
+    """What may be the name of a file, each as long as it goes."""
+    ends = deque(match.end() for match in _SUFFIX.finditer(text))
+    for run in _RUN.finditer(text):
+        last = 0
+        while ends and ends[0] <= run.end():
+            last = ends.popleft()
+        if last:
+            yield text[run.start() : last]
 
 
 def _place(name: str, known: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ _NEEDS_SHELL = re.compile(r"[|&;<>$`*?~(){}\n]|\A\s*[A-Za-z_]\w*=")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
 _BUILTINS = frozenset({"[", "cd", "test", "true", "false"})
 _PROMPT = re.compile(r"(?m)^\s*\$ ")
+_NAME_CHARS = 255
 _BETWEEN = re.compile(r"(?i)[\s.,;:)(*+-]|\b(?:and|then|run|check|verify|execute|with|und)\b")
 
 
@@ -41,6 +42,8 @@ def finder(root: Path, path: str | None = None) -> Find:
     """Looks for programs on PATH (`path`, or that of the process) and below `root`, the project's own."""
 
     def find(name: str) -> bool:
+        if len(name) > _NAME_CHARS:
+            return False
         if "/" in name:
             return not name.startswith("/") or Path(name).is_file()
         return name in _BUILTINS or shutil.which(name, path=path) is not None or (root / name).is_file()
