@@ -15,8 +15,9 @@ from enum import StrEnum
 from typing import Any
 
 from chargehand.domain.problem import Problem, Severity, nearest
-from chargehand.plans.konductor_file import parse_toml
+from chargehand.plans.bounds import plain, too_long
 from chargehand.plans.markdown import sections
+from chargehand.plans.toml_text import parse_toml
 
 __all__ = ["Config", "Standing", "Summary", "read_config", "read_state", "read_summary"]
 
@@ -87,8 +88,10 @@ class Config:
 
 def read_summary(text: str) -> tuple[Summary | None, list[Problem]]:
     """The summary of a text, None where it does not say a status that Konductor knows."""
+    if (refused := too_long(text)) is not None:
+        return None, [refused]
     found: dict[bool, tuple[str, int]] = {}
-    for section in sections(text.replace("\r\n", "\n")):
+    for section in sections(plain(text)):
         head = _STATUS.fullmatch(section.title.strip())
         if section.level != 2 or head is None:
             continue

@@ -12,12 +12,13 @@ from chargehand.domain import graph
 from chargehand.domain.plan import Barrier, Defaults, Features, Plan, Task
 from chargehand.domain.problem import Path as Where
 from chargehand.domain.problem import Problem, Severity
+from chargehand.plans.bounds import MAX_TASKS, too_many
 from chargehand.plans.document import Place
 from chargehand.plans.konductor_done import Config, Standing, Summary, read_config, read_state, read_summary
 from chargehand.plans.konductor_file import PlanFile, PlanStep, read_plan_file
 from chargehand.plans.konductor_task import Made, goal_of, make_task, truths
 from chargehand.plans.loaded import LoadedPlan, Stated
-from chargehand.plans.native import read_text
+from chargehand.plans.native import read_lossy, read_text
 from chargehand.plans.verify_text import finder
 
 __all__ = ["PhaseReading"]
@@ -25,6 +26,7 @@ __all__ = ["PhaseReading"]
 _SUMMARY = re.compile(r"(?P<plan>\d+)-task-(?P<task>\d+)-summary\.md")
 _REVIEW = re.compile(r".+-(?:spec|quality)-review\.md")
 _PLAN = re.compile(r"(?P<plan>\d+)\D.*md|(?P<only>\d+)\.md")
+_SUFFIXES = frozenset({".md", ".markdown", ".mdown", ".mkd"})
 _STARTS = frozenset({"", "planned", "executing", "executed", "blocked"})
 """Steps of `state.toml` from which a phase may be carried out."""
 
@@ -221,9 +223,31 @@ class PhaseReading:
                     self._problem("duplicate_id", text, file, line=read.plan.lines.get("plan"), hint="Number it anew.")
                 elif read is not None:
                     found[read.plan.number] = read
+        self._tell_unread(folder)
         plans = [found[number] for number in sorted(found)]
+        if self._has_too_many(plans):
+            return []
         self._check_graph(plans)
         return plans
+
+    def _tell_unread(self, folder: Path) -> None:
+        """What is like a plan, and lies or is called so that nobody reads it."""
+        near = [*folder.iterdir(), *folder.glob("*/*")] if folder.is_dir() else []
+        named = [file for file in near if file.suffix.lower() in _SUFFIXES and not file.name.endswith("-summary.md")]
+        unread = [
+            file for file in named if file.parent != folder or file.suffix != ".md" or _REVIEW.fullmatch(file.name)
+        ]
+        left = sorted(_below(file, folder) for file in unread if read_lossy(file).startswith("+++"))
+        if left:
+            self.counts["left_alone"] += len(left)
+            hint = "A plan lies right in the folder, ends in '.md', and is not called a review."
+            self._warn("left_alone", f"Not read, though they begin like plans: {', '.join(left)}.", folder, hint=hint)
+
+    def _has_too_many(self, plans: Sequence[_Read]) -> bool:
+        steps = [(read, step) for read in plans for step in read.plan.steps]
+        refused = too_many([step.line for _, step in steps])
+        self._take([refused] if refused else [], steps[MAX_TASKS][0].path if refused else self.path)
+        return refused is not None
 
     def _read_plan(self, file: Path) -> _Read | None:
         named = _PLAN.fullmatch(file.name)
