@@ -177,3 +177,11 @@ def test_a_switch_is_no_less_off_when_another_file_has_its_name():
 @pytest.mark.parametrize("what", FINE)
 def test_what_demands_more_or_nothing_is_no_other_judge(what: str):
     assert found(*FINE[what]) == []
+
+
+@pytest.mark.timeout(30)
+def test_many_gates_hold_nobody_up():
+    old = "\n".join(f'[[gates]]\nid = "g{number}"\nrun = "x{number}"' for number in range(8_000))
+    assert len(found("chargehand.toml", old, old.replace("x", "y"))) == 200
+    long = f'[commands]\ntest = "sh -{"c" * 400_000}"\n'
+    assert len(found("chargehand.toml", '[commands]\ntest = "x"\n', long)) == 1

@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,6 +26,7 @@ from chargehand.domain.test_changes import TestChange, TestChangeKind
 __all__ = ["is_checker_config", "is_config", "loosened", "silenced"]
 
 _SCRIPT_CHARS = 100_000
+_MOST = 200
 _TOML = re.compile(r"(?:pyproject|\.?ruff|\.?pytest|\.coveragerc|mypy|\.?clippy)\.toml")
 _INI = re.compile(
     r"setup\.cfg|tox\.ini|\.?pytest\.ini|\.coveragerc|\.?mypy\.ini|\.flake8|\.pylintrc|pylintrc|\.?bandit"
@@ -65,7 +67,8 @@ def loosened(path: str, old: str | None, new: str | None) -> Iterator[TestChange
     kind = _kind(path)
     before, after = _values(kind, path, old or ""), _values(kind, path, new or "")
     found: list[tuple[str, str]] = []
-    for key, how in judges_changed(path, before or {}, after or {}) if after is not None else ():
+    judged = judges_changed(path, before or {}, after or {}) if after is not None else iter(())
+    for key, how in islice(judged, _MOST):
         detail = f"{key}: {how}"
         yield TestChange(path=path, kind=TestChangeKind.LOOSENED, detail=detail, line=judge_line(new or "", key))
     if kind != "judge" and before is not None and after is not None:

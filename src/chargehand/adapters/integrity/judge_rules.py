@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -47,7 +48,7 @@ _RULES = {
     ),
 }
 _FALLBACKS = re.compile(r"defaults\.gate_\w+_cmd")
-_IDLE = re.compile(r"(?:(?:ba|da|z)?sh -\w*c )?(?:(?:/usr)?/bin/)?(?:true|:|exit 0|echo\b[^&|;]*)")
+_IDLE = re.compile(r"(?:(?:ba|da|z)?sh -\w{0,9}c )?(?:(?:/usr)?/bin/)?(?:true|:|exit 0|echo\b[^&|;]*)")
 _CANNOT_FAIL = re.compile(r"(?:\|\||;|\n)\s*(?:(?:/usr)?(?:/bin/)?true|:|exit\s+0|echo\b[^&|;]*)\s*$|^\s*set\s+\+e\b")
 _SHELL = re.compile(r"[|&;<>$`\n(){}*?]")
 _HARMLESS = re.compile(r"-q+|--quiet|-v+|--verbose|-ra|-x|--strict[\w-]*|--durations=\d+|--colou?r=\w+|--no-colou?r")
@@ -156,6 +157,16 @@ _PAIR = re.compile(r"\s*(?P<name>[\w.\"'-]+)\s*=(?P<value>.*)")
 def judge_line(text: str, key: str) -> int:
     """The line of a dotted key in TOML, else of the table that it would be in, else 0."""
     listed = re.fullmatch(r"(?P<list>[\w.]+)\[(?P<id>.*)\](?:\.(?P<field>.+))?", key)
+    found = _places(text)
+    if listed is None:
+        return found.get(key) or found.get(key.rpartition(".")[0], 0)
+    start = found.get(f"{listed['list']}[{listed['id']}]", 0)
+    return found.get(f"{start}.{listed['field']}", start)
+
+
+@lru_cache(maxsize=1)
+def _places(text: str) -> dict[str, int]:
+    """Lines of dotted keys, of the tables of a list by their id, and of keys by the line of their table."""
     found: dict[str, int] = {}
     table, start = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
@@ -166,22 +177,10 @@ def judge_line(text: str, key: str) -> int:
         elif pair is not None:
             name = _bare(pair["name"])
             found.setdefault(f"{table}.{name}" if table else name, number)
+            found.setdefault(f"{start}.{name}", number)
             if name == "id":
                 found.setdefault(f"{table}[{_bare(pair['value'])}]", start)
-    if listed is None:
-        return found.get(key) or found.get(key.rpartition(".")[0], 0)
-    start = found.get(f"{listed['list']}[{listed['id']}]", 0)
-    return next(_after(text, start, listed["field"]), start)
-
-
-def _after(text: str, start: int, field: str | None) -> Iterator[int]:
-    """Where the field stands in the table that begins in a line."""
-    for number, line in enumerate(text.splitlines()[start:], start=start + 1):
-        if not start or _TABLE.fullmatch(line):
-            return
-        pair = _PAIR.match(line)
-        if pair is not None and _bare(pair["name"]) == field:
-            yield number
+    return found
 
 
 def _bare(text: str) -> str:
