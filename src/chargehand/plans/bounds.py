@@ -22,7 +22,7 @@ __all__ = [
     "too_wide",
 ]
 
-MAX_CHARS = 512 * 1024
+MAX_CHARS = 256 * 1024
 MAX_LINES = 10_000
 MAX_TASKS = 500
 MAX_NAMES = 2_000
