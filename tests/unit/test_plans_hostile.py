@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.parser_inline import ParserInline
+from markdown_it.token import Token
+from markdown_it.utils import EnvType
 
 from chargehand.plans import bounds, markdown
 from chargehand.plans.konductor import KonductorReader
@@ -32,6 +34,19 @@ def konductor(*tasks: str) -> str:
     return FRONT + "".join(tasks)
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many characters each call of the parser gets, from now on."""
+    calls: list[int] = []
+    parse = MarkdownIt.parse
+
+    def count(self: MarkdownIt, src: str, env: EnvType | None = None) -> list[Token]:
+        calls.append(len(src))
+        return parse(self, src, env)
+
+    monkeypatch.setattr(MarkdownIt, "parse", count)
+    return calls
+
+
 @pytest.mark.parametrize("text", ["[" * 1_000_000, "*a " * 333_000, "x\n" * 500_000, "|a|\n|-|\n" + "|a|\n" * 250_000])
 @pytest.mark.parametrize(
     "read",
@@ -47,12 +62,8 @@ def test_a_file_beyond_the_bounds_is_refused_before_it_is_parsed(read, text, mon
 
 @pytest.mark.parametrize("piece", ["[", "*a ", "![a](", "`` ` ", "<a ", "&amp;"])
 def test_nothing_inline_is_parsed_and_blocks_a_few_times(piece, monkeypatch):
-    calls: list[int] = []
-    parse = MarkdownIt.parse
     monkeypatch.setattr(ParserInline, "parse", None)
-    monkeypatch.setattr(
-        MarkdownIt, "parse", lambda self, text, env=None: (calls.append(len(text)), parse(self, text, env))[1]
-    )
+    calls = counted(monkeypatch)
     text = piece * (200_000 // len(piece))
     read_konductor(konductor(TASK.format(n=1), "- **done:** ", text))
     read_sendit(SENDIT + STEP.format(n=1) + text)
@@ -60,11 +71,7 @@ def test_nothing_inline_is_parsed_and_blocks_a_few_times(piece, monkeypatch):
 
 
 def test_each_of_many_tasks_is_parsed_once(monkeypatch):
-    calls: list[int] = []
-    parse = MarkdownIt.parse
-    monkeypatch.setattr(
-        MarkdownIt, "parse", lambda self, text, env=None: (calls.append(len(text)), parse(self, text, env))[1]
-    )
+    calls = counted(monkeypatch)
     text = konductor(*(TASK.format(n=n) for n in range(1, bounds.MAX_TASKS + 1)))
     plan, problems = read_konductor(text)
     assert plan is not None
