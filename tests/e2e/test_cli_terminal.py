@@ -186,7 +186,12 @@ def test_a_plan_that_was_not_named_is_asked_about(cli: CliWorld):
     assert "Nothing was started." in shown.text
     assert "error" not in shown.text
     before, _, _ = shown.text.partition("[y/N]: ")
-    for told in ("  a  The a", "agent   command (", "branch  chargehand/todo-1, from "):
+    for told in (
+        "(profile house: read as native, for its top level",
+        "  a  The a",
+        "agent   command (",
+        "branch  chargehand/todo-1, from ",
+    ):
         assert told in before, "nobody says yes to what was not shown"
     assert cli.call("runs", "--json").document == {"runs": []}
     with screen(cli, *words, "--yes") as shown:

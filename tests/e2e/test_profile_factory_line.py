@@ -502,7 +502,7 @@ def test_run_needs_no_argument(world: World, tmp_path: Path):
     words = ("run", "--agent-command", cli.agent, "--sandbox", "none", "--unattended", "--json")
     done = cli.call(*words, "--run-id", "k")
     assert done.code == 0, done.stderr
-    assert "taking" in done.stderr
+    assert "(profile factory-line: read as station-kit, for it is JSON with" in " ".join(done.stderr.split())
     assert {task["state"] for task in done.document["tasks"]} == {"integrated"}
 
 

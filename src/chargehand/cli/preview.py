@@ -6,15 +6,24 @@ from typing import TYPE_CHECKING
 
 from chargehand.cli.render.pen import Pen, hang, shorten
 from chargehand.cli.render.units import count, short
+from chargehand.plans.detect import READERS
 
 if TYPE_CHECKING:
     from chargehand.domain.events import RunStarted
+    from chargehand.plans.loaded import LoadedPlan
     from chargehand.wiring.unaccepted import Unaccepted
 
-__all__ = ["again_lines", "preview_lines"]
+__all__ = ["again_lines", "preview_lines", "taken_lines"]
 
 _MOST_TASKS = 20
 _MOST_IDS = 8
+
+
+def taken_lines(loaded: LoadedPlan, profile: str, pen: Pen) -> list[str]:
+    """Which plan was found where none was named, how it is run, and why."""
+    reader = next((each for each in READERS if each.name == loaded.reader), None)
+    why = f": read as {reader.name}, for {reader.wants}" if reader is not None else ""
+    return hang("", f"taking {loaded.source} (profile {profile}{why})", pen)
 
 
 def preview_lines(event: RunStarted, pen: Pen) -> list[str]:

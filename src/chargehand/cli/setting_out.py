@@ -11,7 +11,7 @@ from chargehand.cli.call import Call
 from chargehand.cli.carrying import carry
 from chargehand.cli.driving import may_ask
 from chargehand.cli.failing import PlanRefused
-from chargehand.cli.preview import again_lines, preview_lines
+from chargehand.cli.preview import again_lines, preview_lines, taken_lines
 from chargehand.cli.render.checked import problem_lines
 from chargehand.cli.render.pen import hang
 from chargehand.cli.render.units import count
@@ -84,8 +84,8 @@ async def set_out(
     held = await workshop.start(event, any_id=run_id is None, alone=not new)
     try:
         call.out.tell(f"run {held.run}")  # the first line of stderr, whatever else there is to say
-        if path is None:
-            call.out.note(f"taking {surveyed.loaded.source} (profile {plan.profile})")
+        if path is None and not asks:
+            call.out.note(*taken_lines(surveyed.loaded, plan.profile, call.side_pen))
         call.out.note(*staged if not asks else ())
         _warn_of_settings(call, workshop.settings)
         _warn_of_runs(call, unreadable)
@@ -121,7 +121,7 @@ def _check_commands(options: RunOptions) -> None:
 def _ask(call: Call, surveyed: Surveyed, event: RunStarted, again: Unaccepted | None) -> bool:
     """Nobody says yes to what was not shown: the tasks, who works on them, where it goes, and what is to be minded."""
     plan = event.plan
-    call.out.tell(*preview_lines(event, call.side_pen))
+    call.out.tell(*taken_lines(surveyed.loaded, plan.profile, call.side_pen), *preview_lines(event, call.side_pen))
     _warn_of_what_follows(call, surveyed, event, again)
     return confirm(f"Start {surveyed.loaded.source}: plan {plan.plan}, {count(len(plan.tasks), 'task')}?")
 
