@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand.domain.errors import AdapterError
-from chargehand.domain.outcome import Change, ChangeKind, Report, ReportStatus, Role
+from chargehand.domain.outcome import Change, ChangeKind, Report, ReportStatus, Role, WholeChange
 from chargehand.domain.plan import Barrier, Files, Plan, Scope, Task
 from chargehand.domain.policy import Policy
 from chargehand.domain.review import Judged, Reviews, Stage
@@ -405,6 +405,20 @@ def test_what_was_changed_outside_the_listed_files_is_told(tmp_path: Path):
 
 
 # -- the profile ----------------------------------------------------------------------------------
+
+
+def test_a_summary_lists_what_the_whole_change_did_after_a_fixer():
+    """What is sealed last is the fixer's alone; the task's files are those of everybody who worked on it."""
+    theirs = Change(path="src/author.py", kind=ChangeKind.ADDED)
+    fixers = Change(path="src/fixed.py", kind=ChangeKind.MODIFIED)
+    run, _ = play(Task(id="001-task-1", title="t"))
+    done = run.tasks["001-task-1"]
+    assert done.sealed is not None
+    sealed = replace(done.sealed, changes=(fixers,), whole=WholeChange(changes=(theirs, fixers)))
+    text = summary_text(done.but(sealed=sealed), run, "001", "1", accepted=False) or ""
+    created, _, modified = text.partition("## Files Modified\n")
+    assert "src/author.py" in created.partition("## Files Created\n")[2]
+    assert "src/fixed.py" in modified.partition("\n#")[0]
 
 
 def test_the_bounds_are_those_of_the_system():

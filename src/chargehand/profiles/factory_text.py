@@ -135,7 +135,7 @@ def _tests(state: RunState) -> Iterator[str]:
         change.kind
         for record in state.tasks.values()
         if record.status is TaskStatus.INTEGRATED and record.sealed is not None
-        for change in record.sealed.changes
+        for change in record.sealed.told.changes
         if is_test(change.path)
     ]
     yield f"Tests added: {kinds.count(ChangeKind.ADDED)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from chargehand.domain.evidence import stray_changes
 from chargehand.domain.outcome import ChangeKind, ConcernKind, GateStatus, ReportStatus
@@ -81,7 +82,8 @@ def extra_changes(record: TaskRecord, state: RunState) -> tuple[str, ...]:
     """The paths a task changed outside the files that its plan lists."""
     if record.sealed is None:
         return ()
-    return tuple(dict.fromkeys(change.path for change in stray_changes(record.task, state.plan, record.sealed)))
+    whole = replace(record.sealed, changes=record.sealed.told.changes)
+    return tuple(dict.fromkeys(change.path for change in stray_changes(record.task, state.plan, whole)))
 
 
 def _statuses(record: TaskRecord, state: RunState, *, accepted: bool) -> tuple[str, str]:
@@ -105,7 +107,7 @@ def _statuses(record: TaskRecord, state: RunState, *, accepted: bool) -> tuple[s
 
 def _body(record: TaskRecord, state: RunState) -> Iterator[str]:
     report = record.report
-    kinds = {change.path: change.kind for change in record.sealed.changes} if record.sealed is not None else {}
+    kinds = {change.path: change.kind for change in record.sealed.told.changes} if record.sealed is not None else {}
     files = list(dict.fromkeys((*record.files_changed, *kinds)))
     tests = list(dict.fromkeys((*(report.tests_added if report else ()), *(f for f in files if is_test(f)))))
     yield _listed("Files Created", [file for file in files if kinds.get(file) is ChangeKind.ADDED])

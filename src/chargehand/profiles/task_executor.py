@@ -314,7 +314,7 @@ def _failed_by(event: Event, record: TaskRecord) -> TaskRecord:
 
 
 def _paths(record: TaskRecord) -> tuple[str, ...]:
-    sealed = tuple(change.path for change in record.sealed.changes) if record.sealed is not None else ()
+    sealed = tuple(change.path for change in record.sealed.told.changes) if record.sealed is not None else ()
     return tuple(sorted({*record.files_changed, *sealed}))
 
 

@@ -106,7 +106,7 @@ def unparsed(record: TaskRecord) -> tuple[str, ...]:
     """The files of a parallel task's change for which there is no syntax check at all, once one would have been due."""
     if record.task.mode is not Mode.PARALLEL or record.sealed is None or record.status not in _BEHIND:
         return ()
-    paths = tuple(change.path for change in record.sealed.changes)
+    paths = tuple(change.path for change in record.sealed.told.changes)
     return () if any(path.endswith(SYNTAX_SUFFIXES) for path in paths) else paths
 
 
