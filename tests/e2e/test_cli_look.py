@@ -72,7 +72,8 @@ def test_runs(ran: CliWorld):
 
 def test_show(ran: CliWorld):
     shown = ran.call("show", "bad", "--json").document
-    assert set(shown) == {"run", "task", "why", "planned", "attempts"}
+    assert set(shown) == {"run", "task", "why", "planned", "attempts", "together", "shown"}
+    assert (shown["together"], shown["shown"]) == (None, [])
     assert [attempt["attempt"] for attempt in shown["attempts"]] == [1, 2]
     assert shown["attempts"][0]["result"]["report"]["status"] == "FAILED"
     assert shown["attempts"][0]["sent_back"] == "retry"
@@ -487,7 +488,7 @@ def test_completion_knows_runs_tasks_questions_and_their_choices(cli: CliWorld, 
 
 
 @pytest.mark.parametrize(
-    "words", [["statsu"], ["run", "--no-such-flag"], ["show"], ["status", "a", "b"], ["accept", "--tarjet", "x"]]
+    "words", [["statsu"], ["run", "--no-such-flag"], ["answer"], ["status", "a", "b"], ["accept", "--tarjet", "x"]]
 )
 def test_mistakes_of_usage_are_2_and_one_document(cli: CliWorld, words: list[str]):
     done = cli.call(*words, "--json")

@@ -69,6 +69,9 @@ class HookServer:
             ruling = Ruling(allow=False, reason="The call could not be read, so it is denied.")
         except asyncio.CancelledError:
             pass  # by `stop`: the answer is still owed
+        except Exception as error:  # noqa: BLE001 - whatever breaks, the call is denied, and the loop is told of it
+            told = {"message": "Nobody could decide about a call.", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(told)
         finally:
             await _answer(writer, ruling)
 
