@@ -34,8 +34,7 @@ def steer(state: RunState, event: Steering) -> None:
     match event:
         case RunResumed():
             state.interrupted, state.paused = False, None
-            if event.unattended is not None:
-                state.unattended = event.unattended
+            state.unattended = state.unattended if event.unattended is None else event.unattended
         case RunInterrupted():
             state.interrupted = True
         case RunPaused():
@@ -85,14 +84,13 @@ def order(state: RunState, event: Order) -> None:
     match event:
         case TaskEndAsked():
             state.tasks[event.task] = record.but(ending=event)
-            if record.inflight is None:
-                state.attention[event.task] = None
+            state.attention |= {event.task: None} if record.inflight is None else {}
         case TaskReopened():
             _reopen_task(state, record)
             state.gate_anew()
-            if event.note:
-                record = state.tasks[event.task]
-                state.tasks[event.task] = record.but(context=(*record.context, (f"what {event.by} says", event.note)))
+            record = state.tasks[event.task]
+            said = ((f"what {event.by} says", event.note),) if event.note else ()
+            state.tasks[event.task] = record.but(context=(*record.context, *said))
         case TaskFound():
             _find(state, record, event)
         case _:  # pragma: no cover
