@@ -43,8 +43,8 @@ WAYS: tuple[tuple[Memory, bool], ...] = (
 """What the fleet remembers, and whether effects happen long before they are told."""
 
 
-LONG = {"reviews": 5, "health": 5, "train": 4}
-"""Stories of which a check looks at every fifth or fourth call; `make kills` looks at all of them."""
+LONG = {"reviews": 5, "health": 5, "train": 4, "demo": 2, "retries": 2}
+"""Stories of which a check looks at every second, fourth or fifth call only; `make kills` looks at all of them."""
 
 
 def each(total: int, name: str, begin: int = 1) -> range:
