@@ -15,23 +15,18 @@ from chargehand.domain.outcome import ExitKind, Kickback, KickbackSignal, Report
 from chargehand.domain.plan import Barrier, Command, GatePoint, Plan
 from chargehand.domain.words import TaskStatus
 from tests.invariants import Watch
-from tests.play import Play, a_gate, a_plan, a_task, crashed, done, ended, failed
+from tests.play import a_gate, a_plan, a_task, crashed, done, ended, failed
+from tests.watched import Watched
 
 S = TaskStatus
 
 
-class Watched(Play):
+class Asked(Watched):
     """A run that has begun, of which people ask things."""
 
     def __init__(self, plan: Plan, **options: Any) -> None:
         super().__init__(plan, **options)
-        self.watch = Watch(self.journal[0])
         self.begin()
-
-    def record(self, *facts: Any) -> list[Any]:
-        events = super().record(*facts)
-        self.watch.check(self.state, self.journal, self.now)
-        return events
 
     def ask(self, kind: RequestKind, task: str = "", **fields: Any) -> list[Any]:
         request = Request(id=f"q{len(self.journal)}", kind=kind, task=task, by="me", **fields)
@@ -63,7 +58,7 @@ RUN = a_gate("tests", GatePoint.RUN)
 
 def test_a_task_is_taken_up_again_while_the_gates_of_the_run_run():
     """What they say is kept; what landed meanwhile is gated under a key, and so with a log, of its own."""
-    play = Watched(a_plan(a_task("a"), a_task("b"), gates=[RUN]))
+    play = Asked(a_plan(a_task("a"), a_task("b"), gates=[RUN]))
     play.through("a")
     play.cancel("b")
     play.ask(RequestKind.RETRY, "b")
@@ -76,7 +71,7 @@ def test_a_task_is_taken_up_again_while_the_gates_of_the_run_run():
 
 def test_a_new_plan_comes_while_the_gates_of_the_run_run():
     """The same, where the plan got a task more."""
-    play = Watched(a_plan(a_task("a"), gates=[RUN]))
+    play = Asked(a_plan(a_task("a"), gates=[RUN]))
     play.through("a")
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a"), a_task("b"), gates=[RUN]))
     play.gates()
@@ -91,7 +86,7 @@ def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_noth
     """The new plan goes on with wave 2, of which all is blocked; what the fix of wave 1 lands is gated anew."""
     wave: dict[str, Any] = {"gates": [a_gate("wave", GatePoint.WAVE)], "barrier": Barrier.WAVE}
     a, x = a_task("a", wave=1), a_task("x", wave=1)
-    play = Watched(a_plan(a, x, a_task("c", "x", wave=2), **wave), jobs=2)
+    play = Asked(a_plan(a, x, a_task("c", "x", wave=2), **wave), jobs=2)
     play.cancel("x")
     play.through("a")
     play.gates("", "wave")
@@ -111,7 +106,7 @@ def test_a_fix_of_the_wave_before_lands_after_the_gates_of_one_that_came_to_noth
 
 def test_gates_that_a_new_plan_changed_while_they_ran_say_nothing():
     """I7: what was run is not what is to be run now, whatever it is called."""
-    play = Watched(a_plan(a_task("a"), gates=[RUN]))
+    play = Asked(a_plan(a_task("a"), gates=[RUN]))
     play.through("a")
     other = replace(RUN, run=Command(argv=("others",)))
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a"), gates=[other]))
@@ -124,7 +119,7 @@ def test_gates_that_a_new_plan_changed_while_they_ran_say_nothing():
 
 def test_a_look_at_the_base_that_a_new_plan_overtook_is_taken_again():
     """3.1: what was red with the gates of before excuses nothing of those of now."""
-    play = Watched(a_plan(a_task("a"), gates=[RUN]))
+    play = Asked(a_plan(a_task("a"), gates=[RUN]))
     play.through("a")
     play.gates()
     plan = a_plan(a_task("a"), a_task("b"), gates=[replace(RUN, run=Command(argv=("others",)))])
@@ -142,7 +137,7 @@ def test_a_look_at_the_base_that_a_new_plan_overtook_is_taken_again():
 def test_who_waits_for_a_provider_waits_for_the_wave_too_that_a_new_plan_put_before_it():
     """3.3: the wave of then had begun; the one of now begins after another."""
     wave: dict[str, Any] = {"barrier": Barrier.WAVE}
-    play = Watched(a_plan(a_task("a", wave=1), a_task("b", wave=2), **wave), jobs=1)
+    play = Asked(a_plan(a_task("a", wave=1), a_task("b", wave=2), **wave), jobs=1)
     play.through("a")
     play.attempt("b", ended(ExitKind.RATE_LIMITED))
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("a", wave=1), a_task("c", wave=1), a_task("b", wave=2), **wave))
@@ -155,9 +150,9 @@ def test_who_waits_for_a_provider_waits_for_the_wave_too_that_a_new_plan_put_bef
 # -- tasks that a plan left out, and people took up again ----------------------------------------------
 
 
-def behind() -> Watched:
+def behind() -> Asked:
     """A task, with one after it, that a new plan left out, and that landed all the same: somebody retried it."""
-    play = Watched(a_plan(a_task("a"), a_task("b", "a")))
+    play = Asked(a_plan(a_task("a"), a_task("b", "a")))
     play.cancel("a")
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c")))
     play.ask(RequestKind.RETRY, "a")
@@ -192,7 +187,7 @@ def test_what_landed_behind_the_plan_is_not_done_again_when_a_plan_names_it_agai
 @pytest.mark.parametrize("needs", [("b", "a"), ("a", "b"), ("b",)])
 def test_what_one_that_was_left_out_needs_is_needed_in_whatever_order_it_is_looked_at(needs: tuple[str, ...]):
     """2.3: c comes after b, which needs a; that c comes after a as well makes a no less needed."""
-    play = Watched(a_plan(a_task("a"), a_task("b", "a"), a_task("c", *needs), inferred=("c",)))
+    play = Asked(a_plan(a_task("a"), a_task("b", "a"), a_task("c", *needs), inferred=("c",)))
     play.ask(RequestKind.SKIP, "b")
     play.ask(RequestKind.SKIP, "a")
     play.attempt("a", ended(ExitKind.CANCELLED))
@@ -202,7 +197,7 @@ def test_what_one_that_was_left_out_needs_is_needed_in_whatever_order_it_is_look
 
 def test_two_that_were_left_out_may_have_needed_the_same():
     """2.3: who comes after both waits for it once."""
-    play = Watched(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "b", "c"), inferred=("d",)))
+    play = Asked(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "b", "c"), inferred=("d",)))
     play.ask(RequestKind.SKIP, "b")
     play.ask(RequestKind.SKIP, "c")
     play.through("a")
@@ -212,7 +207,7 @@ def test_two_that_were_left_out_may_have_needed_the_same():
 def test_two_that_were_left_out_may_have_come_after_the_same_that_was():
     """2.3: nobody is waited for where all that came before was left out."""
     names = ("b", "c", "d")
-    play = Watched(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "b", "c"), inferred=names))
+    play = Asked(a_plan(a_task("a"), a_task("b", "a"), a_task("c", "a"), a_task("d", "b", "c"), inferred=names))
     play.ask(RequestKind.SKIP, "b")
     play.ask(RequestKind.SKIP, "c")
     play.ask(RequestKind.SKIP, "a")
@@ -225,7 +220,7 @@ def test_two_that_were_left_out_may_have_come_after_the_same_that_was():
 
 def test_a_journal_is_checked_by_the_plan_of_then():
     """I14: a task that waits for more by the plan of now began when it did not."""
-    play = Watched(a_plan(a_task("a"), a_task("b")), jobs=1)
+    play = Asked(a_plan(a_task("a"), a_task("b")), jobs=1)
     play.cancel("a")
     play.cancel("b")
     play.ask(RequestKind.REPLAN, plan=a_plan(a_task("c"), a_task("a"), a_task("b", "c")))
@@ -243,7 +238,7 @@ def returned() -> Any:
 
 def test_nobody_looks_into_a_plan_while_the_run_is_interrupted():
     """3.8: what an agent returned while it was ended waits for the run to go on."""
-    play = Watched(a_plan(a_task("a")))
+    play = Asked(a_plan(a_task("a")))
     play.record(RunInterrupted(by="ctrl-c"))
     play.attempt("a", returned())
     assert play.running == []
@@ -253,7 +248,7 @@ def test_nobody_looks_into_a_plan_while_the_run_is_interrupted():
 
 def test_nobody_looks_into_a_plan_while_a_question_holds_the_run():
     """3.8: two plans were returned; the second is looked into once the first question is answered."""
-    play = Watched(a_plan(a_task("a"), a_task("b")), jobs=2)
+    play = Asked(a_plan(a_task("a"), a_task("b")), jobs=2)
     play.attempt("a", done(ReportStatus.KICKBACK, kickback=Kickback(signal=KickbackSignal.SCOPE_CREEP)))
     play.attempt("b", returned())
     assert play.running == []

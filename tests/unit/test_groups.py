@@ -34,25 +34,12 @@ from chargehand.domain.view import why
 from chargehand.domain.words import DecisionKind, Reason, RunVerdict, TaskStatus
 from chargehand.engine.jobs import gate_job
 from chargehand.report.history import remember
-from tests.invariants import Watch
 from tests.play import BASE, Play, a_gate, a_plan, a_task, done, ended, failed, faulty, passed
+from tests.watched import Watched
 
 S = TaskStatus
 TESTS = a_gate("tests", GatePoint.INTEGRATE)
 Red = Callable[[Collection[str]], bool]
-
-
-class Watched(Play):
-    """Every invariant is checked after every turn."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.watch = Watch(self.journal[0])
-
-    def record(self, *facts: Any) -> list[Any]:
-        events = super().record(*facts)
-        self.watch.check(self.state, self.journal, self.now)
-        return events
 
 
 def grouped(*names: str, merged: bool = True, begun: bool = True, **options: Any) -> Watched:

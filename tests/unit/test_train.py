@@ -14,23 +14,10 @@ from chargehand.domain.plan import Command, GatePoint
 from chargehand.domain.policy import Policy
 from chargehand.domain.words import Reason, TaskStatus
 from chargehand.engine.jobs import gate_job
-from tests.invariants import Watch
 from tests.play import BASE, Play, a_gate, a_plan, a_task, crashed, failed, faulty, passed
+from tests.watched import Watched
 
 S = TaskStatus
-
-
-class Watched(Play):
-    """Every invariant is checked after every turn."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.watch = Watch(self.journal[0])
-
-    def record(self, *facts: Any) -> list[Any]:
-        events = super().record(*facts)
-        self.watch.check(self.state, self.journal, self.now)
-        return events
 
 
 def coupled(*names: str, merged: bool = True, **options: Any) -> Watched:
